@@ -1,0 +1,23 @@
+"""What tests share: the bundled model, and a tiny one that transformers saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from txexplain.engine.model import GPT2
+from txexplain.models import load_model
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def storyteller() -> GPT2:
+    return load_model("storyteller")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> GPT2:
+    """Two blocks, three heads, d 24, a vocabulary of 61 and room for 16 tokens; no tokenizer of its own."""
+    return load_model(str(GOLDEN / "parity" / "default"))

@@ -1,0 +1,551 @@
+"""The commands, as other tools rely on them: their flags, their JSON, their exit codes, their silence."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from txexplain import __version__
+from txexplain.cli import Program, app, clean, cli, strict
+from txexplain.engine.model import GPT2
+from txexplain.engine.sampling import distribution, draw, uniform
+from txexplain.engine.trace import Trace
+
+TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
+ONCE = "Once upon a time there was a"
+COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe")
+
+
+def run(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli, list(args), input=stdin, env={"TXEXPLAIN_MODEL": "", "COLUMNS": "100", **(env or {})})
+
+
+def ok(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> str:
+    result = run(*args, stdin=stdin, env=env)
+    assert result.exit_code == 0, result.stderr or result.exception
+    assert result.stderr == ""
+    return result.stdout
+
+
+def document(*args: str, stdin: bytes = b"") -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(ok(*args, "--json", stdin=stdin), parse_constant=refuse)
+
+
+def sentence(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> str:
+    """The one line that a refused command line prints."""
+    result = run(*args, stdin=stdin, env=env)
+    assert result.exit_code == 2, (result.stdout, result.stderr, result.exception)
+    assert result.stdout == ""
+    assert re.fullmatch(r"txexplain: [^\n]+\n", result.stderr), result.stderr
+    return result.stderr
+
+
+def shell(*args: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """The program as a process of its own."""
+    return subprocess.run([sys.executable, "-m", "txexplain", *args], capture_output=True, timeout=60, check=False, **options)
+
+
+# predict
+
+
+def test_predict_prints_the_contracts_document(storyteller: GPT2) -> None:
+    got = document("predict", ONCE, "--top", "5")
+    trace = storyteller.forward(storyteller.tokenizer.encode(ONCE))
+    assert trace is not None
+    dist = distribution(trace.last_logits)
+    assert list(got) == ["model", "prompt", "tokens", "temperature", "sampling", "next"]
+    assert (got["model"], got["prompt"], got["temperature"]) == ("storyteller", ONCE, 1.0)
+    assert got["tokens"] == [{"id": i, "text": storyteller.tokenizer.decode([i])} for i in trace.ids]
+    assert got["sampling"] == {"mode": "full", "kept": 50257}
+    assert [entry["rank"] for entry in got["next"]] == [1, 2, 3, 4, 5]
+    total = 0.0
+    for entry, id in zip(got["next"], dist.order, strict=False):
+        total += float(dist.full_probability[id])
+        assert list(entry) == ["rank", "id", "text", "logit", "scaled_logit", "probability", "full_probability", "cumulative", "kept"]
+        assert entry["id"] == id
+        assert entry["text"] == storyteller.tokenizer.decode([int(id)])
+        assert entry["logit"] == entry["scaled_logit"] == pytest.approx(float(trace.last_logits[id]), abs=1e-5)
+        assert entry["probability"] == entry["full_probability"] == pytest.approx(float(dist.full_probability[id]), rel=1e-5)
+        assert entry["cumulative"] == pytest.approx(total, rel=1e-5)
+        assert entry["kept"] is True
+
+
+def test_predict_shows_both_probabilities_after_a_filter() -> None:
+    everything = document("predict", ONCE, "--temperature", "0.5", "--top", "6")["next"]
+    got = document("predict", ONCE, "--temperature", "0.5", "--top-k", "3", "--top", "6")
+    assert got["sampling"] == {"mode": "top-k", "k": 3, "kept": 3}
+    assert [entry["kept"] for entry in got["next"]] == [True] * 3 + [False] * 3
+    mass = sum(entry["probability"] for entry in everything[:3])
+    for entry, full in zip(got["next"], everything, strict=True):
+        assert entry["full_probability"] == full["probability"]
+        assert entry["cumulative"] == full["cumulative"]
+        assert entry["scaled_logit"] == pytest.approx(entry["logit"] / 0.5)
+        assert entry["probability"] == pytest.approx(full["probability"] / mass if entry["kept"] else 0)
+
+
+def test_predict_names_each_mode_and_its_setting() -> None:
+    nucleus = document("predict", ONCE, "--top-p", "0.9")["sampling"]
+    assert nucleus["mode"] == "top-p"
+    assert nucleus["p"] == 0.9
+    assert 1 < nucleus["kept"] < 50257
+    for flags in (("--greedy",), ("--temperature", "0"), ("--greedy", "--temperature", "0.7")):
+        got = document("predict", ONCE, *flags)
+        assert (got["sampling"], got["temperature"]) == ({"mode": "greedy", "kept": 1}, 0.0)
+        assert [entry["probability"] for entry in got["next"]] == [1.0] + [0.0] * 9
+
+
+def test_a_number_that_json_lacks_is_null() -> None:
+    got = document("predict", "--model", TINY, "--ids", "1,2", "--temperature", "1e-310", "--top", "61")
+    assert got["next"][-1]["scaled_logit"] is None
+    assert got["next"][-1]["probability"] == 0
+    assert strict({"a": [1.5, float("-inf"), float("nan"), True, None, "x"]}) == {"a": [1.5, None, None, True, None, "x"]}
+
+
+def test_the_empty_prompt_is_the_start_token() -> None:
+    got = document("predict", "")
+    assert got["prompt"] == ""
+    assert got["tokens"] == [{"id": 50256, "text": "<|endoftext|>"}]
+    assert document("tokens", "") == []
+    assert document("predict", "<|endoftext|>")["tokens"] != got["tokens"]  # typed, it is ordinary text
+
+
+def test_ids_take_the_prompts_place() -> None:
+    got = document("predict", "something else", "--ids", "7454, 2402")
+    assert got["prompt"] == "Once upon"
+    assert [token["id"] for token in got["tokens"]] == [7454, 2402]
+    broken = document("predict", "--ids", "12520,247")  # the first three bytes of an emoji
+    assert broken["prompt"] == " �"
+    assert document("tokens", "--ids", "12520")[0] == {"id": 12520, "text": " �", "bytes": "20f09f"}
+    by_id = document("predict", "--model", TINY, "--ids", "5,60")
+    assert by_id["tokens"] == [{"id": 5, "text": "#5"}, {"id": 60, "text": "#60"}]
+    assert len(document("predict", "--model", TINY, "--ids", "5", "--top", "999")["next"]) == 61
+
+
+def test_predict_without_json_is_a_table_with_bars_and_no_colour() -> None:
+    text = ok("predict", ONCE, "--top-k", "2", "--top", "3")
+    best = document("predict", ONCE, "--top-k", "2", "--top", "3")["next"]
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    assert "top-k 2" in lines[0]
+    for line, entry in zip(lines[2:], best, strict=True):
+        assert entry["text"].strip() in line
+    assert lines[2].count("█") == 20
+    assert 0 < lines[3].count("█") < 20
+    assert "█" not in lines[4]
+    assert "cut" in lines[4]
+    assert max(map(len, ok("predict", ONCE, env={"COLUMNS": "80"}).splitlines())) <= 80
+
+
+def test_predict_in_a_locale_without_blocks_draws_with_ascii() -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = shell("predict", "Caf\u00e9", "--top", "3", env=env)
+    assert done.returncode == 0, done.stderr
+    assert b"####" in done.stdout
+    assert done.stdout.isascii()
+
+
+# tokens
+
+
+def test_tokens_lists_ids_text_and_bytes() -> None:
+    got = document("tokens", "Once upon\n\x07é")
+    assert got[0] == {"id": 7454, "text": "Once", "bytes": "4f6e6365"}
+    assert bytes.fromhex("".join(token["bytes"] for token in got)).decode() == "Once upon\n\x07é"
+    table = ok("tokens", "Once upon\n\x07\x9b")
+    assert "7454" in table
+    assert "4f 6e 63 65" in table
+    assert not set(table) & {"\x07", "\x9b", "\x1b"}
+
+
+def test_json_is_ascii_and_holds_no_control_character() -> None:
+    text = ok("tokens", "a\x1b[31m\x7f\x9b\u202eé", "--json")
+    assert text.isascii()
+    assert not [c for c in text.removesuffix("\n") if ord(c) < 32 or c == "\x7f"]
+    assert "".join(token["text"] for token in json.loads(text) if "�" not in token["text"])
+
+
+# generate
+
+
+def test_generate_draws_what_the_design_says(storyteller: GPT2) -> None:
+    got = document("generate", ONCE, "--tokens", "6", "--temperature", "0.9", "--top-p", "0.95", "--seed", "3")
+    assert list(got) == ["model", "prompt", "seed", "tokens"]
+    assert (got["model"], got["prompt"], got["seed"]) == ("storyteller", ONCE, 3)
+    ids = storyteller.tokenizer.encode(ONCE)
+    for token in got["tokens"]:
+        assert list(token) == ["id", "text", "probability", "full_probability", "uniform"]
+        trace = storyteller.forward(ids)
+        assert trace is not None
+        dist = distribution(trace.last_logits, 0.9, top_p=0.95)
+        assert token["uniform"] == uniform(3, len(ids))
+        assert token["id"] == draw(dist, token["uniform"])
+        assert token["text"] == storyteller.tokenizer.decode([token["id"]])
+        assert token["probability"] == pytest.approx(float(dist.probability[token["id"]]), rel=1e-4)
+        assert token["full_probability"] == pytest.approx(float(dist.full_probability[token["id"]]), rel=1e-4)
+        ids.append(token["id"])
+    assert len(got["tokens"]) == 6
+
+
+def test_generate_prints_the_continuation_and_nothing_else(storyteller: GPT2) -> None:
+    flags = ("generate", ONCE, "--tokens", "12", "--seed", "1")
+    ids = [token["id"] for token in document(*flags)["tokens"]]
+    assert ok(*flags) == storyteller.tokenizer.decode(ids)
+    assert ok(*flags) == ok(*flags)
+    assert ok(*flags) != ok("generate", ONCE, "--tokens", "12", "--seed", "2")
+    assert ok("generate", ONCE, "--tokens", "0") == ""
+
+
+def test_greedy_generation_is_the_most_likely_token_and_keeps_its_number() -> None:
+    got = document("generate", ONCE, "--tokens", "2", "--greedy")["tokens"]
+    assert got[0]["id"] == document("predict", ONCE, "--top", "1")["next"][0]["id"]
+    assert [token["probability"] for token in got] == [1.0, 1.0]
+    assert got[0]["uniform"] == uniform(0, 7)
+
+
+def test_generation_ends_with_the_context_and_says_so() -> None:
+    result = run("generate", "--model", TINY, "--ids", "1,2,3,4,5,6,7,8,9,10,11,12,13", "--tokens", "9", "--json", "--seed", "1")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)["tokens"]) == 3
+    assert "16 tokens" in result.stderr
+    assert run("generate", "--model", TINY, "--ids", "1,2,3,4,5,6,7,8,9,10,11,12,13", "--tokens", "3").stderr == ""
+
+
+def test_end_of_text_ends_generation_silently(monkeypatch: pytest.MonkeyPatch, storyteller: GPT2) -> None:
+    end = storyteller.config.eos_token_id
+    forward = GPT2.forward
+
+    def ending(self: GPT2, ids: Any, **options: Any) -> Trace | None:
+        trace = forward(self, ids, **options)
+        if trace is not None and len(ids) == 9:
+            logits = np.array(trace.last_logits)
+            logits[end] = 1e4
+            trace._parts["logits"] = (logits,)
+        return trace
+
+    monkeypatch.setattr(GPT2, "forward", ending)
+    got = document("generate", ONCE, "--tokens", "9")["tokens"]
+    assert [token["id"] == end for token in got] == [False, False, True]
+    assert "endoftext" not in ok("generate", ONCE, "--tokens", "9")
+
+
+class Bytes:
+    """A tokenizer whose ids are bytes, and a model that says the same bytes again and again."""
+
+    def __init__(self, said: bytes) -> None:
+        self.said = said
+        self.tokenizer = self
+        self.config = type("Config", (), {"eos_token_id": -1})
+
+    def token_bytes(self, id: int) -> bytes:
+        return bytes([id])
+
+    def draws(self) -> Any:
+        return (type("Draw", (), {"id": b})() for b in self.said)
+
+
+def test_a_stream_holds_whole_characters_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The terminal never sees half of a character, and a text that ends in one shows U+FFFD."""
+    from txexplain import cli as module
+
+    wrote: list[str] = []
+    monkeypatch.setattr(sys.stdout, "write", wrote.append)
+    said = Bytes("é€🙂".encode() + b"\xe2\x82" + b"a" + b"\xf0\x9f")
+    module.stream(said, said.draws())  # type: ignore[arg-type]
+    assert wrote == ["é", "€", "🙂", "�a", "�"]
+
+
+def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:
+    assert clean("a\x1b[2J\x07\x9b\x7f\r\n\tb") == "a␛[2J␇�␡␍\n\tb"
+    program = (
+        "import sys; from txexplain import cli\n"
+        "class M: said = b'a\\x1b[2Jb\\n'; config = type('C', (), {'eos_token_id': -1})\n"
+        "M.tokenizer = type('T', (), {'token_bytes': staticmethod(lambda i: bytes([i]))})\n"
+        "cli.stream(M, (type('D', (), {'id': b})() for b in M.said))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"a\x1b[2Jb\n"
+    assert in_terminal([sys.executable, "-c", program])[1] == "a␛[2Jb\r\n"
+
+
+# trace
+
+
+def test_trace_writes_a_trace_file(tmp_path: Path, storyteller: GPT2) -> None:
+    path = tmp_path / "once.safetensors"
+    path.write_text("something older")
+    said = ok("trace", ONCE, "-o", str(path))
+    assert str(path) in said
+    trace = Trace.load(path)
+    fresh = storyteller.forward(storyteller.tokenizer.encode(ONCE))
+    assert fresh is not None
+    assert trace.ids == fresh.ids
+    assert (trace.model, trace.prompt) == ("storyteller", ONCE)
+    assert trace["logits"].shape == (50257,)
+    np.testing.assert_allclose(trace["blocks.3.attn.pattern"], fresh["blocks.3.attn.pattern"], atol=1e-6)
+    ok("trace", "--model", TINY, "--ids", "1,2,3", "-o", str(path), "--all-logits")
+    assert Trace.load(path)["logits"].shape == (3, 61)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_written_with_the_users_umask_and_through_links(tmp_path: Path) -> None:
+    real, link = tmp_path / "real.safetensors", tmp_path / "link.safetensors"
+    link.symlink_to(real)
+    before = os.umask(0o027)
+    try:
+        ok("trace", "--model", TINY, "--ids", "1", "-o", str(link))
+    finally:
+        os.umask(before)
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("command", [("trace",), ("render",)])
+def test_a_file_that_cannot_be_written_is_named_before_any_work(command: tuple[str], tmp_path: Path) -> None:
+    suffix = {"trace": ".safetensors", "render": ".svg"}[command[0]]
+    missing = tmp_path / "nowhere" / f"x{suffix}"
+    assert "nowhere" in sentence(*command, "hello", "--model", "/no/such/model", "-o", str(missing))
+    folder = tmp_path / f"folder{suffix}"
+    folder.mkdir()
+    assert str(folder) in sentence(*command, "hello", "--model", "/no/such/model", "-o", str(folder))
+    assert "-o" in sentence(*command, "hello")
+
+
+def test_a_device_is_never_replaced_by_a_file(tmp_path: Path) -> None:
+    device = tmp_path / "pipe.safetensors"
+    os.mkfifo(device)
+    assert "pipe.safetensors" in sentence("trace", "hello", "-o", str(device))
+    assert "neither" in sentence("render", "hello", "-o", "screen.png")
+
+
+# Where the prompt comes from
+
+
+def test_a_prompt_comes_from_each_of_its_doors(tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_bytes(b"Once upon\n\n")
+    assert document("predict", "--prompt", "predict")["prompt"] == "predict"
+    assert json.loads(ok("predict", "--json", "--", "--top"))["prompt"] == "--top"
+    assert document("predict", "--file", str(file))["prompt"] == "Once upon\n"
+    assert document("predict", "--file", "-", stdin="né\r\n".encode())["prompt"] == "né"
+    assert document("predict", "--file", "-")["tokens"] == [{"id": 50256, "text": "<|endoftext|>"}]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("predict",), "--file"),
+        (("predict", "Once", "upon"), '"Once upon"'),
+        (("predict", "Once", "--prompt", "upon"), "once"),
+        (("predict", "--file", "/no/such/file"), "/no/such/file"),
+        (("predict", "--ids", ""), "1,2,3"),
+        (("predict", "--ids", "1,x"), "1,2,3"),
+        (("predict", "--ids", "-1"), "1,2,3"),
+        (("predict", "--model", TINY, "--ids", "61"), "61"),
+        (("tokens", "--model", TINY, "--ids", "61"), "60"),
+        (("predict", "--model", TINY, "hello"), "--ids"),
+        (("predict", "--model", TINY, "--ids", ",".join(["1"] * 17)), "17 tokens"),
+        (("generate", "--model", TINY, "--ids", ",".join(["1"] * 17)), "16"),
+        (("predict", "x", "--model", "/no/such/model"), "/no/such/model"),
+        (("predict", "x", "--top-k", "3", "--top-p", "0.9"), "--top-p"),
+        (("predict", "x", "--top-k", "3", "--greedy"), "--greedy"),
+        (("generate", "x", "--top-p", "0.5", "--greedy"), "--greedy"),
+        (("predict", "x", "--temperature", "-1"), "temperature"),
+        (("predict", "x", "--temperature", "nan"), "temperature"),
+        (("predict", "x", "--temperature", "warm"), "--temperature"),
+        (("predict", "x", "--top-k", "0"), "Top-k"),
+        (("predict", "x", "--top-p", "0"), "Top-p"),
+        (("predict", "x", "--top-p", "1.5"), "Top-p"),
+        (("predict", "x", "--top", "0"), "--top"),
+        (("generate", "x", "--seed", "-1"), "--seed"),
+        (("generate", "x", "--tokens", "-1"), "--tokens"),
+        (("predict", "x", "--colour", "16"), "--colour"),
+        (("render", "x", "-o", "x.svg", "--size", "12by3"), "120x36"),
+        (("render", "x", "-o", "x.svg", "--size", "0x30"), "120x36"),
+        (("render", "x", "-o", "x.svg", "--size", "99999999x30"), "1000"),
+        (("describe", "x", "--color", "pink"), "truecolor"),
+        (("describe", "x", "--at", "attic"), "attic"),
+        (("describe", "x", "--at", "L99"), "99"),
+        (("render", "x", "-o", "x.svg", "--at", "L0H0[5,5]"), "5"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_one_sentence(args: tuple[str, ...], words: str) -> None:
+    assert words in sentence(*args)
+
+
+def test_a_sentence_holds_no_control_character_and_no_traceback() -> None:
+    assert "\x1b" not in sentence("predict", "x", "--model", "/no/\x1b[2Jsuch\nmodel")
+    done = shell("predict", "x", "--model", "/no/such/model")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.count(b"\n") == 1
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_prompt_that_is_no_utf8_is_refused(tmp_path: Path) -> None:
+    assert "UTF-8" in sentence("predict", "--file", "-", stdin=b"ab\xff")
+    done = shell("predict", os.fsdecode(b"caf\xe9"))
+    assert done.returncode == 2
+    assert b"UTF-8" in done.stderr
+
+
+def test_the_model_comes_from_the_environment_where_no_flag_names_one() -> None:
+    result = run("predict", "--ids", "1", "--json", env={"TXEXPLAIN_MODEL": TINY})
+    assert json.loads(result.stdout)["next"][0]["id"] < 61
+    named = ok("predict", "--ids", "1", "--json", "--model", "storyteller", "--top", "70", env={"TXEXPLAIN_MODEL": TINY})
+    assert len(json.loads(named)["next"]) == 70
+
+
+# Which word is a command
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "rest"),
+    [
+        ([], "", []),
+        (["Once upon"], "", ["Once upon"]),
+        (["predict", "x"], "predict", ["x"]),
+        (["--", "predict"], "", ["--", "predict"]),
+        (["--prompt", "predict"], "", ["--prompt", "predict"]),
+        (["--prompt=tokens", "--ascii"], "", ["--prompt=tokens", "--ascii"]),
+        (["--file", "-"], "", ["--file", "-"]),
+        (["--model", "gpt2", "predict", "x"], "predict", ["--model", "gpt2", "x"]),
+        (["--greedy", "tokens", "x"], "tokens", ["--greedy", "x"]),
+        (["--size", "80x24", "render"], "render", ["--size", "80x24"]),
+        (["Once", "predict"], "", ["Once", "predict"]),
+        (["--help", "predict"], "", ["--help", "predict"]),
+    ],
+)
+def test_a_first_word_that_is_no_command_is_a_prompt(argv: list[str], name: str, rest: list[str]) -> None:
+    assert isinstance(cli, Program)
+    assert cli.route(argv) == (name, rest)
+
+
+def test_the_app_needs_a_terminal_and_names_the_way_without_one() -> None:
+    for args in ((), ("Once upon",), ("--prompt", "predict"), ("--at", "L0H1")):
+        done = shell(*args, stdin=subprocess.DEVNULL)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"--file" in done.stderr
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_the_app_refuses_a_terminal_that_cannot_place_text() -> None:
+    code, text = in_terminal([sys.executable, "-m", "txexplain", "Once"], TERM="dumb")
+    assert code == 2
+    assert re.fullmatch(r"txexplain: [^\r\n]*TERM=dumb[^\r\n]*\r\n", text), text
+
+
+# Help
+
+
+def test_help_is_instant_because_it_imports_nothing_heavy() -> None:
+    program = (
+        "import sys\n"
+        "from txexplain.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {m.partition('.')[0] for m in sys.modules} & {'numpy', 'textual', 'rich', 'tiktoken', 'safetensors', 'huggingface_hub'}\n"
+        "print('heavy:', sorted(heavy))"
+    )
+    for words in (["--help"], ["-h"], *([name, "--help"] for name in COMMANDS)):
+        done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+        assert done.stdout.endswith("heavy: []\n"), words
+        assert "Usage: txexplain" in done.stdout
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    shell("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"--help: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.3f} s of CPU")  # noqa: T201
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_each_help_fits_a_screen_and_has_an_example(name: str) -> None:
+    text = ok(*([name] if name else []), "--help", env={"COLUMNS": "80"})
+    assert len(text.splitlines()) <= 24
+    assert max(map(len, text.splitlines())) <= 80
+    assert "Example: txexplain" in text
+
+
+def test_the_programs_help_names_every_flag_and_command() -> None:
+    text = ok("--help")
+    assert set(cli.commands) == set(COMMANDS)
+    flags = [name for param in app.params for name in param.opts if name.startswith("--")]
+    assert "--temperature" in flags
+    for word in (*flags, *COMMANDS):
+        assert re.search(rf"(?<![\w-]){re.escape(word)}\b", text), word
+    assert ok("Once upon a time", "--help") == text
+
+
+def test_the_version() -> None:
+    assert ok("--version") == f"txexplain {__version__}\n"
+
+
+# The end of a process
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "txexplain", "predict", "x", "--json", "--top", "20000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_full_disk_is_one_sentence() -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "txexplain", "tokens", "x", "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert done.stderr.count(b"\n") == 1
+    assert b"no space" in done.stderr
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
+    command = [sys.executable, "-m", "txexplain", "generate", "Once", "--tokens", "250", "--seed", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(1)  # it streams: the first character is there long before the last
+        process.send_signal(signal.SIGINT)
+        assert b"Traceback" not in process.stderr.read()
+        assert process.wait(30) == 130
+
+
+def in_terminal(command: list[str], **env: str) -> tuple[int, str]:
+    """Run a command in a terminal of its own; its exit code and all that reached the terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe(command[0], command, {**os.environ, **env})
+    seen = b""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if not select.select([terminal], [], [], 0.2)[0]:
+            continue
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:  # Linux says so at the end
+            break
+        if not data:
+            break
+        seen += data
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), seen.decode()

@@ -1,0 +1,54 @@
+"""A terminal explorer of GPT-2: the real model on your own words, from tokens to the next one's probabilities."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from txexplain.engine.errors import ExplainError
+    from txexplain.engine.model import GPT2
+    from txexplain.engine.sampling import Distribution, Draw, distribution, draw, uniform
+    from txexplain.engine.tokenizer import Tokenizer
+    from txexplain.engine.trace import Trace
+    from txexplain.models import load_model
+
+__version__ = "0.1.0"
+
+# Imported when first asked for (PEP 562): `txexplain --help` must not wait for NumPy.
+_HOME = {
+    "ExplainError": "txexplain.engine.errors",
+    "GPT2": "txexplain.engine.model",
+    "Distribution": "txexplain.engine.sampling",
+    "Draw": "txexplain.engine.sampling",
+    "distribution": "txexplain.engine.sampling",
+    "draw": "txexplain.engine.sampling",
+    "uniform": "txexplain.engine.sampling",
+    "Tokenizer": "txexplain.engine.tokenizer",
+    "Trace": "txexplain.engine.trace",
+    "load_model": "txexplain.models",
+}
+
+__all__ = [
+    "GPT2",
+    "Distribution",
+    "Draw",
+    "ExplainError",
+    "Tokenizer",
+    "Trace",
+    "__version__",
+    "distribution",
+    "draw",
+    "load_model",
+    "uniform",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

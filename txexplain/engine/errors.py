@@ -1,0 +1,35 @@
+"""What can go wrong, said to the reader in one sentence that names the thing and the remedy."""
+
+from __future__ import annotations
+
+
+class ExplainError(Exception):
+    """An error whose text is meant for the person at the keyboard; the commands print it to stderr and exit with 2."""
+
+
+class CheckpointError(ExplainError):
+    """A checkpoint's files or config can't be used."""
+
+
+class TokenizerError(ExplainError):
+    """A tokenizer's files can't be used, or a text can't be tokenised."""
+
+
+class PromptError(ExplainError):
+    """The ids or the text asked for don't fit this model."""
+
+
+class ModelNotFound(ExplainError):
+    """No checkpoint of that name is on this machine, and it couldn't be fetched."""
+
+
+class TraceError(ExplainError):
+    """A trace file can't be used, or a trace doesn't fit the model."""
+
+
+class LocationError(ExplainError):
+    """A Location can't be read, or this model or prompt lacks it."""
+
+
+class NonFinite(ExplainError):
+    """An activation holds NaN or infinity."""

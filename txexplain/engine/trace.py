@@ -1,0 +1,286 @@
+"""The record of one run: every activation of the forward pass, read-only, under TransformerLens's names.
+
+A Trace never changes. A longer one shares the rows of the one that it continues: each forward pass adds one part
+to every tensor, and parts are joined when somebody looks at the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.checkpoint import read_safetensors
+from txexplain.engine.config import GPT2Config
+from txexplain.engine.errors import CheckpointError, TraceError
+
+Floats = NDArray[np.float32]
+Parts = tuple[Floats, ...]
+
+FORMAT = "txexplain-trace/1"
+SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
+EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
+
+
+def canonical(name: str) -> str:
+    """One name for one tensor: what enters block L+1 is what left block L."""
+    match = re.fullmatch(r"blocks\.([1-9]\d*)\.resid_pre", name)
+    return f"blocks.{int(match[1]) - 1}.resid_post" if match else name
+
+
+def block_names(layer: int) -> list[str]:
+    """The names of one block's activations, in the order in which they are computed."""
+    inside = (
+        "resid_pre ln1.scale ln1.normalized attn.q attn.k attn.v attn.attn_scores attn.pattern attn.z attn_out resid_mid "
+        "ln2.scale ln2.normalized mlp.pre mlp.post mlp_out resid_post"
+    )
+    return [f"blocks.{layer}.{name}" for name in inside.split()]
+
+
+def activation_names(n_layer: int) -> list[str]:
+    """Every name of a whole trace of n_layer blocks, in the order in which they are computed."""
+    blocks = [name for layer in range(n_layer) for name in block_names(layer)]
+    return ["embed", "pos_embed", *blocks, "ln_final.scale", "ln_final.normalized", "logits"]
+
+
+def expected_shapes(config: GPT2Config, n_tokens: int) -> dict[str, tuple[int, ...]]:
+    """The shape of every activation but the logits, for n_tokens tokens."""
+    heads, square = (n_tokens, config.n_head, config.head_dim), (config.n_head, n_tokens, n_tokens)
+    inner, one, row = (n_tokens, config.n_inner), (n_tokens, 1), (n_tokens, config.n_embd)
+    ends = {".q": heads, ".k": heads, ".v": heads, ".z": heads, ".attn_scores": square, ".pattern": square}
+    ends |= {".pre": inner, ".post": inner, ".scale": one}
+    names = [name for name in activation_names(config.n_layer) if name != "logits"]
+    return {name: next((shape for end, shape in ends.items() if name.endswith(end)), row) for name in names}
+
+
+class Trace(Mapping[str, Floats]):
+    """The activations of one forward pass; `trace[name]` is a read-only float32 array.
+
+    Names and shapes are DESIGN.md's table: `embed` [T, d], `blocks.5.attn.pattern` [H, T, T], `logits` [V] or [T, V], …
+    A trace may be partial: `name in trace` says whether a tensor was recorded; asking for one that wasn't raises KeyError.
+    """
+
+    def __init__(
+        self,
+        ids: Iterable[int],
+        parts: Mapping[str, Parts],
+        *,
+        config: GPT2Config | None = None,
+        model: str = "",
+        prompt: str = "",
+        tokens: tuple[str, ...] | None = None,
+        origin: object = None,
+        qkv: Any = None,
+    ) -> None:
+        self.ids: tuple[int, ...] = tuple(int(i) for i in ids)
+        self.config = config
+        self.model = model
+        self.prompt = prompt
+        self.tokens = tokens
+        self.origin = origin  # the GPT2 that made it; its rows may only be continued by the same weights
+        self.qkv = qkv  # the buffers that q, k and v are views of, with room for more rows
+        self._parts: dict[str, Parts] = dict(parts)
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the recorded tensors, in the order in which a forward pass makes them."""
+        layers = [int(m[1]) for name in self._parts if (m := re.match(r"blocks\.(\d+)\.", name))]
+        n_layer = self.config.n_layer if self.config else max(layers, default=-1) + 2  # what left the last may enter one more
+        return tuple(name for name in activation_names(n_layer) if canonical(name) in self._parts)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and canonical(name) in self._parts
+
+    def __getitem__(self, name: str) -> Floats:
+        own = canonical(name)
+        parts = self._parts[own]
+        if len(parts) > 1:
+            # The joined array takes its parts' place, so that looking at a tensor doesn't hold it twice.
+            parts = self._parts[own] = (join(own, parts),)
+        whole = parts[0].view()
+        whole.flags.writeable = False
+        return whole
+
+    def __repr__(self) -> str:
+        return f"Trace({self.model or 'unknown model'}, {self.n_tokens} tokens, {len(self._parts)} tensors)"
+
+    @property
+    def last_logits(self) -> Floats:
+        """The logits that the last token predicts the next one with, [V]."""
+        logits = self["logits"]
+        return logits if logits.ndim == 1 else logits[-1]
+
+    def rows(self, n: int) -> dict[str, Parts]:
+        """Every tensor but the logits, cut to the first n tokens; views, nothing is copied."""
+        return {name: cut(name, parts, n) for name, parts in self._parts.items() if name != "logits"}
+
+    def save(self, path: str | os.PathLike[str], *, only: Iterable[str] | None = None) -> None:
+        """Write a safetensors file: the tensors as float32, `ids` as int64, and what is known of the run as metadata.
+
+        The file appears whole or not at all, with the permissions that the user's umask gives.
+        Raises TraceError where the file can't be written.
+        """
+        from safetensors.numpy import save
+
+        names = self.names if only is None else [name for name in self.names if name in set(only)]
+        tensors: dict[str, Any] = {name: np.ascontiguousarray(self[name]) for name in names}
+        tensors["ids"] = np.array(self.ids, dtype=np.int64)
+        metadata = {"format": FORMAT, "model": self.model, "prompt": self.prompt}
+        if self.config is not None:
+            metadata["config"] = json.dumps(self.config.to_dict())
+        if self.tokens is not None:
+            metadata["tokens"] = json.dumps(list(self.tokens))
+        write_whole(Path(path), save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Trace:
+        """Open a trace file; its tensors are mapped, not read.
+
+        Raises TraceError where the file isn't a trace, or where its parts don't fit each other.
+        """
+        tensors, metadata = read_safetensors(Path(path), what="trace", error=TraceError)
+        where = f"The trace {path}"
+        ids = read_ids(where, tensors)
+        config = read_config(where, metadata)
+        tokens = read_tokens(where, metadata, len(ids))
+        parts = {canonical(name): (array,) for name, array in checked(where, tensors, config, len(ids)).items()}
+        text = {key: metadata.get(key, "") for key in ("model", "prompt")}
+        return cls(ids, parts, config=config, tokens=tokens, **text)
+
+
+def join(name: str, parts: Parts) -> Floats:
+    """A tensor's parts as one array. Shapes: [n_i, ...] … -> [T, ...]; the square ones [H, n_i, T_i] … -> [H, T, T]."""
+    if not name.endswith(SQUARE):
+        return np.concatenate(parts)  # [T, ...]
+    n_head, total = parts[0].shape[0], parts[-1].shape[2]
+    whole = np.full((n_head, total, total), EMPTY_CELL[name[name.rindex(".") :]], dtype=np.float32)  # [H, T, T]
+    row = 0
+    for part in parts:  # [H, n_i, T_i]
+        whole[:, row : row + part.shape[1], : part.shape[2]] = part
+        row += part.shape[1]
+    return whole
+
+
+def cut(name: str, parts: Parts, n: int) -> Parts:
+    """The first n tokens' rows of a tensor's parts, as views."""
+    axis = 1 if name.endswith(SQUARE) else 0
+    kept: list[Floats] = []
+    row = 0
+    for part in parts:
+        take = min(part.shape[axis], n - row)
+        if take <= 0:
+            break
+        row += take
+        kept.append(part[:, :take, :row] if axis else part[:take])
+    return tuple(kept)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place and move it there: nobody ever sees half of it. Raises TraceError."""
+    try:
+        umask = os.umask(0)
+        os.umask(umask)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(name, 0o666 & ~umask)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise TraceError(f"The trace can't be written to {path}: {(error.strerror or str(error)).lower()}; name another file.") from None
+
+
+def read_ids(where: str, tensors: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
+    ids = tensors.get("ids")
+    if ids is None or ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
+        raise TraceError(f"{where} has no list of token ids (a tensor `ids` of whole numbers): it isn't one that txexplain can show.")
+    return tuple(ids.tolist())
+
+
+def read_config(where: str, metadata: Mapping[str, str]) -> GPT2Config | None:
+    if "config" not in metadata:
+        return None
+    try:
+        return GPT2Config.from_dict(json.loads(metadata["config"]), source=where)
+    except (ValueError, RecursionError, CheckpointError) as error:
+        raise TraceError(f"{where} holds a config that can't be used: {error}") from None
+
+
+def read_tokens(where: str, metadata: Mapping[str, str], n_tokens: int) -> tuple[str, ...] | None:
+    if "tokens" not in metadata:
+        return None
+    try:
+        tokens = json.loads(metadata["tokens"])
+    except (ValueError, RecursionError):
+        tokens = None
+    if not isinstance(tokens, list) or len(tokens) != n_tokens or not all(isinstance(t, str) for t in tokens):
+        raise TraceError(f"{where} holds a list of tokens that isn't {n_tokens} strings, one for each id.")
+    return tuple(tokens)
+
+
+def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> dict[str, Floats]:
+    """The activations of a file, each of the shape that the others ask for, and finite where it must be."""
+    known = expected_shapes(config or guess_config(where, tensors), n_tokens)
+    good: dict[str, Floats] = {}
+    for name, array in tensors.items():
+        if name == "ids":
+            continue
+        if name == "logits":
+            fits = array.ndim in (1, 2) and array.shape[:-1] in ((), (n_tokens,)) and array.shape[-1] > 0
+            wanted = f"[V] or [{n_tokens}, V]"
+        elif name in known:
+            fits, wanted = array.shape == known[name], str(list(known[name]))
+        else:
+            raise TraceError(f"{where} has a tensor {name!r}, which is none of GPT-2's activations here; remove it from the file.")
+        if array.dtype != np.float32 or not fits:
+            raise TraceError(f"{where}: {name} is {array.dtype} {list(array.shape)}, but must be float32 {wanted}.")
+        if not finite(name, array):
+            raise TraceError(f"{where}: {name} holds numbers that aren't finite.")
+        good[name] = array
+    return good
+
+
+def guess_config(where: str, tensors: Mapping[str, NDArray[Any]]) -> GPT2Config:
+    """A config that the tensors themselves agree with, where the file holds none."""
+    layers = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d{1,4})\.", name))]
+
+    def axis(ends: tuple[str, ...], ndim: int, which: int) -> int | None:
+        return next((t.shape[which] for name, t in tensors.items() if name.endswith(ends) and t.ndim == ndim), None)
+
+    rows = (".resid_pre", ".resid_mid", ".resid_post", ".normalized", "attn_out", "mlp_out", "embed")
+    n_head = axis(SQUARE, 3, 0) or axis((".q", ".k", ".v", ".z"), 3, 1) or 1
+    head_dim = axis((".q", ".k", ".v", ".z"), 3, 2)
+    n_embd = axis(rows, 2, 1) or n_head * (head_dim or 1)
+    sizes = {"n_layer": max(layers, default=0) + 1, "n_head": n_head, "n_embd": n_embd, "n_inner": axis((".pre", ".post"), 2, 1)}
+    try:
+        return GPT2Config.from_dict({"model_type": "gpt2", **sizes}, source=where)
+    except CheckpointError as error:
+        raise TraceError(f"{where} holds tensors that don't fit one model: {error}") from None
+
+
+def finite(name: str, array: Floats) -> bool:
+    """Whether every number is finite; scores may be −inf above the diagonal, and nowhere else."""
+    if name.endswith(".attn_scores"):
+        low = np.tril(np.ones(array.shape[1:], dtype=bool))  # [T, T]
+        return bool(np.isfinite(array[:, low]).all() and not np.isnan(array).any() and not np.isposinf(array).any())
+    return bool(np.isfinite(array).all())
