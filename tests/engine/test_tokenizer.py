@@ -60,15 +60,10 @@ def test_typed_end_of_text_is_ordinary(gpt2: Tokenizer) -> None:
 
 
 def test_every_token_comes_back(gpt2: Tokenizer) -> None:
-    unlike = []
     for id in range(50256):
         text = gpt2.token_bytes(id).decode("utf-8", "replace")
         assert gpt2.decode([id]) == text
-        if "\ufffd" not in text and gpt2.encode(text) != [id]:
-            unlike.append(id)
-    # merges of GPT-2 whose pieces its pattern never puts side by side in text
-    assert all(gpt2.decode(gpt2.encode(gpt2.decode([id]))) == gpt2.decode([id]) for id in unlike)
-    assert len(unlike) < 20
+        assert "\ufffd" in text or gpt2.encode(text) == [id]
     assert len({gpt2.token_bytes(id) for id in range(50257)}) == 50257
 
 
@@ -114,7 +109,9 @@ def test_nothing_opens_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=200)
 @given(TEXT, st.integers(1, 12))
-@example("x \n\ny", 1)
+@example("x \n\ny", 4)
+@example("x  y", 3)
+@example("\n\n\n\n\n\nx", 3)
 @example("'s 's\n's", 1)
 @example("\u0378" * 30, 3)
 def test_a_text_cut_into_chunks_has_the_same_ids(text: str, chunk: int) -> None:
@@ -141,7 +138,7 @@ WORDS = {
     "newlines": "x" + "\n" * 60_000 + "x",
     "ideographs": "".join(map(chr, random.Random(0).choices(range(0x4E00, 0x9FA5), k=20_000))),
     "a word after a space": " " + "ab" * 30_000,
-    "an apostrophe": "'" + "s" * 30_000,
+    "an apostrophe": "'re" + "d" * 30_000,
     "digits": "31415926535" * 3_000,
 }
 
@@ -185,7 +182,7 @@ def test_a_run_of_spaces_before_a_word_does_not_overflow_the_library(gpt2: Token
 
 
 def test_a_panic_in_the_library_is_one_clear_error(gpt2: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    class PanicException(BaseException):  # noqa: N818
+    class PanicException(BaseException):
         pass
 
     class Broken:
@@ -351,7 +348,7 @@ SHOWN = {
     "\n\n\t\r": ("↵↵⇥␍", "\\n\\n\\t\\r"),
     "\x1b[31m\x00\x7f": ("␛[31m␀␡", "\\x1b[31m\\x00\\x7f"),
     "\x9b\u202e\u200b\u2028\u00a0\ue000\u0378": (
-        "⟨U+009B⟩⟨U+202E⟩⟨U+200B⟩⟨U+2028⟩⟨U+00A0⟩⟨U+E000⟩⟨U+0378⟩",
+        "⟨U+009B⟩⟨U+202E⟩⟨U+200B⟩⟨U+2028⟩⍽⟨U+E000⟩⟨U+0378⟩",
         "\\u009b\\u202e\\u200b\\u2028\\u00a0\\ue000\\u0378",
     ),
     "漢é": ("漢é", "\\u6f22\\u00e9"),
@@ -408,7 +405,7 @@ def test_any_bytes_are_shown(token: bytes) -> None:
 
 
 def test_any_character_is_shown() -> None:
-    for code in range(0x110000):
+    for code in [*range(0x20000), *range(0x20000, 0x110000, 251), *range(0xE0000, 0xE0200)]:
         if not 0xD800 <= code < 0xE000:
             shown = display_bytes.__wrapped__(chr(code).encode())
             assert shown
@@ -420,7 +417,7 @@ def test_clip(text: str, cells: int, ellipsis: str) -> None:
     shown = display_bytes(text.encode())
     cut = clip(shown, cells, ellipsis)
     assert cell_len(cut) <= max(0, cells)
-    if cell_len(shown) <= cells:
+    if cell_len(shown) <= max(0, cells):
         assert cut == shown
         return
     kept = cut.removesuffix(ellipsis) if cell_len(ellipsis) <= cells else cut

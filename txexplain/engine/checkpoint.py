@@ -2,25 +2,30 @@
 
 The format: 8 bytes with the header's length, a JSON header {name: {dtype, shape, data_offsets}}, then the numbers.
 The library copies tensors and can't give BF16 to NumPy, so the header is read here.
+Source: https://huggingface.co/docs/safetensors (format) and its Rust reader, whose checks these are, and a few more.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.config import GPT2Config, reason
-from txexplain.engine.errors import CheckpointError, ExplainError
+from txexplain.engine.config import GPT2Config, read_json
+from txexplain.engine.errors import CheckpointError, ExplainError, reason, shown
 
 Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 LONGEST_HEADER = 100_000_000  # bytes; the format's own bound
 DTYPES: dict[str, str] = {
@@ -28,17 +33,43 @@ DTYPES: dict[str, str] = {
     "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 FLOAT_DTYPES = ("F32", "F16", "BF16")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.ckpt.index")
+NO_PICKLES = "which can run code when it is opened; save it as safetensors (transformers: save_pretrained) and open that"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file, and how an error says so."""
+
+    path: Path
+    what: str
+    error: type[ExplainError]
+
+    def refusal(self, sentence: str) -> ExplainError:
+        return self.error(f"The {self.what} {self.path} {sentence}.")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One tensor of a header: its stored dtype, its shape, and where its bytes lie behind the header."""
+    """One tensor as a header describes it: its stored dtype, its shape, and its bytes' place behind the header."""
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     start: int
     end: int
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One tensor of a mapped file."""
+
+    entry: Entry
+    data: Bytes
+    file: Path
+
+    def array(self) -> NDArray[Any]:
+        return as_array(self.data, self.entry)
 
 
 @dataclass(frozen=True)
@@ -49,119 +80,152 @@ class Checkpoint:
     tensors: Mapping[str, Floats]
     folder: Path
     files: tuple[Path, ...]
-    dtype: str  # as stored: F32, F16 or BF16; the first where they differ
+    dtype: str  # as stored: "F16", or "F16, F32" where they differ
 
 
 def read_safetensors(
     path: Path, *, what: str = "checkpoint", error: type[ExplainError] = CheckpointError
 ) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The tensors of a file and its metadata strings.
+    """The tensors of a file in the order of their bytes, and its metadata strings.
 
-    F32 and integers are read-only views of one memory map; F16 and BF16 are widened to float32, a copy.
-    Raises `error` with one sentence that names the file, and the tensor where there is one.
+    Each tensor is a read-only view of one memory map; F16 and BF16 are widened to float32, a copy.
+    `what` says in an error what the file is. Raises `error`: one sentence that names the file, and the tensor where it is about one.
     """
-    data, entries, metadata = open_safetensors(path, what, error)
-    return {entry.name: tensor(data, entry) for entry in entries}, metadata
+    data, entries, metadata = map_safetensors(Source(path, what, error))
+    return {entry.name: as_array(data, entry) for entry in entries}, metadata
 
 
-def open_safetensors(path: Path, what: str, error: type[ExplainError]) -> tuple[NDArray[np.uint8], list[Entry], dict[str, str]]:
-    """Map a file and check its header: the bytes behind the header, the entries in the order of their bytes, the metadata."""
+def map_safetensors(source: Source) -> tuple[Bytes, list[Entry], dict[str, str]]:
+    """Map a file and check its header: the bytes behind the header, the entries in their order, the metadata."""
     try:
-        if path.is_dir():
-            raise error(f"{path} is a folder, but a {what} is a .safetensors file.")
-        size = path.stat().st_size
-        if size < 8:
-            raise error(f"{path} has {size} bytes, too few for a safetensors file; fetch it again.")
-        mapped = np.memmap(path, dtype=np.uint8, mode="r")
-    except OSError as problem:
-        raise error(f"{path} can't be read: {reason(problem)}.") from None
-    raw: NDArray[np.uint8] = np.asarray(mapped)
-    length = int.from_bytes(raw[:8].tobytes(), "little")
-    if length > min(len(raw) - 8, LONGEST_HEADER):
-        raise error(f"{path} says that its header has {length} bytes, but the file ends before that: it is cut short or isn't a safetensors file.")
-    header = parse_header(raw[8 : 8 + length].tobytes(), path, error)
-    data = raw[8 + length :]
-    metadata = read_metadata(header.pop("__metadata__", {}), path, error)
-    entries = sorted((read_entry(name, fields, path, error) for name, fields in header.items()), key=lambda e: (e.start, e.end))
-    require_exact_cover(entries, len(data), path, error)
+        kind = source.path.stat().st_mode
+        if not stat.S_ISREG(kind):  # to open a pipe would wait for its writer
+            raise source.refusal(f"is a {'folder' if stat.S_ISDIR(kind) else 'device or pipe'}, not a .safetensors file")
+        with source.path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            start = file.read(8)
+            length = header_length(start, size, source)
+            text = file.read(length)
+            if len(text) < length:
+                raise source.refusal("became shorter while it was read; open it again")
+            mapped: Bytes = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
+    except (OSError, ValueError) as problem:
+        raise source.refusal(f"can't be read: {reason(problem)}") from None
+    data = mapped[8 + length :]
+    entries, metadata = parse_header(text, source)
+    require_exact_cover(entries, len(data), source)
     return data, entries, metadata
 
 
-def parse_header(text: bytes, path: Path, error: type[ExplainError]) -> dict[str, Any]:
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        fields = dict(pairs)
-        if len(fields) != len(pairs):
-            raise ValueError("a name stands twice")
-        return fields
+def header_length(start: bytes, size: int, source: Source) -> int:
+    """How many bytes the header has, from the file's first eight."""
+    if len(start) < 8:
+        raise source.refusal(f"has {size} bytes, too few for a safetensors file; fetch it again")
+    length = int.from_bytes(start, "little")
+    if length > LONGEST_HEADER:
+        if re.match(rb"PK\x03\x04|\x80[\x02-\x05]", start):
+            raise source.refusal(f"is a PyTorch pickle, {NO_PICKLES}")
+        if start == b"version ":
+            raise source.refusal("is only Git LFS's pointer to a file; fetch the file itself with `git lfs pull`")
+        raise source.refusal("isn't a safetensors file: its first 8 bytes, the length of its header, are out of bounds")
+    if length > size - 8:
+        raise source.refusal(f"says that its header has {length} bytes, but ends before that: it is cut short; fetch it again")
+    return length
 
+
+def parse_header(text: bytes, source: Source) -> tuple[list[Entry], dict[str, str]]:
+    """The entries of a header by their bytes' place, and its metadata."""
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_int=natural, parse_constant=no_constant)
     except (ValueError, RecursionError) as problem:
-        twice = "a name stands twice" in str(problem)
-        why = "names a tensor twice" if twice else "isn't valid JSON"
-        raise error(f"{path}: the safetensors header {why}; fetch the file again.") from None
+        why = str(problem) if isinstance(problem, HeaderError) else "isn't valid JSON"
+        raise source.refusal(f"has a header that {why}; fetch it again") from None
     if not isinstance(header, dict):
-        raise error(f"{path}: the safetensors header isn't a JSON object; fetch the file again.")
-    return header
-
-
-def read_metadata(metadata: Any, path: Path, error: type[ExplainError]) -> dict[str, str]:
+        raise source.refusal("has a header that isn't a JSON object; fetch it again")
+    metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise error(f"{path}: the header's __metadata__ must map strings to strings.")
-    return metadata
+        raise source.refusal("has a header whose __metadata__ doesn't map strings to strings; fetch it again")
+    entries = [read_entry(name, fields, source) for name, fields in header.items()]
+    return sorted(entries, key=lambda entry: (entry.start, entry.end)), metadata
 
 
-def read_entry(name: str, fields: Any, path: Path, error: type[ExplainError]) -> Entry:
+class HeaderError(ValueError):
+    """What is wrong with a header that is valid JSON to Python."""
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise HeaderError(f"says {shown(name)} twice")
+        for text in (name, value):
+            if isinstance(text, str):
+                text.encode()  # a lone surrogate, which JSON's \\u can spell, is no text
+        fields[name] = value
+    return fields
+
+
+def natural(digits: str) -> int:
+    if digits.startswith("-"):
+        raise HeaderError(f"holds the negative number {shown(digits, 20)}")
+    return int(digits)
+
+
+def no_constant(name: str) -> None:
+    raise HeaderError(f"holds {name}")
+
+
+def read_entry(name: str, fields: Any, source: Source) -> Entry:
     """One tensor's claims, checked against each other."""
 
-    def wrong(what: str) -> ExplainError:
-        return error(f"{path}: the header's entry for {shown(name)} {what}.")
+    def wrong(sentence: str) -> ExplainError:
+        return source.refusal(f"has a header whose entry for {shown(name)} {sentence}")
 
     if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
-        raise wrong("must have a dtype, a shape and data_offsets")
+        raise wrong("isn't a dtype, a shape and data_offsets; fetch it again")
     dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise wrong(f"has the dtype {shown(dtype)}, which isn't one that txexplain reads ({', '.join(DTYPES)})")
-    if not is_sizes(shape) or not is_sizes(offsets) or len(offsets) != 2 or len(shape) > 32:
-        raise wrong("has a shape or offsets that aren't lists of whole numbers")
-    size = math.prod(shape) * np.dtype(DTYPES[dtype]).itemsize
-    if offsets[1] - offsets[0] != size:
-        raise wrong(f"claims {offsets[1] - offsets[0]} bytes, but {dtype} {shape} takes {size}")
-    return Entry(name, dtype, tuple(shape), offsets[0], offsets[1])
+        raise wrong(f"has the dtype {shown(dtype, 20)}, which isn't one that txexplain reads: {', '.join(DTYPES)}")
+    if not is_sizes(shape) or len(shape) > 32 or not is_sizes(offsets) or len(offsets) != 2:
+        raise wrong("has a shape or data_offsets that aren't lists of sizes; fetch it again")
+    itemsize = np.dtype(DTYPES[dtype]).itemsize
+    if math.prod(size for size in shape if size) * itemsize >= 1 << 63:  # NumPy's bound, for an empty array too
+        raise wrong("has a shape that is too large; fetch it again")
+    start, end = offsets
+    if end - start != math.prod(shape) * itemsize:
+        raise wrong(f"gives it {end - start} bytes, but {dtype} {shown(shape, 40)} takes {math.prod(shape) * itemsize}; fetch it again")
+    return Entry(name, dtype, tuple(shape), start, end)
 
 
 def is_sizes(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 48 for value in values)
+    return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 63 for value in values)
 
 
-def shown(value: object) -> str:
-    """A name from a file, short and on one line."""
-    text = ascii(value)
-    return text if len(text) <= 80 else text[:77] + "…"
-
-
-def require_exact_cover(entries: list[Entry], size: int, path: Path, error: type[ExplainError]) -> None:
+def require_exact_cover(entries: Iterable[Entry], size: int, source: Source) -> None:
     """The tensors must lie one behind the other, from the header to the end of the file."""
     at = 0
     for entry in entries:
-        if entry.end > size:
-            raise error(f"{path} is cut short: {shown(entry.name)} should end at byte {entry.end} of the data, which has {size}; fetch the file again.")
         if entry.start != at:
-            raise error(f"{path}: {shown(entry.name)} overlaps another tensor or leaves a gap before it; fetch the file again.")
+            how = "overlaps the tensor before it" if entry.start < at else "leaves a gap before it"
+            raise source.refusal(f"has a header in which {shown(entry.name)} {how}; fetch it again")
+        if entry.end > size:
+            raise source.refusal(
+                f"is cut short: {shown(entry.name)} should end at byte {entry.end} of the data, which has {size}; fetch it again"
+            )
         at = entry.end
     if at != size:
-        raise error(f"{path} has {size - at} bytes behind its last tensor; fetch the file again.")
+        raise source.refusal(f"has {size - at} bytes behind its last tensor; fetch it again")
 
 
-def tensor(data: NDArray[np.uint8], entry: Entry) -> NDArray[Any]:
-    """One tensor as a read-only array; a copy only where its place in the file isn't aligned, or where it must be widened."""
-    dtype = np.dtype(DTYPES[entry.dtype])
+def as_array(data: Bytes, entry: Entry) -> NDArray[Any]:
+    """One tensor as a read-only array; a copy only where its place isn't aligned, or where it must be widened."""
     raw = data[entry.start : entry.end]
+    dtype = np.dtype(DTYPES[entry.dtype])
     if raw.ctypes.data % dtype.itemsize:
         raw = raw.copy()
     array: NDArray[Any] = raw.view(dtype).reshape(entry.shape)
     if entry.dtype == "BF16":
-        array = (array.astype(np.uint32) << 16).view(np.float32)
+        array = np.left_shift(array, 16, dtype=np.uint32).view(np.float32)  # the upper half of a float32
     elif entry.dtype == "F16":
         array = array.astype(np.float32)
     array.flags.writeable = False
@@ -169,35 +233,86 @@ def tensor(data: NDArray[np.uint8], entry: Entry) -> NDArray[Any]:
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
-    """Open a folder with config.json and safetensors (one file, or shards with an index), or such a file itself.
+    """Open a GPT-2: a folder with config.json and model.safetensors or shards with their index, or a .safetensors file beside its config.
 
-    Raises CheckpointError: one sentence that names the file, and the tensor where there is one.
+    Every weight's presence, dtype and shape is checked against the config; its numbers are not looked at.
+    Raises CheckpointError: one sentence that names the file, and the tensor where it is about one.
     """
-    folder = path if path.is_dir() else path.parent
+    folder, files, weight_map, source = find_files(path)
     config = GPT2Config.from_file(folder / "config.json")
-    files = [path] if not path.is_dir() else weight_files(folder)
-    stored: dict[str, tuple[NDArray[np.uint8], Entry, Path]] = {}
+    stored = gather(files, weight_map)
+    shapes = weight_shapes(config, with_head="lm_head.weight" in stored or not config.tie_word_embeddings)
+    for name, shape in shapes.items():
+        if name not in stored:
+            raise source.refusal(f"lacks the tensor {name}, which its config.json asks for; it isn't a whole GPT-2")
+        require_fit(stored[name], name, shape)
+    require_no_more_blocks(stored, config)
+    tensors: dict[str, Floats] = {name: stored[name].array() for name in shapes}
+    if config.tie_word_embeddings and "lm_head.weight" in tensors:
+        # As transformers 5 does: a head of its own is used, whatever the config says; an equal one is only a copy of wte.
+        if np.array_equal(tensors["lm_head.weight"], tensors["wte.weight"]):
+            del tensors["lm_head.weight"]
+        else:
+            config = replace(config, tie_word_embeddings=False)
+    dtypes = sorted({stored[name].entry.dtype for name in tensors})
+    return Checkpoint(config, MappingProxyType(tensors), folder, files, ", ".join(dtypes))
+
+
+def find_files(path: Path) -> tuple[Path, tuple[Path, ...], dict[str, Path], Source]:
+    """Where a checkpoint's parts are: its folder, its weight files, the tensors' files as an index says, the file to blame for a lack."""
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        single = path / "model.safetensors" if is_folder else path
+        index = path / "model.safetensors.index.json"
+        has_single = single.exists()
+        has_index = is_folder and index.exists()
+        pickle = next((name for name in PICKLES if is_folder and (path / name).exists()), None)
+    except (OSError, ValueError) as problem:
+        raise Source(path, "checkpoint", CheckpointError).refusal(f"can't be read: {reason(problem)}") from None
+    if has_single:
+        return single.parent, (single,), {}, Source(single, "checkpoint", CheckpointError)
+    if has_index:
+        weight_map = read_index(index)
+        return path, tuple(dict.fromkeys(weight_map.values())), weight_map, Source(index, "checkpoint", CheckpointError)
+    source = Source(path, "checkpoint", CheckpointError)
+    if pickle:
+        raise source.refusal(f"has its weights only in {pickle}, a pickle, {NO_PICKLES}")
+    raise source.refusal("has no model.safetensors and no model.safetensors.index.json; name a folder that holds a GPT-2")
+
+
+def read_index(index: Path) -> dict[str, Path]:
+    """Each tensor's file, from the index of a checkpoint in shards; every file lies in the index's own folder."""
+    content = read_json(index, "it says which shard holds which tensor")
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map or not all(isinstance(name, str) for name in weight_map.values()):
+        raise CheckpointError(f"{index} has no weight_map that says which shard holds which tensor; fetch it again.")
+    for name in sorted(set(weight_map.values())):
+        if not re.fullmatch(r"[\w.-]+\.safetensors", name):
+            raise CheckpointError(f"{index} names the shard {shown(name)}, which isn't a .safetensors file in the same folder.")
+        if not (index.parent / name).exists():
+            raise CheckpointError(f"{index} names the shard {name}, which isn't there; fetch it too.")
+    return {tensor: index.parent / name for tensor, name in sorted(weight_map.items(), key=lambda item: item[1])}
+
+
+def gather(files: Iterable[Path], weight_map: Mapping[str, Path]) -> dict[str, Stored]:
+    """The tensors of all files, by their names without `transformer.`."""
+    stored: dict[str, Stored] = {}
     for file in files:
-        data, entries, _ = open_safetensors(file, "checkpoint", CheckpointError)
+        source = Source(file, "checkpoint", CheckpointError)
+        data, entries, _ = map_safetensors(source)
         for entry in entries:
             name = entry.name.removeprefix("transformer.")
             if name in stored:
-                raise CheckpointError(f"{file}: the weight {shown(name)} is there twice.")
-            stored[name] = (data, entry, file)
-    tensors: dict[str, Floats] = {}
-    for name, shape in weight_shapes(config).items():
-        if name not in stored:
-            raise CheckpointError(f"{files[0]} lacks the weight {name}; it isn't a whole GPT-2 checkpoint.")
-        data, entry, file = stored[name]
-        if entry.dtype not in FLOAT_DTYPES:
-            raise CheckpointError(f"{file}: {name} is stored as {entry.dtype}; txexplain reads weights in {', '.join(FLOAT_DTYPES)}.")
-        if entry.shape != shape:
-            raise CheckpointError(f"{file}: {name} has the shape {list(entry.shape)}, but config.json asks for {list(shape)}.")
-        tensors[name] = tensor(data, entry)
-    return Checkpoint(config, tensors, folder, tuple(files), stored["wte.weight"][1].dtype)
+                raise source.refusal(f"holds the tensor {shown(name)}, which is there already, in {stored[name].file.name}")
+            stored[name] = Stored(entry, data, file)
+    for tensor, file in weight_map.items():
+        found = stored.get(tensor.removeprefix("transformer."))
+        if found is None or found.file != file:
+            raise Source(file, "checkpoint", CheckpointError).refusal(f"lacks the tensor {shown(tensor)}, which the index says it holds")
+    return stored
 
 
-def weight_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
+def weight_shapes(config: GPT2Config, *, with_head: bool) -> dict[str, tuple[int, ...]]:
     """The name and shape of every weight of a GPT-2. A linear layer's weight is [inputs, outputs]."""
     d, m = config.n_embd, config.n_inner
     block: dict[str, tuple[int, ...]] = {
@@ -208,44 +323,27 @@ def weight_shapes(config: GPT2Config) -> dict[str, tuple[int, ...]]:
         "mlp.c_fc.weight": (d, m), "mlp.c_fc.bias": (m,),
         "mlp.c_proj.weight": (m, d), "mlp.c_proj.bias": (d,),
     }  # fmt: skip
-    shapes = {"wte.weight": (config.vocab_size, d), "wpe.weight": (config.n_positions, d), "ln_f.weight": (d,), "ln_f.bias": (d,)}
+    shapes: dict[str, tuple[int, ...]] = {"wte.weight": (config.vocab_size, d), "wpe.weight": (config.n_positions, d)}
     shapes |= {f"h.{layer}.{name}": shape for layer in range(config.n_layer) for name, shape in block.items()}
-    # A tied model's file may still hold lm_head.weight; the model uses wte then, as transformers does.
-    return shapes if config.tie_word_embeddings else shapes | {"lm_head.weight": (config.vocab_size, d)}
+    shapes |= {"ln_f.weight": (d,), "ln_f.bias": (d,)}
+    return shapes | {"lm_head.weight": (config.vocab_size, d)} if with_head else shapes
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The files that hold a folder's weights."""
-    single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if single.exists():
-        return [single]
-    if index.exists():
-        return shards(index)
-    others = sorted(folder.glob("*.safetensors"))
-    if len(others) == 1:
-        return others
-    pickles = [name for name in ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt.index") if (folder / name).exists()]
-    if pickles:
-        raise CheckpointError(
-            f"{folder} holds its weights as {pickles[0]}, which can run code when opened; "
-            "save it as safetensors with transformers (save_pretrained) and open that."
-        )
-    raise CheckpointError(f"{folder} has no model.safetensors and no index of shards; give a folder that holds a GPT-2 checkpoint.")
+def require_fit(stored: Stored, name: str, shape: tuple[int, ...]) -> None:
+    """Raise CheckpointError unless a weight has a dtype that can be read and the shape that the config asks for."""
+    source = Source(stored.file, "checkpoint", CheckpointError)
+    if stored.entry.dtype not in FLOAT_DTYPES:
+        raise source.refusal(f"stores {name} as {stored.entry.dtype}; txexplain reads weights in {', '.join(FLOAT_DTYPES)}")
+    if stored.entry.shape != shape:
+        raise source.refusal(f"stores {name} in the shape {shown(list(stored.entry.shape))}, but its config.json asks for {list(shape)}")
 
 
-def shards(index: Path) -> list[Path]:
-    """The shard files that an index names, each once, all in the index's own folder."""
-    try:
-        names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError
-    except OSError as problem:
-        raise CheckpointError(f"{index} can't be read: {reason(problem)}.") from None
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        raise CheckpointError(f"{index} isn't an index of shards (a JSON object with a weight_map); fetch it again.") from None
-    for name in names:
-        if not re.fullmatch(r"[\w.-]+\.safetensors", name):
-            raise CheckpointError(f"{index} names the shard {shown(name)}, which isn't a .safetensors file in its own folder.")
-        if not (index.parent / name).exists():
-            raise CheckpointError(f"{index} names the shard {name}, which isn't there; fetch the checkpoint again.")
-    return [index.parent / name for name in names]
+def require_no_more_blocks(stored: Mapping[str, Stored], config: GPT2Config) -> None:
+    """Raise CheckpointError where the files hold blocks that the config doesn't know of: half a model must not pass for one."""
+    for name, tensor in stored.items():
+        block = re.match(r"h\.(\d{1,9})\.", name)
+        if block and int(block[1]) >= config.n_layer:
+            source = Source(tensor.file, "checkpoint", CheckpointError)
+            raise source.refusal(
+                f"holds {shown(name)}, but its config.json says n_layer = {config.n_layer}; one of the two is another model's"
+            )

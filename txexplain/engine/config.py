@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import math
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from txexplain.engine.errors import CheckpointError
+from txexplain.engine.errors import CheckpointError, reason, shown
 
 ACTIVATION_NAMES = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel")  # those whose language model is GPT-2's own
 LARGEST = 1 << 24  # no size in a GPT-2's config comes near it; a lie about one must not ask for all memory
+MOST_BLOCKS = 10_000
+LONGEST_FILE = 10_000_000  # bytes
 
 
 @dataclass(frozen=True)
@@ -45,49 +48,41 @@ class GPT2Config:
     @classmethod
     def from_file(cls, path: Path) -> GPT2Config:
         """Read and check a config.json. Raises CheckpointError, which names the file."""
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError:
-            raise CheckpointError(f"{path} isn't UTF-8 text; fetch the checkpoint's config.json again.") from None
-        except OSError as error:
-            raise CheckpointError(f"{path} can't be read: {reason(error)}; a checkpoint needs its config.json.") from None
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError):
-            raise CheckpointError(f"{path} isn't valid JSON; fetch the checkpoint's config.json again.") from None
+        fields = read_json(path, "a checkpoint needs its config.json beside its weights")
         return cls.from_dict(fields, source=str(path))
 
     @classmethod
     def from_dict(cls, fields: Any, source: str) -> GPT2Config:
         """Check the fields of a config. Raises CheckpointError, which names the source and the field."""
         if not isinstance(fields, dict):
-            raise CheckpointError(f"{source} must hold a JSON object, but is a {type(fields).__name__}.")
+            raise CheckpointError(f"{source} must hold a JSON object, but holds {as_json(fields)}.")
         require_gpt2(fields, source)
         get = Fields(fields, source)
         n_embd = get.size("n_embd", cls.n_embd)
         vocab_size = get.size("vocab_size", cls.vocab_size)
         config = cls(
             vocab_size=vocab_size,
+            # n_ctx is the same size under its first name; transformers, too, goes by n_positions where they differ.
             n_positions=get.size("n_positions" if "n_positions" in fields else "n_ctx", cls.n_positions),
             n_embd=n_embd,
-            n_layer=get.size("n_layer", cls.n_layer),
+            n_layer=get.size("n_layer", cls.n_layer, MOST_BLOCKS),
             n_head=get.size("n_head", cls.n_head),
-            n_inner=4 * n_embd if fields.get("n_inner") is None else get.size("n_inner", 0),
+            n_inner=4 * n_embd if fields.get("n_inner") is None else get.size("n_inner", cls.n_inner),
             activation_function=get.choice("activation_function", cls.activation_function, ACTIVATION_NAMES),
-            layer_norm_epsilon=get.positive("layer_norm_epsilon", cls.layer_norm_epsilon),
+            layer_norm_epsilon=get.fraction("layer_norm_epsilon", cls.layer_norm_epsilon),
             scale_attn_weights=get.flag("scale_attn_weights", cls.scale_attn_weights),
             scale_attn_by_inverse_layer_idx=get.flag("scale_attn_by_inverse_layer_idx", cls.scale_attn_by_inverse_layer_idx),
             reorder_and_upcast_attn=get.flag("reorder_and_upcast_attn", cls.reorder_and_upcast_attn),
             tie_word_embeddings=get.flag("tie_word_embeddings", cls.tie_word_embeddings),
-            bos_token_id=get.token("bos_token_id", vocab_size),
-            eos_token_id=get.token("eos_token_id", vocab_size),
+            bos_token_id=get.token(("bos_token_id", "eos_token_id"), vocab_size),
+            eos_token_id=get.token(("eos_token_id", "bos_token_id"), vocab_size),
         )
         if config.n_embd % config.n_head:
-            raise CheckpointError(f"{source}: n_head = {config.n_head} doesn't divide n_embd = {config.n_embd}; every head needs as many numbers.")
+            raise CheckpointError(f"{source}: n_head = {config.n_head} doesn't divide n_embd = {config.n_embd} into heads of equal size.")
         return config
 
     def to_dict(self) -> dict[str, Any]:
-        """The config as JSON-able fields under Hugging Face's names."""
+        """The config as JSON-able fields under Hugging Face's names; `from_dict` reads them back."""
         return {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **asdict(self)}
 
 
@@ -99,23 +94,30 @@ class Fields:
     source: str
 
     def wrong(self, name: str, wanted: str) -> CheckpointError:
-        shown = repr(self.fields[name])
-        return CheckpointError(f"{self.source}: {name} must be {wanted}, but is {shown if len(shown) < 40 else shown[:36] + ' …'}.")
+        return CheckpointError(f"{self.source}: {name} must be {wanted}, but is {as_json(self.fields[name])}.")
 
-    def size(self, name: str, default: int) -> int:
+    def size(self, name: str, default: int, largest: int = LARGEST) -> int:
         value = self.fields.get(name, default)
-        if type(value) is not int or not 1 <= value <= LARGEST:
-            raise self.wrong(name, f"a whole number from 1 to {LARGEST}")
+        if type(value) is not int or not 1 <= value <= largest:
+            raise self.wrong(name, f"a whole number from 1 to {largest}")
         return value
 
-    def token(self, name: str, vocab_size: int) -> int:
-        """A token id; where it is missing, null or a list, GPT-2's last token, which starts and ends its texts."""
-        value = self.fields.get(name)
-        if value is None or isinstance(value, list):
-            return min(50256, vocab_size - 1)
-        if type(value) is not int or not 0 <= value <= LARGEST:
-            raise self.wrong(name, "a token id")
-        return value if value < vocab_size else vocab_size - 1
+    def token(self, names: tuple[str, ...], vocab_size: int) -> int:
+        """The id of the token that starts or ends a text: the first of these fields that says one, a list's first entry.
+
+        Where none does, or the id isn't in the vocabulary (a default left over from GPT-2), it is the last token, as GPT-2's is.
+        """
+        last = vocab_size - 1
+        for name in names:
+            value = self.fields.get(name)
+            if isinstance(value, list) and value:
+                value = value[0]
+            if value is None:
+                continue
+            if type(value) is not int or not 0 <= value <= LARGEST:
+                raise self.wrong(name, "a token id")
+            return min(value, last)
+        return last
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.fields.get(name, default)
@@ -123,9 +125,9 @@ class Fields:
             raise self.wrong(name, "true or false")
         return value
 
-    def positive(self, name: str, default: float) -> float:
+    def fraction(self, name: str, default: float) -> float:
         value = self.fields.get(name, default)
-        if type(value) not in (int, float) or not math.isfinite(value) or not 0 < value <= 1:
+        if type(value) not in (int, float) or not 0 < value <= 1:  # NaN isn't, either
             raise self.wrong(name, "a number above 0, at most 1")
         return float(value)
 
@@ -137,19 +139,42 @@ class Fields:
 
 
 def require_gpt2(fields: Mapping[str, Any], source: str) -> None:
-    """Raise CheckpointError unless the config says, or doesn't deny, that it is a GPT-2."""
-    kind, architectures = fields.get("model_type"), fields.get("architectures")
-    named = kind if isinstance(kind, str) else None
-    if named is None and isinstance(architectures, list) and architectures:
-        named = "gpt2" if str(architectures[0]).startswith("GPT2") else str(architectures[0])
-    if named is None and not {"n_embd", "n_layer", "n_head"} <= fields.keys():
-        raise CheckpointError(f"{source} isn't the config of a GPT-2 (it has no model_type, n_embd, n_layer and n_head).")
-    if named not in (None, "gpt2"):
-        raise CheckpointError(f"{source} is the config of a {str(named)[:40]!r} model; txexplain shows GPT-2 checkpoints only.")
-    if fields.get("add_cross_attention"):
-        raise CheckpointError(f"{source}: add_cross_attention is true; txexplain shows the plain GPT-2 without cross-attention.")
+    """Raise CheckpointError unless the config says, or at least doesn't deny, that it is a plain GPT-2's."""
+    kind, architectures = fields.get("model_type"), fields.get("architectures") or []
+    if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
+        raise CheckpointError(f"{source}: architectures must be a list of names, but is {as_json(architectures)}.")
+    if kind not in (None, "gpt2"):
+        raise CheckpointError(f"{source} is the config of a model of type {as_json(kind)}; txexplain opens GPT-2 checkpoints only.")
+    if architectures and not set(architectures) & set(ARCHITECTURES):
+        raise CheckpointError(
+            f"{source} has the architecture {shown(architectures[0], 40)}; txexplain opens GPT-2 language models only, "
+            f"which are {', '.join(ARCHITECTURES)}."
+        )
+    if kind is None and not architectures and not {"n_embd", "n_layer", "n_head"} <= fields.keys():
+        raise CheckpointError(f"{source} isn't the config of a GPT-2: it has no model_type, nor n_embd, n_layer and n_head.")
+    if fields.get("add_cross_attention") not in (None, False):
+        raise CheckpointError(f"{source}: add_cross_attention is on, which a GPT-2 language model doesn't have; txexplain can't open it.")
 
 
-def reason(error: OSError) -> str:
-    """Why the system refused, in its own lower-case words."""
-    return (error.strerror or str(error)).lower()
+def read_json(path: Path, remedy: str) -> Any:
+    """What a JSON file of a checkpoint holds. Raises CheckpointError: one sentence with the file's name."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{path} isn't a file; {remedy}.")
+        if status.st_size > LONGEST_FILE:
+            raise CheckpointError(f"{path} has {status.st_size} bytes, too many for a checkpoint's JSON file; fetch it again.")
+        text = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path} can't be read ({reason(error)}); {remedy}.") from None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise CheckpointError(f"{path} isn't valid JSON; fetch it again.") from None
+
+
+def as_json(value: Any) -> str:
+    """A value of a JSON file, short; of a list or an object only that it is one."""
+    if isinstance(value, (list, dict)):
+        return "a list" if isinstance(value, list) else "an object"
+    return shown(json.dumps(value), 40)

@@ -33,3 +33,15 @@ class LocationError(ExplainError):
 
 class NonFinite(ExplainError):
     """An activation holds NaN or infinity."""
+
+
+def reason(error: Exception) -> str:
+    """Why the system refused, in its own words, on one line, without a full stop."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return shown(" ".join(said.split()).rstrip(".") or type(error).__name__, 160)
+
+
+def shown(value: object, limit: int = 80) -> str:
+    """A name or value that came from outside, fit for a sentence: on one line, nothing raw, at most `limit` characters."""
+    text = value if isinstance(value, str) and value and value.isprintable() else ascii(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -6,7 +6,7 @@ file of ranks; nothing here opens the network.
 How a token is shown (`display_bytes`), so that its width in cells is sure and nothing in it can move the cursor or reorder a line:
 
     space           kept before a visible character (` upon`); a trailing one, a run, or a token of nothing else: `␣`, `␣␣`, `␣×16`
-    newline …       `↵` `⇥` `␍`, other C0 controls their pictures `␀`…`␟`, DEL `␡`
+    newline …       `↵` `⇥` `␍`, other C0 controls their pictures `␀`…`␟`, DEL `␡`, the no-break space `⍽`
     text            itself: letters of every script, wide characters, one-character emoji, marks on the base before them (`◌` where none is)
     invalid UTF-8   `⟨E2 80⟩`, the bytes: a token may end in the middle of a character
     all else        `⟨U+202E⟩`: C1, bidi and format characters, joiners, variation selectors, flags, odd spaces, private, unassigned,
@@ -408,7 +408,7 @@ def _clipped(value: object) -> str:
 
 # How a token is shown.
 
-_SIGNS = {chr(c): chr(0x2400 + c) for c in range(32)} | {"\n": "↵", "\t": "⇥", "\r": "␍", "\x7f": "␡"}
+_SIGNS = {chr(c): chr(0x2400 + c) for c in range(32)} | {"\n": "↵", "\t": "⇥", "\r": "␍", "\x7f": "␡", "\u00a0": "⍽"}
 _ASCII_SIGNS = {chr(c): f"\\x{c:02x}" for c in (*range(32), 127)} | {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _OWN_SIGNS = frozenset("␣◌⟨⟩") | frozenset(_SIGNS.values())
 _ELEMENTS = re.compile(r"[\udc80-\udcff]+|.", re.DOTALL)

@@ -6,46 +6,62 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txexplain.engine.errors import ModelNotFound
-from txexplain.models.bundled import NAME, bundled_path
+from txexplain.engine.errors import ModelNotFound, reason, shown
+from txexplain.models.bundled import NAME, bundled_path, weights_dir
 from txexplain.models.hub import REPOS, fetch, repo_id
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
-
-def default_model() -> str:
-    """The model used where none is named: TXEXPLAIN_MODEL, or the bundled one."""
-    return os.environ.get("TXEXPLAIN_MODEL") or NAME
+__all__ = ["bundled_path", "load_model", "resolve", "weights_dir"]
 
 
-def resolve(name: str, *, revision: str | None = None) -> Path:
-    """The folder or file of a model's checkpoint. A folder of that name comes before a hub repository.
+def load_model(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str | None = None) -> GPT2:
+    """Open a GPT-2 by name ("storyteller", "gpt2", …), folder, .safetensors file, or hub repository; its weights are mapped.
 
-    Raises ModelNotFound.
-    """
-    if name == NAME:
-        return bundled_path()
-    path = Path(name).expanduser()
-    if name not in REPOS and path.exists():
-        return path
-    repo = repo_id(name)
-    if repo is not None and not name.startswith((".", "~", "/")):
-        return fetch(repo, revision)
-    known = ", ".join([NAME, *REPOS])
-    raise ModelNotFound(f"There is no model {name!r}: give one of {known}, a hub repository like owner/name, or a folder that exists.")
-
-
-def load_model(name_or_path: str | None = None, *, revision: str | None = None) -> GPT2:
-    """Open a GPT-2 by name ("storyteller", "gpt2", …), hub repository, folder or .safetensors file; its weights are mapped.
-
+    None is the model that TXEXPLAIN_MODEL names, or the bundled one; `revision` is a hub repository's branch, tag or commit.
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
     """
     from txexplain.engine.checkpoint import open_checkpoint
     from txexplain.engine.model import GPT2
     from txexplain.engine.tokenizer import Tokenizer
 
-    name = name_or_path or default_model()
+    name = named(name_or_path)
     checkpoint = open_checkpoint(resolve(name, revision=revision))
     tokenizer = Tokenizer.from_folder(checkpoint.folder, checkpoint.config.vocab_size)
     return GPT2(checkpoint, tokenizer, name)
+
+
+def resolve(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str | None = None) -> Path:
+    """The folder or file of a model's checkpoint.
+
+    The known names come first, then what exists on disk, then the hub: `./gpt2` is a folder, `gpt2` is GPT-2.
+    Raises ModelNotFound.
+    """
+    name = named(name_or_path)
+    path = bundled_path() if name == NAME else None if name in REPOS else existing(name)
+    if path is not None:
+        if revision is not None:
+            raise ModelNotFound(f"{shown(name)} is on this machine and has no revision {shown(revision)}; leave the revision out.")
+        return path
+    repo = repo_id(name)
+    if repo is None:
+        known = ", ".join([NAME, *REPOS])
+        raise ModelNotFound(f"There is no model {shown(name)}; give {known}, a hub repository (owner/name), or a folder that exists.")
+    return fetch(repo, revision)
+
+
+def named(name_or_path: str | os.PathLike[str] | None) -> str:
+    return os.fspath(name_or_path) if name_or_path is not None else os.environ.get("TXEXPLAIN_MODEL") or NAME
+
+
+def existing(name: str) -> Path | None:
+    """The folder or file that a name means on this machine, if any. Raises ModelNotFound where the system won't say."""
+    try:
+        path = Path(name).expanduser()
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, RuntimeError) as error:  # too long a name, a NUL byte, no such user's home
+        raise ModelNotFound(f"The model {shown(name)} can't be opened: {reason(error)}.") from None
+    return path

@@ -9,7 +9,7 @@ NAME = "storyteller"
 
 def weights_dir() -> Path:
     """The folder of the bundled weights: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).parents[1]
     inside = package / "weights"
     return inside if inside.is_dir() else package.parent / "weights"
 
