@@ -8,6 +8,7 @@ import pty
 import re
 import resource
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,14 +20,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+import txexplain
 from txexplain import __version__
+from txexplain import cli as module
 from txexplain.cli import Program, app, clean, cli, strict
+from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, draw, uniform
 from txexplain.engine.trace import Trace
+from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 
 TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
 ONCE = "Once upon a time there was a"
+BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe")
 
 
@@ -159,6 +165,10 @@ def test_predict_in_a_locale_without_blocks_draws_with_ascii() -> None:
     assert done.returncode == 0, done.stderr
     assert b"####" in done.stdout
     assert done.stdout.isascii()
+    tokens = shell("tokens", "Caf\u00e9\n", env=env)
+    assert b"\\u00e9" in tokens.stdout
+    assert b"\\n" in tokens.stdout
+    assert shell("describe", "--help", env=env).returncode == 0
 
 
 # tokens
@@ -276,8 +286,6 @@ class Bytes:
 
 def test_a_stream_holds_whole_characters_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal never sees half of a character, and a text that ends in one shows U+FFFD."""
-    from txexplain import cli as module
-
     wrote: list[str] = []
     monkeypatch.setattr(sys.stdout, "write", wrote.append)
     said = Bytes("é€🙂".encode() + b"\xe2\x82" + b"a" + b"\xf0\x9f")
@@ -295,6 +303,22 @@ def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"a\x1b[2Jb\n"
     assert in_terminal([sys.executable, "-c", program])[1] == "a␛[2Jb\r\n"
+
+
+def test_text_that_the_locale_lacks_is_replaced_and_no_error() -> None:
+    env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    program = "from txexplain import cli; cli.stream = lambda *_: print('é', end='') or []; cli.main()"
+    command = [sys.executable, "-c", program, "generate", "x", "--tokens", "0"]
+    assert subprocess.run(command, capture_output=True, check=True, env=env).stdout == b"?"
+
+
+def test_after_a_prompt_from_a_pipe_the_keys_come_from_the_terminal() -> None:
+    program = (
+        "import os; from txexplain import cli\n"
+        "read_end, write_end = os.pipe(); os.write(write_end, b'Once\\n'); os.close(write_end); os.dup2(read_end, 0)\n"
+        "cli.check_terminal('-'); print(cli.read_prompt('-'), os.isatty(0)); cli.take_keyboard('-'); print(os.isatty(0))"
+    )
+    assert in_terminal([sys.executable, "-c", program], TERM="xterm") == (0, "Once False\r\nTrue\r\n")
 
 
 # trace
@@ -424,6 +448,34 @@ def test_the_model_comes_from_the_environment_where_no_flag_names_one() -> None:
     assert len(json.loads(named)["next"]) == 70
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        from_flags(),
+        from_flags(prompt="--top", at="L5H1:qk[0,1]", temperature=0.123456789, seed=7, flow="rollout"),
+        from_flags(ids=(7454, 2402), at="heads[5.7]@1", top_k=3, temperature=2.5),
+        from_flags(prompt="tokens \n 'a' \"b\"", top_p=0.35),
+        from_flags(prompt="é", model="storyteller", revision="main").at_temperature(0),
+    ],
+    ids=str,
+)
+def test_the_command_line_that_the_app_shows_leads_back_to_its_view(state: ExplorerState, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ExplorerState] = []
+
+    def first_state(*args: Any) -> ExplorerState:
+        seen.append(original(*args))
+        raise ExplainError("enough seen")
+
+    original = module.first_state
+    monkeypatch.setattr(module, "first_state", first_state)
+    monkeypatch.setattr(module, "check_terminal", lambda file: None)
+    name, *flags = shlex.split(state.command_line())
+    assert name == "txexplain"
+    assert "enough seen" in sentence(*flags)
+    assert seen == [state]
+    assert module.FLOWS == FLOWS
+
+
 # Which word is a command
 
 
@@ -503,6 +555,15 @@ def test_the_programs_help_names_every_flag_and_command() -> None:
     assert ok("Once upon a time", "--help") == text
 
 
+def test_the_package_gives_its_names_when_asked_and_imports_nothing_before() -> None:
+    program = "import sys, txexplain; print('numpy' in sys.modules, txexplain.distribution([0.0, 0.0]).probability)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False [0.5 0.5]\n"
+    assert all(getattr(txexplain, name) is not None for name in txexplain.__all__)
+    assert set(txexplain.__all__) <= set(dir(txexplain))
+    with pytest.raises(AttributeError, match="load_modle"):
+        txexplain.load_modle  # noqa: B018
+
+
 def test_the_version() -> None:
     assert ok("--version") == f"txexplain {__version__}\n"
 
@@ -514,7 +575,7 @@ def test_the_version() -> None:
 def test_a_reader_that_has_gone_away_is_no_error(args: tuple[str, ...]) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run([sys.executable, "-m", "txexplain", *args], stdout=write_end, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-m", "txexplain", *args], stdout=write_end, stderr=subprocess.PIPE, check=False, env=BUFFERED)
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, b"")
 
@@ -523,7 +584,7 @@ def test_a_reader_that_has_gone_away_is_no_error(args: tuple[str, ...]) -> None:
 def test_a_full_disk_is_one_sentence() -> None:
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-m", "txexplain", "tokens", "x", "--json"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=BUFFERED)
     assert done.returncode == 2
     assert done.stderr.count(b"\n") == 1
     assert b"no space" in done.stderr

@@ -25,7 +25,9 @@ def assert_same(a: Trace, b: Trace) -> None:
     assert a.ids == b.ids
     assert a.names == b.names
     for name in a.names:
-        np.testing.assert_allclose(a[name], b[name], rtol=1e-5, atol=1e-5 * float(np.abs(b[name][np.isfinite(b[name])]).max()), err_msg=name)
+        np.testing.assert_allclose(
+            a[name], b[name], rtol=1e-5, atol=1e-5 * float(np.abs(b[name][np.isfinite(b[name])]).max()), err_msg=name
+        )
 
 
 def test_every_activation_is_there_read_only_and_of_its_shape(tiny: GPT2) -> None:
@@ -70,7 +72,9 @@ def test_older_traces_never_change(tiny: GPT2) -> None:
 def test_appending_a_token_copies_no_row_of_the_past(tiny: GPT2) -> None:
     first = run(tiny, IDS[:4])
     longer = run(tiny, IDS[:5], prefix=first)
-    shared = [name for name in first.names if name != "logits" and np.shares_memory(first._parts[_own(name)][0], longer._parts[_own(name)][0])]
+    shared = [
+        name for name in first.names if name != "logits" and np.shares_memory(first._parts[_own(name)][0], longer._parts[_own(name)][0])
+    ]
     assert shared == [name for name in first.names if name != "logits"]
 
 

@@ -106,7 +106,9 @@ def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, changes: dict[st
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("metadata", [{"config": "{"}, {"config": json.dumps({"model_type": "bert"})}, {"tokens": "[1]"}, {"tokens": '["a"]'}])
+@pytest.mark.parametrize(
+    "metadata", [{"config": "{"}, {"config": json.dumps({"model_type": "bert"})}, {"tokens": "[1]"}, {"tokens": '["a"]'}]
+)
 def test_metadata_that_lies_is_refused(tmp_path: Path, metadata: dict[str, str]) -> None:
     save_file(broken(), tmp_path / "t.safetensors", metadata=metadata)
     with pytest.raises(TraceError, match=r"config|tokens"):

@@ -33,8 +33,20 @@ PROMPTS = [
 SMALL = {"vocab_size": 61, "n_positions": 16, "n_embd": 24, "n_layer": 2, "n_head": 3, "bos_token_id": 0, "eos_token_id": 0}
 CONFIGS = {
     "default": {},
-    "erf": {"activation_function": "gelu", "n_inner": 40, "layer_norm_epsilon": 1e-2, "scale_attn_weights": False, "tie_word_embeddings": False},
-    "relu": {"activation_function": "relu", "n_head": 1, "n_layer": 3, "scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True},
+    "erf": {
+        "activation_function": "gelu",
+        "n_inner": 40,
+        "layer_norm_epsilon": 1e-2,
+        "scale_attn_weights": False,
+        "tie_word_embeddings": False,
+    },
+    "relu": {
+        "activation_function": "relu",
+        "n_head": 1,
+        "n_layer": 3,
+        "scale_attn_by_inverse_layer_idx": True,
+        "reorder_and_upcast_attn": True,
+    },
     "silu": {"activation_function": "silu", "n_head": 8, "scale_attn_weights": False, "scale_attn_by_inverse_layer_idx": True},
     "tanh": {"activation_function": "tanh", "n_head": 4, "n_layer": 1, "n_inner": 10, "tie_word_embeddings": False},
     "swish": {"activation_function": "swish", "n_head": 24, "reorder_and_upcast_attn": True, "layer_norm_epsilon": 1e-3},
@@ -65,7 +77,11 @@ def activations(model: GPT2LMHeadModel, ids: list[int], *, logits_to_keep: int =
     hooks = []
 
     def keep(module, inside, outside):
-        hooks.append(module.register_forward_hook(lambda m, i, o: [got.__setitem__(inside, i[0]) if inside else None, outside and outside(o)] and None))
+        hooks.append(
+            module.register_forward_hook(
+                lambda m, i, o: [got.__setitem__(inside, i[0]) if inside else None, outside and outside(o)] and None
+            )
+        )
 
     def scale(x: torch.Tensor) -> torch.Tensor:
         return torch.sqrt(x.var(-1, unbiased=False, keepdim=True) + config.layer_norm_epsilon)

@@ -223,11 +223,12 @@ def as_array(data: Bytes, entry: Entry) -> NDArray[Any]:
     dtype = np.dtype(DTYPES[entry.dtype])
     if raw.ctypes.data % dtype.itemsize:
         raw = raw.copy()
-    array: NDArray[Any] = raw.view(dtype).reshape(entry.shape)
+    array: NDArray[Any] = raw.view(dtype)
     if entry.dtype == "BF16":
         array = np.left_shift(array, 16, dtype=np.uint32).view(np.float32)  # the upper half of a float32
     elif entry.dtype == "F16":
         array = array.astype(np.float32)
+    array = array.reshape(entry.shape)
     array.flags.writeable = False
     return array
 

@@ -67,7 +67,7 @@ class GPT2Config:
             n_embd=n_embd,
             n_layer=get.size("n_layer", cls.n_layer, MOST_BLOCKS),
             n_head=get.size("n_head", cls.n_head),
-            n_inner=4 * n_embd if fields.get("n_inner") is None else get.size("n_inner", cls.n_inner),
+            n_inner=4 * n_embd if fields.get("n_inner") is None else get.size("n_inner", cls.n_inner, 4 * LARGEST),
             activation_function=get.choice("activation_function", cls.activation_function, ACTIVATION_NAMES),
             layer_norm_epsilon=get.fraction("layer_norm_epsilon", cls.layer_norm_epsilon),
             scale_attn_weights=get.flag("scale_attn_weights", cls.scale_attn_weights),
@@ -103,21 +103,21 @@ class Fields:
         return value
 
     def token(self, names: tuple[str, ...], vocab_size: int) -> int:
-        """The id of the token that starts or ends a text: the first of these fields that says one, a list's first entry.
+        """The id of the token that starts or ends a text: the first of these fields that says one, else GPT-2's; of a list, its first.
 
-        Where none does, or the id isn't in the vocabulary (a default left over from GPT-2), it is the last token, as GPT-2's is.
+        Where the vocabulary ends before that id, which then is a default left over from GPT-2, its last token stands in.
         """
         last = vocab_size - 1
         for name in names:
             value = self.fields.get(name)
-            if isinstance(value, list) and value:
-                value = value[0]
+            if isinstance(value, list):
+                value = value[0] if value else None
             if value is None:
                 continue
             if type(value) is not int or not 0 <= value <= LARGEST:
                 raise self.wrong(name, "a token id")
             return min(value, last)
-        return last
+        return min(GPT2Config.bos_token_id, last)
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.fields.get(name, default)

@@ -153,7 +153,11 @@ class GPT2:
             parts = append_parts(kept, new)
             normalized = parts["ln_final.normalized"][-1] if not all_logits else np.concatenate(parts["ln_final.normalized"])
             logits = normalized[-1] @ self.unembedding.T if not all_logits else normalized @ self.unembedding.T  # [V] or [T, V]
-        require_finite({name: array[shared:] if name.endswith(GROWING) else array for name, array in new.items()} | {"logits": logits}, shared, self.name)
+        require_finite(
+            {name: array[shared:] if name.endswith(GROWING) else array for name, array in new.items()} | {"logits": logits},
+            shared,
+            self.name,
+        )
         parts["logits"] = (logits,)
         tokens = tuple(self.tokenizer.display(i) for i in ids)
         prompt = self.tokenizer.decode(ids)
@@ -182,7 +186,9 @@ class GPT2:
         if not ids:
             raise PromptError("There are no token ids to run the model on; give at least one.")
         if len(ids) > context:
-            raise PromptError(f"The prompt has {len(ids)} tokens, but {self.name} reads at most {context}; shorten it by {len(ids) - context}.")
+            raise PromptError(
+                f"The prompt has {len(ids)} tokens, but {self.name} reads at most {context}; shorten it by {len(ids) - context}."
+            )
         for i in ids:
             if not 0 <= i < vocabulary:
                 raise PromptError(f"Token id {i} is not in the vocabulary of {self.name}; its ids go from 0 to {vocabulary - 1}.")

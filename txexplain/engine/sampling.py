@@ -10,7 +10,7 @@ import math
 import operator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from txexplain.engine.errors import NonFinite
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+A = TypeVar("A", bound=NDArray[Any])
 Mode = Literal["full", "top-k", "top-p", "greedy"]
 
 ROUNDING = 4 * float(np.finfo(np.float64).eps)  # two sums that differ by less are the same sum
@@ -61,7 +62,7 @@ class Ranking:
         return read_only(ranked - ranked[0])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Draw:
     """How a token was drawn: the uniform number, and the token's interval on the cumulative bar that the number fell in."""
 
@@ -254,6 +255,6 @@ def draw(dist: Distribution, u: float) -> int:
     return dist.draw(u).id
 
 
-def read_only(array: NDArray[Any]) -> Any:
+def read_only(array: A) -> A:
     array.flags.writeable = False
     return array

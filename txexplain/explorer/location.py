@@ -172,8 +172,16 @@ def parse_page(text: str, place: Location, name: str, inside: str | None) -> Loc
         return replace(place, level=Level.ATTN, head=int(inside))
     if name == "mlp" and re.fullmatch(NUMBER, inside):
         return replace(place, level=Level.NEURON, neuron=int(inside))
-    examples = {"model": "model[L3] or model[output]", "heads": "heads[5.11]", "block": f"L5[{'] L5['.join(TILES)}]", "attn": "L5.attn[1]", "mlp": "L5.mlp[417]"}
-    raise LocationError(f"{shown(text)}: [{inside}] names nothing in that view" + (f"; give {examples[name]}." if name in examples else "."))
+    examples = {
+        "model": "model[L3] or model[output]",
+        "heads": "heads[5.11]",
+        "block": f"L5[{'] L5['.join(TILES)}]",
+        "attn": "L5.attn[1]",
+        "mlp": "L5.mlp[417]",
+    }
+    raise LocationError(
+        f"{shown(text)}: [{inside}] names nothing in that view" + (f"; give {examples[name]}." if name in examples else ".")
+    )
 
 
 def shown(text: str) -> str:
@@ -189,9 +197,19 @@ def check(place: Location, dims: Dims) -> None:
         blocks = [int(place.select[1:])]
     lacks = [
         ("block", blocks, dims.n_layer, f"{dims.model} has blocks L0 to L{dims.n_layer - 1}"),
-        ("head", [place.head] if place.level in WITH_HEAD else [], dims.n_head, f"{dims.model} has heads H0 to H{dims.n_head - 1} in each block"),
+        (
+            "head",
+            [place.head] if place.level in WITH_HEAD else [],
+            dims.n_head,
+            f"{dims.model} has heads H0 to H{dims.n_head - 1} in each block",
+        ),
         ("neuron", [place.neuron or 0], dims.n_inner, f"each block of {dims.model} has neurons 0 to {dims.n_inner - 1}"),
-        ("token", [i for i in (place.token, place.query, place.key) if i is not None], dims.n_tokens, f"the prompt's tokens go from 0 to {dims.n_tokens - 1}"),
+        (
+            "token",
+            [i for i in (place.token, place.query, place.key) if i is not None],
+            dims.n_tokens,
+            f"the prompt's tokens go from 0 to {dims.n_tokens - 1}",
+        ),
     ]
     for what, wanted, size, has in lacks:
         for index in wanted:
@@ -317,4 +335,6 @@ def label(place: Location) -> str:
     """A step's short name: its text without what is selected in it, but for a product and a neuron, which that makes."""
     if place.level in (Level.PRODUCT, Level.NEURON):
         return text_of(replace(place, token=None))
-    return text_of(replace(place, token=None, select=None, query=None, key=None, head=place.head if place.level is Level.HEAD else 0)).split("[")[0]
+    return text_of(
+        replace(place, token=None, select=None, query=None, key=None, head=place.head if place.level is Level.HEAD else 0)
+    ).split("[")[0]

@@ -239,7 +239,10 @@ class ExplorerState:
         if self.mode == "greedy":
             flags.append("--greedy")
         elif self.temperature != default.temperature:
-            flags += ["--temperature", f"{self.temperature:g}" if float(f"{self.temperature:g}") == self.temperature else repr(self.temperature)]
+            flags += [
+                "--temperature",
+                f"{self.temperature:g}" if float(f"{self.temperature:g}") == self.temperature else repr(self.temperature),
+            ]
         if self.mode in ("top-k", "top-p"):
             flags += ["--top-k", str(self.k)] if self.mode == "top-k" else ["--top-p", repr(self.p)]
         if self.ids is not None:

@@ -57,6 +57,8 @@ def named(name_or_path: str | os.PathLike[str] | None) -> str:
 
 def existing(name: str) -> Path | None:
     """The folder or file that a name means on this machine, if any. Raises ModelNotFound where the system won't say."""
+    if not name:
+        return None
     try:
         path = Path(name).expanduser()
         path.stat()

@@ -1,0 +1,683 @@
+"""The commands. What is heavy (NumPy, Rich, Textual) is imported by the command that needs it, so that --help is instant."""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import json
+import math
+import os
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from txexplain import __version__
+from txexplain.engine.errors import ExplainError, PromptError
+
+if TYPE_CHECKING:
+    from txexplain.engine.model import GPT2
+    from txexplain.engine.sampling import Distribution, Draw
+    from txexplain.engine.tokenizer import Tokenizer
+    from txexplain.engine.trace import Trace
+    from txexplain.explorer.state import ExplorerState
+    from txexplain.ui.options import UiOptions
+
+COLORS = ("auto", "truecolor", "256", "16", "none")
+FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
+HELP = ("-h", "--help")
+LARGEST_SIDE = 1000  # cells
+BAR = 20  # cells
+
+# What a flag's group of values becomes: one object, handed to the command under one name.
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model and the prompt asked for."""
+
+    prompt: tuple[str, ...]
+    prompt_text: str | None
+    file: str | None
+    ids: tuple[int, ...] | None
+    model: str
+    revision: str | None
+
+    def text(self) -> str | None:
+        """The prompt, None where there is none or where ids replace it. Raises UsageError, PromptError."""
+        if self.ids is not None:
+            return None
+        if len(self.prompt) > 1:
+            raise click.UsageError(f'The prompt is one argument; put it in quotes: "{" ".join(self.prompt)}"')
+        given = [text for text in (*self.prompt, self.prompt_text, self.file) if text is not None]
+        if len(given) > 1:
+            raise click.UsageError("Give the prompt once: as PROMPT, as --prompt TEXT or as --file PATH.")
+        text = read_prompt(self.file) if self.file is not None else given[0] if given else None
+        if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
+            raise PromptError("The prompt isn't valid UTF-8; save or type it as UTF-8.")
+        return text
+
+    def required_text(self) -> str | None:
+        """As text(), where one of PROMPT and --ids must be given."""
+        text = self.text()
+        if text is None and self.ids is None:
+            raise click.UsageError('A prompt is needed: put it in quotes ("" is allowed), or give --file PATH, or --file - to read a pipe.')
+        return text
+
+    def load(self) -> GPT2:
+        from txexplain.models import load_model
+
+        return load_model(self.model, revision=self.revision)
+
+    def token_ids(self, model: GPT2, text: str | None) -> list[int]:
+        return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen; greedy is temperature 0."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+
+    @classmethod
+    def of(cls, temperature: float, top_k: int | None, top_p: float | None, greedy: bool) -> Sampling:
+        """Raises UsageError for settings that contradict each other or have no meaning."""
+        from txexplain.engine.sampling import check_settings
+
+        given = [name for name, on in (("--greedy", greedy), ("--top-k", top_k is not None), ("--top-p", top_p is not None)) if on]
+        if len(given) > 1:
+            raise click.UsageError(f"{given[0]} and {given[1]} are two ways to choose the next token: give one of them.")
+        try:
+            check_settings(temperature, top_k, top_p)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        return cls(0.0 if greedy else temperature, top_k, top_p)
+
+    def distribution(self, trace: Trace) -> Distribution:
+        from txexplain.engine.sampling import distribution
+
+        return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+
+@dataclass(frozen=True)
+class View:
+    """The app's first view: where, with which seed, and how it looks."""
+
+    at: str | None
+    seed: int
+    flow: str
+    theme: str | None
+    ascii: bool
+    color: str
+
+    def options(self) -> UiOptions:
+        from txexplain.ui.options import UiOptions
+
+        return UiOptions(self.theme, self.ascii, self.color)
+
+
+class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
+    """Token ids, separated by commas."""
+
+    name = "1,2,3"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+            self.fail(f"{value!r} is not a list of token ids like 1,2,3.", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """Columns by rows."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        sides = value.lower().split("x")
+        if len(sides) != 2 or not all(s.isascii() and s.isdigit() and 1 <= int(s[:5]) <= LARGEST_SIDE for s in sides):
+            self.fail(f"{value!r} is not a size like 120x36, columns by rows, each at most {LARGEST_SIDE}.", param, ctx)
+        return int(sides[0]), int(sides[1])
+
+
+def gather(name: str, make: Callable[..., Any], *params: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A decorator that adds the params to a command and hands it what `make` builds of their values, as `name`."""
+
+    def decorate(command: Any) -> Any:
+        @functools.wraps(command)
+        def collected(**values: Any) -> Any:
+            own = {key: values.pop(key) for key in keys}
+            return command(**values, **{name: make(**own)})
+
+        before = len(getattr(collected, "__click_params__", ()))
+        for param in reversed(params):
+            param(collected)
+        keys = [str(param.name) for param in getattr(collected, "__click_params__")[before:]]  # noqa: B009
+        return collected
+
+    return decorate
+
+
+source_flags = gather(
+    "source",
+    Source,
+    click.argument("prompt", nargs=-1, metavar="[PROMPT]"),
+    click.option("--prompt", "prompt_text", metavar="TEXT", help="The prompt, whatever it looks like."),
+    click.option("--file", metavar="PATH|-", help="The prompt from a file, or - for a pipe."),
+    click.option("--ids", type=Ids(), help="Token ids in place of the prompt."),
+    click.option(
+        "--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="A name, folder or repo id [storyteller]."
+    ),
+    click.option("--revision", metavar="REV", help="The repo's revision."),
+)
+sampling_flags = gather(
+    "sampling",
+    Sampling.of,
+    click.option("--temperature", type=float, metavar="T", default=1.0, help="0 is greedy [1.0]."),
+    click.option("--top-k", type=int, metavar="K", help="Only the K most likely tokens."),
+    click.option("--top-p", type=float, metavar="P", help="Only the most likely tokens that together reach P."),
+    click.option("--greedy", is_flag=True, help="Always the most likely token."),
+)
+view_flags = gather(
+    "view",
+    View,
+    click.option("--at", metavar="PLACE", help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
+    click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
+    click.option(
+        "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
+    ),
+    click.option("--theme", metavar="NAME", help="Colour theme."),
+    click.option("--ascii", is_flag=True, help="No Unicode blocks."),
+    click.option("--color", type=click.Choice(COLORS), metavar="WHEN", default="auto", help="auto, truecolor, 256, 16 or none [auto]."),
+)
+json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+APP_HELP = """\
+Usage: txexplain [FLAGS] [PROMPT]          explore GPT-2 at work on your prompt
+       txexplain COMMAND [FLAGS] [PROMPT]  the same figures without the app
+
+Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
+
+Commands (txexplain COMMAND --help says more):
+  predict   the next token's probabilities trace     save every activation
+  generate  continue the prompt            render    the screen as .svg or .txt
+  tokens    how text becomes tokens        describe  the view in words
+
+Flags:
+  --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
+  --ids 1,2,3                              token ids in place of the prompt
+  --model NAME, --revision REV             name, folder, repo id [storyteller]
+  --at PLACE                               model, L5, L5H1, L5H1[7,3], output
+  --temperature T                          0 is greedy [1.0]
+  --top-k K, --top-p P, --greedy           which tokens may be drawn [all]
+  --seed N                                 seed of the draws [0]
+  --flow HOW                               ribbons: norms or rollout [norms]
+  --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
+  --version, -h, --help
+"""
+
+
+class AppCommand(click.Command):
+    """The app, whose help is that of the whole program."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        return APP_HELP.rstrip()
+
+
+class Program(click.Group):
+    """The commands by name; anything else is a prompt, and opens the app."""
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> Any:
+        """Run the command line and exit: 0, 2 after one sentence to stderr, 130 where interrupted."""
+        argv = list(sys.argv[1:] if args is None else args)
+        if hasattr(sys.stdout, "reconfigure"):
+            sys.stdout.reconfigure(errors="replace")  # a token that the locale's encoding lacks is no reason to end
+        name, rest = self.route(argv)
+        command = self.commands[name] if name else app
+        try:
+            with command.make_context(f"txexplain {name}".rstrip(), rest) as context:
+                command.invoke(context)
+            sys.stdout.flush()
+        except click.exceptions.Exit as done:
+            sys.exit(done.exit_code)
+        except KeyboardInterrupt:
+            sys.exit(130)
+        except click.ClickException as error:
+            refuse(error.format_message())
+        except ExplainError as error:
+            refuse(str(error))
+        except OSError as error:
+            # What is still buffered would fail once again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):
+                sys.exit(1)
+            refuse(f"{error.filename or 'The output'} can't be used: {reason(error)}.")
+        sys.exit(0)
+
+    def route(self, argv: list[str]) -> tuple[str, list[str]]:
+        """The command that the first word names ("" is the app), and the arguments without that word."""
+        options = [p for command in (app, *self.commands.values()) for p in command.params if isinstance(p, click.Option)]
+        takes_value = {name for option in options if not option.is_flag for name in option.opts}
+        i = 0
+        while i < len(argv):
+            word = argv[i]
+            if word == "--" or word in HELP:
+                break
+            if not word.startswith("-") or word == "-":
+                return (word, argv[:i] + argv[i + 1 :]) if word in self.commands else ("", argv)
+            i += 2 if word in takes_value else 1
+        return "", argv
+
+
+def refuse(sentence: str) -> NoReturn:
+    """One sentence to stderr, exit code 2."""
+    click.echo(f"txexplain: {clean(' '.join(sentence.split()))}", err=True)
+    sys.exit(2)
+
+
+settings = {"help_option_names": list(HELP), "max_content_width": 80}
+
+
+@click.group(cls=Program, context_settings=settings)
+def cli() -> None:
+    """Look inside GPT-2 from your terminal."""
+
+
+@click.command(cls=AppCommand, context_settings=settings)
+@source_flags
+@sampling_flags
+@view_flags
+@click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
+def app(source: Source, sampling: Sampling, view: View) -> None:
+    check_terminal(source.file)
+    state = first_state(source, sampling, view)
+    take_keyboard(source.file)
+    from txexplain.ui.app import run_app
+
+    run_app(state, view.options())
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@click.option("--top", type=click.IntRange(min=1), metavar="N", default=10, help="How many candidates [10].")
+@json_flag
+def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None:
+    """The next token's probabilities.
+
+    Example: txexplain predict "Once upon a time" --temperature 0.8 --top-k 40
+    """
+    text = source.required_text()
+    model = source.load()
+    trace = run(model, source.token_ids(model, text))
+    dist = sampling.distribution(trace)
+    candidates = dist.order[:top].tolist()
+    if as_json:
+        prompt = trace.prompt if text is None else text
+        tokens = [token_fields(model.tokenizer, i) for i in trace.ids]
+        following = [candidate_fields(model.tokenizer, dist, i) for i in candidates]
+        print_json(
+            {
+                "model": model.name,
+                "prompt": prompt,
+                "tokens": tokens,
+                "temperature": dist.temperature,
+                "sampling": sampling_fields(dist),
+                "next": following,
+            }
+        )
+    else:
+        print_candidates(model, dist, candidates)
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@click.option("--tokens", "count", type=click.IntRange(min=0), metavar="N", default=40, help="How many tokens at most [40].")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0].")
+@json_flag
+def generate(source: Source, sampling: Sampling, count: int, seed: int, as_json: bool) -> None:
+    """Continue the prompt; what is printed is the continuation only.
+
+    Example: txexplain generate "Once upon a time" --tokens 60 --top-p 0.9 --seed 7
+    """
+    text = source.required_text()
+    model = source.load()
+    ids = model.checked(source.token_ids(model, text))
+    draws = draw_tokens(model, ids, sampling, seed, count)
+    if as_json:
+        drawn = list(draws)
+        prompt = model.tokenizer.decode(ids) if text is None else text
+        tokens = [token_fields(model.tokenizer, d.id) | draw_fields(d) for d in drawn]
+        print_json({"model": model.name, "prompt": prompt, "seed": seed, "tokens": tokens})
+    else:
+        drawn = stream(model, draws)
+    if len(drawn) < count and not (drawn and drawn[-1].id == model.config.eos_token_id):
+        click.echo(clean(f"txexplain: {model.name} reads at most {model.config.n_positions} tokens: the text ends here."), err=True)
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@json_flag
+def tokens(source: Source, as_json: bool) -> None:
+    """How text becomes tokens: their ids, their text and their bytes.
+
+    Example: txexplain tokens "Once upon a time"
+    """
+    text = source.required_text()
+    tokenizer = source.load().tokenizer
+    ids = list(source.ids) if source.ids is not None else tokenizer.encode(text or "")
+    if outside := [i for i in ids if i >= tokenizer.n_vocab]:
+        last = tokenizer.n_vocab - 1
+        raise PromptError(f"Token id {outside[0]} is not in the vocabulary of {source.model}; its ids go from 0 to {last}.")
+    if as_json:
+        print_json([token_fields(tokenizer, i) | {"bytes": tokenizer.token_bytes(i).hex()} for i in ids])
+    else:
+        rows = [(str(i), tokenizer.display(i, ascii=not unicode_out()), tokenizer.token_bytes(i).hex(" ")) for i in ids]
+        print_table(("id", "token", "bytes"), rows, right=(0,))
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.safetensors", required=True, help="Where to write.")
+@click.option("--all-logits", is_flag=True, help="The logits of every position, not of the last alone.")
+def trace(source: Source, path: Path, all_logits: bool) -> None:
+    """Every activation of the model on a prompt, written to a safetensors file.
+
+    Example: txexplain trace "Once upon a time" -o once.safetensors
+    """
+    text = source.required_text()
+    path = writable(path)
+    model = source.load()
+    recorded = run(model, source.token_ids(model, text), all_logits=all_logits)
+    recorded.save(path)
+    click.echo(clean(f"{path}: {len(recorded.names)} tensors of {len(recorded.ids)} tokens, {path.stat().st_size / 1e6:.1f} MB"))
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@view_flags
+@click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
+def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], path: Path) -> None:
+    """The app's screen as a file. Example: txexplain render "Once upon" --at L3H5 -o head.svg"""
+    kind = path.suffix.lower()
+    if kind not in (".svg", ".txt"):
+        raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
+    path = writable(path)
+    state = first_state(source, sampling, view)
+    from txexplain.ui.app import render_screen
+
+    write_text(path, render_screen(state, view.options(), size=size, fmt=kind.removeprefix(".")))
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@view_flags
+def describe(source: Source, sampling: Sampling, view: View) -> None:
+    """The app's view in words. Example: txexplain describe "Once upon a time" --at L3H5"""
+    state = first_state(source, sampling, view)
+    model = source.load()
+    from txexplain.explorer.describe import describe as in_words
+
+    trace = run(model, source.token_ids(model, state.prompt))
+    click.echo(clean(in_words(state, trace, model)))
+
+
+def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
+    trace = model.forward(ids, all_logits=all_logits)
+    assert trace is not None  # None says "stopped", and nobody stops it here
+    return trace
+
+
+def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState:
+    """The app's first state. Raises LocationError for a place that this model or prompt lacks, PromptError, UsageError."""
+    from txexplain.explorer.location import Dims, check
+    from txexplain.explorer.state import from_flags
+
+    text = source.text()
+    state = from_flags(
+        model=source.model,
+        revision=source.revision,
+        prompt=text,
+        ids=source.ids,
+        at=view.at,
+        temperature=sampling.temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        seed=view.seed,
+        flow=view.flow,
+    )
+    if view.at is not None:
+        model = source.load()
+        ids, config = model.checked(source.token_ids(model, text)), model.config
+        check(state.location, Dims(config.n_layer, config.n_head, config.n_inner, len(ids), model=model.name))
+    return state
+
+
+# What is read and where it may be written
+
+
+def read_prompt(path: str) -> str:
+    """A file's text, or standard input's where path is `-`, without its last newline. Raises UsageError, PromptError."""
+    where = "standard input" if path == "-" else path
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"The prompt in {where} isn't UTF-8 (byte {error.start}); save it as UTF-8.") from None
+    except OSError as error:
+        raise click.UsageError(f"The prompt can't be read from {where}: {reason(error)}.") from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def writable(path: Path) -> Path:
+    """Where a file is really to be written, looked at before any work is done. Raises UsageError."""
+    path = path.resolve()  # through a link, to the file that it names
+    if not path.parent.is_dir():
+        raise click.UsageError(f"There is no folder {path.parent} to write {path.name} to.")
+    if path.exists() and not path.is_file():
+        raise click.UsageError(f"{path} is not a file that can be replaced; name another one.")
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all, with the user's umask. Raises UsageError."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8", newline="")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise click.UsageError(f"{path} can't be written: {reason(error)}.") from None
+
+
+def reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
+
+
+def check_terminal(file: str | None) -> None:
+    """Raises UsageError where the app has no keyboard or no screen."""
+    if not is_terminal(sys.stdin) and file != "-":
+        raise click.UsageError("Standard input is not a terminal, so the app has no keyboard; to read the prompt from a pipe give --file -")
+    if not is_terminal(sys.stdout):
+        raise click.UsageError("Standard output is not a terminal, so the app has no screen; use txexplain predict, describe or render.")
+    if os.environ.get("TERM") == "dumb":
+        raise click.UsageError("This terminal can't place text (TERM=dumb); use txexplain describe, predict or render.")
+
+
+def is_terminal(stream: Any) -> bool:
+    return stream is not None and stream.isatty()  # None: closed by the shell
+
+
+def take_keyboard(file: str | None) -> None:
+    """After a prompt from a pipe, read keys from the terminal itself. Raises UsageError."""
+    if file != "-" or is_terminal(sys.stdin):
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY)
+    except OSError:
+        raise click.UsageError("There is no terminal to read keys from; give the prompt as --file PATH, or use predict.") from None
+    os.dup2(terminal, 0)
+    os.close(terminal)
+
+
+# Generation
+
+
+def draw_tokens(model: GPT2, ids: Sequence[int], sampling: Sampling, seed: int, count: int) -> Iterator[Draw]:
+    """Up to count tokens, each drawn with the number of the position that it takes; ends after end of text or with the context."""
+    from txexplain.engine.sampling import uniform
+
+    text, trace = list(ids), None
+    while count > 0 and len(text) < model.config.n_positions:
+        trace = model.forward(text, prefix=trace)
+        assert trace is not None
+        drawn = sampling.distribution(trace).draw(uniform(seed, len(text)))
+        yield drawn
+        if drawn.id == model.config.eos_token_id:
+            return
+        text.append(drawn.id)
+        count -= 1
+
+
+def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
+    """Print the tokens' text as it comes, in complete characters only: a token may end in the middle of one."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    to_terminal = sys.stdout.isatty()
+    drawn, end = [], "\n"
+
+    def show(text: str) -> str:
+        if text:
+            sys.stdout.write(clean(text) if to_terminal else text)
+            sys.stdout.flush()
+        return text[-1:] or end
+
+    for d in draws:
+        drawn.append(d)
+        if d.id != model.config.eos_token_id:
+            end = show(decoder.decode(model.tokenizer.token_bytes(d.id) or f"#{d.id}".encode()))
+    end = show(decoder.decode(b"", final=True))
+    if to_terminal and end != "\n":
+        click.echo()
+    return drawn
+
+
+# What the commands print
+
+
+def token_fields(tokenizer: Tokenizer, id: int) -> dict[str, Any]:
+    return {"id": id, "text": tokenizer.decode([id])}
+
+
+def draw_fields(draw: Draw) -> dict[str, Any]:
+    """Greedy too has its number: it is the position's, though any number would fall on the same token."""
+    return {"probability": draw.probability, "full_probability": draw.full_probability, "uniform": draw.uniform}
+
+
+def sampling_fields(dist: Distribution) -> dict[str, Any]:
+    setting = {"k": dist.k} if dist.mode == "top-k" else {"p": dist.p} if dist.mode == "top-p" else {}
+    return {"mode": dist.mode, **setting, "kept": dist.kept_count}
+
+
+def candidate_fields(tokenizer: Tokenizer, dist: Distribution, id: int) -> dict[str, Any]:
+    rank = dist.rank_of(id)
+    return {
+        "rank": rank + 1,
+        **token_fields(tokenizer, id),
+        "logit": float(dist.logits[id]),
+        "scaled_logit": float(dist.scaled[id]),
+        "probability": float(dist.probability[id]),
+        "full_probability": float(dist.full_probability[id]),
+        "cumulative": float(dist.cumulative[rank]),
+        "kept": bool(dist.kept[id]),
+    }
+
+
+def print_json(document: Any) -> None:
+    """One strict JSON document in ASCII, so that no terminal, pipe or locale can be hurt by a token; what isn't finite is null."""
+    sys.stdout.write(json.dumps(strict(document), allow_nan=False) + "\n")
+
+
+def strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def print_candidates(model: GPT2, dist: Distribution, candidates: Sequence[int]) -> None:
+    """The candidates as a table with bars; the bar is the probability after the filter."""
+    from txexplain.viz.numbers import percent
+
+    ascii = not unicode_out()
+    largest = float(dist.probability.max())
+    filtered = dist.mode != "full"
+    rows = []
+    for rank, id in enumerate(candidates, 1):
+        probability = float(dist.probability[id])
+        shares = [percent(probability, ascii=ascii) if dist.kept[id] else "cut"]
+        if filtered:
+            shares.append(percent(float(dist.full_probability[id]), ascii=ascii))
+        shares.append(percent(float(dist.cumulative[rank - 1]), ascii=ascii))
+        token = model.tokenizer.display(id, ascii=ascii)
+        rows.append((str(rank), token, bar(probability / largest, ascii), *shares, f"{dist.logits[id]:.2f}"))
+    kept = {"full": "", "greedy": ", greedy", "top-k": f", top-k {dist.k}", "top-p": f", top-p {dist.p}"}[dist.mode]
+    click.echo(
+        clean(f"{model.name}, T {dist.temperature:g}{kept}: {dist.kept_count} of {len(dist.order)} tokens, {dist.entropy_bits:.2f} bits")
+    )
+    heads = ("rank", "token", "", "probability", *(("of all",) if filtered else ()), "cumulative", "logit")
+    print_table(heads, rows, right=(0, *range(3, len(heads))))
+
+
+def bar(share: float, ascii: bool) -> str:
+    """A bar of up to BAR cells, to an eighth of a cell; whole cells of # in ASCII."""
+    if ascii:
+        return "#" * round(share * BAR)
+    eighths = round(share * BAR * 8)
+    return "█" * (eighths // 8) + " ▏▎▍▌▋▊▉"[eighths % 8].strip()
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Rows of text under heads; the column without a head holds bars. No colour where the output is no terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for i, head in enumerate(heads):
+        table.add_column(head, justify="right" if i in right else "left", no_wrap=True, style="" if head else "magenta")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(highlight=False).print(table)
+
+
+def unicode_out() -> bool:
+    return codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+
+
+def clean(text: str) -> str:
+    """The text with every control character but newline and tab as a visible sign: none may reach the terminal raw."""
+    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else control_picture(c) for c in text)
+
+
+def control_picture(c: str) -> str:
+    return chr(0x2400 + ord(c)) if ord(c) < 32 else "␡" if c == "\x7f" else "\ufffd"
+
+
+def main() -> None:
+    """The console script."""
+    cli.main()

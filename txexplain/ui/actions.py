@@ -1,0 +1,114 @@
+"""Every action of the app, once: its id, keys, short label, help, and where it works.
+
+Bindings, the footer, the command palette, the help screen and the README's table are all made from this list.
+Each action has a key that German, French and Nordic keyboards have without AltGr.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that the reader can do. `keys` are Textual's names, the first is the one shown."""
+
+    id: str
+    keys: tuple[str, ...]
+    label: str
+    help: str
+    group: str
+    footer: str = ""  # the word in the footer, or "" where the footer leaves it out
+    levels: frozenset[str] = frozenset()  # the levels at which it means something; empty: all
+
+
+GLYPHS = {
+    "escape": "esc",
+    "enter": "⏎",
+    "space": "space",
+    "backspace": "⌫",
+    "tab": "tab",
+    "shift+tab": "shift+tab",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
+    "comma": ",",
+    "full_stop": ".",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "slash": "/",
+    "question_mark": "?",
+    "minus": "-",
+    "equals_sign": "=",
+    "plus": "+",
+}
+
+ASCII_GLYPHS = {"enter": "enter", "backspace": "bksp", "up": "up", "down": "down", "left": "left", "right": "right"}
+
+
+def key_name(key: str, *, ascii: bool = False) -> str:
+    """How a key is written for people."""
+    if ascii and key in ASCII_GLYPHS:
+        return ASCII_GLYPHS[key]
+    return GLYPHS.get(key, key)
+
+
+def levels(*names: str) -> frozenset[str]:
+    return frozenset(names)
+
+
+IN_A_BLOCK = levels("BLOCK", "LN1", "QKV", "PROJ", "LN2", "ATTN", "HEAD", "PRODUCT", "MLP", "NEURON")
+IN_A_HEAD = levels("HEAD", "PRODUCT")
+
+ACTIONS: tuple[Action, ...] = (
+    Action("enter", ("enter",), "zoom in", "Zoom into what is selected", "Move", "zoom"),
+    Action("out", ("escape", "backspace"), "zoom out", "Zoom out, one level", "Move", "out"),
+    Action("up", ("up", "k"), "up", "Move up", "Move"),
+    Action("down", ("down", "j"), "down", "Move down", "Move"),
+    Action("left", ("left", "h"), "left", "Move left", "Move"),
+    Action("right", ("right", "l"), "right", "Move right", "Move"),
+    Action("next_pane", ("tab",), "next pane", "Go to the next pane: stage, next token, prompt", "Move"),
+    Action("previous_pane", ("shift+tab",), "previous pane", "Go to the pane before", "Move"),
+    Action("block_back", ("comma", "f2"), "previous block", "The block before, same place", "Move", "block"),
+    Action("block_on", ("full_stop", "f3"), "next block", "The block after, same place", "Move", "block"),
+    Action("head_back", ("less_than_sign", "f4"), "previous head", "The head before, same place", "Move", "head", IN_A_BLOCK),
+    Action("head_on", ("greater_than_sign", "f5"), "next head", "The head after, same place", "Move", "head", IN_A_BLOCK),
+    Action("stage", ("v",), "next stage", "The head's next stage: q·k, scaled, masked, softmax, values", "Move", "stage", levels("HEAD")),
+    Action("strongest", ("f",), "strongest key", "Go to the row's strongest key", "Move", "strongest", IN_A_HEAD),
+    Action("atlas", ("a",), "all heads", "All heads of all blocks", "Move", "atlas"),
+    Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
+    Action("cooler", ("left_square_bracket", "shift+left"), "cooler", "Temperature down one stop", "Next token", "temperature"),
+    Action("warmer", ("right_square_bracket", "shift+right"), "warmer", "Temperature up one stop", "Next token", "temperature"),
+    Action("cooler_unit", ("left_curly_bracket", "f6"), "cooler by 1", "Temperature down a whole unit", "Next token"),
+    Action("warmer_unit", ("right_curly_bracket", "f7"), "warmer by 1", "Temperature up a whole unit", "Next token"),
+    Action("reset_temperature", ("0",), "temperature 1", "Temperature back to 1.0", "Next token"),
+    Action("mode", ("s",), "sampling mode", "Sampling: full, top-k, top-p, greedy", "Next token", "sampling"),
+    Action("less", ("minus",), "smaller k or p", "A smaller k or p", "Next token"),
+    Action("more", ("equals_sign", "plus"), "larger k or p", "A larger k or p", "Next token"),
+    Action("draw", ("space",), "draw", "Draw one token and append it", "Next token", "draw"),
+    Action("generate", ("g",), "generate", "Generate, a token at a time; again to pause", "Next token", "generate"),
+    Action("undo", ("u",), "take back", "Take back the last token appended", "Next token", "undo"),
+    Action("reseed", ("r",), "new seed", "A new seed for the draws", "Next token"),
+    Action("prompt", ("slash", "f9"), "edit prompt", "Edit the prompt; Enter or Escape returns, the text stays", "Prompt", "prompt"),
+    Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
+    Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
+    Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App"),
+    Action("help", ("question_mark", "f1"), "help", "The keys, and what this view shows", "App", "help"),
+    Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App"),
+)
+
+BY_ID = {action.id: action for action in ACTIONS}
+
+
+def footer(level: str, *, ascii: bool = False) -> tuple[tuple[str, str], ...]:
+    """The footer's entries for a level: (keys, word), where actions that share a word share an entry."""
+    entries: dict[str, list[str]] = {}
+    for action in ACTIONS:
+        if action.footer and (not action.levels or level in action.levels):
+            entries.setdefault(action.footer, []).append(key_name(action.keys[0], ascii=ascii))
+    return tuple((" ".join(keys), word) for word, keys in entries.items())

@@ -1,0 +1,554 @@
+"""The app: keys and results go in, a new state comes out, and every pane is drawn from it again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from textual import events, work
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding
+from textual.message import Message
+from textual.screen import Screen
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.worker import Worker, WorkerState
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.errors import ExplainError
+from txexplain.engine.model import GPT2
+from txexplain.engine.sampling import Distribution, Draw, draw, uniform
+from txexplain.engine.trace import Trace
+from txexplain.explorer.location import Dims, Level, Location
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.actions import ACTIONS, footer
+from txexplain.ui.help import HelpScreen
+from txexplain.ui.options import UiOptions
+from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
+from txexplain.ui.widgets.picture import Picture
+from txexplain.ui.widgets.prompt import PromptEditor
+from txexplain.viz.screen import Rect, draw_pane, layout
+
+PANES = ("header", "prompt", "stage", "panel", "footer", "small")
+FOCUS = ("stage", "panel", "prompt")
+DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
+CANDIDATES = 50  # how far down the list of candidates the cursor goes
+PACE = 0.25  # seconds between generated tokens, at the least
+
+
+class Loaded(Message):
+    """The model is there."""
+
+    def __init__(self, model: GPT2) -> None:
+        super().__init__()
+        self.model = model
+
+
+class Ran(Message):
+    """A forward pass ended; `serial` tells which request it answers."""
+
+    def __init__(self, serial: int, lens: Lens, seconds: float) -> None:
+        super().__init__()
+        self.serial, self.lens, self.seconds = serial, lens, seconds
+
+
+class Traced(Message):
+    """The shares that the ribbons show were computed."""
+
+    def __init__(self, lens: Lens, mode: str) -> None:
+        super().__init__()
+        self.lens, self.mode = lens, mode
+
+
+class Failed(Message):
+    """A request can't be answered; the sentence says why."""
+
+    def __init__(self, serial: int, sentence: str) -> None:
+        super().__init__()
+        self.serial, self.sentence = serial, sentence
+
+
+class ExplorerApp(App[None]):
+    """One screen: the prompt, the stage, the next-token panel, a breadcrumb and a footer of keys."""
+
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS = [
+        Binding(",".join(action.keys), f"do('{action.id}')", action.label, id=action.id, show=False)
+        for action in ACTIONS
+        if action.id != "palette"
+    ]
+
+    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2]) -> None:
+        super().__init__()
+        self.state = state
+        self.options = options
+        self.load = load
+        self.tones = palette_of(options)
+        self.model: GPT2 | None = None
+        self.lens: Lens | None = None
+        self.distribution: Distribution | None = None
+        self.message = f"Loading {state.model} …"
+        self.cost = ""
+        self.pane = "stage"
+        self.candidate = 0
+        self.last_draw: Draw | None = None
+        self.serial = 0
+        self.running = False
+        self.typing: Timer | None = None
+        self.queued = 0  # draws asked for while a forward pass runs
+        self.generating = False
+        self.engine = threading.Lock()  # one BLAS job at a time
+
+    # The screen
+
+    def compose(self) -> ComposeResult:
+        for name in PANES:
+            yield Picture(id=name, can_focus=name in ("stage", "panel"))
+        yield PromptEditor(self.tones, id="editor")
+
+    def on_mount(self) -> None:
+        self.screen.set_class(True, "explorer")
+        self.editor.display = False
+        self.place()
+        self.query_one("#stage").focus()
+        self.load_model()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.place(event.size.width, event.size.height)
+
+    @property
+    def editor(self) -> PromptEditor:
+        return self.query_one(PromptEditor)
+
+    def place(self, width: int = 0, height: int = 0) -> None:
+        """Put every pane where this size wants it, and draw it."""
+        rects = layout(width or self.size.width, height or self.size.height)
+        for name in PANES:
+            picture = self.query_one(f"#{name}", Picture)
+            picture.display = name in rects
+            if name in rects:
+                put(picture, rects[name])
+        if "prompt" in rects:
+            put(self.editor, rects["prompt"])
+        self.draw(width, height)
+
+    def draw(self, width: int = 0, height: int = 0) -> None:
+        """Draw every pane from the state; each repaints only the cells that differ."""
+        width, height = width or self.size.width, height or self.size.height
+        scene = scene_of(
+            self.state,
+            self.tones,
+            (width, height),
+            self.lens,
+            distribution=self.distribution,
+            stale=self.running and self.lens is not None,
+            message=self.message,
+            cost=self.cost,
+            keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
+            draw=self.last_draw,
+            pane=self.pane,
+            candidate=self.candidate,
+            ribbons=self.ribbons(),
+        )
+        for name, rect in layout(width, height).items():
+            self.query_one(f"#{name}", Picture).show(draw_pane(name, scene, rect))
+
+    def ribbons(self) -> tuple[Any, ...] | None:
+        """The ribbons' shares, once they are traced."""
+        name = f"{'norm' if self.state.flow == 'norms' else 'rollout'}_flow"
+        return tuple(self.lens.__dict__[name]) if self.lens is not None and name in self.lens.__dict__ else None
+
+    def current(self) -> bool:
+        """Whether the result on screen is of the prompt on screen."""
+        return self.lens is not None and not self.running
+
+    # The model
+
+    @work(thread=True, exclusive=True, group="load", exit_on_error=False)
+    def load_model(self) -> None:
+        try:
+            self.post_message(Loaded(self.load()))
+        except (ExplainError, OSError) as error:
+            self.post_message(Failed(self.serial, str(error)))
+
+    def on_loaded(self, message: Loaded) -> None:
+        self.model = message.model
+        self.message = ""
+        self.editor.tokenizer = message.model.tokenizer
+        self.run_model()
+
+    def run_model(self) -> None:
+        """Ask for the model's answer to the present prompt; an answer to an earlier request is dropped."""
+        if self.model is None:
+            return
+        self.serial += 1
+        self.running = True
+        prefix = self.lens.trace if self.lens is not None and self.lens.trace.origin is self.model else None
+        self.forward(self.serial, self.model, self.state, prefix)
+
+    @work(thread=True, exclusive=True, group="forward", exit_on_error=False)
+    def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Trace | None) -> None:
+        def outdated() -> bool:
+            return serial != self.serial
+
+        try:
+            ids = list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt)
+            with self.engine:
+                start = time.perf_counter()
+                trace = None if outdated() else model.forward(ids, prefix=prefix, should_stop=outdated)
+                seconds = time.perf_counter() - start
+            if trace is not None:
+                self.post_message(Ran(serial, Lens(trace, model), seconds))
+        except ExplainError as error:
+            self.post_message(Failed(serial, str(error)))
+
+    def on_ran(self, message: Ran) -> None:
+        if message.serial != self.serial:
+            return
+        self.running = False
+        self.lens = message.lens
+        self.message = ""
+        self.cost = f"{1000 * message.seconds:.0f} ms"
+        self.distribution = distribution_of(self.lens, self.state)
+        self.candidate = 0
+        self.state = self.state.fit(self.dims())
+        self.draw()
+        self.trace_flow(message.lens, self.state.flow)
+        self.go_on()
+
+    def on_failed(self, message: Failed) -> None:
+        if message.serial != self.serial:
+            return
+        self.running = False
+        self.generating = False
+        self.queued = 0
+        self.message = message.sentence
+        self.draw()
+
+    @work(thread=True, exclusive=True, group="flow", exit_on_error=False)
+    def trace_flow(self, lens: Lens, mode: str) -> None:
+        """The ribbons' shares take longer than a key may: they are traced after the frame."""
+        try:
+            with self.engine:
+                if lens is self.lens:
+                    lens.flow(mode)
+        except KeyError:
+            return
+        self.post_message(Traced(lens, mode))
+
+    def on_traced(self, message: Traced) -> None:
+        if message.lens is self.lens and message.mode == self.state.flow:
+            self.draw()
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            raise event.worker.error
+
+    # The state
+
+    def change(self, state: ExplorerState) -> None:
+        """Move to another state and draw it; run the model where the prompt differs."""
+        old, self.state = self.state, state
+        if state.sampling != old.sampling:
+            self.distribution = distribution_of(self.lens, state, self.distribution)
+        if (state.ids, state.prompt) != (old.ids, old.prompt):
+            self.last_draw = None
+            self.run_model()
+        if state.flow != old.flow and self.lens is not None:
+            self.trace_flow(self.lens, state.flow)
+        self.draw()
+
+    def go_on(self) -> None:
+        """After a result: do the draws that were asked for meanwhile."""
+        if self.queued:
+            self.queued -= 1
+            self.append_draw()
+        elif self.generating:
+            self.set_timer(PACE, self.step)
+
+    def step(self) -> None:
+        if self.generating and not self.running:
+            self.append_draw()
+
+    def append_draw(self) -> None:
+        """Draw the next token by its uniform number and append it."""
+        if self.distribution is None or self.lens is None or not self.current():
+            return
+        if self.full():
+            self.generating = False
+            self.queued = 0
+            return
+        drawn = draw(self.distribution, uniform(self.state.seed, len(self.lens.trace.ids)))
+        if self.model is not None and drawn.id == self.model.config.eos_token_id:
+            self.generating = False
+        self.append(drawn.id, "drawn", drawn)
+
+    def append(self, token_id: int, how: str, drawn: Draw | None = None) -> None:
+        """Put a token behind the prompt; how it was drawn stays on screen while it is the last."""
+        assert self.lens is not None
+        self.change(self.state.with_ids(self.lens.trace.ids).append(token_id, how))
+        self.last_draw = drawn
+        self.draw()
+
+    def full(self) -> bool:
+        """Whether the context has no room for another token; says so."""
+        assert self.lens is not None
+        limit = self.lens.config.n_positions
+        if len(self.lens.trace.ids) < limit:
+            return False
+        self.say(f"The context is full: {self.state.model} reads at most {limit} tokens. u takes tokens back, / edits the prompt.")
+        return True
+
+    def say(self, sentence: str) -> None:
+        self.notify(sentence, markup=False, timeout=6)
+
+    # Actions
+
+    def action_do(self, name: str) -> None:
+        """Every key, click and palette entry comes through here."""
+        method = getattr(self, f"do_{name}", None)
+        if method is not None:
+            method()
+        elif name in ("up", "down", "left", "right"):
+            self.move(name)
+
+    def move(self, direction: str) -> None:
+        dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[direction]
+        on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
+        if on_candidates and self.distribution is not None:
+            self.candidate = max(0, min(self.candidate + dy, CANDIDATES - 1, len(self.distribution.order) - 1))
+            self.draw()
+        elif self.lens is not None:
+            self.change(self.state.move(dx, dy, self.dims()))
+
+    def dims(self) -> Dims:
+        assert self.lens is not None
+        return dims_of(self.lens, self.query_one("#stage").size.width)
+
+    def moved(self, step: Callable[[ExplorerState, Dims], ExplorerState]) -> None:
+        """A step that needs to know the model's and the prompt's sizes."""
+        if self.lens is not None:
+            self.change(step(self.state, self.dims()))
+
+    def do_enter(self) -> None:
+        on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
+        if on_candidates and self.distribution is not None:
+            self.choose(self.candidate)
+        else:
+            self.moved(lambda state, dims: state.enter(dims))
+
+    def do_out(self) -> None:
+        if self.pane == "panel":
+            self.focus_pane("stage")
+        else:
+            self.moved(lambda state, dims: state.out(dims))
+
+    def do_block_back(self) -> None:
+        self.moved(lambda state, dims: state.step_block(-1, dims))
+
+    def do_block_on(self) -> None:
+        self.moved(lambda state, dims: state.step_block(1, dims))
+
+    def do_head_back(self) -> None:
+        self.moved(lambda state, dims: state.step_head(-1, dims))
+
+    def do_head_on(self) -> None:
+        self.moved(lambda state, dims: state.step_head(1, dims))
+
+    def do_stage(self) -> None:
+        self.change(self.state.next_stage())
+
+    def do_strongest(self) -> None:
+        """The key that the row's query attends to most."""
+        place = self.state.location
+        if self.lens is None or place.level not in (Level.HEAD, Level.PRODUCT):
+            return
+        name = f"blocks.{place.block}.attn.pattern"
+        if name in self.lens.trace:
+            query, _ = place.cursor(self.lens.trace.n_tokens)
+            key = int(self.lens.trace[name][place.head, query, : query + 1].argmax())
+            self.moved(lambda state, dims: state.go(replace(place, query=query, key=key, token=None), dims))
+
+    def do_atlas(self) -> None:
+        place = self.state.location
+        memory = self.state.memory
+        self.moved(lambda state, dims: state.go(Location(Level.HEADS, block=memory.block, head=memory.head, token=place.token), dims))
+
+    def do_flow(self) -> None:
+        self.change(self.state.toggle_flow())
+
+    def do_cooler(self) -> None:
+        self.change(self.state.cooler())
+
+    def do_warmer(self) -> None:
+        self.change(self.state.warmer())
+
+    def do_cooler_unit(self) -> None:
+        self.change(self.state.cooler_unit())
+
+    def do_warmer_unit(self) -> None:
+        self.change(self.state.warmer_unit())
+
+    def do_reset_temperature(self) -> None:
+        self.change(self.state.reset_temperature())
+
+    def do_mode(self) -> None:
+        self.change(self.state.cycle_mode())
+
+    def do_less(self) -> None:
+        self.adjust(-1)
+
+    def do_more(self) -> None:
+        self.adjust(1)
+
+    def adjust(self, step: int) -> None:
+        if self.lens is not None:
+            self.change(self.state.adjust(step, self.lens.config.vocab_size))
+
+    def do_reseed(self) -> None:
+        self.change(self.state.reseed())
+
+    def do_draw(self) -> None:
+        if self.running:
+            self.queued += 1
+        else:
+            self.append_draw()
+
+    def do_generate(self) -> None:
+        self.generating = not self.generating
+        if self.generating and not self.running:
+            self.append_draw()
+
+    def do_undo(self) -> None:
+        self.generating = False
+        self.queued = 0
+        self.change(self.state.undo())
+
+    def choose(self, rank: int) -> None:
+        """Append a candidate of the reader's choice."""
+        if self.distribution is not None and not self.running and self.current() and not self.full():
+            self.append(int(self.distribution.order[rank]), "chosen")
+
+    def do_prompt(self) -> None:
+        self.focus_pane("prompt")
+
+    def do_next_pane(self) -> None:
+        self.focus_pane(FOCUS[(FOCUS.index(self.pane) + 1) % len(FOCUS)])
+
+    def do_previous_pane(self) -> None:
+        self.focus_pane(FOCUS[(FOCUS.index(self.pane) - 1) % len(FOCUS)])
+
+    def do_copy(self) -> None:
+        command = self.state.command_line()
+        self.copy_to_clipboard(command)
+        self.say(command)
+
+    def do_help(self) -> None:
+        self.push_screen(HelpScreen(self.state.location.level.name, self.tones))
+
+    def do_quit(self) -> None:
+        self.serial += 1  # a forward pass that runs sees that nobody waits for it
+        self.exit()
+
+    # The prompt
+
+    def focus_pane(self, name: str) -> None:
+        if name == "prompt" and self.state.trace is not None:
+            self.say("This is a recorded trace: its prompt can't be edited without the model.")
+            return
+        self.pane = name
+        editing = name == "prompt"
+        if editing:
+            self.generating = False
+            self.editor.fill(self.prompt_text())
+        self.editor.display = editing
+        (self.editor if editing else self.query_one(f"#{name}")).focus()
+        self.draw()
+
+    def prompt_text(self) -> str:
+        """The prompt as text: as typed, or what its ids say."""
+        if self.state.ids is not None and self.model is not None:
+            return self.model.tokenizer.decode(self.state.ids)
+        return self.state.prompt
+
+    def on_prompt_editor_left(self, message: PromptEditor.Left) -> None:
+        self.focus_pane(FOCUS[(FOCUS.index("prompt") + message.step) % len(FOCUS)] if message.step else "stage")
+
+    def on_prompt_editor_edited(self, message: PromptEditor.Edited) -> None:
+        """Typing: the newest text wins, and a run for an older one is told to stop at once."""
+        self.state = self.state.with_prompt(message.text)
+        self.last_draw = None
+        self.serial += 1
+        self.running = True
+        self.draw()
+        if self.typing is not None:
+            self.typing.stop()
+        self.typing = self.set_timer(DEBOUNCE, self.run_model)
+
+    # The mouse
+
+    def on_picture_pointed(self, message: Picture.Pointed) -> None:
+        target, place = message.target, self.state.location
+        if message.kind in ("up", "down"):
+            self.move(message.kind)
+        elif message.kind == "click":
+            self.clicked(message.picture.id or "", target)
+        elif (
+            message.kind == "hover"
+            and isinstance(target, Location)
+            and place.level is Level.HEAD
+            and target.level is Level.HEAD
+            and target.key is not None
+        ):
+            self.moved(lambda state, dims: state.go(target, dims))
+
+    def clicked(self, pane: str, target: object) -> None:
+        """A click selects; a click on what is selected zooms in."""
+        if pane in FOCUS and pane != self.pane:
+            self.focus_pane(pane)
+        match target:
+            case Location():
+                if pane == "stage" and str(target) == str(self.state.location):
+                    self.do_enter()
+                else:
+                    self.moved(lambda state, dims: state.go(target, dims))
+            case ("token", int(position)):
+                self.moved(lambda state, dims: state.select_token(position, dims))
+            case ("candidate", int(rank)):
+                if rank == self.candidate and self.pane == "panel":
+                    self.choose(rank)
+                else:
+                    self.candidate = rank
+                    self.draw()
+            case ("temperature", float(value)):
+                self.change(self.state.at_temperature(value))
+            case ("do", str(name)):
+                self.action_do(name)
+
+    # The palette of commands
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterator[SystemCommand]:
+        for action in ACTIONS:
+            if action.id != "palette":
+                yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
+
+
+def put(widget: Widget, rect: Rect) -> None:
+    """Place a widget at a rectangle of the screen."""
+    widget.styles.offset = (rect.x, rect.y)
+    widget.styles.width, widget.styles.height = rect.width, rect.height
+
+
+def run_app(state: ExplorerState, options: UiOptions) -> int:
+    """Run the app until the reader leaves it; the exit code."""
+    from txexplain.models import load_model
+
+    app = ExplorerApp(state, options, lambda: load_model(state.model, revision=state.revision))
+    app.run()
+    return app.return_code or 0

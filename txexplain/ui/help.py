@@ -1,0 +1,65 @@
+"""Help: the keys by group, and what the present view shows."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from txexplain.ui.actions import ACTIONS, key_name
+from txexplain.viz.palette import Palette
+
+VIEWS = {
+    "MODEL": "The whole model. Rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back "
+    "from the last block; the bars below, how much attention (A) and MLP (M) added to its stream.",
+    "BLOCK": "One block, from top to bottom. The double line is the residual stream; attention and MLP branch off and are added back.",
+    "ATTN": "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right.",
+    "HEADS": "Every head of every block. Enter opens the one at the marker.",
+    "HEAD": "One head. Each row is a query token, each column a key token it may look at. v changes the stage.",
+    "PRODUCT": "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
+    "OUTPUT": "Every stage from logit to probability. Enter appends the selected token.",
+}
+PROMPT = "While the prompt is edited, letters are text: only Enter, Escape and Tab leave it, ctrl+j starts a new line."
+
+
+class HelpScreen(ModalScreen[None]):
+    """A page over the screen; any of its keys closes it."""
+
+    BINDINGS = [Binding("escape,question_mark,q,enter,f1,backspace", "dismiss", "close", show=False)]
+    DEFAULT_CSS = """
+    HelpScreen { align: center middle; }
+    HelpScreen VerticalScroll { width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }
+    HelpScreen Static { width: 1fr; height: auto; }
+    """
+
+    def __init__(self, level: str, tones: Palette) -> None:
+        super().__init__()
+        self.level, self.tones = level, tones
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(self.page(), markup=False)
+
+    def on_mount(self) -> None:
+        if self.tones.depth in ("truecolor", "256"):
+            self.query_one(VerticalScroll).styles.background = f"#{self.tones.rgb('panel'):06x}"
+        self.query_one(VerticalScroll).focus()
+
+    def page(self) -> Text:
+        text = Text()
+        text.append(VIEWS.get(self.level, "The tensors of this place, for the selected token.") + "\n")
+        group = ""
+        for action in ACTIONS:
+            if action.levels and self.level not in action.levels:
+                continue
+            if action.group != group:
+                group = action.group
+                text.append(f"\n{group}\n", "bold")
+            keys = " ".join(key_name(key, ascii=self.tones.ascii) for key in action.keys)
+            text.append(f"  {keys:<16}", "bold")
+            text.append(f" {action.help}\n")
+        text.append(f"\n{PROMPT}\n", "dim")
+        return text

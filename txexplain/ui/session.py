@@ -1,0 +1,77 @@
+"""From a state and a result to what is drawn: the same for the app and for `render`. Free of Textual."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.sampling import Distribution, distribution
+from txexplain.explorer.location import Dims
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.options import UiOptions
+from txexplain.viz.palette import DEPTHS, THEMES, Palette
+from txexplain.viz.scene import Display, Scene
+from txexplain.viz.views.attn import heads_columns
+
+
+class Recorded:
+    """How a trace file without its model shows tokens: by its own list where it has one, else by id."""
+
+    def __init__(self, ids: Sequence[int], tokens: Sequence[str]) -> None:
+        self.texts = dict(zip(ids, tokens, strict=True))
+
+    def display(self, token_id: int, *, ascii: bool = False) -> str:
+        return self.texts.get(token_id, f"#{token_id}")
+
+
+def palette_of(options: UiOptions) -> Palette:
+    """The palette that the options and the terminal ask for."""
+    depth = options.color if options.color in DEPTHS else terminal_depth()
+    theme = options.theme if options.theme in THEMES else "dark"
+    return Palette(theme, depth, options.ascii)
+
+
+def terminal_depth() -> str:
+    """How many colours this terminal shows, by what the environment says."""
+    if os.environ.get("NO_COLOR"):
+        return "none"
+    term = os.environ.get("TERM", "")
+    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit") or term.endswith(("-direct", "-truecolor")):
+        return "truecolor"
+    if "256" in term or term in ("xterm-kitty", "alacritty", "foot", "wezterm"):
+        return "256"
+    return "none" if term in ("vt100", "vt220", "dumb", "") else "16"
+
+
+def distribution_of(lens: Lens | None, state: ExplorerState, last: Distribution | None = None) -> Distribution | None:
+    """The next token's distribution of a result at the state's setting; a distribution of the same logits spares the sort."""
+    if lens is None or "logits" not in lens.trace:
+        return None
+    logits = lens.trace.last_logits
+    if last is not None and last.logits is logits:
+        return last.at(**state.sampling)
+    return distribution(logits, **state.sampling)
+
+
+def dims_of(lens: Lens, width: int = 80) -> Dims:
+    """The sizes that bound Locations for a result, on a stage of a width."""
+    config = lens.config
+    return Dims(
+        config.n_layer,
+        config.n_head,
+        config.n_inner,
+        lens.trace.n_tokens,
+        heads_columns(config.n_head, width),
+        lens.trace.model or "this trace",
+    )
+
+
+def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens: Lens | None, **more: Any) -> Scene:
+    """The Scene of a whole screen."""
+    display: Display | None = None
+    if lens is not None:
+        tokens = lens.trace.tokens
+        display = lens.model.tokenizer if lens.model is not None else Recorded(lens.trace.ids, tokens) if tokens else None
+    return Scene(state, palette, *size, lens=lens, display=display, model_name=state.model, **more)

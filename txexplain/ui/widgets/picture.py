@@ -1,0 +1,90 @@
+"""A pane that shows a Canvas and repaints only the cells that changed."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from txexplain.viz.canvas import Canvas
+
+
+class Picture(Widget):
+    """Shows the last Canvas given to `show`; mouse events come back as messages with the hit target under the pointer."""
+
+    DEFAULT_CSS = "Picture { width: 1fr; height: 1fr; }"
+
+    class Pointed(Message):
+        """The pointer is over another target, was clicked, or the wheel was turned."""
+
+        def __init__(self, picture: Picture, target: object, kind: str, x: int, y: int) -> None:
+            super().__init__()
+            self.picture, self.target, self.kind, self.x, self.y = picture, target, kind, x, y
+
+        @property
+        def control(self) -> Picture:
+            return self.picture
+
+    def __init__(self, *, id: str, can_focus: bool = False) -> None:
+        super().__init__(id=id)
+        self.can_focus = can_focus
+        self.canvas: Canvas | None = None
+        self.rows: list[Strip | None] = []
+        self.cuts: dict[int, list[int]] = {}  # where each row's changed spans begin and end
+        self.over: object = None
+
+    def show(self, canvas: Canvas) -> None:
+        """Make this the picture; what stays the same isn't painted again."""
+        old, self.canvas = self.canvas, canvas
+        self.rows = [None] * canvas.height
+        self.cuts = {}
+        if old is None or (old.width, old.height) != (canvas.width, canvas.height):
+            self.refresh()
+            return
+        spans = canvas.diff(old)
+        # Textual sends whole segments: one that reaches beyond its span would be sent again and again.
+        for x, y, width in spans:
+            self.cuts.setdefault(y, []).extend((x, x + width))
+        if spans:
+            self.refresh(*(Region(x, y, width, 1) for x, y, width in spans))
+
+    def render_line(self, y: int) -> Strip:
+        if self.canvas is None or y >= self.canvas.height:
+            return Strip.blank(self.size.width, self.rich_style)
+        strip = self.rows[y]
+        if strip is None:
+            strip = self.rows[y] = Strip(self.line(y), self.canvas.width)
+        return strip
+
+    def line(self, y: int) -> list[Segment]:
+        assert self.canvas is not None
+        return self.canvas.line(y, self.cuts.get(y, ()))
+
+    def pointed(self, event: events.MouseEvent, kind: str) -> None:
+        target = self.canvas.hit(event.x, event.y) if self.canvas is not None else None
+        self.post_message(self.Pointed(self, target, kind, event.x, event.y))
+
+    def on_click(self, event: events.Click) -> None:
+        self.pointed(event, "click")
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        target = self.canvas.hit(event.x, event.y) if self.canvas is not None else None
+        if target != self.over:
+            self.over = target
+            self.pointed(event, "hover")
+
+    def on_leave(self, event: events.Leave) -> None:
+        if self.over is not None:
+            self.over = None
+            self.post_message(self.Pointed(self, None, "hover", -1, -1))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.pointed(event, "down")
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.pointed(event, "up")

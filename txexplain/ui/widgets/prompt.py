@@ -1,0 +1,113 @@
+"""The prompt being edited: ordinary text, with the model's token boundaries shown as one types."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from rich.style import Style
+from rich.text import Text
+from textual import events
+from textual.binding import Binding
+from textual.message import Message
+from textual.widgets import TextArea
+
+from txexplain.viz.canvas import rich_style
+
+if TYPE_CHECKING:
+    from txexplain.engine.tokenizer import Tokenizer
+    from txexplain.viz.palette import Palette
+
+SHOWN = 4000  # characters; a longer text is shown without boundaries
+
+
+class PromptEditor(TextArea):
+    """A text area whose tokens are told apart by their ground. Enter and Escape return to the stage, Tab leaves; text is kept."""
+
+    BINDINGS = [Binding("ctrl+j,shift+enter,alt+enter", "newline", "new line", show=False)]
+
+    class Edited(Message):
+        """The text changed by hand."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Left(Message):
+        """The reader is done here; `step` says which pane comes next: 0 the stage, else the next or previous."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
+    def __init__(self, tones: Palette, *, id: str) -> None:
+        super().__init__(
+            "", id=id, soft_wrap=True, tab_behavior="focus", show_line_numbers=False, highlight_cursor_line=False, compact=True
+        )
+        self.tones = tones
+        self.tokenizer: Tokenizer | None = None
+        self.boundaries: list[int] = []
+        self.quiet = False
+
+    def fill(self, text: str) -> None:
+        """Put a text there that nobody typed."""
+        self.quiet = self.text != text
+        if self.quiet:
+            self.load_text(text)
+            self.find_boundaries()
+        self.move_cursor(self.document.end)
+
+    def find_boundaries(self) -> None:
+        """Where tokens begin, in characters of the whole text; a token inside a character belongs to that character."""
+        self.boundaries = []
+        if self.tokenizer is None or len(self.text) > SHOWN:
+            return
+        try:
+            pieces = [self.tokenizer.token_bytes(i) for i in self.tokenizer.encode(self.text)]
+        except ValueError:
+            return
+        ends = list(accumulate(len(char.encode("utf-8", "replace")) for char in self.text))
+        self.boundaries = [bisect_right(ends, start) for start in accumulate(len(piece) for piece in pieces)]
+
+    def get_line(self, line_index: int) -> Text:
+        """A line as it is shown: control characters visible, every other token on a ground of its own."""
+        line = self.document.get_line(line_index)
+        text = Text("".join(char if char.isprintable() or char == "\t" else picture(char) for char in line), end="", no_wrap=True)
+        start = sum(len(self.document.get_line(i)) + 1 for i in range(line_index)) if self.boundaries else 0
+        edges = [0, *(b for b in self.boundaries)]
+        ground = self.token_style()
+        for number, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
+            if number % 2 and a < start + len(line) and b > start:
+                text.stylize(ground, max(0, a - start), min(len(line), b - start))
+        return text
+
+    def token_style(self) -> Style:
+        if self.tones.depth in ("16", "none"):
+            return Style(underline=True)
+        return rich_style(self.tones.rgb("text"), self.tones.mix("background", "accent", 0.22), 0, self.tones.depth, self.tones.theme)
+
+    def on_text_area_changed(self) -> None:
+        if self.quiet:
+            self.quiet = False
+            return
+        self.find_boundaries()
+        self.post_message(self.Edited(self.text))
+
+    async def _on_key(self, event: events.Key) -> None:
+        leave = {"enter": 0, "escape": 0, "tab": 1, "shift+tab": -1}.get(event.key)
+        if leave is None:
+            await super()._on_key(event)
+            return
+        event.stop()
+        event.prevent_default()
+        self.post_message(self.Left(leave))
+
+    def action_newline(self) -> None:
+        self.insert("\n")
+
+
+def picture(char: str) -> str:
+    """One printable character in place of one that isn't."""
+    code = ord(char)
+    return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "�"

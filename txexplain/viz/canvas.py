@@ -1,0 +1,295 @@
+"""The cells that every picture is made of: a character, two colours and attributes each, and what lies under the pointer.
+
+A view fills a Canvas and forgets it; the app compares it with the one before and sends only the cells that differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+
+from txexplain.viz.palette import ANSI, THEMES, Palette, split
+
+BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
+NO_COLOUR = -1
+GAP = 6  # changed spans that lie closer than this are sent as one
+WIDE_TAIL = ""  # the second cell of a wide character
+Ink = str | int  # a role, or 0xRRGGBB
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A rectangle that answers to the pointer."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    target: object
+
+
+class Canvas:
+    """width × height cells, all background at first."""
+
+    def __init__(self, width: int, height: int, palette: Palette) -> None:
+        self.width, self.height, self.palette = width, height, palette
+        self.chars: NDArray[Any] = np.full((height, width), " ", dtype=object)
+        self.fg: NDArray[np.int32] = np.full((height, width), self.ink("text"), dtype=np.int32)
+        self.bg: NDArray[np.int32] = np.full((height, width), self.ink("background"), dtype=np.int32)
+        self.attrs: NDArray[np.uint8] = np.zeros((height, width), dtype=np.uint8)
+        self.hits: list[Hit] = []
+
+    def ink(self, ink: Ink) -> int:
+        """A role or colour as the canvas keeps it: 0xRRGGBB."""
+        return self.palette.rgb(ink) if isinstance(ink, str) else ink
+
+    # Drawing
+
+    def put(
+        self, x: int, y: int, text: str, fg: Ink | None = None, bg: Ink | None = None, attrs: int = 0,
+        *, width: int | None = None, align: str = "left",
+    ) -> int:  # fmt: skip
+        """Write text at a cell, cut to `width` and to the canvas; a wide character is never cut in half.
+
+        bg None keeps the background that is there. Returns the number of cells written, padding included.
+        """
+        cells = graphemes(text)
+        if width is not None:
+            cells = clipped(cells, width, self.palette.glyphs.ellipsis)
+            spare = width - sum(size for _, size in cells)
+            left = {"left": 0, "right": spare, "center": spare // 2}[align]
+            cells = [(" ", 1)] * left + cells + [(" ", 1)] * (spare - left)
+        if not 0 <= y < self.height:
+            return sum(size for _, size in cells)
+        start = x
+        colour = self.ink("text" if fg is None else fg)
+        for char, size in cells:
+            if x >= 0 and x + size <= self.width:
+                self.chars[y, x] = char
+                if size == 2:
+                    self.chars[y, x + 1] = WIDE_TAIL
+            x += size
+        a, b = max(start, 0), min(x, self.width)
+        if a < b:
+            self.fg[y, a:b] = colour
+            self.attrs[y, a:b] = attrs
+            if bg is not None:
+                self.bg[y, a:b] = self.ink(bg)
+        return x - start
+
+    def fill(self, x: int, y: int, width: int, height: int, char: str = " ", fg: Ink | None = None, bg: Ink | None = None) -> None:
+        """Fill a rectangle with a one-cell character."""
+        rows, columns = slice(max(y, 0), max(y + height, 0)), slice(max(x, 0), max(x + width, 0))
+        self.chars[rows, columns] = char
+        self.attrs[rows, columns] = 0
+        if fg is not None:
+            self.fg[rows, columns] = self.ink(fg)
+        if bg is not None:
+            self.bg[rows, columns] = self.ink(bg)
+
+    def style(
+        self, x: int, y: int, width: int, height: int, fg: Ink | None = None, bg: Ink | None = None, attrs: int | None = None
+    ) -> None:
+        """Change how a rectangle looks, not what it says. `attrs` are added."""
+        rows, columns = slice(max(y, 0), max(y + height, 0)), slice(max(x, 0), max(x + width, 0))
+        if fg is not None:
+            self.fg[rows, columns] = self.ink(fg)
+        if bg is not None:
+            self.bg[rows, columns] = self.ink(bg)
+        if attrs is not None:
+            self.attrs[rows, columns] |= attrs
+
+    def hline(self, x: int, y: int, width: int, fg: Ink = "rule", char: str | None = None) -> None:
+        self.put(x, y, (char or self.palette.glyphs.horizontal) * max(width, 0), fg)
+
+    def vline(self, x: int, y: int, height: int, fg: Ink = "rule", char: str | None = None) -> None:
+        for row in range(y, y + height):
+            self.put(x, row, char or self.palette.glyphs.vertical, fg)
+
+    def box(self, x: int, y: int, width: int, height: int, fg: Ink = "rule") -> None:
+        """A frame of light lines."""
+        if width < 2 or height < 2:
+            return
+        a, b, c, d = self.palette.glyphs.corners
+        line = self.palette.glyphs.horizontal * (width - 2)
+        self.put(x, y, a + line + b, fg)
+        self.put(x, y + height - 1, c + line + d, fg)
+        self.vline(x, y + 1, height - 2, fg)
+        self.vline(x + width - 1, y + 1, height - 2, fg)
+
+    def pixels(self, x: int, y: int, rgb: NDArray[np.uint8]) -> None:
+        """Paint [2h, w, 3] pixels, two a cell, cut to the canvas. Colours are rounded to steps of 8, which makes runs of equal cells."""
+        packed = rgb.astype(np.int32) + 4 & 0x1F8
+        packed = np.minimum(packed, 255)
+        colours = packed[..., 0] << 16 | packed[..., 1] << 8 | packed[..., 2]  # [2h, w]
+        ground = int(self.ink("background"))
+        near = np.abs(rgb.astype(np.int32) - np.array(split(ground))).max(axis=-1) <= 4
+        colours[near] = ground  # what is all but background joins it
+        top, bottom = colours[0::2], colours[1::2]  # [h, w]
+        h, w = max(0, min(top.shape[0], self.height - y)), max(0, min(top.shape[1], self.width - x))
+        top, bottom = top[:h, :w], bottom[:h, :w]
+        same = top == bottom
+        self.chars[y : y + h, x : x + w] = np.where(same, " ", self.palette.glyphs.upper or "#")
+        self.fg[y : y + h, x : x + w] = np.where(same, self.fg[y : y + h, x : x + w], top)
+        self.bg[y : y + h, x : x + w] = bottom
+        self.attrs[y : y + h, x : x + w] = 0
+
+    def paint(self, x: int, y: int, colours: NDArray[np.integer[Any]]) -> None:
+        """Give a block of cells these background colours. Shapes: colours [h, w] of 0xRRGGBB."""
+        h, w = max(0, min(colours.shape[0], self.height - y)), max(0, min(colours.shape[1], self.width - x))
+        self.bg[y : y + h, x : x + w] = colours[:h, :w]
+
+    def blit(self, other: Canvas, x: int, y: int) -> None:
+        """Copy another canvas with its hits, cut to this one."""
+        h, w = max(0, min(other.height, self.height - y)), max(0, min(other.width, self.width - x))
+        for mine, theirs in ((self.chars, other.chars), (self.fg, other.fg), (self.bg, other.bg), (self.attrs, other.attrs)):
+            mine[y : y + h, x : x + w] = theirs[:h, :w]
+        self.hits += [Hit(hit.x + x, hit.y + y, hit.width, hit.height, hit.target) for hit in other.hits]
+
+    def fade(self, amount: float) -> None:
+        """Move every colour towards the background: how a result that is out of date looks."""
+        ground = np.array(split(self.ink("background")))
+        for plane in (self.fg, self.bg):
+            channels = np.stack([plane >> 16, plane >> 8 & 255, plane & 255], axis=-1)
+            channels = (channels + (ground - channels) * amount).astype(np.int32)
+            plane[:] = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+        self.attrs |= DIM if self.palette.depth in ("16", "none") else 0
+
+    # The pointer
+
+    def target(self, x: int, y: int, width: int, height: int, target: object) -> None:
+        """Let a rectangle answer to the pointer; a later one lies above."""
+        self.hits.append(Hit(x, y, width, height, target))
+
+    def hit(self, x: int, y: int) -> object:
+        """The topmost target at a cell, or None."""
+        for hit in reversed(self.hits):
+            if hit.x <= x < hit.x + hit.width and hit.y <= y < hit.y + hit.height:
+                return hit.target
+        return None
+
+    # Reading
+
+    def text(self) -> list[str]:
+        """The plain text, a line a row; each as wide as the canvas."""
+        return ["".join(row) for row in self.chars]
+
+    def line(self, y: int, cuts: Sequence[int] = ()) -> list[Segment]:
+        """One row as runs of equal style, cut at these columns too."""
+        chars, depth, theme = self.chars[y], self.palette.depth, self.palette.theme
+        fg, bg, attrs = self.fg[y], self.bg[y], self.attrs[y]
+        blank = chars == " "
+        # The colour of an empty cell's character can't be seen, and mustn't cut a run, unless a line or reversal shows it.
+        shown = ~(blank & (attrs & (UNDERLINE | STRIKE | REVERSE) == 0))
+        changes = (bg[1:] != bg[:-1]) | (attrs[1:] != attrs[:-1])
+        last = np.maximum.accumulate(np.where(shown, np.arange(self.width), -1))
+        ink = np.where(last >= 0, fg[np.maximum(last, 0)], fg[np.argmax(shown)] if shown.any() else self.ink("text"))
+        changes |= ink[1:] != ink[:-1]
+        changes[[cut - 1 for cut in cuts if 0 < cut < self.width]] = True
+        starts = [0, *(np.flatnonzero(changes) + 1).tolist(), self.width]
+        return [
+            Segment("".join(chars[a:b]), rich_style(int(ink[a]), int(bg[a]), int(attrs[a]), depth, theme))
+            for a, b in zip(starts, starts[1:], strict=False)
+            if a < b
+        ]
+
+    def diff(self, old: Canvas) -> list[tuple[int, int, int]]:
+        """The cells that differ from a canvas of the same size, as (x, y, width) runs; runs that nearly touch are one."""
+        changed = (self.chars != old.chars) | (self.bg != old.bg) | (self.attrs != old.attrs)
+        blank = (self.chars == " ") & (old.chars == " ") & (self.attrs & (UNDERLINE | STRIKE | REVERSE) == 0)
+        changed |= (self.fg != old.fg) & ~blank
+        spans: list[tuple[int, int, int]] = []
+        for y in np.flatnonzero(changed.any(axis=1)).tolist():
+            columns = np.flatnonzero(changed[y])
+            cuts = np.flatnonzero(np.diff(columns) > GAP)
+            firsts, lasts = columns[np.r_[0, cuts + 1]].tolist(), columns[np.r_[cuts, len(columns) - 1]].tolist()
+            for first, last in zip(firsts, lasts, strict=True):
+                # A span mustn't start or end inside a wide character.
+                first -= int(self.chars[y, first] == WIDE_TAIL or old.chars[y, first] == WIDE_TAIL)
+                last += int(last + 1 < self.width and WIDE_TAIL in (self.chars[y, last + 1], old.chars[y, last + 1]))
+                spans.append((first, y, last - first + 1))
+        return spans
+
+
+@lru_cache(maxsize=4096)
+def graphemes(text: str) -> list[tuple[str, int]]:
+    """Text as (what stands in a cell, its width 1 or 2): combining marks stay with their base; control characters become `?`."""
+    cells: list[tuple[str, int]] = []
+    for char in text:
+        size = cell_len(char)
+        if not char.isprintable():
+            cells.append(("?", 1))
+        elif size == 0:
+            if cells:
+                base, width = cells[-1]
+                cells[-1] = (base + char, width)
+        else:
+            cells.append((char, size))
+    return cells
+
+
+def clipped(cells: list[tuple[str, int]], width: int, ellipsis: str) -> list[tuple[str, int]]:
+    """The cells that fit into a width; an ellipsis tells what was cut."""
+    if sum(size for _, size in cells) <= width:
+        return list(cells)
+    kept: list[tuple[str, int]] = []
+    used = 0
+    for char, size in cells:
+        if used + size > width - 1:
+            break
+        kept.append((char, size))
+        used += size
+    return [*kept, (ellipsis, 1)] if width > 0 else []
+
+
+@lru_cache(maxsize=1)
+def ansi_roles() -> dict[tuple[str, int], int]:
+    """The terminal's own colour of each role's colour, by theme."""
+    return {(theme, rgb): ANSI[role] for theme, roles in THEMES.items() for role, rgb in roles.items()}
+
+
+@lru_cache(maxsize=16384)
+def rich_style(fg: int, bg: int, attrs: int, depth: str, theme: str) -> Style:
+    """The style of a cell at a colour depth."""
+    colour, ground = (terminal_colour(value, depth, theme) for value in (fg, bg))
+    if ground is not None and depth == "16" and ground.number is not None and colour is None:
+        colour = Color.from_ansi(15)
+    return Style(
+        color=colour, bgcolor=ground, bold=bool(attrs & BOLD) or None, dim=bool(attrs & DIM) or None, italic=bool(attrs & ITALIC) or None,
+        underline=bool(attrs & UNDERLINE) or None, strike=bool(attrs & STRIKE) or None, reverse=bool(attrs & REVERSE) or None,
+    )  # fmt: skip
+
+
+def terminal_colour(rgb: int, depth: str, theme: str) -> Color | None:
+    """A colour as the terminal can show it; None is the terminal's own."""
+    if rgb == NO_COLOUR or depth == "none":
+        return None
+    if depth == "16":
+        number = ansi_roles().get((theme, rgb), -1)
+        return None if number < 0 else Color.from_ansi(number)
+    if depth == "256":
+        return Color.from_ansi(nearest_256(rgb))
+    return Color.from_rgb(*split(rgb))
+
+
+LEVELS_256 = (0, 95, 135, 175, 215, 255)
+
+
+@lru_cache(maxsize=16384)
+def nearest_256(rgb: int) -> int:
+    """The nearest colour of the 6×6×6 cube or the 24 greys, by squared distance."""
+    channels = split(rgb)
+    steps = [min(range(6), key=lambda i, c=c: abs(LEVELS_256[i] - c)) for c in channels]  # type: ignore[misc]
+    grey = max(0, min(23, round((sum(channels) / 3 - 8) / 10)))
+    cube_error = sum((LEVELS_256[s] - c) ** 2 for s, c in zip(steps, channels, strict=True))
+    grey_error = sum((8 + 10 * grey - c) ** 2 for c in channels)
+    return 232 + grey if grey_error < cube_error else 16 + 36 * steps[0] + 6 * steps[1] + steps[2]

@@ -1,0 +1,71 @@
+"""How numbers are written: one format for activations, one for probabilities, one for shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+MINUS, INFINITY = "−", "∞"
+LARGEST_PLAIN, SMALLEST_PLAIN = 1e5, 1e-3
+
+
+def number(x: float, *, ascii: bool = False, sign: bool = False) -> str:
+    """A number to 3 significant figures, with a true minus: 0.0123, −4.56, 1230, 1.2e−12.
+
+    `sign` writes a plus too.
+    """
+    if math.isnan(x):
+        return "NaN"
+    mark = "-" if x < 0 else "+" if sign and x != 0 else ""
+    text = mark + ("inf" if math.isinf(x) else magnitude(abs(x)))
+    return text if ascii else text.replace("-", MINUS).replace("inf", INFINITY)
+
+
+def magnitude(x: float) -> str:
+    """A number ≥ 0 to 3 significant figures; plain where that is short, else with an exponent."""
+    if x == 0:
+        return "0"
+    mantissa, exponent = f"{x:.2e}".split("e")
+    power = int(exponent)
+    if SMALLEST_PLAIN <= float(f"{x:.2e}") < LARGEST_PLAIN:
+        return f"{float(mantissa + 'e' + exponent):.{max(0, 2 - power)}f}"
+    return f"{mantissa}e{power}"
+
+
+def exact(x: float) -> str:
+    """Every figure that a float32 has: what reads back as the same float32."""
+    import numpy as np
+
+    return str(np.float32(x)).replace("-", MINUS).replace("inf", INFINITY)
+
+
+def percent(p: float, *, ascii: bool = False) -> str:
+    """A probability in at most 7 cells, right at every size: 54.7%, 0.312%, 3.1e−7%; only 1 is 100%, only 0 is 0%."""
+    if p <= 0:
+        return "0%"
+    if p >= 1:
+        return "100%"
+    x = 100 * p
+    if x >= 99.95:
+        text = f"{x:.2f}" if x < 99.995 else ">99.99"
+    elif x >= 9.995:
+        text = f"{x:.1f}"
+    elif x >= 0.9995:
+        text = f"{x:.2f}"
+    elif x >= 0.000995:
+        figures = 3 if x >= 0.00995 else 2
+        text = f"{x:.{figures - 1 - math.floor(math.log10(x))}f}"
+    else:
+        text = f"{x:.1e}" if x >= 9.95e-10 else f"{x:.0e}"
+        text = text.replace("e-0", "e-")
+    return (text if ascii else text.replace("-", MINUS)) + "%"
+
+
+def shape(sizes: Sequence[int], *, ascii: bool = False) -> str:
+    """A shape: 7×256."""
+    return ("x" if ascii else "×").join(str(size) for size in sizes)
+
+
+def count(n: int) -> str:
+    """A whole number with its thousands apart: 50,257."""
+    return f"{n:,}"

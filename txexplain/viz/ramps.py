@@ -1,0 +1,120 @@
+"""The one module of colour scales: numbers to levels, levels to colours or glyphs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import Palette, luminance
+
+MASKED = -1
+DEEPEST = 0.92  # how near the top of a sequential scale comes to the role's colour
+SHADES, ASCII_SHADES = " ░▒▓█", " .:*#"
+SIGNS, ASCII_SIGNS = "≡=- ░▒▓", "%=- .*#"
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A scale of one kind, "sequential" (0 … most, for shares) or "diverging" (around 0, for signed data), in a role's colour."""
+
+    kind: str
+    role: str
+    palette: Palette
+
+    @property
+    def coloured(self) -> bool:
+        """Whether levels are colours; else they are glyphs."""
+        return self.palette.pixels
+
+    @property
+    def levels(self) -> int:
+        """How many levels there are: what each depth can keep apart."""
+        if not self.coloured:
+            return len(SHADES) if self.kind == "sequential" else len(SIGNS)
+        many = 32 if self.palette.depth == "truecolor" else 8
+        return many if self.kind == "sequential" else many - 1
+
+    def quantise(self, values: Any, low: float, high: float) -> NDArray[np.int64]:
+        """Each value's level; MASKED for NaN and infinities. A diverging scale reaches as far below 0 as above."""
+        array = np.asarray(values, dtype=np.float64)
+        finite = np.isfinite(array)
+        if self.kind == "diverging":
+            reach = max(abs(low), abs(high)) or 1.0
+            low, high = -reach, reach
+        width = (high - low) or 1.0
+        part = np.clip((np.where(finite, array, low) - low) / width, 0.0, 1.0)
+        return np.where(finite, np.rint(part * (self.levels - 1)), MASKED).astype(np.int64)
+
+    @cached_property
+    def colours(self) -> list[int]:
+        """The colour of each level. A sequential scale's lightness moves one way only, from the background."""
+        palette, top = self.palette, self.levels - 1
+        if self.kind == "sequential":
+            return [palette.mix("background", self.role, DEEPEST * (level / top) ** 0.8) for level in range(top + 1)]
+        middle = top // 2
+        cool = [palette.mix("background", "negative", DEEPEST * ((middle - level) / middle) ** 0.8) for level in range(middle)]
+        warm = [palette.mix("background", "positive", DEEPEST * ((level - middle) / middle) ** 0.8) for level in range(middle + 1, top + 1)]
+        return [*cool, palette.rgb("background"), *warm]
+
+    def colour(self, level: int) -> int:
+        return self.colours[level]
+
+    def glyph(self, level: int) -> str:
+        """The character of a level where colours can't tell; negative ones are lines, positive ones shades."""
+        if self.kind == "sequential":
+            return (ASCII_SHADES if self.palette.ascii else SHADES)[level]
+        return (ASCII_SIGNS if self.palette.ascii else SIGNS)[level]
+
+    def ink(self, level: int) -> int:
+        """The colour in which a number can be read on a level."""
+        if not self.coloured or level < 0:
+            return self.palette.rgb("text")
+        dark, light = sorted((self.palette.rgb("text"), self.palette.rgb("background")), key=luminance)
+        ground = luminance(self.colour(level))
+        return light if (luminance(light) + 0.05) / (ground + 0.05) >= (ground + 0.05) / (luminance(dark) + 0.05) else dark
+
+    def cell(self, canvas: Canvas, x: int, y: int, width: int, level: int) -> None:
+        """Show a level in `width` cells of a row; a masked one looks masked, not like a zero."""
+        if level == MASKED:
+            canvas.put(x, y, self.palette.glyphs.masked.center(width), "rule")
+        elif self.coloured:
+            canvas.fill(x, y, width, 1, " ", None, self.colour(level))
+        else:
+            canvas.put(x, y, self.glyph(level) * width, self.role)
+
+
+def span(values: Any) -> tuple[float, float]:
+    """The least and greatest finite number; (0, 0) where there is none."""
+    array = np.asarray(values)
+    finite = array[np.isfinite(array)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def pool(values: NDArray[Any], cells: int) -> tuple[NDArray[np.float64], str]:
+    """A vector in at most `cells` cells: each shows the number of greatest size among those that it stands for.
+
+    Returns the pooled vector and words that say so, empty where nothing was pooled.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    factor = -(-len(array) // max(cells, 1))
+    if factor <= 1:
+        return array, ""
+    padded = np.concatenate([array, np.zeros(-len(array) % factor)]).reshape(-1, factor)
+    pooled = padded[np.arange(len(padded)), np.abs(padded).argmax(axis=1)]
+    return pooled, f"{len(array)} in {len(pooled)} cells, each the largest of {factor}"
+
+
+def pool2d(grid: NDArray[np.float64], rows: int, columns: int) -> tuple[NDArray[np.float64], int]:
+    """A square grid of at most rows × columns: each cell the largest of factor × factor. Returns it and the factor."""
+    n = grid.shape[0]
+    factor = max(1, -(-n // max(1, min(rows, columns))))
+    if factor == 1:
+        return grid, 1
+    padded = np.pad(grid, (0, -n % factor))
+    m = padded.shape[0] // factor
+    return padded.reshape(m, factor, m, factor).max(axis=(1, 3)), factor

@@ -1,0 +1,86 @@
+"""What a picture is drawn from. A view is a function from a Scene to a Canvas; it keeps nothing and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.config import GPT2Config
+from txexplain.engine.derive import Lens
+from txexplain.engine.sampling import Distribution, Draw
+from txexplain.engine.trace import Trace
+from txexplain.explorer.location import Location
+from txexplain.explorer.state import ExplorerState
+from txexplain.viz.palette import Palette
+
+
+class Display(Protocol):
+    """How tokens are shown: a model's tokenizer, or a trace's own list of tokens."""
+
+    def display(self, token_id: int, *, ascii: bool = False) -> str: ...
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that a view may read.
+
+    `lens` is None until the first result is there. `stale` says that the result shown belongs to an earlier prompt.
+    `ribbons` are the shares that flow, one [T, T] a block, or None while they are being traced.
+    """
+
+    state: ExplorerState
+    palette: Palette
+    width: int
+    height: int
+    lens: Lens | None = None
+    distribution: Distribution | None = None
+    display: Display | None = None
+    ribbons: tuple[NDArray[np.float64], ...] | None = None
+    stale: bool = False
+    message: str = ""  # what to say where there is no result: loading, an error
+    model_name: str = ""
+    cost: str = ""  # how long the last run took; empty where a picture must not depend on the clock
+    keys: tuple[tuple[str, str], ...] = ()  # the footer's (keys, word)
+    draw: Draw | None = None  # the last draw, while its token is the prompt's last
+    pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
+    candidate: int = 0  # the rank of the candidate that the panel's cursor is on
+
+    @property
+    def location(self) -> Location:
+        return self.state.location
+
+    @property
+    def result(self) -> Lens:
+        """The lens, where one is there. Views are only called with one."""
+        assert self.lens is not None
+        return self.lens
+
+    @property
+    def trace(self) -> Trace:
+        return self.result.trace
+
+    @property
+    def config(self) -> GPT2Config:
+        return self.result.config
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.trace.ids)
+
+    @property
+    def token(self) -> int:
+        """The selected token's position."""
+        return self.location.token_index(self.n_tokens)
+
+    def label(self, position: int) -> str:
+        """The token at a position, as it is shown."""
+        return self.id_label(self.trace.ids[position])
+
+    def id_label(self, token_id: int) -> str:
+        """A token of the vocabulary, as it is shown."""
+        if self.display is not None:
+            return self.display.display(token_id, ascii=self.palette.ascii)
+        return f"#{token_id}"

@@ -1,0 +1,50 @@
+"""The whole screen: where each pane lies at a size, and all of them as one Canvas (what `render` writes and the app shows)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.scene import Scene
+from txexplain.viz.views import PANES
+
+SMALLEST = (60, 16)
+NARROW = 100
+ULTRA = 160
+
+
+@dataclass(frozen=True)
+class Rect:
+    """A pane's place, in cells."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+def layout(width: int, height: int) -> dict[str, Rect]:
+    """Each pane's place. Under 60×16 there is only a sentence that names the size needed."""
+    if width < SMALLEST[0] or height < SMALLEST[1]:
+        return {"small": Rect(0, 0, width, height)}
+    prompt = 2 if height < 30 else 3 if height < 50 else 4
+    panes = {"header": Rect(0, 0, width, 1), "prompt": Rect(0, 1, width, prompt), "footer": Rect(0, height - 1, width, 1)}
+    top, rest = 1 + prompt, height - 2 - prompt
+    if width < NARROW:
+        panel = max(5, min(6 + (height - 24) // 3, 12))
+        return panes | {"stage": Rect(0, top, width, rest - panel), "panel": Rect(0, top + rest - panel, width, panel)}
+    panel = 40 if width < ULTRA else 52
+    return panes | {"stage": Rect(0, top, width - panel, rest), "panel": Rect(width - panel, top, panel, rest)}
+
+
+def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
+    """One pane's picture, as large as its place."""
+    return PANES[name](replace(scene, width=rect.width, height=rect.height))
+
+
+def draw_screen(scene: Scene) -> Canvas:
+    """Every pane of the screen in one Canvas of the scene's size."""
+    whole = Canvas(scene.width, scene.height, scene.palette)
+    for name, rect in layout(scene.width, scene.height).items():
+        whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
+    return whole

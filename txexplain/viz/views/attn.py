@@ -1,0 +1,140 @@
+"""Heads side by side as thumbnails of their real patterns: one block's, or all of them (the atlas)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from txexplain.engine.derive import Doubles
+from txexplain.explorer.location import Level
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import number
+from txexplain.viz.ramps import Ramp, pool2d
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+
+THUMB_WIDTH = 18  # the narrowest cell of a block's grid of heads, its margin included
+MARGIN = 2
+
+
+def heads_columns(n_head: int, width: int) -> int:
+    """How many heads of a block stand side by side on a stage of this width: rows as even as can be."""
+    most = max(1, (width - 2) // THUMB_WIDTH)
+    rows = -(-n_head // most)
+    return -(-n_head // rows)
+
+
+def draw_attn(scene: Scene) -> Canvas:
+    """One block's heads. Softmax patterns, queries downwards, keys to the right."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, config, n = scene.location, scene.config, scene.n_tokens
+    columns = heads_columns(config.n_head, scene.width)
+    rows = -(-config.n_head // columns)
+    across, down = (scene.width - 2) // columns, max(3, (scene.height - 3) // rows)
+    visible = max(1, (scene.height - 3) // down)
+    first = max(0, min(place.head // columns - visible + 1, rows - visible)) if rows > visible else 0
+    pattern = scene.trace[f"blocks.{place.block}.attn.pattern"]  # [H, T, T]
+    pooled = ""
+    for head in range(config.n_head):
+        row, column = divmod(head, columns)
+        if not first <= row < first + visible:
+            continue
+        x, y = 1 + column * across, 1 + (row - first) * down
+        lit = head == place.head
+        target = replace(place, head=head)
+        canvas.target(x, y, across - 1, down, target)
+        canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
+        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - 2)
+        if factor > 1:
+            pooled = f" {scene.palette.glyphs.dot} each cell is the largest share of {factor}{scene.palette.glyphs.times}{factor}"
+        row_ = pattern[head, scene.token, : scene.token + 1]
+        strongest = int(np.argmax(row_))
+        if down >= 4 and across >= 18:
+            note = (
+                f"{scene.palette.glyphs.arrow} {scene.label(strongest).strip()} {number(float(row_[strongest]), ascii=scene.palette.ascii)}"
+            )
+            canvas.put(x + 7, y, note, "muted", width=max(0, across - 9))
+    title(
+        canvas,
+        scene,
+        f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads",
+        f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else "",
+    )
+    text = f"softmax: queries down, keys right; row {scene.token} {scene.label(scene.token).strip()} marked{pooled}"
+    canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
+    if n == 0:
+        canvas.put(1, 1, "no tokens", "muted")
+    return canvas
+
+
+def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int) -> int:
+    """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
+    palette = scene.palette
+    ramp = Ramp("sequential", "attention", palette)
+    pixel_rows = 2 * height if palette.pixels else height
+    small, factor = pool2d(pattern, pixel_rows, width)
+    m = small.shape[0]
+    cell = max(1, min(width // m, 2 if palette.pixels else 3))
+    high = float(pattern.max()) or 1.0
+    levels = ramp.quantise(small, 0.0, high)
+    levels[np.triu_indices(m, 1)] = -1
+    chosen = scene.token // factor
+    if palette.pixels:
+        ground, guide = np.array(palette.triple("background")), np.array(palette.triple("rule"))
+        table = np.array([[c >> 16, c >> 8 & 255, c & 255] for c in (ramp.colour(level) for level in range(ramp.levels))])
+        image = np.where((levels >= 0)[..., None], table[np.maximum(levels, 0)], ground)  # [m, m, 3]
+        row = image[min(chosen, m - 1)]
+        row[: chosen + 1] = np.maximum(row[: chosen + 1], guide) if palette.theme != "light" else np.minimum(row[: chosen + 1], guide)
+        image = np.repeat(image, cell, axis=1)
+        if m % 2:
+            image = np.concatenate([image, np.broadcast_to(ground, (1, *image.shape[1:]))])
+        canvas.pixels(x, y, image.astype(np.uint8))
+        return factor
+    for i in range(min(m, height)):
+        for j in range(i + 1):
+            ramp.cell(canvas, x + j * cell, y + i, cell, int(levels[i, j]))
+        if i == chosen:
+            canvas.put(x + min(m * cell, width - 1), y + i, "<", "accent")
+    return factor
+
+
+def draw_heads(scene: Scene) -> Canvas:
+    """The atlas: every head of every block, a row a block."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, config = scene.location, scene.config
+    left = 4
+    across = max(3, min(14, (scene.width - left - 1) // config.n_head))
+    down = max(2, min(6, (scene.height - 3) // config.n_layer))
+    visible_rows = max(1, (scene.height - 3) // down)
+    visible = max(1, (scene.width - left - 1) // across)
+    top = max(0, min(place.block - visible_rows // 2, config.n_layer - visible_rows))
+    first = max(0, min(place.head - visible // 2, config.n_head - visible))
+    for head in range(first, min(first + visible, config.n_head)):
+        canvas.put(left + (head - first) * across, 1, f"H{head}", "accent" if head == place.head else "muted")
+    for layer in range(top, min(top + visible_rows, config.n_layer)):
+        y = 2 + (layer - top) * down
+        canvas.put(1, y, f"L{layer}", "accent" if layer == place.block else "muted")
+        pattern = scene.trace[f"blocks.{layer}.attn.pattern"]
+        for head in range(first, min(first + visible, config.n_head)):
+            x = left + (head - first) * across
+            lit = (layer, head) == (place.block, place.head)
+            thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y, across - 1, down - (1 if down > 2 else 0))
+            if lit:
+                canvas.put(x - 1, y, scene.palette.glyphs.marker, "accent", attrs=BOLD)
+            canvas.target(x, y, across, down, replace(place, level=Level.HEADS, block=layer, head=head))
+    whole = visible_rows >= config.n_layer and visible >= config.n_head
+    shown = (
+        ""
+        if whole
+        else f"L{top}-L{min(top + visible_rows, config.n_layer) - 1}, H{first}-H{min(first + visible, config.n_head) - 1} in view"
+    )
+    title(canvas, scene, f"heads {scene.palette.glyphs.dot} L{place.block}H{place.head}", shown)
+    canvas.put(
+        1,
+        scene.height - 1,
+        f"all {config.n_layer * config.n_head} heads: softmax, queries down, keys right",
+        "muted",
+        width=scene.width - 2,
+    )
+    return canvas

@@ -1,0 +1,128 @@
+"""One block in GPT-2's order: the residual stream runs down the left, attention and MLP branch off it and are added back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from txexplain.engine.derive import change_norms
+from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.location import Level
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import number, shape
+from txexplain.viz.ramps import Ramp
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.tensors import strip
+
+NAME, RAIL = 10, 6
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One step of a block: the tensor it makes, the role that colours it, its formula, and what its rail looks like."""
+
+    name: str
+    tensor: str
+    role: str
+    formula: str
+    rail: str  # "in", "branch", "side" or "add"
+
+
+TILES = (
+    Tile("resid_pre", "resid_pre", "residual", "x, what enters the block", "in"),
+    Tile("ln1", "ln1.normalized", "residual", "LayerNorm(x)", "branch"),
+    Tile("qkv", "attn.q", "query", "q, k, v = LN(x) W + b", "side"),
+    Tile("attn", "attn.pattern", "attention", "softmax(q·k ÷ √dh) per head", "side"),
+    Tile("proj", "attn_out", "attention", "(Σ share × v) W_O + b", "side"),
+    Tile("add1", "resid_mid", "residual", "x + attention", "add"),
+    Tile("ln2", "ln2.normalized", "residual", "LayerNorm(x)", "branch"),
+    Tile("fc", "mlp.pre", "mlp", "LN(x) W_fc + b", "side"),
+    Tile("act", "mlp.post", "mlp", "activation", "side"),
+    Tile("out", "mlp_out", "mlp", "post W_proj + b", "side"),
+    Tile("add2", "resid_post", "residual", "x + MLP", "add"),
+)
+RAILS = {"in": ("║   ", "║   "), "branch": ("╠═╗ ", "║ ║ "), "side": ("║ ║ ", "║ ║ "), "add": ("⊕═╝ ", "║   ")}
+ASCII_RAILS = {"in": ("|   ", "|   "), "branch": ("|-. ", "| | "), "side": ("| | ", "| | "), "add": ("+-' ", "|   ")}
+
+
+def draw_block(scene: Scene) -> Canvas:
+    """Every operation as a row: name, shape, formula and its tensor for the selected token."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, token = scene.location, scene.token
+    each = max(1, min(3, (scene.height - 2) // len(TILES)))
+    visible = min(len(TILES), (scene.height - 2) // each)
+    chosen = next(i for i, tile in enumerate(TILES) if tile.name == (place.select or "attn"))
+    first = max(0, min(chosen - visible + 2, len(TILES) - visible))
+    attn, mlp = (
+        change_norms(scene.trace, place.block)
+        if scene.result.has(f"blocks.{place.block}.attn_out", f"blocks.{place.block}.mlp_out")
+        else (None, None)
+    )
+    right = f"token {token} {scene.label(token).strip()}"
+    title(canvas, scene, f"L{place.block} {scene.palette.glyphs.dot} block", right)
+    for row, tile in enumerate(TILES[first : first + visible]):
+        y = 1 + row * each
+        lit = tile.name == (place.select or "attn")
+        tile_row(canvas, scene, tile, y, each, lit)
+        canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.name == "attn" else tile.name))
+    if attn is not None and mlp is not None:
+        text = f"added to the stream: attention {number(float(attn[token]), ascii=scene.palette.ascii)}, MLP {number(float(mlp[token]), ascii=scene.palette.ascii)} (norms)"
+        canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
+    return canvas
+
+
+def tile_row(canvas: Canvas, scene: Scene, tile: Tile, y: int, rows: int, lit: bool) -> None:
+    """One tile, in as many rows as there are."""
+    palette, name = scene.palette, f"blocks.{scene.location.block}.{tile.tensor}"
+    rails = (ASCII_RAILS if palette.ascii else RAILS)[tile.rail]
+    for i in range(rows):
+        canvas.put(1, y + i, rails[min(i, 1)], "residual")
+    if lit:
+        canvas.fill(RAIL - 1, y, scene.width - RAIL + 1, 1, bg="cursor")
+        canvas.put(RAIL - 1, y, palette.glyphs.marker, "accent", attrs=BOLD)
+    x = RAIL + canvas.put(RAIL, y, tile.name, tile.role, attrs=BOLD, width=NAME)
+    if name not in scene.trace:
+        canvas.put(x, y, "not recorded", "muted")
+        return
+    sizes = shape(scene.trace[name].shape, ascii=palette.ascii)
+    if tile.name == "qkv":
+        sizes = "3 of " + sizes
+    if rows == 1:
+        half = max(26, scene.width // 2 - 14)
+        canvas.put(x, y, tile.formula, "text", width=half)
+        tile_strip(canvas, scene, tile, x + half + 1, y, scene.width - x - half - 2)
+        return
+    x += canvas.put(x, y, tile.formula, "text", width=min(34, scene.width - x - 22)) + 1
+    vector = scene.trace[name][scene.token] if tile.tensor != "attn.pattern" else scene.trace[name][:, scene.token]
+    figure = f"{sizes}  norm {number(float(np.linalg.norm(vector)), ascii=palette.ascii)}"
+    if tile.tensor != "attn.pattern":
+        canvas.put(scene.width - cell_width(figure) - 1, y, figure, "muted")
+    else:
+        canvas.put(scene.width - cell_width(sizes) - 1, y, sizes, "muted")
+    tile_strip(canvas, scene, tile, RAIL, y + 1, scene.width - RAIL - 1)
+
+
+def tile_strip(canvas: Canvas, scene: Scene, tile: Tile, x: int, y: int, width: int) -> None:
+    """The tile's tensor for the selected token."""
+    prefix = f"blocks.{scene.location.block}."
+    if tile.name == "qkv":
+        each = (width - 6) // 3
+        for i, (letter, role) in enumerate((("q", "query"), ("k", "key"), ("v", "value"))):
+            at = x + i * (each + 3)
+            canvas.put(at, y, letter, role, attrs=BOLD)
+            strip(canvas, scene, scene.trace[f"{prefix}attn.{letter}"][scene.token].reshape(-1), role, at + 2, y, each)
+        return
+    if tile.name != "attn":
+        strip(canvas, scene, scene.trace[prefix + tile.tensor][scene.token].reshape(-1), tile.role, x, y, width)
+        return
+    rows = scene.trace[prefix + "attn.pattern"][:, scene.token, : scene.token + 1]  # [H, T]
+    ramp, n_head = Ramp("sequential", "attention", scene.palette), rows.shape[0]
+    room = max(1, width // n_head - 1)
+    for head in range(n_head):
+        row = rows[head]
+        factor = -(-len(row) // room)
+        padded = np.concatenate([row, np.zeros(-len(row) % factor, dtype=row.dtype)]).reshape(-1, factor).max(axis=1)
+        for j, level in enumerate(ramp.quantise(padded, 0.0, 1.0).tolist()):
+            ramp.cell(canvas, x + head * (room + 1) + j, y, 1, level)

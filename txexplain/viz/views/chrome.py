@@ -1,0 +1,142 @@
+"""What stands around the stage: header with the breadcrumb, prompt, footer of keys, and the sentence for a screen too small."""
+
+from __future__ import annotations
+
+from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.location import Location, breadcrumb
+from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
+from txexplain.viz.numbers import count
+from txexplain.viz.scene import Scene
+
+OLD = 0.55  # how far a result that is out of date fades
+
+
+def title(canvas: Canvas, scene: Scene, text: str, right: str = "", *, focused: bool | None = None) -> None:
+    """A pane's first row: its name in a rule, and what is worth a word at the right."""
+    lit = scene.pane == "stage" if focused is None else focused
+    canvas.hline(0, 0, canvas.width)
+    used = canvas.put(2, 0, f" {text} ", "accent" if lit else "muted", attrs=BOLD if lit else 0)
+    room = canvas.width - used - 5
+    if right and room >= cell_width(right) + 2:
+        canvas.put(canvas.width - cell_width(right) - 4, 0, f" {right} ", "muted")
+
+
+def facts(scene: Scene) -> str:
+    """The model in a few words."""
+    if scene.lens is None:
+        return scene.model_name
+    config = scene.config
+    dot, times = scene.palette.glyphs.dot, scene.palette.glyphs.times
+    return f"{scene.model_name} {dot} {config.n_layer} blocks {times} {config.n_head} heads {dot} d {config.n_embd}"
+
+
+def draw_header(scene: Scene) -> Canvas:
+    """Name, model, breadcrumb (each step answers to the pointer), and the run's size and cost."""
+    canvas = Canvas(scene.width, 1, scene.palette)
+    canvas.fill(0, 0, scene.width, 1, bg="panel")
+    glyphs = scene.palette.glyphs
+    steps = breadcrumb(scene.location)
+    trail = f" {glyphs.crumb} ".join(label for label, _ in steps)
+    state = "computing" + glyphs.ellipsis if scene.stale else scene.cost
+    size = f"{count(scene.n_tokens)} tok" if scene.lens is not None else ""
+    right = f" {glyphs.dot} ".join(part for part in (size, state) if part)
+    x = 1 + canvas.put(1, 0, "txexplain", "accent", attrs=BOLD) + 2
+    wanted, room = facts(scene), scene.width - x - cell_width(trail) - cell_width(right) - 5
+    if room >= 8:
+        x += canvas.put(x, 0, wanted, "muted", width=min(room, cell_width(wanted))) + 2
+    at = scene.width - cell_width(right) - 1
+    canvas.put(at, 0, right, "warning" if scene.stale else "muted")
+    x = max(x, at - cell_width(trail) - 3)
+    for number, (label, place) in enumerate(steps):
+        if number:
+            x += canvas.put(x, 0, f" {glyphs.crumb} ", "faint")
+        last = number == len(steps) - 1
+        size_ = canvas.put(x, 0, label, "text" if last else "muted", attrs=BOLD if last else 0)
+        canvas.target(x, 0, size_, 1, place)
+        x += size_
+    return canvas
+
+
+def prompt_rows(scene: Scene, width: int) -> list[list[tuple[int, str]]]:
+    """The prompt's tokens in rows that fit a width: (position, shown)."""
+    rows: list[list[tuple[int, str]]] = [[]]
+    used = 0
+    for position in range(scene.n_tokens):
+        shown = scene.label(position)
+        size = cell_width(shown) + 1
+        if rows[-1] and used + size > width:
+            rows.append([])
+            used = 0
+        rows[-1].append((position, shown))
+        used += size
+    return rows
+
+
+def draw_prompt(scene: Scene) -> Canvas:
+    """The prompt as the model sees it: tokens between thin lines, the selected one lit, drawn ones in their colour."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    focused = scene.pane == "prompt"
+    mark = scene.palette.glyphs.marker if focused else scene.palette.glyphs.vertical
+    for y in range(scene.height):
+        canvas.put(0, y, mark, "accent" if focused else "rule")
+    if scene.lens is None:
+        canvas.put(2, 0, scene.state.prompt.replace("\n", " "), "text", width=scene.width - 3)
+        return canvas
+    rows = prompt_rows(scene, scene.width - 3)
+    chosen = scene.token
+    row_of = next((number for number, row in enumerate(rows) if any(position == chosen for position, _ in row)), 0)
+    first = max(0, min(row_of - scene.height + 1, len(rows) - scene.height)) if row_of >= scene.height else 0
+    appended_from = scene.n_tokens - len(scene.state.appended)
+    for y, row in enumerate(rows[first : first + scene.height]):
+        x = 2
+        for position, shown in row:
+            fg = "drawn" if position >= appended_from else "text"
+            lit = position == chosen
+            size = canvas.put(
+                x, y, shown, fg, "cursor" if lit else None, BOLD | UNDERLINE if lit else 0, width=min(cell_width(shown), scene.width - 3)
+            )
+            canvas.target(x, y, size + 1, 1, ("token", position))
+            x += size
+            canvas.put(x, y, scene.palette.glyphs.vertical, "rule")
+            x += 1
+    hidden = len(rows) - first - scene.height
+    if hidden > 0 or first:
+        note = f" rows {first + 1}-{min(first + scene.height, len(rows))} of {len(rows)} "
+        canvas.put(scene.width - len(note), scene.height - 1, note, "faint", "panel")
+    if scene.stale:
+        canvas.fade(OLD)
+    return canvas
+
+
+def draw_footer(scene: Scene) -> Canvas:
+    """The keys that work here, as many as fit."""
+    canvas = Canvas(scene.width, 1, scene.palette)
+    canvas.fill(0, 0, scene.width, 1, bg="panel")
+    x = 1
+    for keys, word in scene.keys:
+        if x + cell_width(keys) + 1 + cell_width(word) > scene.width:
+            break
+        size = canvas.put(x, 0, keys, "accent", attrs=BOLD)
+        size += canvas.put(x + size, 0, f" {word}", "muted")
+        x += size + 2
+    return canvas
+
+
+def draw_small(scene: Scene) -> Canvas:
+    """All that a screen under 60×16 can say."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    times = scene.palette.glyphs.times
+    sentence = f"txexplain needs 60{times}16 cells; this terminal has {scene.width}{times}{scene.height}."
+    words, y, line = sentence.split(), 0, ""
+    for word in [*words, ""]:
+        if word and len(line) + len(word) + 1 <= scene.width:
+            line = f"{line} {word}".strip()
+            continue
+        canvas.put(0, y, line, "text")
+        y, line = y + 1, word
+    return canvas
+
+
+def breadcrumb_text(location: Location) -> str:
+    """The breadcrumb on one line, for `describe`."""
+    return " › ".join(label for label, _ in breadcrumb(location))

@@ -1,0 +1,154 @@
+"""The whole model: a row a token, a column a block, and ribbons for what reached the selected token."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.location import Level, Location
+from txexplain.viz.bars import bar
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.flow import THINNEST, UNITS, draw_ribbons, trace_back
+from txexplain.viz.numbers import number, percent
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.head import window
+
+LABEL = 12
+LEAST_COLUMN = 7
+MODES = {"norms": "shares of norms; LayerNorm and MLP not traced", "rollout": "attention rollout: half attention, half staying"}
+
+
+def columns_of(scene: Scene) -> list[tuple[str, Location]]:
+    """The view's columns: the embedding, every block, the final LayerNorm, the output."""
+    token = scene.location.token
+    blocks = [(f"L{b}", f"L{b}" if b else None) for b in range(scene.config.n_layer)]
+    names: list[tuple[str, str | None]] = [("embed", "embed"), *blocks, ("final", "final"), ("out", "output")]
+    return [(name, Location(Level.MODEL, select=select, token=token)) for name, select in names]
+
+
+def draw_model(scene: Scene) -> Canvas:
+    """Tokens, blocks, ribbons; below, how much attention and MLP changed the selected token's stream in each block."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, n = scene.location, scene.n_tokens
+    columns = columns_of(scene)
+    chosen = next(i for i, (_, at) in enumerate(columns) if at.select == place.select)
+    left = min(LABEL, max(cell_width(scene.label(i)) for i in range(n))) + 3
+    bars = scene.height >= 12
+    bottom = scene.height - (5 if bars else 2)
+    height = bottom - 2
+    tokens = window(scene.token, n, max(1, height))
+    each = max(1, min(4, height // len(tokens)))
+    wide = scene.width - left - 1
+    across = max(LEAST_COLUMN, wide // len(columns))
+    shown = window(chosen, len(columns), max(1, wide // across))
+    title(canvas, scene, "Model", hidden(columns, shown, tokens, n))
+    for i, c in enumerate(shown):
+        name, at = columns[c]
+        lit = c == chosen
+        x = left + i * across
+        canvas.put(x, 1, name, "accent" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0)
+        canvas.target(x, 1, across, height + 1, at)
+    ribbons(canvas, scene, left, 2, tokens, each, shown, across, height)
+    for i, token in enumerate(tokens):
+        y = 2 + i * each + (each - 1) // 2
+        lit = token == scene.token
+        canvas.put(
+            1,
+            y,
+            scene.label(token),
+            "text" if lit else "muted",
+            "cursor" if lit else None,
+            BOLD if lit else 0,
+            width=left - 3,
+            align="right",
+        )
+        canvas.target(0, y, left, 1, ("token", token))
+    if bars:
+        changes(canvas, scene, columns, left, bottom, shown, across)
+    legend = f"ribbons to {scene.label(scene.token).strip()} ({scene.token}): {MODES[scene.state.flow]}"
+    canvas.put(1, scene.height - 1, legend, "muted", width=scene.width - 2)
+    return canvas
+
+
+def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: int) -> str:
+    """What lies outside the view."""
+    parts = []
+    if len(shown) < len(columns):
+        parts.append(f"{columns[shown[0]][0]} to {columns[shown[-1]][0]}")
+    if len(tokens) < n:
+        parts.append(f"tokens {tokens[0]}-{tokens[-1]} of {n}")
+    return ", ".join(parts)
+
+
+def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: int, height: int) -> None:
+    """The Sankey picture between the columns, or, where colours can't be had, the shares as numbers."""
+    if scene.ribbons is None:
+        canvas.put(x, y + len(tokens) * each // 2, "tracing the flow " + scene.palette.glyphs.ellipsis, "muted")
+        return
+    columns, between = trace_back(scene.ribbons, scene.token)
+    layers = scene.config.n_layer
+    if not scene.palette.pixels:
+        share_marks(canvas, scene, columns, x, y, tokens, each, shown, across)
+        return
+    # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
+    first = shown.start
+    column_x = [(b + 1 - first) * across for b in range(layers + 1)]
+    middle = np.full(scene.n_tokens, -1000.0)
+    for i, token in enumerate(tokens):
+        middle[token] = 2 * (i * each + (each - 1) // 2) + 1
+    middle[: tokens.start] = -3.0
+    middle[tokens.stop :] = 2 * height + 3.0
+    palette = scene.palette
+    width = min(across * len(shown), canvas.width - x)
+    thickest = float(min(2 * each * 1.5, 9)) if each > 1 else 2.0
+    colours = {role: palette.triple(role) for role in ("background", "residual", "attention")}
+    guide = [0, *column_x]
+    image = draw_ribbons((width, height), columns, between, middle, column_x, thickest, colours)
+    for token in tokens:
+        row = int(middle[token])
+        quiet = (image[row, : min(width, guide[-1] + 1)] == colours["background"]).all(axis=-1)
+        image[row, : min(width, guide[-1] + 1)][quiet] = palette.triple("rule")
+    canvas.pixels(x, y, image)
+
+
+def share_marks(
+    canvas: Canvas, scene: Scene, columns: list[np.ndarray], x: int, y: int, tokens: range, each: int, shown: range, across: int
+) -> None:
+    """Each token's part of what reaches the selected one, at each column: a line as heavy as the part, with its number."""
+    lines = ("-", "=", "#") if scene.palette.ascii else ("─", "━", "═")
+    for i, c in enumerate(shown):
+        if not 1 <= c <= scene.config.n_layer + 1:
+            continue
+        for row, token in enumerate(tokens):
+            units = int(columns[c - 1][token])
+            at = y + row * each + (each - 1) // 2
+            if units < THINNEST:
+                canvas.put(x + i * across, at, scene.palette.glyphs.dot, "faint")
+                continue
+            line = lines[0 if units < UNITS // 10 else 1 if units < UNITS // 2 else 2]
+            text = percent(units / UNITS, ascii=scene.palette.ascii)
+            canvas.put(x + i * across, at, text, "residual", attrs=BOLD if units >= UNITS // 2 else 0)
+            canvas.put(x + i * across + len(text), at, line * (across - len(text) - 1), "attention")
+
+
+def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: int) -> None:
+    """‖attn_out‖ and ‖mlp_out‖ of each block for the selected token, as bars with their numbers."""
+    lens = scene.result
+    names = [f"blocks.{b}.{what}" for b in range(scene.config.n_layer) for what in ("attn_out", "mlp_out")]
+    if not lens.has(*names):
+        canvas.put(1, y, "changes: not recorded", "muted")
+        return
+    token = scene.token
+    largest = max(float(side[token]) for pair in lens.changes for side in pair) or 1.0
+    for row, (letter, role, side) in enumerate((("A", "attention", 0), ("M", "mlp", 1))):
+        canvas.put(x - 2, y + 2 * row, letter, role, attrs=BOLD)
+        for i, c in enumerate(shown):
+            if not 1 <= c <= scene.config.n_layer:
+                continue
+            value = float(lens.changes[c - 1][side][token])
+            canvas.put(x + i * across, y + 2 * row, bar(value / largest, across - 1, scene.palette), role)
+            canvas.put(x + i * across, y + 2 * row + 1, number(value, ascii=scene.palette.ascii), "muted", width=across - 1)
+    note = "added by attention (A) and MLP (M), norms"
+    if x > len(note):
+        canvas.put(1, y, note, "faint")

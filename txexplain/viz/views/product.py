@@ -1,0 +1,155 @@
+"""One query·key product, element by element, and what it moves into the query token's residual stream."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.derive import logit_effect, moved_vector
+from txexplain.engine.ops import attention_scale
+from txexplain.engine.tokenizer import cell_width
+from txexplain.viz.bars import sparkline
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import exact, number
+from txexplain.viz.ramps import Ramp, pool, span
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+
+LABEL = 9
+TOP = 5  # tokens raised and lowered
+
+
+def draw_product(scene: Scene) -> Canvas:
+    """q, k, q × k with its running sum; the score, its softmax row, and the vector that it moves."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, glyphs = scene.location, scene.palette.glyphs
+    layer, head = place.block, place.head
+    query, key = place.cursor(scene.n_tokens)
+    q, k = scene.trace[f"blocks.{layer}.attn.q"][query, head], scene.trace[f"blocks.{layer}.attn.k"][key, head]  # [dh]
+    product = q * k  # [dh]
+    title(canvas, scene, f"L{layer}H{head}[{query},{key}] {glyphs.dot} one product", f"dh {len(q)}")
+    x = 1 + canvas.put(1, 1, f"Q{query} {scene.label(query).strip()}", "query", attrs=BOLD, width=None)
+    x += canvas.put(x, 1, f" {glyphs.dot} ", "muted")
+    canvas.put(x, 1, f"K{key} {scene.label(key).strip()}", "key", attrs=BOLD)
+    roomy = scene.height >= 26
+    y = 2
+    for name, role, vector in (("q", "query", q), ("k", "key", k), (f"q {glyphs.times} k", "attention", product)):
+        y = vector_row(canvas, scene, name, role, vector, y)
+        y += int(roomy)
+    running = np.cumsum(product.astype(np.float64))
+    pooled, _ = pool(running, room(scene))
+    low, high = float(min(running.min(), 0.0)), float(max(running.max(), 0.0))
+    cells = sparkline([value - low for value in pooled], scene.palette, (high - low) or 1.0)
+    each = max(1, min(4, room(scene) // len(pooled)))
+    canvas.put(1, y, "running", "muted", width=LABEL)
+    canvas.put(1 + LABEL, y, "".join(cell * each for cell in cells), "attention")
+    canvas.put(scene.width - 19, y, f"{number(low)} to {number(high)}", "muted", width=18, align="right")
+    y += 1 + int(roomy)
+    y = score_lines(canvas, scene, product, query, key, y)
+    if key > query:
+        canvas.put(1, y, "masked: the key comes after the query, so the share is 0 and nothing moves.", "warning", width=scene.width - 2)
+        return canvas
+    y = moved_lines(canvas, scene, query, key, y + int(roomy))
+    if roomy:
+        element_table(canvas, scene, q, k, product, running, y + 1)
+    return canvas
+
+
+def room(scene: Scene) -> int:
+    """The cells that a strip may take."""
+    return scene.width - LABEL - 22
+
+
+def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, vector: NDArray[np.float32], y: int) -> int:
+    """One vector as a strip, with its range."""
+    canvas.put(1, y, name, role, attrs=BOLD, width=LABEL)
+    ramp = Ramp("diverging", role, scene.palette)
+    pooled, _ = pool(vector, room(scene))
+    low, high = span(vector)
+    each = max(1, min(4, room(scene) // len(pooled)))
+    for i, level in enumerate(ramp.quantise(pooled, low, high).tolist()):
+        ramp.cell(canvas, 1 + LABEL + i * each, y, each, level)
+    canvas.put(scene.width - 19, y, f"{number(low)} to {number(high)}", "muted", width=18, align="right")
+    return y + 1
+
+
+def score_lines(canvas: Canvas, scene: Scene, product: NDArray[np.float32], query: int, key: int, y: int) -> int:
+    """Sum, scaled score, and the softmax row that it sits in."""
+    place, glyphs = scene.location, scene.palette.glyphs
+    scale = attention_scale(scene.config, place.block)
+    total = float(scene.result.stage(place.block, place.head, "qk")[query, key])
+    scaled = float(scene.result.stage(place.block, place.head, "scaled")[query, key])
+    x = 1 + canvas.put(1, y, "score", "attention", attrs=BOLD, width=LABEL)
+    x += canvas.put(x, y, f"sum {number(total)} {glyphs.times} {number(scale)} = ", "text")
+    canvas.put(x, y, exact(scaled), "text", attrs=BOLD)
+    row = scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, : query + 1]  # [T]
+    share = float(row[key]) if key <= query else 0.0
+    y += 1
+    canvas.put(1, y, "softmax", "attention", attrs=BOLD, width=LABEL)
+    ramp = Ramp("sequential", "attention", scene.palette)
+    fits = min(len(row), max(1, room(scene) // 2))
+    first = max(0, min(key - fits // 2, len(row) - fits))
+    each = max(1, min(4, room(scene) // fits))
+    for i, level in enumerate(ramp.quantise(row[first : first + fits], 0.0, float(row.max())).tolist()):
+        at = 1 + LABEL + i * each
+        ramp.cell(canvas, at, y, each, level)
+        if first + i == key:
+            canvas.put(at, y, "[", "accent", attrs=BOLD)
+            canvas.put(at + each - 1, y, "]", "accent", attrs=BOLD)
+    canvas.put(scene.width - 19, y, f"share {number(share)}", "text", attrs=BOLD, width=18, align="right")
+    return y + 1
+
+
+def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> int:
+    """The vector that this product moves, and the tokens that it raises and lowers, read linearly."""
+    place = scene.location
+    model = scene.result.weights()
+    moved = moved_vector(model, scene.trace, place.block, place.head, query, key)  # [d]
+    stream = float(np.linalg.norm(scene.trace[f"blocks.{place.block}.resid_pre"][query]))
+    x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
+    x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
+    x += canvas.put(x, y, exact(float(np.linalg.norm(moved))), "text", attrs=BOLD)
+    canvas.put(x, y, f" into a stream of norm {number(stream)}", "muted", width=max(0, scene.width - x - 1))
+    effect = logit_effect(model, moved)  # [V]
+    order = np.argsort(effect)
+    y += 1
+    for name, ids in (("raises", order[::-1][:TOP]), ("lowers", order[:TOP])):
+        x = 1 + canvas.put(1, y, name, "positive" if name == "raises" else "negative", attrs=BOLD, width=LABEL)
+        for token in ids.tolist():
+            text, figure = (
+                scene.id_label(token).strip() or scene.id_label(token),
+                number(float(effect[token]), sign=True, ascii=scene.palette.ascii),
+            )
+            if x + cell_width(text) + cell_width(figure) + 1 > scene.width:
+                break
+            x += canvas.put(x, y, text, "text") + 1
+            x += canvas.put(x, y, figure, "muted") + 2
+        y += 1
+    note = "a linear reading through the unembedding: it skips the final LayerNorm's scale and all between"
+    canvas.put(1, y, note, "faint", width=scene.width - 2)
+    return y + 1
+
+
+def element_table(
+    canvas: Canvas,
+    scene: Scene,
+    q: NDArray[np.float32],
+    k: NDArray[np.float32],
+    product: NDArray[np.float32],
+    running: NDArray[np.float64],
+    y: int,
+) -> None:
+    """The elements as numbers, in order, in as many columns as fit."""
+    head = f"{'i':>3} {'q':>8} {'k':>8} {'q×k' if not scene.palette.ascii else 'qk':>8} {'sum':>8}"
+    across = len(head) + 3
+    columns, rows = max(1, (scene.width - 1) // across), max(0, scene.height - y - 1)
+    for i in range(min(len(q), columns * rows)):
+        column, row = divmod(i, rows)
+        x = 1 + column * across
+        if row == 0:
+            canvas.put(x, y, head, "muted")
+        cells = (f"{i:>3}", *(f"{number(float(v[i]), ascii=scene.palette.ascii):>8}" for v in (q, k, product, running)))
+        for text, role in zip(cells, ("muted", "query", "key", "attention", "text"), strict=True):
+            x += canvas.put(x, y + 1 + row, text, role) + 1
+    if len(q) > columns * rows > 0:
+        canvas.put(1, scene.height - 1, f"the first {columns * rows - columns} of {len(q)}", "faint", "background")
