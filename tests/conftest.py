@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from txexplain.engine.model import GPT2
 from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parent / "golden"
+
+settings.register_profile("noisy", deadline=None)  # a busy machine is no defect of the code
+settings.load_profile("noisy")
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
+THEMES = ("dark", "light", "contrast")
 HELP = ("-h", "--help")
 LARGEST_SIDE = 1000  # cells
 BAR = 20  # cells
@@ -196,7 +197,7 @@ view_flags = gather(
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
     ),
-    click.option("--theme", metavar="NAME", help="Colour theme."),
+    click.option("--theme", type=click.Choice(THEMES), metavar="NAME", help="dark, light or contrast [dark]."),
     click.option("--ascii", is_flag=True, help="No Unicode blocks."),
     click.option("--color", type=click.Choice(COLORS), metavar="WHEN", default="auto", help="auto, truecolor, 256, 16 or none [auto]."),
 )
@@ -304,7 +305,7 @@ def app(source: Source, sampling: Sampling, view: View) -> None:
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
 
-    run_app(state, view.options())
+    sys.exit(run_app(state, view.options()))
 
 
 @cli.command(context_settings=settings)
@@ -417,9 +418,9 @@ def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int]
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
     path = writable(path)
     state = first_state(source, sampling, view)
-    from txexplain.ui.app import render_screen
+    from txexplain.ui.render import render_screen
 
-    write_text(path, render_screen(state, view.options(), size=size, fmt=kind.removeprefix(".")))
+    write_text(path, render_screen(state, view.options(), *size, kind.removeprefix(".")))
 
 
 @cli.command(context_settings=settings)
@@ -429,11 +430,9 @@ def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int]
 def describe(source: Source, sampling: Sampling, view: View) -> None:
     """The app's view in words. Example: txexplain describe "Once upon a time" --at L3H5"""
     state = first_state(source, sampling, view)
-    model = source.load()
-    from txexplain.explorer.describe import describe as in_words
+    from txexplain.ui.render import describe_screen
 
-    trace = run(model, source.token_ids(model, state.prompt))
-    click.echo(clean(in_words(state, trace, model)))
+    click.echo(clean(describe_screen(state, view.options())), nl=False)
 
 
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
@@ -443,8 +442,7 @@ def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
 
 
 def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState:
-    """The app's first state. Raises LocationError for a place that this model or prompt lacks, PromptError, UsageError."""
-    from txexplain.explorer.location import Dims, check
+    """The app's first state. Raises LocationError, PromptError, UsageError."""
     from txexplain.explorer.state import from_flags
 
     text = source.text()
@@ -460,10 +458,6 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         seed=view.seed,
         flow=view.flow,
     )
-    if view.at is not None:
-        model = source.load()
-        ids, config = model.checked(source.token_ids(model, text)), model.config
-        check(state.location, Dims(config.n_layer, config.n_head, config.n_inner, len(ids), model=model.name))
     return state
 
 

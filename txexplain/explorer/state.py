@@ -30,6 +30,7 @@ STOPS = (0.0, 0.05, *(round(0.1 * n, 1) for n in range(1, 21)), *(0.5 * n for n 
 HOTTEST = STOPS[-1]
 MODES = ("full", "top-k", "top-p", "greedy")
 FLOWS = ("norms", "rollout")
+EXAMPLE = "Once upon a time there was a"  # what a start without a prompt shows
 K, P = 5, 0.9
 P_STEP = 0.05
 
@@ -52,7 +53,7 @@ class ExplorerState:
 
     model: str = "storyteller"
     revision: str | None = None
-    prompt: str = ""
+    prompt: str = EXAMPLE
     ids: tuple[int, ...] | None = None
     appended: tuple[Appended, ...] = field(default=(), compare=False)
     location: Location = Location()
@@ -247,7 +248,7 @@ class ExplorerState:
             flags += ["--top-k", str(self.k)] if self.mode == "top-k" else ["--top-p", repr(self.p)]
         if self.ids is not None:
             flags += ["--ids", ",".join(map(str, self.ids))]
-        elif self.prompt:
+        elif self.prompt != default.prompt:
             flags += ["--prompt", self.prompt]
         return flags
 
@@ -290,7 +291,7 @@ def from_flags(
     return ExplorerState(
         model=model,
         revision=revision,
-        prompt=prompt or "",
+        prompt=EXAMPLE if prompt is None else prompt,
         ids=None if ids is None else tuple(ids),
         location=place,
         temperature=0.0 if mode == "greedy" else temperature,

@@ -450,7 +450,7 @@ class ExplorerApp(App[None]):
         self.say(command)
 
     def do_help(self) -> None:
-        self.push_screen(HelpScreen(self.state.location.level.name, self.tones))
+        self.push_screen(HelpScreen(self.state.location.level, self.tones))
 
     def do_quit(self) -> None:
         self.serial += 1  # a forward pass that runs sees that nobody waits for it

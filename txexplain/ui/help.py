@@ -9,19 +9,11 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from txexplain.explorer.location import Level
 from txexplain.ui.actions import ACTIONS, key_name
+from txexplain.viz.describe import VIEWS
 from txexplain.viz.palette import Palette
 
-VIEWS = {
-    "MODEL": "The whole model. Rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back "
-    "from the last block; the bars below, how much attention (A) and MLP (M) added to its stream.",
-    "BLOCK": "One block, from top to bottom. The double line is the residual stream; attention and MLP branch off and are added back.",
-    "ATTN": "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right.",
-    "HEADS": "Every head of every block. Enter opens the one at the marker.",
-    "HEAD": "One head. Each row is a query token, each column a key token it may look at. v changes the stage.",
-    "PRODUCT": "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
-    "OUTPUT": "Every stage from logit to probability. Enter appends the selected token.",
-}
 PROMPT = "While the prompt is edited, letters are text: only Enter, Escape and Tab leave it, ctrl+j starts a new line."
 
 
@@ -35,7 +27,7 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Static { width: 1fr; height: auto; }
     """
 
-    def __init__(self, level: str, tones: Palette) -> None:
+    def __init__(self, level: Level, tones: Palette) -> None:
         super().__init__()
         self.level, self.tones = level, tones
 
@@ -50,10 +42,10 @@ class HelpScreen(ModalScreen[None]):
 
     def page(self) -> Text:
         text = Text()
-        text.append(VIEWS.get(self.level, "The tensors of this place, for the selected token.") + "\n")
+        text.append(VIEWS[self.level] + "\n")
         group = ""
         for action in ACTIONS:
-            if action.levels and self.level not in action.levels:
+            if action.levels and self.level.name not in action.levels:
                 continue
             if action.group != group:
                 group = action.group

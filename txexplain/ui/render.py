@@ -12,6 +12,7 @@ from txexplain.models import load_model
 from txexplain.ui.actions import footer
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
+from txexplain.viz.describe import describe
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
@@ -47,3 +48,8 @@ def render_screen(state: ExplorerState, options: UiOptions, width: int, height: 
         options = replace(options, color="truecolor")  # a file has no terminal to ask
     canvas = draw_screen(scene_for(state, options, width, height))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
+
+
+def describe_screen(state: ExplorerState, options: UiOptions) -> str:
+    """The view in sentences and a plain table."""
+    return describe(scene_for(state, options, 80, 24))

@@ -5,66 +5,77 @@ Every column holds the same total: what a token holds after a block came from th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from txexplain.viz.canvas import BOLD, Canvas
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Colour = tuple[int, int, int]
 
-UNITS = 1000  # a column's total, in whole parts
-THINNEST = 3  # parts; a thinner ribbon isn't drawn
+UNITS = 1_000_000  # a column's total, in whole parts
+THINNEST = UNITS // 500  # parts; a thinner ribbon isn't drawn
+FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
+INK = {"residual": 0.42, "attention": 0.85}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
+NODE_INK = 1.4
+# Lines, by the sides of the cell that they leave through: up 1, down 2, left 4, right 8.
+LIGHT, HEAVY, DOUBLE = " ╵╷│╴┘┐┤╶└┌├─┴┬┼", " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋", " ║║║═╝╗╣═╚╔╠═╩╦╬"
+ASCII_LINES = tuple(" |||" + (line + "+++") * 2 + line + "+++" for line in "-=#")
+LINES = (LIGHT, HEAVY, DOUBLE)
+HEAVY_FROM, DOUBLE_FROM, LINE_FROM = UNITS // 10, UNITS // 2, UNITS // 50  # the parts that a line of each weight stands for
 
 
-@dataclass(frozen=True)
-class Ribbon:
-    """`units` parts of a column's total that go from token `source` before a block to token `target` after it."""
+def allocate(totals: Ints, weights: Doubles) -> Ints:
+    """Whole numbers in proportion to each row's weights that add up to its total exactly: largest remainders first, ties by lower index.
 
-    source: int
-    target: int
-    units: int
-
-
-def allocate(total: int, weights: Doubles) -> Ints:
-    """Whole numbers in proportion to weights that add up to total exactly: largest remainders first, ties by lower index.
-
-    Shapes: weights [n] ≥ 0 -> [n].
+    Shapes: totals [n] ≥ 0, weights [n, m] ≥ 0 with a positive sum in each row -> [n, m].
     """
-    whole = float(weights.sum())
-    if total == 0 or whole <= 0:
-        return np.zeros(len(weights), dtype=np.int64)
-    exact = weights / whole * total  # [n]
-    parts = np.floor(exact).astype(np.int64)  # [n]
-    missing = total - int(parts.sum())
-    order = np.argsort(-(exact - parts), kind="stable")  # [n]
-    parts[order[:missing]] += 1
+    exact = weights / weights.sum(axis=1, keepdims=True) * totals[:, None]  # [n, m]
+    parts = np.floor(exact).astype(np.int64)  # [n, m]
+    missing = totals - parts.sum(axis=1)  # [n]
+    order = np.argsort(parts - exact, axis=1, kind="stable")  # [n, m]
+    extra = (np.arange(weights.shape[1]) < missing[:, None]).astype(np.int64)  # [n, m]
+    np.put_along_axis(parts, order, np.take_along_axis(parts, order, axis=1) + extra, axis=1)
     return parts
 
 
-def trace_back(shares: Sequence[Doubles], target: int, units: int = UNITS) -> tuple[list[Ints], list[list[Ribbon]]]:
+def trace_back(shares: Sequence[Doubles], target: int, units: int = UNITS) -> tuple[list[Ints], list[Ints]]:
     """The Sankey's columns and ribbons, traced back from one token behind the last block.
 
-    shares: L × [T, T], row i = where token i's vector after the block came from. Returns L+1 columns of whole parts,
-    each [T] with the sum `units`, and the L lists of ribbons between them: what enters a token leaves it.
+    shares: L × [T, T], row i = where token i's vector after the block came from. Returns L+1 columns [T] of whole parts,
+    each with the sum `units`, and L arrays [T, T] of ribbons between them, [i, j] = the parts that go from token j before
+    the block to token i after it: what enters a token leaves it.
     """
     n = shares[0].shape[0]
     column = np.zeros(n, dtype=np.int64)
     column[target] = units
     columns, between = [column], []
     for share in reversed(shares):
-        before = np.zeros(n, dtype=np.int64)
-        ribbons: list[Ribbon] = []
-        for i in np.flatnonzero(column).tolist():
-            parts = allocate(int(column[i]), share[i])
-            ribbons += [Ribbon(j, i, int(parts[j])) for j in np.flatnonzero(parts).tolist()]
-            before += parts
-        columns.append(before)
+        ribbons = np.zeros((n, n), dtype=np.int64)
+        held = np.flatnonzero(column)
+        ribbons[held] = allocate(column[held], share[held])
+        column = ribbons.sum(axis=0)  # [T]
+        columns.append(column)
         between.append(ribbons)
-        column = before
     return columns[::-1], between[::-1]
+
+
+def without_first(shares: Sequence[Doubles]) -> list[Doubles]:
+    """The shares as they are among the other tokens, where the first, on which GPT-2 parks idle attention, is left out.
+
+    Shapes: L × [T, T] -> L × [T, T]; the first token's own row stays, and so does a row that has nothing else.
+    """
+    left = []
+    for share in shares:
+        rest = share.copy()  # [T, T]
+        rest[1:, 0] = 0
+        sums = rest.sum(axis=1, keepdims=True)  # [T, 1]
+        left.append(np.where(sums > 0, rest / np.where(sums > 0, sums, 1), share))
+    return left
 
 
 def smootherstep(u: Doubles) -> Doubles:
@@ -72,14 +83,31 @@ def smootherstep(u: Doubles) -> Doubles:
     return u * u * u * (u * (u * 6 - 15) + 10)
 
 
+def smootherstep_slope(u: Doubles) -> Doubles:
+    """The derivative of smootherstep."""
+    return 30 * u * u * (u - 1) * (u - 1)
+
+
+def middles(ribbons: Ints) -> tuple[Doubles, Doubles]:
+    """How far each ribbon's middle lies from the middle of the token that it leaves and of the one that it enters, in parts.
+
+    At both ends ribbons are stacked in the order of their other end, so that they cross as little as can be.
+    Shapes: [T, T] -> [T, T], [T, T].
+    """
+    half = ribbons / 2
+    leaving = np.cumsum(ribbons, axis=0) - half - ribbons.sum(axis=0) / 2  # [T, T]
+    entering = np.cumsum(ribbons, axis=1) - half - ribbons.sum(axis=1, keepdims=True) / 2  # [T, T]
+    return leaving, entering
+
+
 def draw_ribbons(
     size: tuple[int, int],
     columns: Sequence[Ints],
-    between: Sequence[Sequence[Ribbon]],
+    between: Sequence[Ints],
     row_y: Doubles,
     column_x: Sequence[int],
     thickest: float,
-    colours: dict[str, Colour],
+    colours: Mapping[str, Colour],
 ) -> NDArray[np.uint8]:
     """Paint the ribbons. Returns pixels [2h, w, 3], two to a cell, of a picture of (w, h) cells.
 
@@ -87,58 +115,116 @@ def draw_ribbons(
     column. Ribbons that stay with their token are "residual", those that move "attention", on "background".
     """
     width, height = size[0], 2 * size[1]
-    image = np.empty((height, width, 3))
-    image[:] = colours["background"]
     per_unit = thickest / max(1, int(columns[0].sum()))
+    ink = {role: np.zeros((height, width)) for role in INK}
     for b, ribbons in enumerate(between):
-        x0, x1 = column_x[b], min(column_x[b + 1], width)
+        x0, x1 = column_x[b], column_x[b + 1]
         if x1 <= x0 or x0 >= width or x1 <= 0:
             continue
-        order = sorted((r for r in ribbons if r.units >= THINNEST or r.source == r.target), key=lambda r: (r.source != r.target, r.units))
-        starts, ends = offsets(columns[b], ribbons, "source"), offsets(columns[b + 1], ribbons, "target")
-        for ribbon in order:
-            y0 = row_y[ribbon.source] + starts[ribbon] * per_unit
-            y1 = row_y[ribbon.target] + ends[ribbon] * per_unit
-            stays = ribbon.source == ribbon.target
-            band(image, x0, x1, y0, y1, ribbon.units * per_unit, colours["residual" if stays else "attention"], 0.34 if stays else 0.62)
+        leaving, entering = middles(ribbons)
+        for role, moves in (("residual", False), ("attention", True)):
+            i, j = np.nonzero(ribbons >= THINNEST)
+            i, j = i[(i != j) == moves], j[(i != j) == moves]
+            y0, y1 = row_y[j] + leaving[i, j] * per_unit, row_y[i] + entering[i, j] * per_unit  # [n]
+            seen = (np.maximum(y0, y1) > -height) & (np.minimum(y0, y1) < 2 * height)
+            cover = bands(x1 - x0, height, y0[seen], y1[seen], ribbons[i, j][seen] * per_unit)  # [2h, x1 - x0]
+            left, right = max(0, x0), min(width, x1)
+            ink[role][:, left:right] += INK[role] * cover[:, left - x0 : right - x0]
     for b, column in enumerate(columns):
         if 0 <= column_x[b] < width:
-            for token in np.flatnonzero(column).tolist():
-                node(image, column_x[b], float(row_y[token]), int(column[token]) * per_unit, colours["residual"])
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+            held = np.flatnonzero(column >= THINNEST)
+            half = column[held, None] * per_unit / 2  # [n, 1]
+            ink["residual"][:, column_x[b]] += NODE_INK * covered(row_y[held, None] - half, row_y[held, None] + half, height)[:, 0]
+    return blend(ink, colours)
 
 
-def offsets(column: Ints, ribbons: Sequence[Ribbon], end: str) -> dict[Ribbon, float]:
-    """How far each ribbon's middle lies from its token's middle, in parts: they are stacked in the order of their other end."""
-    other = "target" if end == "source" else "source"
-    at = {token: -int(column[token]) / 2 for token in np.flatnonzero(column).tolist()}
-    place: dict[Ribbon, float] = {}
-    for ribbon in sorted(ribbons, key=lambda r: getattr(r, other)):
-        token = getattr(ribbon, end)
-        place[ribbon] = at[token] + ribbon.units / 2
-        at[token] += ribbon.units
-    return place
+def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles) -> Doubles:
+    """How much of each pixel lies under ribbons from y0 at the left to y1 at the right; where they overlap, covers add up.
+
+    A ribbon's height grows with its slope, so that it looks as thick everywhere. Shapes: y0, y1, thickness [n] -> [height, width].
+    """
+    u = (np.arange(width * FINE) + 0.5) / (width * FINE)  # [w·FINE]
+    drop = (y1 - y0)[:, None]  # [n, 1]
+    middle = y0[:, None] + drop * smootherstep(u)  # [n, w·FINE]
+    half = thickness[:, None] / 2 * np.sqrt(1 + (drop * smootherstep_slope(u) / width) ** 2)  # [n, w·FINE]
+    return covered(middle - half, middle + half, height).reshape(height, width, FINE).mean(axis=2)
 
 
-def band(image: Doubles, x0: int, x1: int, y0: float, y1: float, thickness: float, colour: Colour, opacity: float) -> None:
-    """One ribbon, blended over what is there. Its height grows with its slope, so that it looks as thick everywhere."""
-    u = (np.arange(x0, x1) + 0.5 - x0) / (x1 - x0)  # [w]
-    middle = y0 + (y1 - y0) * smootherstep(u)  # [w]
-    slope = (y1 - y0) * 30 * u * u * (u - 1) * (u - 1) / (x1 - x0)  # [w]
-    half = np.maximum(thickness, 0.35) / 2 * np.sqrt(1 + slope * slope)  # [w]
-    top, bottom = int(max(0, np.floor((middle - half).min()))), int(min(image.shape[0], np.ceil((middle + half).max()) + 1))
-    left, right = max(0, -x0), min(x1, image.shape[1]) - x0
-    if top >= bottom or left >= right:
-        return
-    rows = np.arange(top, bottom)[:, None]  # [h, 1]
-    covered = np.clip(np.minimum(rows + 1, middle + half) - np.maximum(rows, middle - half), 0, 1)[:, left:right, None]  # [h, w, 1]
-    part = image[top:bottom, x0 + left : x0 + right]
-    part += (np.array(colour) - part) * covered * opacity
+def covered(top: Doubles, bottom: Doubles, height: int) -> Doubles:
+    """How much of each pixel lies between top and bottom, in every column; exact, summed over n intervals.
+
+    Shapes: top, bottom [n, w] -> [height, w].
+    """
+    width = top.shape[1]
+    # Below an edge at p lies nothing of the pixels above ⌊p⌋ and all of those under it: two steps a column, summed downwards.
+    steps = np.zeros((height + 2) * width)
+    across = np.broadcast_to(np.arange(width), top.shape)
+    for edge, sign in ((top, 1.0), (bottom, -1.0)):
+        p = np.clip(edge, 0, height)
+        row = p.astype(np.int64)  # [n, w]
+        part = p - row
+        for shift, weight in ((0, 1 - part), (1, part)):
+            steps += sign * np.bincount(((row + shift) * width + across).ravel(), weight.ravel(), len(steps))
+    return np.cumsum(steps.reshape(height + 2, width), axis=0)[:height]
 
 
-def node(image: Doubles, x: int, y: float, thickness: float, colour: Colour) -> None:
-    """What a token holds at a column, as a bright mark one pixel wide."""
-    half = max(thickness, 0.6) / 2
-    rows = np.arange(image.shape[0])
-    covered = np.clip(np.minimum(rows + 1, y + half) - np.maximum(rows, y - half), 0, 1)[:, None]
-    image[:, x] += (np.array(colour) - image[:, x]) * covered * 0.85
+def blend(ink: Mapping[str, Doubles], colours: Mapping[str, Colour]) -> NDArray[np.uint8]:
+    """Translucent inks over the background; their order doesn't matter. Shapes: each [h, w] -> [h, w, 3]."""
+    total = sum(ink.values(), np.zeros(1))  # [h, w]
+    paint = sum((density[..., None] * np.array(colours[role]) for role, density in ink.items()), np.zeros(1))  # [h, w, 3]
+    colour = paint / np.maximum(total, 1e-12)[..., None]
+    ground = np.array(colours["background"])
+    return np.rint(ground + (colour - ground) * -np.expm1(-total)[..., None]).astype(np.uint8)
+
+
+def draw_lines(canvas: Canvas, x: int, y: int, size: tuple[int, int], between: Sequence[Ints], rows: Mapping[int, int], column_x: Sequence[int]) -> None:
+    """The flow where pixels can't be had: lines as heavy as what runs along them (from 2%, 10% and 50% on).
+
+    rows: the row of each token in view, from y on; column_x [L+1]: the first cell of each column, from x on. A token's
+    line runs along its row; what moves leaves it, meets what else moves to the same token in a common descent, and joins that.
+    """
+    width, height = size
+    along: dict[str, NDArray[np.int64]] = {role: np.zeros((height, width, 4), dtype=np.int64) for role in INK}  # up, down, left, right
+    for b, ribbons in enumerate(between):
+        x0, x1 = max(0, column_x[b]), min(width, column_x[b + 1])
+        lanes = [i for i in rows if (np.delete(ribbons[i], i) >= LINE_FROM).any()]
+        for i in rows:
+            for j in rows:
+                units = int(ribbons[i, j])
+                if units < LINE_FROM or x1 - x0 < 3:
+                    continue
+                if i == j:
+                    run(along["residual"], rows[i], x0, x1 - 1, units)
+                    continue
+                lane = x0 + 1 + lanes.index(i) * (x1 - x0 - 2) // len(lanes)
+                run(along["attention"], rows[j], x0, lane, units)
+                drop(along["attention"], lane, rows[j], rows[i], units)
+                run(along["attention"], rows[i], lane, x1 - 1, units)
+    put_lines(canvas, x, y, along)
+
+
+def run(along: NDArray[np.int64], row: int, x0: int, x1: int, units: int) -> None:
+    """Add a run from the middle of one cell to that of another in the same row."""
+    along[row, x0:x1, 3] += units
+    along[row, x0 + 1 : x1 + 1, 2] += units
+
+
+def drop(along: NDArray[np.int64], x: int, y0: int, y1: int, units: int) -> None:
+    """Add a descent from the middle of one cell to that of another below it."""
+    along[y0:y1, x, 1] += units
+    along[y0 + 1 : y1 + 1, x, 0] += units
+
+
+def put_lines(canvas: Canvas, x: int, y: int, along: Mapping[str, NDArray[Any]]) -> None:
+    """The character of each cell that something runs through, in the colour of what runs there most."""
+    moves = along["attention"]
+    both = along["residual"] + moves  # [h, w, 4]
+    shapes = ((both > 0) * np.array([1, 2, 4, 8])).sum(axis=2)  # [h, w]
+    heaviest = both.max(axis=2)  # [h, w]
+    weights = (heaviest >= HEAVY_FROM).astype(int) + (heaviest >= DOUBLE_FROM)  # [h, w]
+    moving = 2 * moves.max(axis=2) >= heaviest  # [h, w]
+    tables = ASCII_LINES if canvas.palette.ascii else LINES
+    for row, column in np.argwhere(shapes > 0).tolist():
+        role = "attention" if moving[row, column] else "residual"
+        weight = int(weights[row, column])
+        canvas.put(x + column, y + row, tables[weight][int(shapes[row, column])], role, attrs=BOLD if weight == 2 else 0)

@@ -1,0 +1,167 @@
+"""A view in words and a plain table: for screen readers, logs, and the help page."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from txexplain.engine.derive import logit_effect, moved_vector
+from txexplain.engine.ops import attention_scale
+from txexplain.explorer.location import Level, breadcrumb
+from txexplain.viz.numbers import count, exact, number, percent, shape
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.block import TILES
+from txexplain.viz.views.head import BEFORE_MASK, NAMES
+from txexplain.viz.views.panel import sampling_text
+from txexplain.viz.views.tensors import PAGES
+
+VIEWS: dict[Level, str] = {
+    Level.MODEL: "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the "
+    "last block; the bars below, how much attention (A) and MLP (M) added to its residual stream.",
+    Level.EMBED: "Where a token becomes numbers: its row of wte plus its position's row of wpe.",
+    Level.BLOCK: "One block, from top to bottom. The double line is the residual stream; attention and MLP branch off it and are added back.",
+    Level.LN1: "The LayerNorm before attention: the token's vector, centred, divided by its spread, stretched and shifted.",
+    Level.QKV: "Query, key and value of every head, made from the normalised vector by one matrix.",
+    Level.ATTN: "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right.",
+    Level.PROJ: "The heads' results, side by side, through W_O: what attention adds to the residual stream.",
+    Level.LN2: "The LayerNorm before the MLP.",
+    Level.MLP: "The MLP: up to n_inner neurons, an activation, and back down to the residual stream.",
+    Level.NEURON: "One neuron of the MLP, before and after its activation.",
+    Level.HEADS: "Every head of every block, each with its real softmax pattern.",
+    Level.HEAD: "One head: each row is a query token, each column a key token that it may look at.",
+    Level.PRODUCT: "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
+    Level.FINAL: "The final LayerNorm, whose result meets every row of the unembedding.",
+    Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
+}
+CANDIDATES = 10
+
+Row = tuple[str, ...]
+
+
+def describe(scene: Scene) -> str:
+    """The view of a finished scene: sentences, then its numbers as a table, then the next token."""
+    config, trace = scene.config, scene.trace
+    tokens = ", ".join(f"{i} {quoted(scene, i)}" for i in range(scene.n_tokens))
+    parts = [
+        f"{scene.model_name}: {config.n_layer} blocks of {config.n_head} heads, d {config.n_embd}. {scene.n_tokens} tokens: {tokens}.",
+        f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.level]}",
+        f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
+    ]
+    try:
+        heading, rows = table_of(scene)
+        parts.append(f"{heading}\n{plain_table(rows)}")
+    except KeyError as missing:
+        parts.append(f"Not recorded: this trace has no {missing.args[0]}.")
+    if scene.distribution is not None and scene.location.level is not Level.OUTPUT:
+        parts.append(f"Next token, T {scene.state.temperature:g}, {sampling_text(scene)}:\n{plain_table(next_tokens(scene))}")
+    elif "logits" not in trace:
+        parts.append("Next token: not recorded.")
+    return "\n\n".join(parts) + "\n"
+
+
+def quoted(scene: Scene, position: int) -> str:
+    return f"'{scene.label(position)}'"
+
+
+def plain_table(rows: list[Row]) -> str:
+    """Rows in columns two spaces apart; the first row is the heading."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def next_tokens(scene: Scene) -> list[Row]:
+    distribution = scene.distribution
+    assert distribution is not None
+    rows: list[Row] = [("rank", "token", "logit", "probability", "of all")]
+    for rank, token in enumerate(distribution.order[:CANDIDATES].tolist(), 1):
+        kept = percent(float(distribution.probability[token])) if distribution.kept[token] else "cut"
+        logit, full = number(float(distribution.logits[token])), percent(float(distribution.full_probability[token]))
+        rows.append((str(rank), f"'{scene.id_label(token)}'", logit, kept, full))
+    return rows
+
+
+def table_of(scene: Scene) -> tuple[str, list[Row]]:
+    """What the present view shows, as a heading and rows."""
+    match scene.location.level:
+        case Level.MODEL:
+            return model_table(scene)
+        case Level.BLOCK:
+            names = [(tile.name, tile.tensor) for tile in TILES if tile.tensor != "attn.pattern"]
+            return "Its steps, for the selected token:", tensor_rows(scene, [(a, f"blocks.{scene.location.block}.{b}") for a, b in names])
+        case Level.ATTN | Level.HEADS:
+            return heads_table(scene)
+        case Level.HEAD:
+            return head_table(scene)
+        case Level.PRODUCT:
+            return product_table(scene)
+        case Level.OUTPUT:
+            return f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens:", next_tokens(scene)
+    names = [name.format(L=scene.location.block, last=scene.config.n_layer - 1) for name, _, _ in PAGES[scene.location.level]]
+    return "Its tensors, for the selected token:", tensor_rows(scene, [(name, name) for name in names])
+
+
+def tensor_rows(scene: Scene, names: list[tuple[str, str]]) -> list[Row]:
+    rows: list[Row] = [("what", "shape", "least", "greatest", "mean", "norm")]
+    for shown, name in names:
+        if name not in scene.trace:
+            rows.append((shown, "not recorded", "", "", "", ""))
+            continue
+        array = scene.trace[name]
+        vector = array[scene.token]
+        figures = (vector.min(), vector.max(), vector.mean(), np.linalg.norm(vector))
+        rows.append((shown, shape(array.shape), *(number(float(figure)) for figure in figures)))
+    return rows
+
+
+def model_table(scene: Scene) -> tuple[str, list[Row]]:
+    rows: list[Row] = [("block", "attention adds", "MLP adds")]
+    for layer, (attn, mlp) in enumerate(scene.result.changes):
+        rows.append((f"L{layer}", number(float(attn[scene.token])), number(float(mlp[scene.token]))))
+    return "Norms of what each block adds to the selected token's stream:", rows
+
+
+def heads_table(scene: Scene) -> tuple[str, list[Row]]:
+    place = scene.location
+    layers = range(scene.config.n_layer) if place.level is Level.HEADS else (place.block,)
+    rows: list[Row] = [("head", "strongest key", "share")]
+    for layer in layers:
+        pattern = scene.trace[f"blocks.{layer}.attn.pattern"][:, scene.token, : scene.token + 1]
+        for head, row in enumerate(pattern):
+            key = int(row.argmax())
+            rows.append((f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
+    return "Where each head looks most from the selected token:", rows
+
+
+def head_table(scene: Scene) -> tuple[str, list[Row]]:
+    place = scene.location
+    query, key = place.cursor(scene.n_tokens)
+    values = scene.result.stage(place.block, place.head, place.stage)[query]
+    rows: list[Row] = [("", "key", NAMES[place.stage])]
+    for j, value in enumerate(values):
+        masked = j > query and place.stage not in BEFORE_MASK
+        rows.append((">" if j == key else "", f"{j} {quoted(scene, j)}", "masked" if masked else exact(value)))
+    return f"Row of query {query} {quoted(scene, query)}:", rows
+
+
+def product_table(scene: Scene) -> tuple[str, list[Row]]:
+    place = scene.location
+    query, key = place.cursor(scene.n_tokens)
+    raw, scaled = (scene.result.stage(place.block, place.head, stage)[query, key] for stage in ("qk", "scaled"))
+    heading = f"Query {query} {quoted(scene, query)}, key {key} {quoted(scene, key)}:"
+    rows: list[Row] = [
+        ("what", "number"),
+        ("q·k", exact(raw)),
+        ("scale", number(attention_scale(scene.config, place.block))),
+        ("score", exact(scaled)),
+    ]
+    if key > query:
+        return heading, [*rows, ("share", "masked: the key comes after the query")]
+    model = scene.result.weights()
+    moved = moved_vector(model, scene.trace, place.block, place.head, query, key)
+    order = np.argsort(logit_effect(model, moved))
+    rows += [
+        ("share", exact(scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, key])),
+        ("norm moved", exact(float(np.linalg.norm(moved)))),
+        ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i in order[::-1][:5].tolist())),
+        ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i in order[:5].tolist())),
+    ]
+    return heading, rows
