@@ -54,7 +54,7 @@ def expected_shapes(config: GPT2Config, n_tokens: int) -> dict[str, tuple[int, .
     """The shape of every activation but the logits, for n_tokens tokens."""
     heads, square = (n_tokens, config.n_head, config.head_dim), (config.n_head, n_tokens, n_tokens)
     inner, one, row = (n_tokens, config.n_inner), (n_tokens, 1), (n_tokens, config.n_embd)
-    ends = {".q": heads, ".k": heads, ".v": heads, ".z": heads, ".attn_scores": square, ".pattern": square}
+    ends: dict[str, tuple[int, ...]] = {".q": heads, ".k": heads, ".v": heads, ".z": heads, ".attn_scores": square, ".pattern": square}
     ends |= {".pre": inner, ".post": inner, ".scale": one}
     names = [name for name in activation_names(config.n_layer) if name != "logits"]
     return {name: next((shape for end, shape in ends.items() if name.endswith(end)), row) for name in names}
@@ -201,10 +201,10 @@ def write_whole(path: Path, data: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-            os.chmod(name, 0o666 & ~umask)
-            os.replace(name, path)
+            Path(name).chmod(0o666 & ~umask)
+            Path(name).replace(path)
         except BaseException:
-            os.unlink(name)
+            Path(name).unlink()
             raise
     except OSError as error:
         raise TraceError(f"The trace can't be written to {path}: {(error.strerror or str(error)).lower()}; name another file.") from None

@@ -101,6 +101,7 @@ class Location:
 def text_of(place: Location) -> str:
     """The canonical text of a Location: parse(text_of(x)) == x."""
     end = "" if place.token is None else f"@{place.token}"
+    text: str
     match place.level:
         case Level.MODEL | Level.EMBED | Level.FINAL | Level.OUTPUT:
             text = place.level.value + (f"[{place.select}]" if place.select else "")
@@ -123,7 +124,7 @@ def text_of(place: Location) -> str:
     return text + end
 
 
-NUMBER = r"(?:0|[1-9]\d{0,6})"
+NUMBER = r"(?:0|[1-9][0-9]{0,6})"
 GRAMMAR = re.compile(
     rf"(?:(?P<place>model|embed|heads|final|output)|L(?P<block>{NUMBER})(?:H(?P<head>{NUMBER})|\.(?P<page>ln1|qkv|attn|proj|ln2|mlp))?)"
     rf"(?::(?P<stage>{'|'.join(STAGES)}))?(?:\[(?P<inside>[\w.,]+)\])?(?:@(?P<token>{NUMBER}))?"
@@ -241,7 +242,7 @@ def clamp(place: Location, dims: Dims) -> Location:
 
 @dataclass(frozen=True)
 class Memory:
-    """What zooming out would forget: the block, head, stage, tile and neuron last visited, and whether a head was entered from the atlas."""
+    """What a zoom would forget: the block, head, stage, tile and neuron last visited, and whether a head was entered from the atlas."""
 
     block: int = 0
     head: int = 0
@@ -249,7 +250,6 @@ class Memory:
     tile: str | None = None
     neuron: int = 0
     atlas: bool = False
-    key: int | None = None
 
 
 def remembered(memory: Memory, place: Location) -> Memory:
@@ -262,7 +262,7 @@ def remembered(memory: Memory, place: Location) -> Memory:
     if place.level in WITH_HEAD:
         memory = replace(memory, head=place.head)
     if place.level is Level.HEAD:
-        memory = replace(memory, stage=place.stage, key=place.key)
+        memory = replace(memory, stage=place.stage)
     if place.level is Level.BLOCK:
         memory = replace(memory, tile=place.select)
     if place.neuron is not None:
@@ -318,6 +318,8 @@ def zoom_out(place: Location, memory: Memory) -> Location:
         case Level.NEURON:
             return replace(at, level=Level.MLP, block=place.block)
     tile = PAGE_TILES[place.level]
+    if memory.tile is not None and TILE_PAGES.get(memory.tile) is place.level:
+        tile = memory.tile  # three tiles share the MLP's page
     return replace(at, level=Level.BLOCK, block=place.block, select=None if tile == "attn" else tile)
 
 

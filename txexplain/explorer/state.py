@@ -56,7 +56,7 @@ class ExplorerState:
     prompt: str = EXAMPLE
     ids: tuple[int, ...] | None = None
     appended: tuple[Appended, ...] = field(default=(), compare=False)
-    location: Location = Location()
+    location: Location = field(default=Location())
     temperature: float = 1.0
     mode: str = "full"
     k: int = K
@@ -77,8 +77,11 @@ class ExplorerState:
         return {"temperature": self.temperature, "top_k": top_k, "top_p": top_p}
 
     def at_temperature(self, temperature: float) -> ExplorerState:
-        """The same at another temperature; 0 is greedy, and leaving 0 returns to the mode before."""
-        temperature = round(min(max(temperature, 0.0), HOTTEST), 4)
+        """The same at another temperature; 0 is greedy, and leaving 0 returns to the mode before.
+
+        The hottest stop bounds it, or a temperature above that which a flag gave.
+        """
+        temperature = round(min(max(temperature, 0.0), max(HOTTEST, self.temperature)), 4)
         if temperature == 0:
             warm = self.warm if self.mode == "greedy" else (self.temperature, self.mode)
             return replace(self, temperature=0.0, mode="greedy", warm=warm)
@@ -91,7 +94,7 @@ class ExplorerState:
         return self.at_temperature(next((stop for stop in reversed(STOPS) if stop < self.temperature), self.temperature))
 
     def warmer_unit(self) -> ExplorerState:
-        return self.at_temperature(self.temperature + 1 if self.temperature + 1 <= HOTTEST else max(self.temperature, HOTTEST))
+        return self.at_temperature(self.temperature + 1)
 
     def cooler_unit(self) -> ExplorerState:
         return self.at_temperature(self.temperature - 1)
@@ -114,7 +117,7 @@ class ExplorerState:
             return replace(self, k=min(max(self.k + step, 1), vocabulary))
         if self.mode == "top-p":
             whole = math.floor(self.p / P_STEP + 1e-9) if step > 0 else math.ceil(self.p / P_STEP - 1e-9)
-            return replace(self, p=min(max(round((whole + step) * P_STEP, 2), 0.01), 1.0))
+            return replace(self, p=min(max(round((whole + step) * P_STEP, 2), min(self.p, 0.01)), 1.0))
         return self
 
     def reseed(self) -> ExplorerState:

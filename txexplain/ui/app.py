@@ -21,7 +21,7 @@ from textual.worker import Worker, WorkerState
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
-from txexplain.engine.sampling import Distribution, Draw, draw, uniform
+from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import Dims, Level, Location
 from txexplain.explorer.state import ExplorerState
@@ -284,7 +284,7 @@ class ExplorerApp(App[None]):
             self.generating = False
             self.queued = 0
             return
-        drawn = draw(self.distribution, uniform(self.state.seed, len(self.lens.trace.ids)))
+        drawn = self.distribution.draw(uniform(self.state.seed, len(self.lens.trace.ids)))
         if self.model is not None and drawn.id == self.model.config.eos_token_id:
             self.generating = False
         self.append(drawn.id, "drawn", drawn)

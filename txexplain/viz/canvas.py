@@ -23,7 +23,11 @@ BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
 NO_COLOUR = -1
 GAP = 6  # changed spans that lie closer than this are sent as one
 WIDE_TAIL = ""  # the second cell of a wide character
+SPELT = str.maketrans(
+    {"−": "-", "×": "x", "÷": "/", "·": ".", "→": ">", "…": "~", "∞": "inf", "√": "sqrt", "‖": "|", "Σ": "sum", "ε": "eps"}
+)
 Ink = str | int  # a role, or 0xRRGGBB
+Area = tuple[slice, slice]  # rows and columns
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Canvas:
         self.bg: NDArray[np.int32] = np.full((height, width), self.ink("background"), dtype=np.int32)
         self.attrs: NDArray[np.uint8] = np.zeros((height, width), dtype=np.uint8)
         self.hits: list[Hit] = []
+        self.any_wide = False  # whether there are characters that could be cut in two
 
     def ink(self, ink: Ink) -> int:
         """A role or colour as the canvas keeps it: 0xRRGGBB."""
@@ -62,7 +67,7 @@ class Canvas:
 
         bg None keeps the background that is there. Returns the number of cells written, padding included.
         """
-        cells = graphemes(text)
+        cells = graphemes(plain_ascii(text) if self.palette.ascii else text)
         if width is not None:
             cells = clipped(cells, width, self.palette.glyphs.ellipsis)
             spare = width - sum(size for _, size in cells)
@@ -77,6 +82,9 @@ class Canvas:
                 self.chars[y, x] = char
                 if size == 2:
                     self.chars[y, x + 1] = WIDE_TAIL
+                    self.any_wide = True
+            elif size == 2 and -1 <= x < self.width:
+                self.chars[y, max(x, 0)] = " "  # the other half would stick out
             x += size
         a, b = max(start, 0), min(x, self.width)
         if a < b:
@@ -84,13 +92,15 @@ class Canvas:
             self.attrs[y, a:b] = attrs
             if bg is not None:
                 self.bg[y, a:b] = self.ink(bg)
+            self.mend((slice(y, y + 1), slice(a, b)))
         return x - start
 
     def fill(self, x: int, y: int, width: int, height: int, char: str = " ", fg: Ink | None = None, bg: Ink | None = None) -> None:
         """Fill a rectangle with a one-cell character."""
-        rows, columns = slice(max(y, 0), max(y + height, 0)), slice(max(x, 0), max(x + width, 0))
+        rows, columns = overlap(self, x, y, width, height)[0]
         self.chars[rows, columns] = char
         self.attrs[rows, columns] = 0
+        self.mend((rows, columns))
         if fg is not None:
             self.fg[rows, columns] = self.ink(fg)
         if bg is not None:
@@ -100,7 +110,7 @@ class Canvas:
         self, x: int, y: int, width: int, height: int, fg: Ink | None = None, bg: Ink | None = None, attrs: int | None = None
     ) -> None:
         """Change how a rectangle looks, not what it says. `attrs` are added."""
-        rows, columns = slice(max(y, 0), max(y + height, 0)), slice(max(x, 0), max(x + width, 0))
+        rows, columns = overlap(self, x, y, width, height)[0]
         if fg is not None:
             self.fg[rows, columns] = self.ink(fg)
         if bg is not None:
@@ -115,45 +125,46 @@ class Canvas:
         for row in range(y, y + height):
             self.put(x, row, char or self.palette.glyphs.vertical, fg)
 
-    def box(self, x: int, y: int, width: int, height: int, fg: Ink = "rule") -> None:
-        """A frame of light lines."""
-        if width < 2 or height < 2:
-            return
-        a, b, c, d = self.palette.glyphs.corners
-        line = self.palette.glyphs.horizontal * (width - 2)
-        self.put(x, y, a + line + b, fg)
-        self.put(x, y + height - 1, c + line + d, fg)
-        self.vline(x, y + 1, height - 2, fg)
-        self.vline(x + width - 1, y + 1, height - 2, fg)
-
     def pixels(self, x: int, y: int, rgb: NDArray[np.uint8]) -> None:
-        """Paint [2h, w, 3] pixels, two a cell, cut to the canvas. Colours are rounded to steps of 8, which makes runs of equal cells."""
-        packed = rgb.astype(np.int32) + 4 & 0x1F8
-        packed = np.minimum(packed, 255)
-        colours = packed[..., 0] << 16 | packed[..., 1] << 8 | packed[..., 2]  # [2h, w]
-        ground = int(self.ink("background"))
-        near = np.abs(rgb.astype(np.int32) - np.array(split(ground))).max(axis=-1) <= 4
-        colours[near] = ground  # what is all but background joins it
-        top, bottom = colours[0::2], colours[1::2]  # [h, w]
-        h, w = max(0, min(top.shape[0], self.height - y)), max(0, min(top.shape[1], self.width - x))
-        top, bottom = top[:h, :w], bottom[:h, :w]
+        """Paint [2h, w, 3] pixels, two a cell, cut to the canvas. A picture in few colours makes long runs of equal cells."""
+        wide = rgb.astype(np.int32)
+        colours = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]  # [2h, w]
+        mine, theirs = overlap(self, x, y, rgb.shape[1], rgb.shape[0] // 2)
+        top, bottom = colours[0::2][theirs], colours[1::2][theirs]  # [h, w]
         same = top == bottom
-        self.chars[y : y + h, x : x + w] = np.where(same, " ", self.palette.glyphs.upper or "#")
-        self.fg[y : y + h, x : x + w] = np.where(same, self.fg[y : y + h, x : x + w], top)
-        self.bg[y : y + h, x : x + w] = bottom
-        self.attrs[y : y + h, x : x + w] = 0
+        self.fg[mine] = np.where(same, self.fg[mine], top)
+        self.bg[mine] = bottom
+        self.attrs[mine] = 0
+        self.chars[mine] = np.where(same, " ", self.palette.glyphs.upper or "#")
+        self.mend(mine)
 
     def paint(self, x: int, y: int, colours: NDArray[np.integer[Any]]) -> None:
         """Give a block of cells these background colours. Shapes: colours [h, w] of 0xRRGGBB."""
-        h, w = max(0, min(colours.shape[0], self.height - y)), max(0, min(colours.shape[1], self.width - x))
-        self.bg[y : y + h, x : x + w] = colours[:h, :w]
+        mine, theirs = overlap(self, x, y, colours.shape[1], colours.shape[0])
+        self.bg[mine] = colours[theirs]
 
     def blit(self, other: Canvas, x: int, y: int) -> None:
         """Copy another canvas with its hits, cut to this one."""
-        h, w = max(0, min(other.height, self.height - y)), max(0, min(other.width, self.width - x))
-        for mine, theirs in ((self.chars, other.chars), (self.fg, other.fg), (self.bg, other.bg), (self.attrs, other.attrs)):
-            mine[y : y + h, x : x + w] = theirs[:h, :w]
+        mine, theirs = overlap(self, x, y, other.width, other.height)
+        for plane, source in ((self.chars, other.chars), (self.fg, other.fg), (self.bg, other.bg), (self.attrs, other.attrs)):
+            plane[mine] = source[theirs]
+        self.any_wide |= other.any_wide
+        self.mend(mine)
         self.hits += [Hit(hit.x + x, hit.y + y, hit.width, hit.height, hit.target) for hit in other.hits]
+
+    def mend(self, area: Area) -> None:
+        """Blank what is left of the wide characters that an area's left or right edge cuts in two."""
+        if not self.any_wide:
+            return
+        rows, columns = area
+        for edge in (columns.start, columns.stop):
+            for y in range(rows.start, rows.stop):
+                tail = edge < self.width and self.chars[y, edge] == WIDE_TAIL
+                head = edge > 0 and cell_len(self.chars[y, edge - 1]) == 2
+                if tail and not head:
+                    self.chars[y, edge] = " "
+                elif head and not tail:
+                    self.chars[y, edge - 1] = " "
 
     def fade(self, amount: float) -> None:
         """Move every colour towards the background: how a result that is out of date looks."""
@@ -220,12 +231,27 @@ class Canvas:
         return spans
 
 
+def overlap(canvas: Canvas, x: int, y: int, width: int, height: int) -> tuple[Area, Area]:
+    """A rectangle's part that lies on a canvas: in the canvas's rows and columns, and in the rectangle's own."""
+    x0, y0 = min(max(x, 0), canvas.width), min(max(y, 0), canvas.height)
+    x1, y1 = min(max(x + width, x0), canvas.width), min(max(y + height, y0), canvas.height)
+    return (slice(y0, y1), slice(x0, x1)), (slice(y0 - y, y1 - y), slice(x0 - x, x1 - x))
+
+
+@lru_cache(maxsize=4096)
+def plain_ascii(text: str) -> str:
+    """Text for a terminal without Unicode: our own signs spelt in ASCII, anything else a `?`."""
+    return text if text.isascii() else text.translate(SPELT).encode("ascii", "replace").decode("ascii")
+
+
 @lru_cache(maxsize=4096)
 def graphemes(text: str) -> list[tuple[str, int]]:
     """Text as (what stands in a cell, its width 1 or 2): combining marks stay with their base; control characters become `?`."""
     cells: list[tuple[str, int]] = []
     for char in text:
         size = cell_len(char)
+        if char in "\ufe0e\ufe0f":
+            continue  # asks for a narrow or wide picture of the character before: terminals don't agree how wide
         if not char.isprintable():
             cells.append(("?", 1))
         elif size == 0:

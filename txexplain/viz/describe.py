@@ -85,8 +85,9 @@ def table_of(scene: Scene) -> tuple[str, list[Row]]:
         case Level.MODEL:
             return model_table(scene)
         case Level.BLOCK:
-            names = [(tile.name, tile.tensor) for tile in TILES if tile.tensor != "attn.pattern"]
-            return "Its steps, for the selected token:", tensor_rows(scene, [(a, f"blocks.{scene.location.block}.{b}") for a, b in names])
+            prefix = f"blocks.{scene.location.block}."
+            steps = [(tile.name, prefix + tile.tensor) for tile in TILES if tile.tensor != "attn.pattern"]
+            return "Its steps, for the selected token:", tensor_rows(scene, steps)
         case Level.ATTN | Level.HEADS:
             return heads_table(scene)
         case Level.HEAD:

@@ -20,8 +20,10 @@ Colour = tuple[int, int, int]
 UNITS = 1_000_000  # a column's total, in whole parts
 THINNEST = UNITS // 500  # parts; a thinner ribbon isn't drawn
 FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
-INK = {"residual": 0.42, "attention": 0.85}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
-NODE_INK = 1.4
+INK = {"residual": 0.5, "attention": 1.1}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
+NODE_INK, GUIDE_INK = 1.6, 0.12
+FAINT = 0.8  # thin ribbons are lifted a little: opacity to this power
+SHADES, MIXES = 20, 4  # steps from background to full colour, and from grey to violet: few colours make long runs of equal cells
 # Lines, by the sides of the cell that they leave through: up 1, down 2, left 4, right 8.
 LIGHT, HEAVY, DOUBLE = " ╵╷│╴┘┐┤╶└┌├─┴┬┼", " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋", " ║║║═╝╗╣═╚╔╠═╩╦╬"
 ASCII_LINES = tuple(" |||" + (line + "+++") * 2 + line + "+++" for line in "-=#")
@@ -117,6 +119,8 @@ def draw_ribbons(
     width, height = size[0], 2 * size[1]
     per_unit = thickest / max(1, int(columns[0].sum()))
     ink = {role: np.zeros((height, width)) for role in INK}
+    guides = np.unique(np.rint(row_y[(row_y >= 0) & (row_y < height)])).astype(int)
+    ink["residual"][guides, : max(0, min(width, column_x[-1]))] += GUIDE_INK  # each token's row, where nothing runs
     for b, ribbons in enumerate(between):
         x0, x1 = column_x[b], column_x[b + 1]
         if x1 <= x0 or x0 >= width or x1 <= 0:
@@ -165,19 +169,23 @@ def covered(top: Doubles, bottom: Doubles, height: int) -> Doubles:
         part = p - row
         for shift, weight in ((0, 1 - part), (1, part)):
             steps += sign * np.bincount(((row + shift) * width + across).ravel(), weight.ravel(), len(steps))
-    return np.cumsum(steps.reshape(height + 2, width), axis=0)[:height]
+    return np.maximum(np.cumsum(steps.reshape(height + 2, width), axis=0)[:height], 0)  # a sum of nothing may come out as −1e−17
 
 
 def blend(ink: Mapping[str, Doubles], colours: Mapping[str, Colour]) -> NDArray[np.uint8]:
-    """Translucent inks over the background; their order doesn't matter. Shapes: each [h, w] -> [h, w, 3]."""
-    total = sum(ink.values(), np.zeros(1))  # [h, w]
-    paint = sum((density[..., None] * np.array(colours[role]) for role, density in ink.items()), np.zeros(1))  # [h, w, 3]
-    colour = paint / np.maximum(total, 1e-12)[..., None]
-    ground = np.array(colours["background"])
-    return np.rint(ground + (colour - ground) * -np.expm1(-total)[..., None]).astype(np.uint8)
+    """Translucent inks over the background, whose order doesn't matter, in few colours. Shapes: each [h, w] -> [h, w, 3]."""
+    total = ink["residual"] + ink["attention"]  # [h, w]
+    shade = np.rint((-np.expm1(-total)) ** FAINT * SHADES).astype(int)  # [h, w]
+    mix = np.rint(ink["attention"] / np.maximum(total, 1e-12) * MIXES).astype(int)  # [h, w]
+    ground, grey, violet = (np.array(colours[role], dtype=np.float64) for role in ("background", "residual", "attention"))
+    hues = grey + (violet - grey) * np.linspace(0, 1, MIXES + 1)[:, None]  # [MIXES + 1, 3]
+    table = ground + (hues[:, None] - ground) * np.linspace(0, 1, SHADES + 1)[:, None]  # [MIXES + 1, SHADES + 1, 3]
+    return np.rint(table).astype(np.uint8)[mix, shade]
 
 
-def draw_lines(canvas: Canvas, x: int, y: int, size: tuple[int, int], between: Sequence[Ints], rows: Mapping[int, int], column_x: Sequence[int]) -> None:
+def draw_lines(
+    canvas: Canvas, x: int, y: int, size: tuple[int, int], between: Sequence[Ints], rows: Mapping[int, int], column_x: Sequence[int]
+) -> None:
     """The flow where pixels can't be had: lines as heavy as what runs along them (from 2%, 10% and 50% on).
 
     rows: the row of each token in view, from y on; column_x [L+1]: the first cell of each column, from x on. A token's

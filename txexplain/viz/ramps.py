@@ -101,12 +101,14 @@ def pool(values: NDArray[Any], cells: int) -> tuple[NDArray[np.float64], str]:
     Returns the pooled vector and words that say so, empty where nothing was pooled.
     """
     array = np.asarray(values, dtype=np.float64)
-    factor = -(-len(array) // max(cells, 1))
-    if factor <= 1:
+    n = len(array)
+    if n <= cells:
         return array, ""
-    padded = np.concatenate([array, np.zeros(-len(array) % factor)]).reshape(-1, factor)
-    pooled = padded[np.arange(len(padded)), np.abs(padded).argmax(axis=1)]
-    return pooled, f"{len(array)} in {len(pooled)} cells, each the largest of {factor}"
+    edges = np.arange(cells + 1) * n // cells  # [cells + 1]
+    parts = [array[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pooled = np.array([part[np.abs(part).argmax()] for part in parts])
+    each = str(n // cells) if n % cells == 0 else f"{n // cells} or {n // cells + 1}"
+    return pooled, f"{n} in {cells} cells, each the largest of {each}"
 
 
 def pool2d(grid: NDArray[np.float64], rows: int, columns: int) -> tuple[NDArray[np.float64], int]:

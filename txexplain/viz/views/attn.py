@@ -75,7 +75,7 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
     pixel_rows = 2 * height if palette.pixels else height
     small, factor = pool2d(pattern, pixel_rows, width)
     m = small.shape[0]
-    cell = max(1, min(width // m, 2 if palette.pixels else 3))
+    cell = max(1, min(width // m, pixel_rows // m if palette.pixels else 3))
     high = float(pattern.max()) or 1.0
     levels = ramp.quantise(small, 0.0, high)
     levels[np.triu_indices(m, 1)] = -1
@@ -86,8 +86,8 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
         image = np.where((levels >= 0)[..., None], table[np.maximum(levels, 0)], ground)  # [m, m, 3]
         row = image[min(chosen, m - 1)]
         row[: chosen + 1] = np.maximum(row[: chosen + 1], guide) if palette.theme != "light" else np.minimum(row[: chosen + 1], guide)
-        image = np.repeat(image, cell, axis=1)
-        if m % 2:
+        image = np.repeat(np.repeat(image, cell, axis=1), cell, axis=0)
+        if len(image) % 2:
             image = np.concatenate([image, np.broadcast_to(ground, (1, *image.shape[1:]))])
         canvas.pixels(x, y, image.astype(np.uint8))
         return factor

@@ -61,13 +61,12 @@ def draw_head(scene: Scene) -> Canvas:
     place, glyphs = scene.location, scene.palette.glyphs
     layer, head, n = place.block, place.head, scene.n_tokens
     query, key = place.cursor(n)
-    title(canvas, scene, f"L{layer}H{head} {glyphs.dot} {NAMES[place.stage]}", f"{scene.config.n_head} heads, dh {scene.config.head_dim}")
     labels = [scene.label(i) for i in range(n)]
     left = min(LABEL, max(cell_width(text) for text in labels)) + 2
     stages, cell = stages_shown(scene, scene.width - left - 2)
     heads = 1 if cell >= WIDEST_CELL else max(1, min(max(cell_width(text.strip()) for text in labels), scene.height // 5, 8))
     top = 2 + heads
-    below = 4
+    below = 3 if scene.height < 20 else 4
     rows = window(query, n, max(1, scene.height - top - below))
     columns = window(key, n, max(1, (scene.width - left - 2 - GAP * (len(stages) - 1)) // (cell * len(stages))))
     for row, i in enumerate(rows):
@@ -86,9 +85,9 @@ def draw_head(scene: Scene) -> Canvas:
         legend(canvas, scene, stage, values, x, top + len(rows), width)
         if number_ and width:
             canvas.put(x - 2, top + (len(rows) - 1) // 2, glyphs.arrow, "faint")
-    if len(rows) < n or len(columns) < n:
-        note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}"
-        canvas.put(scene.width - cell_width(note) - 1, 1, note, "faint")
+    part = len(rows) < n or len(columns) < n
+    note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}" if part else f"dh {scene.config.head_dim}"
+    title(canvas, scene, f"L{layer}H{head} {glyphs.dot} {NAMES[place.stage]}", note)
     readout(canvas, scene, query, key, scene.height - 2)
     return canvas
 

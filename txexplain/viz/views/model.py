@@ -8,14 +8,16 @@ from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.flow import THINNEST, UNITS, draw_ribbons, trace_back
+from txexplain.viz.flow import LINE_FROM, UNITS, Ints, draw_lines, draw_ribbons, trace_back
 from txexplain.viz.numbers import number, percent
+from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.head import window
 
 LABEL = 12
 LEAST_COLUMN = 7
+LAST = 5  # cells that the last column needs, for its name
 MODES = {"norms": "shares of norms; LayerNorm and MLP not traced", "rollout": "attention rollout: half attention, half staying"}
 
 
@@ -40,8 +42,8 @@ def draw_model(scene: Scene) -> Canvas:
     tokens = window(scene.token, n, max(1, height))
     each = max(1, min(4, height // len(tokens)))
     wide = scene.width - left - 1
-    across = max(LEAST_COLUMN, wide // len(columns))
-    shown = window(chosen, len(columns), max(1, wide // across))
+    across = max(LEAST_COLUMN, (wide - LAST) // (len(columns) - 1))
+    shown = window(chosen, len(columns), max(1, (wide - LAST) // across + 1))
     title(canvas, scene, "Model", hidden(columns, shown, tokens, n))
     for i, c in enumerate(shown):
         name, at = columns[c]
@@ -82,54 +84,46 @@ def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: 
 
 
 def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: int, height: int) -> None:
-    """The Sankey picture between the columns, or, where colours can't be had, the shares as numbers."""
+    """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers."""
     if scene.ribbons is None:
         canvas.put(x, y + len(tokens) * each // 2, "tracing the flow " + scene.palette.glyphs.ellipsis, "muted")
         return
     columns, between = trace_back(scene.ribbons, scene.token)
     layers = scene.config.n_layer
-    if not scene.palette.pixels:
-        share_marks(canvas, scene, columns, x, y, tokens, each, shown, across)
-        return
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     first = shown.start
     column_x = [(b + 1 - first) * across for b in range(layers + 1)]
-    middle = np.full(scene.n_tokens, -1000.0)
+    width = min(across * (len(shown) - 1) + LAST, canvas.width - x)
+    if not scene.palette.pixels:
+        rows = {token: i * each + (each - 1) // 2 for i, token in enumerate(tokens)}
+        draw_lines(canvas, x, y, (width, height), between, rows, column_x)
+        share_numbers(canvas, scene, columns, x, y, rows, column_x, width)
+        return
+    middle = np.full(scene.n_tokens, 0.0)
     for i, token in enumerate(tokens):
         middle[token] = 2 * (i * each + (each - 1) // 2) + 1
     middle[: tokens.start] = -3.0
     middle[tokens.stop :] = 2 * height + 3.0
     palette = scene.palette
-    width = min(across * len(shown), canvas.width - x)
     thickest = float(min(2 * each * 1.5, 9)) if each > 1 else 2.0
     colours = {role: palette.triple(role) for role in ("background", "residual", "attention")}
-    guide = [0, *column_x]
     image = draw_ribbons((width, height), columns, between, middle, column_x, thickest, colours)
+    end = max(0, min(width, column_x[-1] + 1))
+    guide = np.array(split(palette.mix("background", "rule", 0.6)))
     for token in tokens:
-        row = int(middle[token])
-        quiet = (image[row, : min(width, guide[-1] + 1)] == colours["background"]).all(axis=-1)
-        image[row, : min(width, guide[-1] + 1)][quiet] = palette.triple("rule")
+        line = image[int(middle[token]), :end]
+        line[(line == colours["background"]).all(axis=-1)] = guide
     canvas.pixels(x, y, image)
 
 
-def share_marks(
-    canvas: Canvas, scene: Scene, columns: list[np.ndarray], x: int, y: int, tokens: range, each: int, shown: range, across: int
+def share_numbers(
+    canvas: Canvas, scene: Scene, columns: list[Ints], x: int, y: int, rows: dict[int, int], column_x: list[int], width: int
 ) -> None:
-    """Each token's part of what reaches the selected one, at each column: a line as heavy as the part, with its number."""
-    lines = ("-", "=", "#") if scene.palette.ascii else ("─", "━", "═")
-    for i, c in enumerate(shown):
-        if not 1 <= c <= scene.config.n_layer + 1:
-            continue
-        for row, token in enumerate(tokens):
-            units = int(columns[c - 1][token])
-            at = y + row * each + (each - 1) // 2
-            if units < THINNEST:
-                canvas.put(x + i * across, at, scene.palette.glyphs.dot, "faint")
-                continue
-            line = lines[0 if units < UNITS // 10 else 1 if units < UNITS // 2 else 2]
-            text = percent(units / UNITS, ascii=scene.palette.ascii)
-            canvas.put(x + i * across, at, text, "residual", attrs=BOLD if units >= UNITS // 2 else 0)
-            canvas.put(x + i * across + len(text), at, line * (across - len(text) - 1), "attention")
+    """Each token's part of what reaches the selected one, at each column, as a number on its line."""
+    for column, at in zip(columns, column_x, strict=True):
+        for token, row in rows.items():
+            if column[token] >= LINE_FROM and 0 <= at < width:
+                canvas.put(x + at, y + row, percent(column[token] / UNITS, ascii=scene.palette.ascii), "text")
 
 
 def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: int) -> None:

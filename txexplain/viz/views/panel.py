@@ -81,8 +81,10 @@ def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
 def figures(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int) -> None:
     """Entropy, perplexity and how many tokens may be drawn."""
     dot = scene.palette.glyphs.dot
-    bits, kept = number(distribution.entropy_bits, ascii=scene.palette.ascii), count(distribution.kept_count)
-    text = f"{bits} bits {dot} perplexity {number(distribution.perplexity)} {dot} {kept} kept"
+    bits, ascii = number(distribution.entropy_bits, ascii=scene.palette.ascii), scene.palette.ascii
+    text = f"{bits} bits {dot} perplexity {number(distribution.perplexity, ascii=ascii)}"
+    if distribution.kept_count < len(distribution.order):
+        text += f" {dot} {count(distribution.kept_count)} kept"
     canvas.put(x, y, text, "muted", width=scene.width - x - 1)
 
 
@@ -115,7 +117,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         if filtered:
             ghost = bar(full / end, room, scene.palette)
             canvas.put(x, at, ghost, scene.palette.mix("background", "faint", 0.5))
-        canvas.put(x, at, bar(probability / end, room, scene.palette), "attention" if kept else "faint")
+        canvas.put(x, at, bar(probability / end, room, scene.palette), scene.palette.mix("background", "attention", 0.75) if kept else "faint")
         if not kept:
             canvas.put(x, at, bar(full / end, room, scene.palette), scene.palette.mix("background", "faint", 0.5))
         x = scene.width - 1 - numbers

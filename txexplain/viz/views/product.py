@@ -125,7 +125,7 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
             x += canvas.put(x, y, text, "text") + 1
             x += canvas.put(x, y, figure, "muted") + 2
         y += 1
-    note = "a linear reading through the unembedding: it skips the final LayerNorm's scale and all between"
+    note = "linear, through the unembedding: skips the final LayerNorm's scale and all between"
     canvas.put(1, y, note, "faint", width=scene.width - 2)
     return y + 1
 
@@ -141,8 +141,8 @@ def element_table(
 ) -> None:
     """The elements as numbers, in order, in as many columns as fit."""
     head = f"{'i':>3} {'q':>8} {'k':>8} {'q×k' if not scene.palette.ascii else 'qk':>8} {'sum':>8}"
-    across = len(head) + 3
-    columns, rows = max(1, (scene.width - 1) // across), max(0, scene.height - y - 1)
+    across = len(head)
+    columns, rows = max(1, (scene.width - 1) // across), max(0, scene.height - y - 2)
     for i in range(min(len(q), columns * rows)):
         column, row = divmod(i, rows)
         x = 1 + column * across
@@ -152,4 +152,4 @@ def element_table(
         for text, role in zip(cells, ("muted", "query", "key", "attention", "text"), strict=True):
             x += canvas.put(x, y + 1 + row, text, role) + 1
     if len(q) > columns * rows > 0:
-        canvas.put(1, scene.height - 1, f"the first {columns * rows - columns} of {len(q)}", "faint", "background")
+        canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {len(q)}", "faint")

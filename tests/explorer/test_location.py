@@ -1,0 +1,301 @@
+"""The grammar both ways, what a model lacks, and the ways in and out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from txexplain.engine.errors import LocationError
+from txexplain.explorer.location import (
+    ENDS,
+    STAGES,
+    TILES,
+    Dims,
+    Level,
+    Location,
+    Memory,
+    breadcrumb,
+    check,
+    clamp,
+    parse,
+    remembered,
+    zoom_in,
+    zoom_out,
+)
+
+calm = settings(max_examples=200, deadline=None)
+STORYTELLER = Dims(6, 16, 512, 8, columns=4, model="storyteller")
+
+numbers = st.integers(0, 30) | st.integers(0, 9_999_999)
+tokens = st.none() | numbers
+all_dims = st.builds(Dims, st.integers(1, 12), st.integers(1, 20), st.integers(1, 600), st.integers(1, 20), st.integers(1, 6))
+
+
+def anything(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[Location]:
+    return st.builds(Location, **fields)
+
+
+def levels(*names: Level) -> st.SearchStrategy[object]:
+    return st.sampled_from(names)
+
+
+columns = st.none() | st.sampled_from(ENDS) | st.integers(1, 40).map(lambda n: f"L{n}")
+tiles = st.none() | st.sampled_from([tile for tile in TILES if tile != "attn"])
+locations = st.one_of(
+    anything(level=st.just(Level.MODEL), select=columns, token=tokens),
+    anything(level=levels(Level.EMBED, Level.FINAL, Level.OUTPUT), token=tokens),
+    anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
+    anything(level=levels(Level.LN1, Level.QKV, Level.PROJ, Level.LN2, Level.MLP), block=numbers, token=tokens),
+    anything(level=levels(Level.ATTN, Level.HEADS), block=numbers, head=numbers, token=tokens),
+    anything(level=st.just(Level.HEAD), block=numbers, head=numbers, stage=st.sampled_from(STAGES), token=tokens),
+    anything(level=st.just(Level.HEAD), block=numbers, head=numbers, stage=st.sampled_from(STAGES), query=numbers, key=numbers),
+    anything(level=st.just(Level.PRODUCT), block=numbers, head=numbers, query=numbers, key=numbers),
+    anything(level=st.just(Level.NEURON), block=numbers, neuron=numbers, token=tokens),
+)
+
+
+@calm
+@given(locations)
+def test_a_location_survives_its_text(place: Location) -> None:
+    assert parse(str(place)) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("model", Location()),
+        ("model[L3]@4", Location(select="L3", token=4)),
+        ("model[output]", Location(select="output")),
+        ("embed", Location(Level.EMBED)),
+        ("final@0", Location(Level.FINAL, token=0)),
+        ("L5", Location(Level.BLOCK, block=5)),
+        ("L5[qkv]", Location(Level.BLOCK, block=5, select="qkv")),
+        ("L5.ln2", Location(Level.LN2, block=5)),
+        ("L5.attn[1]", Location(Level.ATTN, block=5, head=1)),
+        ("heads[5.11]", Location(Level.HEADS, block=5, head=11)),
+        ("L5H1", Location(Level.HEAD, block=5, head=1)),
+        ("L5H1:qk@4", Location(Level.HEAD, block=5, head=1, stage="qk", token=4)),
+        ("L5H1:softmax[7,3]", Location(Level.HEAD, block=5, head=1, query=7, key=3)),
+        ("L5H1[7,3]", Location(Level.PRODUCT, block=5, head=1, query=7, key=3)),
+        ("L5.mlp", Location(Level.MLP, block=5)),
+        ("L5.mlp[417]@2", Location(Level.NEURON, block=5, neuron=417, token=2)),
+    ],
+)
+def test_the_grammar(text: str, place: Location) -> None:
+    assert parse(text) == place
+    assert str(place) == text
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("model[L0]", "model"),
+        ("L5[attn]", "L5"),
+        ("L5.attn[0]", "L5.attn"),
+        ("heads[0.0]", "heads"),
+        ("L5H1:softmax", "L5H1"),
+        ("L5H1[7,3]@7", "L5H1[7,3]"),
+        (" output ", "output"),
+    ],
+)
+def test_the_canonical_text_is_the_shorter(long: str, short: str) -> None:
+    assert str(parse(long)) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "'' isn't a Location; give a place like model, L5,"),
+        ("nonsense", "'nonsense' isn't a Location"),
+        ("L", "isn't a Location"),
+        ("L05", "isn't a Location"),
+        ("L-1", "isn't a Location"),
+        ("l5", "isn't a Location"),
+        ("L5@", "isn't a Location"),
+        ("L5@-1", "isn't a Location"),
+        ("L5@1@2", "isn't a Location"),
+        ("L5H1[7,3", "isn't a Location"),
+        ("L5H1:relu", "isn't a Location"),
+        ("L12345678", "isn't a Location"),
+        ("L1\u0663", "isn't a Location"),
+        ("model\nL5", r"'model\nL5' isn't a Location"),
+        ("x" * 500, "xxx…' isn't a Location"),
+        ("L5:qk", "only a head has stages, as in L5H1:qk"),
+        ("output:softmax", "only a head has stages"),
+        ("L5H1[7]", "hold a query and a key, as in L5H1[7,3]"),
+        ("L5H1:qk[a,b]", "hold a query and a key"),
+        ("L5H1[7,3]@4", "the query, 7, is the selected token already; leave @4 out"),
+        ("model[heads]", "[heads] names nothing in that view; give model[L3]"),
+        ("heads[5]", "give heads[5.11]"),
+        ("L5[head]", "give L5[resid_pre] L5[ln1]"),
+        ("L5.attn[x]", "give L5.attn[1]"),
+        ("L5.mlp[x]", "give L5.mlp[417]"),
+        ("embed[3]", "[3] names nothing in that view"),
+        ("L5.ln1[2]", "[2] names nothing in that view"),
+    ],
+)
+def test_what_is_no_location_is_one_sentence(text: str, says: str) -> None:
+    with pytest.raises(LocationError) as caught:
+        parse(text)
+    sentence = str(caught.value)
+    assert says in sentence
+    assert sentence.endswith((".", "token 4."))
+    assert "\n" not in sentence
+    assert len(sentence) < 260
+
+
+@calm
+@given(st.text(alphabet="modelhasLH0123456789[],.:@qk\u0663", max_size=14))
+def test_any_text_is_a_location_or_a_sentence(text: str) -> None:
+    try:
+        place = parse(text)
+    except LocationError:
+        return
+    assert parse(str(place)) == place
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("L9", "L9: there is no block 9; storyteller has blocks L0 to L5."),
+        ("model[L6]", "there is no block 6"),
+        ("heads[6.1]", "there is no block 6"),
+        ("L5.ln1@8", "there is no token 8; the prompt's tokens go from 0 to 7."),
+        ("L5H16", "there is no head 16; storyteller has heads H0 to H15 in each block."),
+        ("L5.attn[16]", "there is no head 16"),
+        ("L5.mlp[512]", "there is no neuron 512; each block of storyteller has neurons 0 to 511."),
+        ("L5H1[8,3]", "there is no token 8"),
+        ("L5H1:qk[3,8]", "there is no token 8"),
+    ],
+)
+def test_what_the_model_or_the_prompt_lacks_is_named(text: str, says: str) -> None:
+    with pytest.raises(LocationError) as caught:
+        check(parse(text), STORYTELLER)
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["model[L5]@7", "heads[5.15]", "L5H15:qk[0,7]", "L5H15[7,7]", "L5.mlp[511]@7", "output"])
+def test_the_last_of_everything_exists(text: str) -> None:
+    check(parse(text), STORYTELLER)
+    assert clamp(parse(text), STORYTELLER) == parse(text)
+
+
+@calm
+@given(locations, all_dims)
+def test_the_nearest_place_exists_and_is_its_own_nearest(place: Location, dims: Dims) -> None:
+    near = clamp(place, dims)
+    check(near, dims)
+    assert clamp(near, dims) == near
+    assert parse(str(near)) == near
+    assert near.level is place.level
+    try:
+        check(place, dims)
+    except LocationError:
+        assert near != place
+    else:
+        assert near == place
+
+
+def test_the_nearest_is_the_last_there_is() -> None:
+    assert str(clamp(parse("L9H99:qk[30,2]"), STORYTELLER)) == "L5H15:qk[7,2]"
+    assert str(clamp(parse("model[L9]@99"), STORYTELLER)) == "model[L5]@7"
+    assert str(clamp(parse("model[L9]"), Dims(1, 1, 1, 1))) == "model"
+    assert str(clamp(parse("L9.mlp[9999]"), STORYTELLER)) == "L5.mlp[511]"
+
+
+@calm
+@given(locations, all_dims)
+def test_the_selected_token_is_one_of_the_prompts(place: Location, dims: Dims) -> None:
+    near = clamp(place, dims)
+    wanted = near.query if near.query is not None else near.token
+    assert near.token_index(dims.n_tokens) == (dims.n_tokens - 1 if wanted is None else wanted)
+    query, key = near.cursor(dims.n_tokens)
+    assert query == near.token_index(dims.n_tokens)
+    assert key == (query if near.key is None else near.key)
+
+
+def test_four_enters_lead_from_the_model_to_the_product() -> None:
+    places, memory = [parse("model[L3]@6")], Memory(head=5)
+    for _ in range(4):
+        memory = remembered(memory, places[-1])
+        places.append(zoom_in(places[-1], memory, STORYTELLER))
+        memory = replace(remembered(memory, places[-1]), head=5)
+    assert [str(place) for place in places] == ["model[L3]@6", "L3@6", "L3.attn[5]@6", "L3H5@6", "L3H5[6,6]"]
+
+
+@pytest.mark.parametrize(
+    ("place", "inside"),
+    [
+        ("model[embed]@2", "embed@2"),
+        ("model", "L0"),
+        ("model[final]", "final"),
+        ("model[output]", "output"),
+        *((f"L5[{tile}]@1", f"L5.{tile}@1") for tile in ("ln1", "qkv", "proj", "ln2")),
+        *((f"L5[{tile}]", "L5.mlp") for tile in ("fc", "act", "out")),
+        ("L5", "L5.attn"),
+        ("heads[5.11]", "L5H11"),
+        ("L5H1:qk[7,3]", "L5H1[7,3]"),
+        ("L5H1:values[2,6]", "L5H1[2,6]"),
+        ("L5.mlp@3", "L5.mlp[0]@3"),
+    ],
+)
+def test_out_is_the_way_back_from_in(place: str, inside: str) -> None:
+    before = parse(place)
+    memory = remembered(Memory(), before)
+    entered = zoom_in(before, memory, STORYTELLER)
+    assert str(entered) == inside
+    assert zoom_out(entered, remembered(memory, entered)) == before
+
+
+@calm
+@given(locations, all_dims)
+def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -> None:
+    place = clamp(place, dims)
+    memory = remembered(Memory(), place)
+    inside = zoom_in(place, memory, dims)
+    check(inside, dims)
+    assert inside.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
+    back = zoom_out(inside, remembered(memory, inside))
+    if inside == place:
+        return
+    if place.level is Level.HEAD and place.query is None:  # the way in has put the cursor where it showed
+        assert (back.query, back.key) == place.cursor(dims.n_tokens)
+        back = replace(back, query=None, key=None, token=place.token)
+    assert back == place
+
+
+@pytest.mark.parametrize("tile", ["resid_pre", "add1", "add2"])
+def test_a_tile_without_an_inside_stays(tile: str) -> None:
+    place = parse(f"L5[{tile}]@2")
+    assert zoom_in(place, Memory(), STORYTELLER) == place
+
+
+@pytest.mark.parametrize("text", ["embed", "L5.ln1", "L5.qkv@1", "L5H1[7,3]", "L5.mlp[3]", "final", "output"])
+def test_the_innermost_places_stay(text: str) -> None:
+    assert zoom_in(parse(text), Memory(), STORYTELLER) == parse(text)
+
+
+def test_out_of_the_model_is_the_model() -> None:
+    assert zoom_out(parse("model[L3]@2"), Memory()) == parse("model[L3]@2")
+
+
+@calm
+@given(locations)
+def test_the_breadcrumb_leads_from_the_model_to_the_place(place: Location) -> None:
+    steps = breadcrumb(place)
+    assert steps[0][0] == "model"
+    assert steps[0][1].level is Level.MODEL
+    assert steps[-1][1] == place
+    assert len(steps) <= 5
+    for name, step in steps:
+        assert parse(name).level is step.level
+        assert parse(str(step)) == step
+
+
+def test_the_breadcrumb_of_a_product() -> None:
+    steps = breadcrumb(parse("L3H5[7,3]"))
+    assert [name for name, _ in steps] == ["model", "L3", "L3.attn", "L3H5", "L3H5[7,3]"]
+    assert [str(step) for _, step in steps] == ["model[L3]@7", "L3@7", "L3.attn[5]@7", "L3H5:softmax[7,3]", "L3H5[7,3]"]
