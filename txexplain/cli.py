@@ -446,7 +446,7 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
     from txexplain.explorer.state import from_flags
 
     text = source.text()
-    state = from_flags(
+    return from_flags(
         model=source.model,
         revision=source.revision,
         prompt=text,
@@ -458,7 +458,6 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         seed=view.seed,
         flow=view.flow,
     )
-    return state
 
 
 # What is read and where it may be written

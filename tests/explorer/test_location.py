@@ -267,6 +267,12 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
     assert back == place
 
 
+def test_a_memory_of_a_larger_model_leads_to_what_exists() -> None:
+    memory = Memory(head=99, neuron=9999)
+    assert str(zoom_in(parse("L5"), memory, STORYTELLER)) == "L5.attn[15]"
+    assert str(zoom_in(parse("L5.mlp"), memory, STORYTELLER)) == "L5.mlp[511]"
+
+
 @pytest.mark.parametrize("tile", ["resid_pre", "add1", "add2"])
 def test_a_tile_without_an_inside_stays(tile: str) -> None:
     place = parse(f"L5[{tile}]@2")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,14 @@ from txexplain.explorer.state import FLOWS, MODES, STOPS, Appended, ExplorerStat
 
 calm = settings(max_examples=150, deadline=None)
 VOCABULARY = 500
+
+
+@pytest.fixture(autouse=True, scope="module")
+def default_model() -> Iterator[None]:
+    """The environment can name another default model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("TXEXPLAIN_MODEL", raising=False)
+        yield
 
 
 def at(text: str, **flags: Any) -> ExplorerState:

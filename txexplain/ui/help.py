@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -20,7 +22,7 @@ PROMPT = "While the prompt is edited, letters are text: only Enter, Escape and T
 class HelpScreen(ModalScreen[None]):
     """A page over the screen; any of its keys closes it."""
 
-    BINDINGS = [Binding("escape,question_mark,q,enter,f1,backspace", "dismiss", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter,f1,backspace", "dismiss", "close", show=False)]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
     HelpScreen VerticalScroll { width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,13 @@ WIDE_TAIL = ""  # the second cell of a wide character
 SPELT = str.maketrans(
     {"−": "-", "×": "x", "÷": "/", "·": ".", "→": ">", "…": "~", "∞": "inf", "√": "sqrt", "‖": "|", "Σ": "sum", "ε": "eps"}
 )
+# How our own signs are written where only ASCII may be; tokens come as ASCII already.
+PLAIN = str.maketrans(
+    {
+        "−": "-", "×": "x", "÷": "/", "√": "sqrt ", "·": ".", "Σ": "sum ", "‖": "|", "∞": "inf", "…": "~", "→": ">", "›": ">",
+        "₁": "1", "ε": "eps", "⏎": "enter", "⌫": "bksp", "↑": "up", "↓": "down", "←": "left",
+    }
+)  # fmt: skip
 Ink = str | int  # a role, or 0xRRGGBB
 Area = tuple[slice, slice]  # rows and columns
 
@@ -209,7 +217,7 @@ class Canvas:
         starts = [0, *(np.flatnonzero(changes) + 1).tolist(), self.width]
         return [
             Segment("".join(chars[a:b]), rich_style(int(ink[a]), int(bg[a]), int(attrs[a]), depth, theme))
-            for a, b in zip(starts, starts[1:], strict=False)
+            for a, b in pairwise(starts)
             if a < b
         ]
 

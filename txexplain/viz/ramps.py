@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ def pool(values: NDArray[Any], cells: int) -> tuple[NDArray[np.float64], str]:
     if n <= cells:
         return array, ""
     edges = np.arange(cells + 1) * n // cells  # [cells + 1]
-    parts = [array[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [array[a:b] for a, b in pairwise(edges.tolist())]
     pooled = np.array([part[np.abs(part).argmax()] for part in parts])
     each = str(n // cells) if n % cells == 0 else f"{n // cells} or {n // cells + 1}"
     return pooled, f"{n} in {cells} cells, each the largest of {each}"

@@ -1,4 +1,4 @@
-"""A Canvas as an SVG picture: no fonts or addresses from elsewhere, and block characters drawn as rectangles, so that they leave no gaps."""
+"""A Canvas as an SVG picture: nothing from elsewhere in it, and block characters drawn as rectangles, so that they leave no gaps."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def texts(canvas: Canvas) -> list[str]:
                 x += 1
             text = "".join(canvas.chars[y, start:x]).rstrip()
             length = (x - start - (len("".join(canvas.chars[y, start:x])) - len(text))) * CELL_WIDTH
-            at = f'x="{round(start * CELL_WIDTH, 2):g}" y="{round(y * CELL_HEIGHT + BASELINE, 2):g}" textLength="{round(length, 2):g}" lengthAdjust="spacingAndGlyphs"'
+            left, base, width = (f"{round(size, 2):g}" for size in (start * CELL_WIDTH, y * CELL_HEIGHT + BASELINE, length))
+            at = f'x="{left}" y="{base}" textLength="{width}" lengthAdjust="spacingAndGlyphs"'
             parts.append(f'<text {at} fill="{colour(look[0])}"{attributes(look[1])}>{escape(text)}</text>')
             if x == start:
                 x += 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from itertools import accumulate
-from typing import TYPE_CHECKING
+from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 from rich.text import Text
 from textual import events
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
@@ -25,7 +25,7 @@ SHOWN = 4000  # characters; a longer text is shown without boundaries
 class PromptEditor(TextArea):
     """A text area whose tokens are told apart by their ground. Enter and Escape return to the stage, Tab leaves; text is kept."""
 
-    BINDINGS = [Binding("ctrl+j,shift+enter,alt+enter", "newline", "new line", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+j,shift+enter,alt+enter", "newline", "new line", show=False)]
 
     class Edited(Message):
         """The text changed by hand."""
@@ -77,7 +77,7 @@ class PromptEditor(TextArea):
         start = sum(len(self.document.get_line(i)) + 1 for i in range(line_index)) if self.boundaries else 0
         edges = [0, *(b for b in self.boundaries)]
         ground = self.token_style()
-        for number, (a, b) in enumerate(zip(edges, edges[1:], strict=False)):
+        for number, (a, b) in enumerate(pairwise(edges)):
             if number % 2 and a < start + len(line) and b > start:
                 text.stylize(ground, max(0, a - start), min(len(line), b - start))
         return text

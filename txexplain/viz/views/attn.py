@@ -51,17 +51,17 @@ def draw_attn(scene: Scene) -> Canvas:
         row_ = pattern[head, scene.token, : scene.token + 1]
         strongest = int(np.argmax(row_))
         if down >= 4 and across >= 18:
-            note = (
-                f"{scene.palette.glyphs.arrow} {scene.label(strongest).strip()} {number(float(row_[strongest]), ascii=scene.palette.ascii)}"
-            )
-            canvas.put(x + 7, y, note, "muted", width=max(0, across - 9))
+            share = number(float(row_[strongest]), ascii=scene.palette.ascii)
+            canvas.put(x + across - 2 - len(share), y, share, "muted")
+            room = across - len(share) - 10
+            canvas.put(x + 7, y, scene.label(strongest).strip(), "key", width=room, align="right")
     title(
         canvas,
         scene,
         f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads",
         f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else "",
     )
-    text = f"softmax: queries down, keys right; row {scene.token} {scene.label(scene.token).strip()} marked{pooled}"
+    text = f"queries down, keys right; beside each name the strongest key of {scene.label(scene.token).strip()} ({scene.token}){pooled}"
     canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
     if n == 0:
         canvas.put(1, 1, "no tokens", "muted")
@@ -81,21 +81,21 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
     levels[np.triu_indices(m, 1)] = -1
     chosen = scene.token // factor
     if palette.pixels:
-        ground, guide = np.array(palette.triple("background")), np.array(palette.triple("rule"))
+        ground = np.array(palette.triple("background"))
         table = np.array([[c >> 16, c >> 8 & 255, c & 255] for c in (ramp.colour(level) for level in range(ramp.levels))])
         image = np.where((levels >= 0)[..., None], table[np.maximum(levels, 0)], ground)  # [m, m, 3]
-        row = image[min(chosen, m - 1)]
-        row[: chosen + 1] = np.maximum(row[: chosen + 1], guide) if palette.theme != "light" else np.minimum(row[: chosen + 1], guide)
         image = np.repeat(np.repeat(image, cell, axis=1), cell, axis=0)
         if len(image) % 2:
             image = np.concatenate([image, np.broadcast_to(ground, (1, *image.shape[1:]))])
         canvas.pixels(x, y, image.astype(np.uint8))
+        if m * cell < width:
+            canvas.put(x + m * cell, y + chosen * cell // 2, palette.glyphs.here, "accent")
         return factor
     for i in range(min(m, height)):
         for j in range(i + 1):
             ramp.cell(canvas, x + j * cell, y + i, cell, int(levels[i, j]))
         if i == chosen:
-            canvas.put(x + min(m * cell, width - 1), y + i, "<", "accent")
+            canvas.put(x + min(m * cell, width - 1), y + i, palette.glyphs.here, "accent")
     return factor
 
 

@@ -55,11 +55,7 @@ def draw_block(scene: Scene) -> Canvas:
     visible = min(len(TILES), (scene.height - 2) // each)
     chosen = next(i for i, tile in enumerate(TILES) if tile.name == (place.select or "attn"))
     first = max(0, min(chosen - visible + 2, len(TILES) - visible))
-    attn, mlp = (
-        change_norms(scene.trace, place.block)
-        if scene.result.has(f"blocks.{place.block}.attn_out", f"blocks.{place.block}.mlp_out")
-        else (None, None)
-    )
+    added = [f"blocks.{place.block}.{name}" for name in ("attn_out", "mlp_out")]
     right = f"token {token} {scene.label(token).strip()}"
     title(canvas, scene, f"L{place.block} {scene.palette.glyphs.dot} block", right)
     for row, tile in enumerate(TILES[first : first + visible]):
@@ -67,8 +63,9 @@ def draw_block(scene: Scene) -> Canvas:
         lit = tile.name == (place.select or "attn")
         tile_row(canvas, scene, tile, y, each, lit)
         canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.name == "attn" else tile.name))
-    if attn is not None and mlp is not None:
-        text = f"added to the stream: attention {number(float(attn[token]), ascii=scene.palette.ascii)}, MLP {number(float(mlp[token]), ascii=scene.palette.ascii)} (norms)"
+    if scene.result.has(*added):
+        attn, mlp = (number(float(norms[token]), ascii=scene.palette.ascii) for norms in change_norms(scene.trace, place.block))
+        text = f"added to the stream: attention {attn}, MLP {mlp} (norms)"
         canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
     return canvas
 

@@ -166,13 +166,9 @@ def readout(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> None:
     layer, head, stage = place.block, place.head, place.stage
     x = 1
     for role, letter, i in (("query", "Q", query), ("key", "K", key)):
+        text = scene.label(i).strip() or scene.label(i)
         x += canvas.put(x, y, f"{letter}{i} ", role, attrs=BOLD)
-        x += (
-            canvas.put(
-                x, y, scene.label(i).strip() or scene.label(i), role, width=min(16, cell_width(scene.label(i).strip() or scene.label(i)))
-            )
-            + 1
-        )
+        x += canvas.put(x, y, text, role, width=min(16, cell_width(text))) + 1
         if letter == "Q":
             x += canvas.put(x, y, f"{glyphs.arrow} ", "faint")
     values = scene.result.stage(layer, head, stage)
@@ -184,7 +180,8 @@ def readout(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> None:
     row = values[query, : query + 1]
     if stage in ("softmax", "values"):
         strongest = int(np.argmax(row))
-        text = f"row {query}: sum {number(float(row.sum()), ascii=scene.palette.ascii)}, strongest key {strongest} {scene.label(strongest).strip()}"
+        total = number(float(row.sum()), ascii=scene.palette.ascii)
+        text = f"row {query}: sum {total}, strongest key {strongest} {scene.label(strongest).strip()}"
     else:
         scale = attention_scale(scene.config, layer)
         text = f"row {query}: {number(float(row.min()))} to {number(float(row.max()))}, scale {number(scale)}"

@@ -10,7 +10,6 @@ from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import LINE_FROM, UNITS, Ints, draw_lines, draw_ribbons, trace_back
 from txexplain.viz.numbers import number, percent
-from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.head import window
@@ -105,14 +104,9 @@ def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: i
     middle[: tokens.start] = -3.0
     middle[tokens.stop :] = 2 * height + 3.0
     palette = scene.palette
-    thickest = float(min(2 * each * 1.5, 9)) if each > 1 else 2.0
+    thickest = min(3.0 * each, 9.0) if each > 1 else 4.0
     colours = {role: palette.triple(role) for role in ("background", "residual", "attention")}
     image = draw_ribbons((width, height), columns, between, middle, column_x, thickest, colours)
-    end = max(0, min(width, column_x[-1] + 1))
-    guide = np.array(split(palette.mix("background", "rule", 0.6)))
-    for token in tokens:
-        line = image[int(middle[token]), :end]
-        line[(line == colours["background"]).all(axis=-1)] = guide
     canvas.pixels(x, y, image)
 
 

@@ -10,7 +10,7 @@ from txexplain.viz.views.chrome import title
 from txexplain.viz.views.panel import sampling_text
 
 MOST = 50
-COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumulative", "after filter")
+COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.", "filtered")
 CELL, TOKEN = 11, 16
 
 
@@ -26,7 +26,7 @@ def draw_output(scene: Scene) -> Canvas:
     distribution = scene.distribution
     if distribution is None:
         raise KeyError("logits")
-    cell = max(8, min(CELL, (scene.width - TOKEN - 6) // len(COLUMNS)))
+    cell = max(9, min(CELL, (scene.width - TOKEN - 6) // len(COLUMNS)))
     columns = COLUMNS if scene.width >= TOKEN + 6 + cell * len(COLUMNS) else COLUMNS[:2] + COLUMNS[3:]
     canvas.put(1, 1, "rank  token", "muted")
     for i, name in enumerate(columns):
@@ -57,8 +57,8 @@ def stages(scene: Scene, distribution: Distribution, token: int, rank: int, colu
         "÷ T": number(float(distribution.scaled[token]), ascii=ascii),
         "exp": number(float(distribution.exp[token]), ascii=ascii),
         "softmax": percent(float(distribution.full_probability[token]), ascii=ascii),
-        "cumulative": percent(float(distribution.cumulative[rank]), ascii=ascii),
-        "after filter": percent(float(distribution.probability[token]), ascii=ascii),
+        "cumul.": percent(float(distribution.cumulative[rank]), ascii=ascii),
+        "filtered": percent(float(distribution.probability[token]), ascii=ascii),
     }
     return [texts[name] for name in columns]
 
@@ -72,8 +72,10 @@ def formula(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) ->
     p = percent(float(distribution.probability[token]), ascii=ascii)
     text = f"{scene.id_label(token).strip()}: exp({number(shifted, ascii=ascii)}) / {number(total, ascii=ascii)} = {p}"
     if not distribution.kept[token]:
-        text = f"{scene.id_label(token).strip()}: cut by the filter, {percent(float(distribution.full_probability[token]), ascii=ascii)} of the whole vocabulary"
+        full = percent(float(distribution.full_probability[token]), ascii=ascii)
+        text = f"{scene.id_label(token).strip()}: cut by the filter, {full} of the whole vocabulary"
     canvas.put(1, y, text, "text", width=scene.width - 2)
     rest = max(0.0, 1.0 - float(distribution.cumulative[min(MOST, len(distribution.order)) - 1]))
-    kept = f"{count(distribution.kept_count)} of {count(len(distribution.order))} may be drawn; beyond rank {MOST}: {percent(rest, ascii=ascii)} of all"
+    kept = f"{count(distribution.kept_count)} of {count(len(distribution.order))} may be drawn"
+    kept += f"; beyond rank {MOST}: {percent(rest, ascii=ascii)} of all"
     canvas.put(1, y + 1, kept, "muted", width=scene.width - 2)

@@ -104,22 +104,19 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         if filtered:
             canvas.put(scene.width - 1 - numbers, y - 1, "kept", "faint", width=NUMBER, align="right")
             canvas.put(scene.width - 1 - NUMBER, y - 1, "all", "faint", width=NUMBER, align="right")
+    ghost, calm = scene.palette.mix("background", "faint", 0.5), scene.palette.mix("background", "attention", 0.75)
     for row, token in enumerate(shown.tolist()):
         rank, at = first + row, y + row
         kept = bool(distribution.kept[token])
         probability, full = float(distribution.probability[token]), float(distribution.full_probability[token])
         lit = scene.pane == "panel" and rank == scene.candidate
         ink = "text" if kept else "faint"
-        canvas.put(
-            inside, at, scene.id_label(token), ink, "cursor" if lit else None, (BOLD if lit else 0) | (0 if kept else STRIKE), width=label
-        )
+        ground, attrs = "cursor" if lit else None, (BOLD if lit else 0) | (0 if kept else STRIKE)
+        canvas.put(inside, at, scene.id_label(token), ink, ground, attrs, width=label)
         x = inside + label + 1
         if filtered:
-            ghost = bar(full / end, room, scene.palette)
-            canvas.put(x, at, ghost, scene.palette.mix("background", "faint", 0.5))
-        canvas.put(x, at, bar(probability / end, room, scene.palette), scene.palette.mix("background", "attention", 0.75) if kept else "faint")
-        if not kept:
-            canvas.put(x, at, bar(full / end, room, scene.palette), scene.palette.mix("background", "faint", 0.5))
+            canvas.put(x, at, bar(full / end, room, scene.palette), ghost)
+        canvas.put(x, at, bar(probability / end, room, scene.palette), calm)
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")
         if filtered:
