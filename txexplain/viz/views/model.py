@@ -41,15 +41,15 @@ def draw_model(scene: Scene) -> Canvas:
     tokens = window(scene.token, n, max(1, height))
     each = max(1, min(4, height // len(tokens)))
     wide = scene.width - left - 1
-    across = max(LEAST_COLUMN, (wide - LAST) // (len(columns) - 1))
-    shown = window(chosen, len(columns), max(1, (wide - LAST) // across + 1))
+    shown = window(chosen, len(columns), max(2, (wide - LAST) // LEAST_COLUMN + 1))
+    across = (wide - LAST) / (len(shown) - 1)
     title(canvas, scene, "Model", hidden(columns, shown, tokens, n))
     for i, c in enumerate(shown):
         name, at = columns[c]
         lit = c == chosen
-        x = left + i * across
+        x = left + int(i * across)
         canvas.put(x, 1, name, "accent" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0)
-        canvas.target(x, 1, across, height + 1, at)
+        canvas.target(x, 1, int(across), height + 1, at)
     ribbons(canvas, scene, left, 2, tokens, each, shown, across, height)
     for i, token in enumerate(tokens):
         y = 2 + i * each + (each - 1) // 2
@@ -82,7 +82,7 @@ def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: 
     return ", ".join(parts)
 
 
-def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: int, height: int) -> None:
+def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: float, height: int) -> None:
     """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers."""
     if scene.ribbons is None:
         canvas.put(x, y + len(tokens) * each // 2, "tracing the flow " + scene.palette.glyphs.ellipsis, "muted")
@@ -91,8 +91,8 @@ def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: i
     layers = scene.config.n_layer
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     first = shown.start
-    column_x = [(b + 1 - first) * across for b in range(layers + 1)]
-    width = min(across * (len(shown) - 1) + LAST, canvas.width - x)
+    column_x = [int((b + 1 - first) * across) for b in range(layers + 1)]
+    width = min(int(across * (len(shown) - 1)) + LAST, canvas.width - x)
     if not scene.palette.pixels:
         rows = {token: i * each + (each - 1) // 2 for i, token in enumerate(tokens)}
         draw_lines(canvas, x, y, (width, height), between, rows, column_x)
@@ -120,7 +120,7 @@ def share_numbers(
                 canvas.put(x + at, y + row, percent(column[token] / UNITS, ascii=scene.palette.ascii), "text")
 
 
-def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: int) -> None:
+def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: float) -> None:
     """‖attn_out‖ and ‖mlp_out‖ of each block for the selected token, as bars with their numbers."""
     lens = scene.result
     names = [f"blocks.{b}.{what}" for b in range(scene.config.n_layer) for what in ("attn_out", "mlp_out")]
@@ -135,8 +135,8 @@ def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x
             if not 1 <= c <= scene.config.n_layer:
                 continue
             value = float(lens.changes[c - 1][side][token])
-            canvas.put(x + i * across, y + 2 * row, bar(value / largest, across - 1, scene.palette), role)
-            canvas.put(x + i * across, y + 2 * row + 1, number(value, ascii=scene.palette.ascii), "muted", width=across - 1)
+            canvas.put(x + int(i * across), y + 2 * row, bar(value / largest, int(across) - 1, scene.palette), role)
+            canvas.put(x + int(i * across), y + 2 * row + 1, number(value, ascii=scene.palette.ascii), "muted", width=int(across) - 1)
     note = "added by attention (A) and MLP (M), norms"
     if x > len(note):
         canvas.put(1, y, note, "faint")
