@@ -77,11 +77,13 @@ def activations(model: GPT2LMHeadModel, ids: list[int], *, logits_to_keep: int =
     hooks = []
 
     def keep(module, inside, outside):
-        hooks.append(
-            module.register_forward_hook(
-                lambda m, i, o: [got.__setitem__(inside, i[0]) if inside else None, outside and outside(o)] and None
-            )
-        )
+        def hook(_, inputs, output) -> None:
+            if inside:
+                got[inside] = inputs[0]
+            if outside:
+                outside(output)
+
+        hooks.append(module.register_forward_hook(hook))
 
     def scale(x: torch.Tensor) -> torch.Tensor:
         return torch.sqrt(x.var(-1, unbiased=False, keepdim=True) + config.layer_norm_epsilon)

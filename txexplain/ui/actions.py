@@ -102,7 +102,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App"),
 )
 
-BY_ID = {action.id: action for action in ACTIONS}
+FIRST = ("zoom", "out", "temperature", "draw", "prompt", "help")  # what a narrow footer must hold
 
 
 def footer(level: str, *, ascii: bool = False) -> tuple[tuple[str, str], ...]:
@@ -111,4 +111,5 @@ def footer(level: str, *, ascii: bool = False) -> tuple[tuple[str, str], ...]:
     for action in ACTIONS:
         if action.footer and (not action.levels or level in action.levels):
             entries.setdefault(action.footer, []).append(key_name(action.keys[0], ascii=ascii))
-    return tuple((" ".join(keys), word) for word, keys in entries.items())
+    words = sorted(entries, key=lambda word: FIRST.index(word) if word in FIRST else len(FIRST))
+    return tuple((" ".join(entries[word]), word) for word in words)
