@@ -24,9 +24,6 @@ BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
 NO_COLOUR = -1
 GAP = 6  # changed spans that lie closer than this are sent as one
 WIDE_TAIL = ""  # the second cell of a wide character
-SPELT = str.maketrans(
-    {"−": "-", "×": "x", "÷": "/", "·": ".", "→": ">", "…": "~", "∞": "inf", "√": "sqrt", "‖": "|", "Σ": "sum", "ε": "eps"}
-)
 # How our own signs are written where only ASCII may be; tokens come as ASCII already.
 PLAIN = str.maketrans(
     {
@@ -249,7 +246,7 @@ def overlap(canvas: Canvas, x: int, y: int, width: int, height: int) -> tuple[Ar
 @lru_cache(maxsize=4096)
 def plain_ascii(text: str) -> str:
     """Text for a terminal without Unicode: our own signs spelt in ASCII, anything else a `?`."""
-    return text if text.isascii() else text.translate(SPELT).encode("ascii", "replace").decode("ascii")
+    return text if text.isascii() else text.translate(PLAIN).encode("ascii", "replace").decode("ascii")
 
 
 @lru_cache(maxsize=4096)

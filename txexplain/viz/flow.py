@@ -21,7 +21,7 @@ UNITS = 1_000_000  # a column's total, in whole parts
 THINNEST = UNITS // 500  # parts; a thinner ribbon isn't drawn
 FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
 INK = {"residual": 0.5, "attention": 1.1}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
-NODE_INK, GUIDE_INK = 1.6, 0.12
+NODE_INK, GUIDE_INK = 1.6, 0.08
 FAINT = 0.8  # thin ribbons are lifted a little: opacity to this power
 SHADES, MIXES = 20, 4  # steps from background to full colour, and from grey to violet: few colours make long runs of equal cells
 # Lines, by the sides of the cell that they leave through: up 1, down 2, left 4, right 8.
@@ -119,8 +119,6 @@ def draw_ribbons(
     width, height = size[0], 2 * size[1]
     per_unit = thickest / max(1, int(columns[0].sum()))
     ink = {role: np.zeros((height, width)) for role in INK}
-    guides = np.unique(np.rint(row_y[(row_y >= 0) & (row_y < height)])).astype(int)
-    ink["residual"][guides, : max(0, min(width, column_x[-1]))] += GUIDE_INK  # each token's row, where nothing runs
     for b, ribbons in enumerate(between):
         x0, x1 = column_x[b], column_x[b + 1]
         if x1 <= x0 or x0 >= width or x1 <= 0:
@@ -139,6 +137,9 @@ def draw_ribbons(
             held = np.flatnonzero(column >= THINNEST)
             half = column[held, None] * per_unit / 2  # [n, 1]
             ink["residual"][:, column_x[b]] += NODE_INK * covered(row_y[held, None] - half, row_y[held, None] + half, height)[:, 0]
+    guides = np.unique(np.rint(row_y[(row_y >= 0) & (row_y < height)])).astype(int)
+    row = ink["residual"][guides, : max(0, min(width, column_x[-1]))]
+    ink["residual"][guides, : row.shape[1]] = np.maximum(row, GUIDE_INK)  # a faint line along each token's row, where nothing runs
     return blend(ink, colours)
 
 

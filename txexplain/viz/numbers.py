@@ -32,6 +32,16 @@ def magnitude(x: float) -> str:
     return f"{mantissa}e{power}"
 
 
+def fit(x: float, cells: int) -> str:
+    """A number in as many figures, three at most, as fit into some cells: 0.0523 as .0523, .052 or .05; empty where none do."""
+    for figures in (3, 2, 1):
+        text = number(x) if figures == 3 else f"{x:.{figures}g}".replace("-", MINUS)
+        text = text.replace("0", "", 1) if text.startswith(("0.", MINUS + "0.")) else text
+        if len(text) <= cells:
+            return text
+    return ""
+
+
 def exact(x: float) -> str:
     """Every figure that a float32 has: what reads back as the same float32."""
     import numpy as np
@@ -53,8 +63,9 @@ def percent(p: float, *, ascii: bool = False) -> str:
     elif x >= 0.9995:
         text = f"{x:.2f}"
     elif x >= 0.000995:
-        figures = 3 if x >= 0.00995 else 2
-        text = f"{x:.{figures - 1 - math.floor(math.log10(x))}f}"
+        figures = 3 if x >= 0.009995 else 2
+        power = int(f"{x:.{figures - 1}e}".partition("e")[2])  # after rounding, which may make one more
+        text = f"{x:.{figures - 1 - power}f}"
     else:
         text = f"{x:.1e}" if x >= 9.95e-10 else f"{x:.0e}"
         text = text.replace("e-0", "e-")

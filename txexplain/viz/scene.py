@@ -46,6 +46,7 @@ class Scene:
     keys: tuple[tuple[str, str], ...] = ()  # the footer's (keys, word)
     draw: Draw | None = None  # the last draw, while its token is the prompt's last
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
+    hover: Location | None = None  # the cell of a head's grid under the pointer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
 
     @property

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
@@ -40,6 +42,27 @@ def layout(width: int, height: int) -> dict[str, Rect]:
 def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
     """One pane's picture, as large as its place."""
     return PANES[name](replace(scene, width=rect.width, height=rect.height))
+
+
+def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
+    """What a pane's picture depends on: while these stay the same, so does the picture."""
+    state, place = scene.state, scene.location
+    shared = (rect, scene.palette, scene.lens, scene.stale)
+    sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate)
+    match name:
+        case "header":
+            return (*shared, place, scene.model_name, scene.cost)
+        case "prompt":
+            return (*shared, scene.pane, place, state.prompt, state.appended)
+        case "stage":
+            ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
+            own = sampling if place.level is Level.OUTPUT else ()
+            return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
+        case "panel":
+            return (*shared, scene.pane, *sampling, scene.draw, state.seed, scene.message)
+        case "footer":
+            return (rect, scene.palette, scene.keys)
+    return (rect, scene.palette)
 
 
 def draw_screen(scene: Scene) -> Canvas:

@@ -11,12 +11,19 @@ from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, shape
-from txexplain.viz.ramps import Ramp
+from txexplain.viz.ramps import Ramp, pool, span
 from txexplain.viz.scene import Scene
+from txexplain.viz.views.bands import draw_bands
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.tensors import strip
 
 NAME, RAIL = 10, 6
+PICTURE = (72, 24)  # the least stage that has room for the picture
+# The column of the picture that each tile is part of.
+COLUMNS = {
+    "resid_pre": "x", "ln1": "qkv", "qkv": "qkv", "attn": "grid", "proj": "out", "add1": "mid",
+    "ln2": "mlp", "fc": "mlp", "act": "mlp", "out": "mlp", "add2": "post",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,26 +55,67 @@ ASCII_RAILS = {"in": ("|   ", "|   "), "branch": ("|-. ", "| | "), "side": ("| |
 
 
 def draw_block(scene: Scene) -> Canvas:
-    """Every operation as a row: name, shape, formula and its tensor for the selected token."""
+    """The block as a picture with the selected step below it; where there is no room for one, every step as a row."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, token = scene.location, scene.token
-    each = max(1, min(3, (scene.height - 2) // len(TILES)))
-    visible = min(len(TILES), (scene.height - 2) // each)
-    chosen = next(i for i, tile in enumerate(TILES) if tile.name == (place.select or "attn"))
-    first = max(0, min(chosen - visible + 2, len(TILES) - visible))
-    added = [f"blocks.{place.block}.{name}" for name in ("attn_out", "mlp_out")]
-    right = f"token {token} {scene.label(token).strip()}"
-    title(canvas, scene, f"L{place.block} {scene.palette.glyphs.dot} block", right)
-    for row, tile in enumerate(TILES[first : first + visible]):
-        y = 1 + row * each
-        lit = tile.name == (place.select or "attn")
-        tile_row(canvas, scene, tile, y, each, lit)
-        canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.name == "attn" else tile.name))
+    token = scene.token
+    drawn = scene.palette.pixels and scene.width >= PICTURE[0] and scene.height >= PICTURE[1] and complete(scene)
+    heads = f", attention the mean of {scene.config.n_head} heads" if drawn else ""
+    title(canvas, scene, f"L{scene.location.block} {scene.palette.glyphs.dot} block", f"token {token} {scene.label(token).strip()}{heads}")
+    if drawn:
+        chosen = chosen_tile(scene)
+        draw_bands(canvas, scene, scene.height - 7, COLUMNS[TILES[chosen].name])
+        canvas.hline(1, scene.height - 5, scene.width - 2)
+        detail(canvas, scene, TILES[chosen], scene.height - 4)
+    else:
+        rows_of_tiles(canvas, scene)
+    added = [f"blocks.{scene.location.block}.{name}" for name in ("attn_out", "mlp_out")]
     if scene.result.has(*added):
-        attn, mlp = (number(float(norms[token]), ascii=scene.palette.ascii) for norms in change_norms(scene.trace, place.block))
+        attn, mlp = (number(float(norms[token]), ascii=scene.palette.ascii) for norms in change_norms(scene.trace, scene.location.block))
         text = f"added to the stream: attention {attn}, MLP {mlp} (norms)"
         canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
     return canvas
+
+
+def chosen_tile(scene: Scene) -> int:
+    return next(i for i, tile in enumerate(TILES) if tile.name == (scene.location.select or "attn"))
+
+
+def complete(scene: Scene) -> bool:
+    """Whether everything that the picture shows was recorded."""
+    names = [tile.tensor for tile in TILES] + ["attn.k", "attn.v"]
+    return scene.result.has(*(f"blocks.{scene.location.block}.{name}" for name in names))
+
+
+def detail(canvas: Canvas, scene: Scene, tile: Tile, y: int) -> None:
+    """The selected step: what it computes, its shape, and its tensor for the selected token in full width."""
+    sizes = shape(scene.trace[f"blocks.{scene.location.block}.{tile.tensor}"].shape, ascii=scene.palette.ascii)
+    x = 1 + canvas.put(1, y, tile.name, tile.role, attrs=BOLD)
+    x += canvas.put(x, y, f"  {tile.formula}", "text")
+    canvas.put(x, y, f"  {'3 of ' if tile.name == 'qkv' else ''}{sizes}", "muted")
+    steps = f"{TILES.index(tile) + 1} of {len(TILES)}"
+    canvas.put(scene.width - len(steps) - 1, y, steps, "faint")
+    tile_strip(canvas, scene, tile, 1, y + 1, scene.width - 2)
+    if tile.tensor != "attn.pattern":
+        vector = scene.trace[f"blocks.{scene.location.block}.{tile.tensor}"][scene.token].reshape(-1)
+        low, high = span(vector)
+        _, pooled = pool(vector, scene.width - 2)
+        figures = f"{number(low)} to {number(high)}, norm {number(float(np.linalg.norm(vector)))}"
+        canvas.put(1, y + 2, figures + (f" {scene.palette.glyphs.dot} {pooled}" if pooled else ""), "muted", width=scene.width - 2)
+    else:
+        text = f"the row of token {scene.token} in each head's pattern; each head's shares add up to 1"
+        canvas.put(1, y + 2, text, "muted", width=scene.width - 2)
+
+
+def rows_of_tiles(canvas: Canvas, scene: Scene) -> None:
+    """Every operation as a row: name, formula and its tensor for the selected token."""
+    place, chosen = scene.location, chosen_tile(scene)
+    each = max(1, min(3, (scene.height - 2) // len(TILES)))
+    visible = min(len(TILES), (scene.height - 2) // each)
+    first = max(0, min(chosen - visible + 2, len(TILES) - visible))
+    for row, tile in enumerate(TILES[first : first + visible]):
+        y = 1 + row * each
+        tile_row(canvas, scene, tile, y, each, first + row == chosen)
+        canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.name == "attn" else tile.name))
 
 
 def tile_row(canvas: Canvas, scene: Scene, tile: Tile, y: int, rows: int, lit: bool) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array, attention_scale
 from txexplain.engine.tokenizer import cell_width
-from txexplain.explorer.location import Level
+from txexplain.explorer.location import Level, Location
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
-from txexplain.viz.numbers import exact, number
+from txexplain.viz.numbers import exact, fit, number
 from txexplain.viz.ramps import Ramp, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
@@ -68,11 +68,12 @@ def draw_head(scene: Scene) -> Canvas:
     top = 2 + heads
     below = 3 if scene.height < 20 else 4
     rows = window(query, n, max(1, scene.height - top - below))
+    tall = 2 if len(rows) == n and 2 * n <= scene.height - top - below else 1
     columns = window(key, n, max(1, (scene.width - left - 2 - GAP * (len(stages) - 1)) // (cell * len(stages))))
     for row, i in enumerate(rows):
         lit = i == query
-        canvas.put(1, top + row, labels[i], "query", "cursor" if lit else None, BOLD if lit else 0, width=left - 2, align="right")
-        canvas.target(1, top + row, left - 2, 1, replace(place, level=Level.HEAD, query=i, key=key, token=None))
+        canvas.put(1, top + row * tall, labels[i], "query", "cursor" if lit else None, BOLD if lit else 0, width=left - 2, align="right")
+        canvas.target(1, top + row * tall, left - 2, tall, replace(place, level=Level.HEAD, query=i, key=key, token=None))
     for number_, stage in enumerate(stages):
         x = left + number_ * (cell * len(columns) + GAP)
         present = stage == place.stage
@@ -81,14 +82,14 @@ def draw_head(scene: Scene) -> Canvas:
         canvas.target(x, 1, width, 1, replace(place, stage=stage))
         key_labels(canvas, scene, [labels[j] for j in columns], x, 2, cell, heads, columns.index(key) if key in columns else -1)
         values = scene.result.stage(layer, head, stage)
-        grid(canvas, scene, values, stage, x, top, rows, columns, cell)
-        legend(canvas, scene, stage, values, x, top + len(rows), width)
+        grid(canvas, scene, values, stage, (x, top), rows, columns, (cell, tall))
+        legend(canvas, scene, stage, values, x, top + len(rows) * tall, width)
         if number_ and width:
-            canvas.put(x - 2, top + (len(rows) - 1) // 2, glyphs.arrow, "faint")
+            canvas.put(x - 2, top + (len(rows) * tall - 1) // 2, glyphs.arrow, "faint")
     part = len(rows) < n or len(columns) < n
     note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}" if part else f"dh {scene.config.head_dim}"
     title(canvas, scene, f"L{layer}H{head} {glyphs.dot} {NAMES[place.stage]}", note)
-    readout(canvas, scene, query, key, scene.height - 2)
+    readout(canvas, scene, scene.hover or replace(place, query=query, key=key), scene.height - 2)
     return canvas
 
 
@@ -109,9 +110,12 @@ def key_labels(canvas: Canvas, scene: Scene, labels: list[str], x: int, y: int, 
             canvas.put(at, y + row, char if size < cell or cell == size else "~", "key", ground, attrs)
 
 
-def grid(canvas: Canvas, scene: Scene, values: Array, stage: str, x: int, y: int, rows: range, columns: range, cell: int) -> None:
-    """The cells in view; masked ones look masked, and the cursor's is marked."""
+def grid(
+    canvas: Canvas, scene: Scene, values: Array, stage: str, corner: tuple[int, int], rows: range, columns: range, size: tuple[int, int]
+) -> None:
+    """The cells in view, each `size` (width, height); masked ones look masked, and the cursor's is marked."""
     place, query_key = scene.location, scene.location.cursor(scene.n_tokens)
+    cell, tall = size
     ramp = ramp_of(scene, stage)
     low, high = bounds(stage, values)
     shown = values[rows.start : rows.stop, columns.start : columns.stop].astype(np.float64)
@@ -121,22 +125,14 @@ def grid(canvas: Canvas, scene: Scene, values: Array, stage: str, x: int, y: int
     levels = ramp.quantise(shown, low, high)
     for row, i in enumerate(rows):
         for column, j in enumerate(columns):
-            at = x + column * cell
-            ramp.cell(canvas, at, y + row, cell, int(levels[row, column]))
-            if cell >= 5 and levels[row, column] >= 0:
-                text = number(float(shown[row, column]), ascii=scene.palette.ascii)
-                canvas.put(at, y + row, short(text, cell - 1), ramp.ink(int(levels[row, column])), width=cell - 1, align="right")
+            x, y, level = corner[0] + column * cell, corner[1] + row * tall, int(levels[row, column])
+            for line in range(tall):
+                ramp.cell(canvas, x, y + line, cell, level)
+            if cell >= 5 and level >= 0:
+                canvas.put(x, y, fit(float(shown[row, column]), cell - 1), ramp.ink(level), width=cell - 1, align="right")
             if (i, j) == query_key:
-                cursor_mark(canvas, scene, at, y + row, cell)
-            canvas.target(at, y + row, cell, 1, replace(place, level=Level.HEAD, stage=stage, query=i, key=j, token=None))
-
-
-def short(text: str, width: int) -> str:
-    """A number in fewer figures where it doesn't fit: 0.0123 as .012."""
-    text = text.replace("0.", ".", 1) if text.lstrip("−-").startswith("0.") else text
-    if len(text) > width and "e" not in text and "." in text:
-        text = text[:width].rstrip(".")
-    return text if len(text) <= width else ""
+                cursor_mark(canvas, scene, x, y, cell)
+            canvas.target(x, y, cell, tall, replace(place, level=Level.HEAD, stage=stage, query=i, key=j, token=None))
 
 
 def cursor_mark(canvas: Canvas, scene: Scene, x: int, y: int, cell: int) -> None:
@@ -160,10 +156,10 @@ def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: i
     canvas.put(x, y, right, "muted")
 
 
-def readout(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> None:
-    """Both tokens, the exact number at this stage, and what the row adds up to."""
-    place, glyphs = scene.location, scene.palette.glyphs
-    layer, head, stage = place.block, place.head, place.stage
+def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
+    """A cell in words: both tokens, the exact number at its stage, and what its row adds up to."""
+    glyphs, layer, head, stage = scene.palette.glyphs, place.block, place.head, place.stage
+    query, key = place.cursor(scene.n_tokens)
     x = 1
     for role, letter, i in (("query", "Q", query), ("key", "K", key)):
         text = scene.label(i).strip() or scene.label(i)
@@ -178,11 +174,8 @@ def readout(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> None:
         x += canvas.put(x, y, f"{NAMES[stage]} = ", "muted")
         x += canvas.put(x, y, exact(values[query, key]), "text", attrs=BOLD)
     row = values[query, : query + 1]
-    if stage in ("softmax", "values"):
-        strongest = int(np.argmax(row))
-        total = number(float(row.sum()), ascii=scene.palette.ascii)
-        text = f"row {query}: sum {total}, strongest key {strongest} {scene.label(strongest).strip()}"
-    else:
-        scale = attention_scale(scene.config, layer)
-        text = f"row {query}: {number(float(row.min()))} to {number(float(row.max()))}, scale {number(scale)}"
+    strongest = int(np.argmax(row))
+    text = f"row {query}: sum {number(float(row.sum()))}, strongest key {strongest} {scene.label(strongest).strip()}"
+    if stage in SIGNED:
+        text += f", scale {number(attention_scale(scene.config, layer))}"
     canvas.put(1, y + 1, text, "muted", width=scene.width - 2)

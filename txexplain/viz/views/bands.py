@@ -1,0 +1,182 @@
+"""A block as one picture, left to right: residual stream, Q, K and V, attention, the two adds, in bands of the roles' colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.derive import Doubles
+from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.location import Level
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.flow import bands
+from txexplain.viz.ramps import Ramp, pool
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.head import window
+
+LABEL = 9
+BRIGHT, DIM = 1.1, 0.2  # how dense a band's colour lies: the selected token's, the others'
+QUIET = 0.5  # how strong the strips of the other tokens are
+HAIR = 0.9  # the pixels of a band that stands for one token
+LEAST = 0.01  # a share below this has no band
+WHOLE = 3.0  # the pixels of all values that reach one token
+HEADINGS = {"qkv": (("Q ", "query"), ("K ", "key"), ("V", "value"))}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One stage of the picture: its heading, the tile that it opens, where it stands and how wide it is."""
+
+    name: str
+    tile: str
+    role: str
+    x: int
+    width: int
+
+    @property
+    def end(self) -> int:
+        return self.x + self.width
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where everything stands: the tokens in view, the columns, and each row's cell."""
+
+    tokens: range
+    columns: dict[str, Column]
+    rows: dict[str, list[int]]  # for "token", "q", "k", "v" and "grid": the row of each token in view
+    height: int
+
+
+def plan(scene: Scene, height: int) -> Plan:
+    """Lay the picture out in a stage, `height` rows of it from row 2 on."""
+    tokens = window(scene.token, scene.n_tokens, max(1, (height - 2) // 3))
+    n = len(tokens)
+    left = min(LABEL, max(cell_width(scene.label(i)) for i in tokens)) + 3
+    fixed = {"x": 4, "qkv": 7, "grid": 2 * n, "out": 4, "mid": 4, "mlp": 5, "post": 4}
+    room = scene.width - left - 2 - sum(fixed.values())
+    if room < 24:
+        fixed["grid"], room = n, room + n
+    gaps = [round(room * part / 24) for part in (6, 5, 6, 2, 2.5, 2.5)]
+    names = {"x": "x", "qkv": "QKV", "grid": "softmax", "out": "out", "mid": "x+A", "mlp": "MLP", "post": "x+M"}
+    tiles = {"x": "resid_pre", "qkv": "qkv", "grid": "attn", "out": "proj", "mid": "add1", "mlp": "fc", "post": "add2"}
+    roles = {"x": "residual", "qkv": "query", "grid": "attention", "out": "attention", "mid": "residual", "mlp": "mlp", "post": "residual"}
+    columns, x = {}, left
+    for key, gap in zip(fixed, [*gaps, 0], strict=True):
+        columns[key] = Column(names[key], tiles[key], roles[key], x, fixed[key])
+        x += fixed[key] + gap
+    whole = 3 * n + 2
+    top = 2 + max(0, (height - whole) // 2)
+    groups = {kind: [top + g * (n + 1) + i for i in range(n)] for g, kind in enumerate("qkv")}
+    spread = [top + int((i + 0.5) * whole / n) for i in range(n)]
+    return Plan(tokens, columns, {"token": spread, **groups, "grid": [top + n // 2 + i for i in range(n)]}, height)
+
+
+def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
+    """The picture in rows 1 to height + 1; `chosen` is the column of the selected tile."""
+    place, layer = scene.location, scene.location.block
+    p = plan(scene, height)
+    pattern = scene.trace[f"blocks.{layer}.attn.pattern"].mean(axis=0)  # [T, T]
+    canvas.pixels(0, 2, picture(scene, p, pattern.astype(np.float64), canvas.width))
+    for key, column in p.columns.items():
+        lit = key == chosen
+        x = column.x
+        for part, role in HEADINGS.get(key, ((column.name, column.role),)):
+            x += canvas.put(x, 1, part, "accent" if lit else role, "cursor" if lit else None, BOLD)
+        target = replace(place, level=Level.BLOCK, select=None if column.tile == "attn" else column.tile)
+        canvas.target(column.x - 1, 1, column.width + 2, height + 1, target)
+    prefix = f"blocks.{layer}."
+    strips = {"x": "resid_pre", "out": "attn_out", "mid": "resid_mid", "mlp": "mlp.post", "post": "resid_post"}
+    for i, token in enumerate(p.tokens):
+        lit = token == scene.token
+        y = p.rows["token"][i]
+        canvas.put(
+            1,
+            y,
+            scene.label(token),
+            "text" if lit else "muted",
+            "cursor" if lit else None,
+            BOLD if lit else 0,
+            width=p.columns["x"].x - 3,
+            align="right",
+        )
+        canvas.target(0, y, p.columns["x"].x - 1, 1, ("token", token))
+        for key, name in strips.items():
+            magnitude_strip(canvas, scene, prefix + name, token, p.columns[key], p.columns[key].role, y)
+        for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
+            column = p.columns["qkv"]
+            if i == len(p.tokens) // 2:
+                canvas.put(column.x, p.rows[letter][i], letter.upper(), role, attrs=BOLD)
+            narrow = replace(column, x=column.x + 2, width=column.width - 2)
+            magnitude_strip(canvas, scene, f"{prefix}attn.{letter}", token, narrow, role, p.rows[letter][i])
+    mean_grid(canvas, scene, p, pattern.astype(np.float64))
+    for key in ("mid", "post"):
+        for y in p.rows["token"]:
+            canvas.put(p.columns[key].x - 1, y, scene.palette.glyphs.plus, "muted")
+
+
+def magnitude_strip(canvas: Canvas, scene: Scene, name: str, token: int, column: Column, role: str, y: int) -> None:
+    """A token's vector in a column: each cell as strong as the largest number that it stands for, of all tokens' largest."""
+    values = scene.trace[name]
+    ramp = Ramp("sequential", role, scene.palette)
+    pooled, _ = pool(np.abs(values[token].reshape(-1)), column.width)
+    strength = 1.0 if token == scene.token else QUIET
+    for i, level in enumerate(ramp.quantise(pooled, 0.0, float(np.abs(values).max())).tolist()):
+        canvas.fill(column.x + i, y, 1, 1, bg=scene.palette.mix("background", ramp.colour(max(level, 2)), strength))
+
+
+def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:
+    """The mean over heads of the softmax patterns."""
+    column = p.columns["grid"]
+    cell = column.width // len(p.tokens)
+    ramp = Ramp("sequential", "attention", scene.palette)
+    levels = ramp.quantise(pattern, 0.0, float(pattern.max()))
+    for i, query in enumerate(p.tokens):
+        for j, key in enumerate(p.tokens):
+            level = -1 if key > query else int(levels[query, key])
+            ramp.cell(canvas, column.x + j * cell, p.rows["grid"][i], cell, level)
+
+
+def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.uint8]:
+    """The bands between the columns; V's are as thick as the share of attention that each value gets. Two pixels a cell."""
+    height = 2 * p.height
+    roles = ("residual", "query", "key", "value", "attention", "mlp")
+    ink = {role: np.zeros((height, width)) for role in roles}
+    c = p.columns
+
+    def middle(row: int) -> float:
+        return 2.0 * (row - 2) + 1.0
+
+    def flow(role: str, x0: int, x1: int, y0: list[float], y1: list[float], thick: list[float], density: list[float]) -> None:
+        """Bands over one stretch of columns, those of one density at a time."""
+        starts, ends, widths, densities = (np.array(values) for values in (y0, y1, thick, density))
+        for d in set(density):
+            same = (densities == d) & (widths > 0)
+            ink[role][:, x0:x1] += d * bands(x1 - x0, height, starts[same], ends[same], widths[same])
+
+    lit = [BRIGHT if token == scene.token else DIM for token in p.tokens]
+    token_y = [middle(row) for row in p.rows["token"]]
+    hair = [HAIR] * len(lit)
+    for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
+        flow(role, c["x"].end, c["qkv"].x, token_y, [middle(row) for row in p.rows[letter]], hair, lit)
+    flow("query", c["qkv"].end, c["grid"].x, [middle(row) for row in p.rows["q"]], [middle(row) for row in p.rows["grid"]], hair, lit)
+    cell, foot = c["grid"].width // len(p.tokens), middle(p.rows["grid"][-1]) + 2
+    for j, row in enumerate(p.rows["k"]):
+        under = c["grid"].x + j * cell + 1
+        flow("key", c["qkv"].end, under, [middle(row)], [foot], [HAIR], [lit[j]])
+    for i, query in enumerate(p.tokens):
+        shares = [float(pattern[query, key]) for key in p.tokens]
+        values = [middle(row) for row in p.rows["v"]]
+        thick = [WHOLE * share if share > LEAST else 0.0 for share in shares]
+        flow("value", c["qkv"].end, c["out"].x, values, [token_y[i]] * len(values), thick, [lit[i]] * len(values))
+    for left, right, role in (("out", "mid", "attention"), ("mid", "mlp", "mlp"), ("mlp", "post", "mlp")):
+        flow(role, c[left].end, c[right].x, token_y, token_y, [1.6] * len(lit), lit)
+    for x0, x1 in ((c["x"].end, c["mid"].x - 1), (c["mid"].end, c["post"].x - 1)):
+        flow("residual", x0, x1, token_y, token_y, hair, [density * 0.3 for density in lit])
+    total = sum(ink.values(), np.zeros((height, width)))  # [2h, w]
+    paint = sum((density[..., None] * np.array(scene.palette.triple(role)) for role, density in ink.items()), np.zeros(3))  # [2h, w, 3]
+    ground = np.array(scene.palette.triple("background"))
+    colour = paint / np.maximum(total, 1e-12)[..., None]
+    return np.rint(ground + (colour - ground) * -np.expm1(-total)[..., None]).astype(np.uint8)
