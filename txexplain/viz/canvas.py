@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ PLAIN = str.maketrans(
         "₁": "1", "ε": "eps", "⏎": "enter", "⌫": "bksp", "↑": "up", "↓": "down", "←": "left",
     }
 )  # fmt: skip
+GROUNDS = ("background", "panel", "cursor")  # roles that lie behind text
 Ink = str | int  # a role, or 0xRRGGBB
 Area = tuple[slice, slice]  # rows and columns
 
@@ -282,16 +283,26 @@ def clipped(cells: list[tuple[str, int]], width: int, ellipsis: str) -> list[tup
     return [*kept, (ellipsis, 1)] if width > 0 else []
 
 
-@lru_cache(maxsize=1)
-def ansi_roles() -> dict[tuple[str, int], int]:
-    """The terminal's own colour of each role's colour, by theme."""
-    return {(theme, rgb): ANSI[role] for theme, roles in THEMES.items() for role, rgb in roles.items()}
+@lru_cache(maxsize=4096)
+def nearest_role(rgb: int, theme: str, ground: bool) -> int:
+    """The terminal's own colour, 0…15, for a role's colour or one mixed from roles; −1 is the terminal's default.
+
+    As a background only a role's own colour shows: mixed ones are pictures, and where there are 16 colours pictures are glyphs.
+    """
+    roles = THEMES[theme]
+    inks = [role for role in roles if ground or role not in GROUNDS]
+
+    def distance(role: str) -> int:
+        return sum((a - b) ** 2 for a, b in zip(split(roles[role]), split(rgb), strict=True))
+
+    role = min(inks, key=distance)
+    return ANSI[role] if not ground or roles[role] == rgb else -1
 
 
 @lru_cache(maxsize=16384)
 def rich_style(fg: int, bg: int, attrs: int, depth: str, theme: str) -> Style:
     """The style of a cell at a colour depth."""
-    colour, ground = (terminal_colour(value, depth, theme) for value in (fg, bg))
+    colour, ground = terminal_colour(fg, depth, theme), terminal_colour(bg, depth, theme, ground=True)
     if ground is not None and depth == "16" and ground.number is not None and colour is None:
         colour = Color.from_ansi(15)
     return Style(
@@ -300,12 +311,12 @@ def rich_style(fg: int, bg: int, attrs: int, depth: str, theme: str) -> Style:
     )  # fmt: skip
 
 
-def terminal_colour(rgb: int, depth: str, theme: str) -> Color | None:
+def terminal_colour(rgb: int, depth: str, theme: str, *, ground: bool = False) -> Color | None:
     """A colour as the terminal can show it; None is the terminal's own."""
     if rgb == NO_COLOUR or depth == "none":
         return None
     if depth == "16":
-        number = ansi_roles().get((theme, rgb), -1)
+        number = nearest_role(rgb, theme, ground)
         return None if number < 0 else Color.from_ansi(number)
     if depth == "256":
         return Color.from_ansi(nearest_256(rgb))
@@ -313,14 +324,21 @@ def terminal_colour(rgb: int, depth: str, theme: str) -> Color | None:
 
 
 LEVELS_256 = (0, 95, 135, 175, 215, 255)
+TINT = 1.0
 
 
 @lru_cache(maxsize=16384)
 def nearest_256(rgb: int) -> int:
-    """The nearest colour of the 6×6×6 cube or the 24 greys, by squared distance."""
+    """The nearest colour of the 6×6×6 cube or the 24 greys; a wrong tint counts for more than a wrong lightness."""
     channels = split(rgb)
-    steps = [min(range(6), key=lambda i, c=c: abs(LEVELS_256[i] - c)) for c in channels]  # type: ignore[misc]
+    around = [[max(i for i, level in enumerate(LEVELS_256) if level <= c), min(i for i, level in enumerate(LEVELS_256) if level >= c)] for c in channels]
     grey = max(0, min(23, round((sum(channels) / 3 - 8) / 10)))
-    cube_error = sum((LEVELS_256[s] - c) ** 2 for s, c in zip(steps, channels, strict=True))
-    grey_error = sum((8 + 10 * grey - c) ** 2 for c in channels)
-    return 232 + grey if grey_error < cube_error else 16 + 36 * steps[0] + 6 * steps[1] + steps[2]
+    candidates = {16 + 36 * r + 6 * g + b: (LEVELS_256[r], LEVELS_256[g], LEVELS_256[b]) for r, g, b in product(*around)}
+    candidates[232 + grey] = (8 + 10 * grey,) * 3
+
+    def error(index: int) -> float:
+        off = [a - b for a, b in zip(candidates[index], channels, strict=True)]
+        lightness = sum(off) / 3
+        return lightness**2 + TINT * sum((d - lightness) ** 2 for d in off)
+
+    return min(candidates, key=error)

@@ -205,7 +205,7 @@ def draw_lines(
                 if i == j:
                     run(along["residual"], rows[i], x0, x1 - 1, units)
                     continue
-                lane = x0 + 1 + lanes.index(i) * (x1 - x0 - 2) // len(lanes)
+                lane = x1 - 2 - (len(lanes) - 1 - lanes.index(i)) * (x1 - x0 - 2) // len(lanes)
                 run(along["attention"], rows[j], x0, lane, units)
                 drop(along["attention"], lane, rows[j], rows[i], units)
                 run(along["attention"], rows[i], lane, x1 - 1, units)

@@ -108,8 +108,8 @@ def pool(values: NDArray[Any], cells: int) -> tuple[NDArray[np.float64], str]:
     edges = np.arange(cells + 1) * n // cells  # [cells + 1]
     parts = [array[a:b] for a, b in pairwise(edges.tolist())]
     pooled = np.array([part[np.abs(part).argmax()] for part in parts])
-    each = str(n // cells) if n % cells == 0 else f"{n // cells} or {n // cells + 1}"
-    return pooled, f"{n} in {cells} cells, each the largest of {each}"
+    each = str(n // cells) if n % cells == 0 else f"{n // cells}-{n // cells + 1}"
+    return pooled, f"{cells} cells, each the largest of {each}"
 
 
 def pool2d(grid: NDArray[np.float64], rows: int, columns: int) -> tuple[NDArray[np.float64], int]:

@@ -68,7 +68,7 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
-def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int) -> int:
+def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int, *, mark: bool = True) -> int:
     """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
     palette = scene.palette
     ramp = Ramp("sequential", "attention", palette)
@@ -88,13 +88,13 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
         if len(image) % 2:
             image = np.concatenate([image, np.broadcast_to(ground, (1, *image.shape[1:]))])
         canvas.pixels(x, y, image.astype(np.uint8))
-        if m * cell < width:
+        if mark and m * cell < width:
             canvas.put(x + m * cell, y + chosen * cell // 2, palette.glyphs.here, "accent")
         return factor
     for i in range(min(m, height)):
         for j in range(i + 1):
             ramp.cell(canvas, x + j * cell, y + i, cell, int(levels[i, j]))
-        if i == chosen:
+        if mark and i == chosen:
             canvas.put(x + min(m * cell, width - 1), y + i, palette.glyphs.here, "accent")
     return factor
 
@@ -106,6 +106,7 @@ def draw_heads(scene: Scene) -> Canvas:
     left = 4
     across = max(3, min(14, (scene.width - left - 1) // config.n_head))
     down = max(2, min(6, (scene.height - 3) // config.n_layer))
+    tall = down if 2 * down > scene.n_tokens or down <= 2 else down - 1
     visible_rows = max(1, (scene.height - 3) // down)
     visible = max(1, (scene.width - left - 1) // across)
     top = max(0, min(place.block - visible_rows // 2, config.n_layer - visible_rows))
@@ -119,7 +120,7 @@ def draw_heads(scene: Scene) -> Canvas:
         for head in range(first, min(first + visible, config.n_head)):
             x = left + (head - first) * across
             lit = (layer, head) == (place.block, place.head)
-            thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y, across - 1, down - (1 if down > 2 else 0))
+            thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y, across - 1, tall, mark=False)
             if lit:
                 canvas.put(x - 1, y, scene.palette.glyphs.marker, "accent", attrs=BOLD)
             canvas.target(x, y, across, down, replace(place, level=Level.HEADS, block=layer, head=head))
