@@ -104,9 +104,9 @@ def test_a_state_survives_its_command_line(state: ExplorerState) -> None:
     assert shlex.split(state.command_line()) == ["txexplain", *arguments]
 
 
-def test_a_default_needs_no_flag() -> None:
-    assert ExplorerState().arguments() == []
-    assert at("model").command_line() == "txexplain"
+def test_a_default_needs_no_flag_but_the_model_s() -> None:
+    assert ExplorerState().arguments() == ["--model", "storyteller"]
+    assert at("model").command_line() == "txexplain --model storyteller"
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,8 @@ def test_a_default_needs_no_flag() -> None:
     ],
 )
 def test_the_arguments_of_a_state(flags: dict[str, Any], arguments: list[str]) -> None:
-    assert from_flags(**flags).arguments() == arguments
+    model = [] if "model" in flags else ["--model", "storyteller"]
+    assert from_flags(**flags).arguments() == [*model, *arguments]
 
 
 def test_flags_that_clash_are_refused() -> None:

@@ -231,7 +231,7 @@ class ExplorerState:
         default = ExplorerState()
         flags: list[str] = []
         for flag, value, usual in (
-            ("--model", self.model, default.model),
+            ("--model", self.model, None),  # always: TXEXPLAIN_MODEL may differ where it is run
             ("--revision", self.revision, None),
             ("--trace", self.trace, None),
             ("--at", str(self.location), str(default.location)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -292,8 +292,10 @@ def nearest_role(rgb: int, theme: str, ground: bool) -> int:
     roles = THEMES[theme]
     inks = [role for role in roles if ground or role not in GROUNDS]
 
-    def distance(role: str) -> int:
-        return sum((a - b) ** 2 for a, b in zip(split(roles[role]), split(rgb), strict=True))
+    def distance(role: str) -> float:
+        off = [a - b for a, b in zip(split(roles[role]), split(rgb), strict=True)]
+        lightness = sum(off) / 3
+        return lightness**2 + 2 * sum((d - lightness) ** 2 for d in off)  # a wrong tint counts for more than a wrong lightness
 
     role = min(inks, key=distance)
     return ANSI[role] if not ground or roles[role] == rgb else -1
@@ -324,21 +326,22 @@ def terminal_colour(rgb: int, depth: str, theme: str, *, ground: bool = False) -
 
 
 LEVELS_256 = (0, 95, 135, 175, 215, 255)
-TINT = 1.0
 
 
 @lru_cache(maxsize=16384)
 def nearest_256(rgb: int) -> int:
-    """The nearest colour of the 6×6×6 cube or the 24 greys; a wrong tint counts for more than a wrong lightness."""
+    """The nearest colour of the 6×6×6 cube or the 24 greys, by squared distance."""
     channels = split(rgb)
-    around = [[max(i for i, level in enumerate(LEVELS_256) if level <= c), min(i for i, level in enumerate(LEVELS_256) if level >= c)] for c in channels]
+    steps = [min(range(6), key=lambda i, c=c: abs(LEVELS_256[i] - c)) for c in channels]  # type: ignore[misc]
     grey = max(0, min(23, round((sum(channels) / 3 - 8) / 10)))
-    candidates = {16 + 36 * r + 6 * g + b: (LEVELS_256[r], LEVELS_256[g], LEVELS_256[b]) for r, g, b in product(*around)}
-    candidates[232 + grey] = (8 + 10 * grey,) * 3
+    cube_error = sum((LEVELS_256[s] - c) ** 2 for s, c in zip(steps, channels, strict=True))
+    grey_error = sum((8 + 10 * grey - c) ** 2 for c in channels)
+    return 232 + grey if grey_error < cube_error else 16 + 36 * steps[0] + 6 * steps[1] + steps[2]
 
-    def error(index: int) -> float:
-        off = [a - b for a, b in zip(candidates[index], channels, strict=True)]
-        lightness = sum(off) / 3
-        return lightness**2 + TINT * sum((d - lightness) ** 2 for d in off)
 
-    return min(candidates, key=error)
+def colour_256(index: int) -> int:
+    """The 0xRRGGBB of one of the 256 colours from 16 on."""
+    if index >= 232:
+        return (8 + 10 * (index - 232)) * 0x010101
+    red, green, blue = (LEVELS_256[(index - 16) // step % 6] for step in (36, 6, 1))
+    return red << 16 | green << 8 | blue

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.viz.canvas import Canvas
-from txexplain.viz.palette import Palette, luminance
+from txexplain.viz.canvas import Canvas, colour_256, nearest_256
+from txexplain.viz.palette import Palette, blend, luminance
 
 MASKED = -1
 DEEPEST = 0.92  # how near the top of a sequential scale comes to the role's colour
+WAY = 200  # points on the way between two colours at which the 256 are looked for
 SHADES, ASCII_SHADES = " ░▒▓█", " .:*#"
 SIGNS, ASCII_SIGNS = "≡=- ░▒▓", "%=- .*#"
 
@@ -53,14 +54,18 @@ class Ramp:
 
     @cached_property
     def colours(self) -> list[int]:
-        """The colour of each level. A sequential scale's lightness moves one way only, from the background."""
-        palette, top = self.palette, self.levels - 1
+        """The colour of each level. Lightness moves one way only as values move away from the background's."""
         if self.kind == "sequential":
-            return [palette.mix("background", self.role, DEEPEST * (level / top) ** 0.8) for level in range(top + 1)]
-        middle = top // 2
-        cool = [palette.mix("background", "negative", DEEPEST * ((middle - level) / middle) ** 0.8) for level in range(middle)]
-        warm = [palette.mix("background", "positive", DEEPEST * ((level - middle) / middle) ** 0.8) for level in range(middle + 1, top + 1)]
-        return [*cool, palette.rgb("background"), *warm]
+            return self.rise(self.role, self.levels)
+        middle = self.levels // 2
+        return [*self.rise("negative", middle + 1)[:0:-1], *self.rise("positive", middle + 1)]
+
+    def rise(self, role: str, steps: int) -> list[int]:
+        """Colours from the background to nearly the role's own."""
+        palette = self.palette
+        if palette.depth == "256":
+            return distinct_256(palette.rgb("background"), palette.mix("background", role, DEEPEST), steps)
+        return [palette.mix("background", role, DEEPEST * (step / (steps - 1)) ** 0.8) for step in range(steps)]
 
     def colour(self, level: int) -> int:
         return self.colours[level]
@@ -87,6 +92,17 @@ class Ramp:
             canvas.fill(x, y, width, 1, " ", None, self.colour(level))
         else:
             canvas.put(x, y, self.glyph(level) * width, self.role)
+
+
+def distinct_256(start: int, end: int, steps: int) -> list[int]:
+    """Some of the 256 colours on the way from one colour to another, no two alike, and lightness moves one way only."""
+    away = 1 if luminance(end) > luminance(start) else -1
+    path: list[int] = []
+    for step in range(WAY + 1):
+        found = colour_256(nearest_256(blend(start, end, step / WAY)))
+        if not path or away * (luminance(found) - luminance(path[-1])) > 0:
+            path.append(found)
+    return [path[round(i * (len(path) - 1) / (steps - 1))] for i in range(steps)]
 
 
 def span(values: Any) -> tuple[float, float]:

@@ -1,0 +1,100 @@
+"""The screen as a whole: panes that tile it, and pictures that depend on nothing but their inputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.model import GPT2
+from txexplain.explorer.location import parse
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.session import distribution_of, scene_of
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import Palette
+from txexplain.viz.scene import Scene
+from txexplain.viz.screen import SMALLEST, Rect, draw_pane, draw_screen, inputs, layout
+
+PLACES = ["model", "model[output]", "L1", "L1[qkv]", "L1.attn[2]", "L0H1", "L0H1:qk[3,2]", "L0H1[3,2]", "output", "heads", "embed", "L1.mlp"]
+
+
+@settings(max_examples=200)
+@given(st.integers(1, 400), st.integers(1, 120))
+def test_the_panes_tile_the_screen(width: int, height: int) -> None:
+    covered = np.zeros((height, width), dtype=int)
+    for rect in layout(width, height).values():
+        assert rect.x >= 0
+        assert rect.y >= 0
+        covered[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width] += 1
+    assert (covered == 1).all()
+
+
+def test_at_80_by_24_the_rows_are_those_of_the_design() -> None:
+    rects = layout(80, 24)
+    assert {name: rect.height for name, rect in rects.items()} == {"header": 1, "prompt": 2, "stage": 14, "panel": 6, "footer": 1}
+
+
+@pytest.fixture(scope="module")
+def lens(tiny: GPT2) -> Lens:
+    trace = tiny.forward([7, 3, 3, 60, 0, 12, 41])
+    assert trace is not None
+    return Lens(trace, tiny)
+
+
+def scene(lens: Lens, state: ExplorerState, size: tuple[int, int] = (100, 30), **more: object) -> Scene:
+    return scene_of(state, Palette(), size, lens, distribution=distribution_of(lens, state), ribbons=tuple(lens.flow("norms")), **more)
+
+
+def same(a: Canvas, b: Canvas) -> bool:
+    planes = ((a.chars, b.chars), (a.fg, b.fg), (a.bg, b.bg), (a.attrs, b.attrs))
+    return all(np.array_equal(x, y) for x, y in planes) and [h.target for h in a.hits] == [h.target for h in b.hits]
+
+
+def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
+    """A pane that isn't drawn again mustn't have changed."""
+    base = ExplorerState(model="m", ids=lens.trace.ids)
+    states = [replace(base, location=parse(place)) for place in PLACES]
+    changes = [
+        {"temperature": 0.5},
+        {"mode": "top-k", "k": 3},
+        {"mode": "top-p", "p": 0.5},
+        {"seed": 9},
+        {"flow": "rollout"},
+    ]
+    rects = layout(100, 30)
+    drawn: dict[tuple[str, object], Canvas] = {}
+    compared = 0
+    for state in states:
+        first = scene(lens, state)
+        variants = [first, replace(first, candidate=2), replace(first, pane="panel"), replace(first, cost="3 ms"), replace(first, stale=True)]
+        variants += [replace(first, hover=parse("L0H1:qk[2,1]")), replace(first, message="Said.")]
+        for change in changes:
+            other = replace(state, **change)  # type: ignore[arg-type]
+            # As the app does, the distribution stays the very same object where the sampling does.
+            fresh = first.distribution if other.sampling == state.sampling else distribution_of(lens, other)
+            variants.append(replace(first, state=other, distribution=fresh))
+        for variant in variants:
+            for name, rect in rects.items():
+                canvas = draw_pane(name, variant, rect)
+                key = (name, inputs(name, variant, rect))
+                if key in drawn:
+                    compared += 1
+                    assert same(canvas, drawn[key]), (name, str(state.location))
+                drawn[key] = canvas
+    assert compared > 100
+
+
+def test_a_screen_that_is_too_small_says_what_it_needs() -> None:
+    text = " ".join(" ".join(draw_screen(Scene(ExplorerState(), Palette(), 30, 5)).text()).split())
+    assert f"{SMALLEST[0]}×{SMALLEST[1]}" in text
+    assert "30×5" in text
+
+
+def test_a_pane_is_as_large_as_its_place(lens: Lens) -> None:
+    for name, rect in {"stage": Rect(0, 0, 61, 14), "panel": Rect(0, 0, 40, 20), "header": Rect(0, 0, 60, 1)}.items():
+        canvas = draw_pane(name, scene(lens, ExplorerState(model="m")), rect)
+        assert (canvas.width, canvas.height) == (rect.width, rect.height)
