@@ -45,7 +45,7 @@ def draw_attn(scene: Scene) -> Canvas:
         target = replace(place, head=head)
         canvas.target(x, y, across - 1, down, target)
         canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
-        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - 2)
+        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - (2 if down > 5 else 1))
         if factor > 1:
             pooled = f" {scene.palette.glyphs.dot} each cell is the largest share of {factor}{scene.palette.glyphs.times}{factor}"
         row_ = pattern[head, scene.token, : scene.token + 1]

@@ -17,7 +17,7 @@ from txexplain.viz.views.bands import draw_bands
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.tensors import strip
 
-NAME, RAIL = 10, 6
+NAME, RAIL, FORMULA, SIZES = 10, 6, 22, 12
 PICTURE = (72, 24)  # the least stage that has room for the picture
 # The column of the picture that each tile is part of.
 COLUMNS = {
@@ -38,10 +38,10 @@ class Tile:
 
 
 TILES = (
-    Tile("resid_pre", "resid_pre", "residual", "x, what enters the block", "in"),
+    Tile("resid_pre", "resid_pre", "residual", "x, enters the block", "in"),
     Tile("ln1", "ln1.normalized", "residual", "LayerNorm(x)", "branch"),
     Tile("qkv", "attn.q", "query", "q, k, v = LN(x) W + b", "side"),
-    Tile("attn", "attn.pattern", "attention", "softmax(q·k ÷ √dh) per head", "side"),
+    Tile("attn", "attn.pattern", "attention", "softmax(q·k ÷ √dh)", "side"),
     Tile("proj", "attn_out", "attention", "(Σ share × v) W_O + b", "side"),
     Tile("add1", "resid_mid", "residual", "x + attention", "add"),
     Tile("ln2", "ln2.normalized", "residual", "LayerNorm(x)", "branch"),
@@ -135,9 +135,10 @@ def tile_row(canvas: Canvas, scene: Scene, tile: Tile, y: int, rows: int, lit: b
     if tile.name == "qkv":
         sizes = "3 of " + sizes
     if rows == 1:
-        half = max(26, scene.width // 2 - 14)
-        canvas.put(x, y, tile.formula, "text", width=half)
-        tile_strip(canvas, scene, tile, x + half + 1, y, scene.width - x - half - 2)
+        x += canvas.put(x, y, tile.formula, "text", width=FORMULA) + 1
+        if scene.width >= 76:
+            x += canvas.put(x, y, sizes, "muted", width=SIZES) + 1
+        tile_strip(canvas, scene, tile, x, y, scene.width - x - 1)
         return
     x += canvas.put(x, y, tile.formula, "text", width=min(34, scene.width - x - 22)) + 1
     vector = scene.trace[name][scene.token] if tile.tensor != "attn.pattern" else scene.trace[name][:, scene.token]
