@@ -1,0 +1,185 @@
+"""python -m tests.bench [--json]: what the engine and the start cost, beside what they are measured against.
+
+Figures are medians of pairs taken in turn, A B A B …, with the spread of the ratios; a peer that isn't installed is named
+and left out. A random model of GPT-2 124M's shape is made for the run and removed after it. Not collected by pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from txexplain.engine.checkpoint import weight_shapes
+from txexplain.engine.config import GPT2Config
+from txexplain.engine.model import GPT2
+from txexplain.models import load_model
+
+PAIRS = 7
+LENGTHS = (1, 8, 32, 128)
+
+
+def write_random_model(folder: Path) -> None:
+    """A checkpoint of GPT-2 124M's shape with numbers of a trained model's size."""
+    rng = np.random.default_rng(0)
+    config = GPT2Config()
+    shapes = weight_shapes(config, with_head=False)
+    tensors = {name: (rng.standard_normal(shape) * 0.02).astype(np.float32) for name, shape in shapes.items()}
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config.to_dict()), encoding="utf-8")
+
+
+def pairs(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float, float, list[float]]:
+    """Median milliseconds of both, and the ratio ours ÷ theirs of each pair."""
+    ours(), theirs()
+    times: list[tuple[float, float]] = []
+    for _ in range(PAIRS):
+        taken = []
+        for call in (ours, theirs):
+            start = time.perf_counter()
+            call()
+            taken.append(1000 * (time.perf_counter() - start))
+        times.append((taken[0], taken[1]))
+    a, b = zip(*times, strict=True)
+    return statistics.median(a), statistics.median(b), sorted(x / y for x, y in times)
+
+
+def limit(model: GPT2, n: int, total: int) -> Callable[[], None]:
+    """The matrix products of a forward pass of n tokens after total − n others, and nothing else."""
+    rng, c = np.random.default_rng(0), model.config
+    x, inner = rng.standard_normal((n, c.n_embd)).astype(np.float32), rng.standard_normal((n, c.n_inner)).astype(np.float32)
+    q = rng.standard_normal((c.n_head, n, c.head_dim)).astype(np.float32)
+    k = rng.standard_normal((c.n_head, total, c.head_dim)).astype(np.float32)
+    pattern = rng.random((c.n_head, n, total)).astype(np.float32)
+
+    def products() -> None:
+        for w in model.blocks:
+            np.matmul(x, w["attn.c_attn.weight"])
+            np.matmul(q, k.transpose(0, 2, 1))
+            np.matmul(pattern, k)
+            np.matmul(x, w["attn.c_proj.weight"])
+            np.matmul(x, w["mlp.c_fc.weight"])
+            np.matmul(inner, w["mlp.c_proj.weight"])
+        np.matmul(x[-1], model.unembedding.T)
+
+    return products
+
+
+def touched(model: GPT2, ids: list[int], **options: Any) -> None:
+    """A forward pass whose every tensor is looked at."""
+    trace = model.forward(ids, **options)
+    assert trace is not None
+    for name in trace.names:
+        trace[name].shape  # noqa: B018
+
+
+def transformers_run(folder: Path, model: GPT2) -> Callable[[list[int]], Any] | None:
+    """transformers on the same weights and threads, eager, with attentions and hidden states; None where it isn't installed."""
+    try:
+        import torch
+        from transformers import GPT2LMHeadModel
+    except ImportError:
+        return None
+    theirs = GPT2LMHeadModel.from_pretrained(folder, attn_implementation="eager").eval()
+
+    def run(ids: list[int]) -> Any:
+        with torch.no_grad():
+            return theirs(torch.tensor([ids]), output_attentions=True, output_hidden_states=True, use_cache=False, logits_to_keep=1)
+
+    ids = list(range(100, 108))
+    trace = model.forward(ids)
+    assert trace is not None
+    error = float(np.abs(run(ids).logits[0, -1].numpy() - trace["logits"]).max())
+    assert error < 1e-3, f"the two disagree by {error}"
+    return run
+
+
+def engine(rows: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_random_model(folder)
+        model = load_model(folder)
+        peer = transformers_run(folder, model)
+        rng = np.random.default_rng(1)
+        for n in LENGTHS:
+            ids = rng.integers(0, model.config.vocab_size, n).tolist()
+            add(rows, f"full trace, T = {n}", "matrix products alone", pairs(lambda i=ids: touched(model, i), limit(model, n, n)))
+            if peer is not None:
+                add(rows, f"full trace, T = {n}", "transformers eager", pairs(lambda i=ids: touched(model, i), lambda i=ids: peer(i)))
+        past = model.forward(rng.integers(0, model.config.vocab_size, 63).tolist())
+        assert past is not None
+        following = [*past.ids, 5]
+        add(
+            rows,
+            "one more token on 63",
+            "matrix products alone",
+            pairs(lambda: touched(model, following, prefix=past), limit(model, 1, 64)),
+        )
+        edited = [*past.ids[:-2], 7, 8]
+        add(rows, "last 2 of 63 edited", "matrix products alone", pairs(lambda: touched(model, edited, prefix=past), limit(model, 2, 63)))
+        if peer is None:
+            rows.append({"what": "transformers", "against": "isn't installed: left out"})
+
+
+def add(rows: list[dict[str, Any]], what: str, against: str, figures: tuple[float, float, list[float]]) -> None:
+    ours, theirs, ratios = figures
+    middle = statistics.median(ratios)
+    rows.append(
+        {"what": what, "against": against, "ms": ours, "against_ms": theirs, "ratio": middle, "least": ratios[0], "most": ratios[-1]}
+    )
+
+
+def cpu(arguments: list[str]) -> float:
+    """The CPU seconds of a command, the least of several: what it costs where nothing disturbs it."""
+    costs = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(costs)
+
+
+def start(rows: list[dict[str, Any]]) -> None:
+    for what, arguments in (
+        ("python -c pass", ["-c", "pass"]),
+        ("txexplain --help", ["-m", "txexplain", "--help"]),
+        ("first prediction, bundled model", ["-m", "txexplain", "predict", "Once upon a time"]),
+        ("first screen as text, bundled model", ["-m", "txexplain", "render", "Once upon a time", "-o", "/dev/shm/txexplain-bench.txt"]),
+    ):
+        rows.append({"what": what, "cpu_seconds": cpu(arguments)})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
+    rows: list[dict[str, Any]] = []
+    options = parser.parse_args()
+    start(rows)
+    engine(rows)
+    if options.json:
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        if "ratio" in row:
+            figures = f"{row['ms']:8.1f} ms  {row['against_ms']:8.1f} ms  ratio {row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})"
+            print(f"{row['what']:24} {row['against']:24} {figures}")
+        elif "cpu_seconds" in row:
+            print(f"{row['what']:49} {row['cpu_seconds']:8.3f} s of CPU")
+        else:
+            print(f"{row['what']} {row['against']}")
+
+
+if __name__ == "__main__":
+    main()
