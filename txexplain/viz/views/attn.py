@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.derive import Doubles
+from txexplain.engine.tokenizer import clip
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
@@ -28,7 +29,7 @@ def heads_columns(n_head: int, width: int) -> int:
 def draw_attn(scene: Scene) -> Canvas:
     """One block's heads. Softmax patterns, queries downwards, keys to the right."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, config, n = scene.location, scene.config, scene.n_tokens
+    place, config = scene.location, scene.config
     columns = heads_columns(config.n_head, scene.width)
     rows = -(-config.n_head // columns)
     across, down = (scene.width - 2) // columns, max(3, (scene.height - 3) // rows)
@@ -47,7 +48,7 @@ def draw_attn(scene: Scene) -> Canvas:
         canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
         factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - (2 if down > 5 else 1))
         if factor > 1:
-            pooled = f" {scene.palette.glyphs.dot} each cell is the largest share of {factor}{scene.palette.glyphs.times}{factor}"
+            pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
         row_ = pattern[head, scene.token, : scene.token + 1]
         strongest = int(np.argmax(row_))
         if down >= 4 and across >= 18:
@@ -55,16 +56,12 @@ def draw_attn(scene: Scene) -> Canvas:
             canvas.put(x + across - 2 - len(share), y, share, "muted")
             room = across - len(share) - 10
             canvas.put(x + 7, y, scene.label(strongest).strip(), "key", width=room, align="right")
-    title(
-        canvas,
-        scene,
-        f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads",
-        f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else "",
-    )
-    text = f"queries down, keys right; beside each name the strongest key of {scene.label(scene.token).strip()} ({scene.token}){pooled}"
-    canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
-    if n == 0:
-        canvas.put(1, 1, "no tokens", "muted")
+    part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
+    name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
+    title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))
+    chosen = clip(scene.label(scene.token).strip(), 12)
+    note = f"queries down, keys right; by each name the strongest key of {chosen} ({scene.token})"
+    canvas.put(1, scene.height - 1, note, "muted", width=scene.width - 2)
     return canvas
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from txexplain.engine.tokenizer import cell_width
+from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Location, breadcrumb
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
 from txexplain.viz.numbers import count
@@ -21,13 +21,15 @@ def title(canvas: Canvas, scene: Scene, text: str, right: str = "", *, focused: 
         canvas.put(canvas.width - cell_width(right) - 4, 0, f" {right} ", "muted")
 
 
-def facts(scene: Scene) -> str:
-    """The model in a few words."""
+def facts(scene: Scene, room: int) -> str:
+    """The model in as many words as there is room for."""
     if scene.lens is None:
         return scene.model_name
     config = scene.config
     dot, times = scene.palette.glyphs.dot, scene.palette.glyphs.times
-    return f"{scene.model_name} {dot} {config.n_layer} blocks {times} {config.n_head} heads {dot} d {config.n_embd}"
+    sizes = f"{config.n_layer} blocks {times} {config.n_head} heads"
+    variants = (f"{scene.model_name} {dot} {sizes} {dot} d {config.n_embd}", f"{scene.model_name} {dot} {sizes}", scene.model_name)
+    return next((text for text in variants if cell_width(text) <= room), clip(scene.model_name, max(room, 0)))
 
 
 def draw_header(scene: Scene) -> Canvas:
@@ -41,9 +43,9 @@ def draw_header(scene: Scene) -> Canvas:
     size = f"{count(scene.n_tokens)} tok" if scene.lens is not None else ""
     right = f" {glyphs.dot} ".join(part for part in (size, state) if part)
     x = 1 + canvas.put(1, 0, "txexplain", "accent", attrs=BOLD) + 2
-    wanted, room = facts(scene), scene.width - x - cell_width(trail) - cell_width(right) - 5
+    room = scene.width - x - cell_width(trail) - cell_width(right) - 6
     if room >= 8:
-        x += canvas.put(x, 0, wanted, "muted", width=min(room, cell_width(wanted))) + 2
+        x += canvas.put(x, 0, facts(scene, room), "muted") + 2
     at = scene.width - cell_width(right) - 1
     canvas.put(at, 0, right, "warning" if scene.stale else "muted")
     x = max(x, at - cell_width(trail) - 3)

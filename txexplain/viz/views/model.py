@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from txexplain.engine.tokenizer import cell_width
+from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
@@ -67,7 +67,7 @@ def draw_model(scene: Scene) -> Canvas:
         canvas.target(0, y, left, 1, ("token", token))
     if bars:
         changes(canvas, scene, columns, left, bottom, shown, across)
-    legend = f"ribbons to {scene.label(scene.token).strip()} ({scene.token}): {MODES[scene.state.flow]}"
+    legend = f"ribbons to {clip(scene.label(scene.token).strip(), 12)} ({scene.token}): {MODES[scene.state.flow]}"
     canvas.put(1, scene.height - 1, legend, "muted", width=scene.width - 2)
     return canvas
 

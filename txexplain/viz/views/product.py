@@ -125,7 +125,7 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
             x += canvas.put(x, y, text, "text") + 1
             x += canvas.put(x, y, figure, "muted") + 2
         y += 1
-    note = "linear, through the unembedding: skips the final LayerNorm's scale and all between"
+    note = "linear, through the unembedding: skips the final LayerNorm and all between"
     canvas.put(1, y, note, "faint", width=scene.width - 2)
     return y + 1
 
