@@ -20,7 +20,8 @@ NAMES = {"qk": "q·k", "scaled": "q·k × scale", "masked": "scaled, masked", "s
 SIGNED = ("qk", "scaled", "masked")
 BEFORE_MASK = ("qk", "scaled")
 GAP = 3  # cells between grids that stand side by side
-WIDEST_CELL, LABEL = 6, 12
+WIDEST_CELL, LABEL = 7, 12
+TALL = 20  # rows of a stage that has room for three grids and their labels
 
 
 def ramp_of(scene: Scene, stage: str) -> Ramp:
@@ -42,7 +43,7 @@ def stages_shown(scene: Scene, room: int) -> tuple[tuple[str, ...], int]:
     three = ("qk", "scaled" if stage == "scaled" else "masked", "values" if stage == "values" else "softmax")
     n = scene.n_tokens
     cell = (room - 2 * GAP) // (3 * n)
-    if cell >= 2 and room >= 60:
+    if cell >= 2 and room >= 60 and scene.height >= TALL:
         return three, min(cell, WIDEST_CELL)
     return (stage,), max(2, min(room // n, WIDEST_CELL))
 
