@@ -19,7 +19,20 @@ from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import SMALLEST, Rect, draw_pane, draw_screen, inputs, layout
 
-PLACES = ["model", "model[output]", "L1", "L1[qkv]", "L1.attn[2]", "L0H1", "L0H1:qk[3,2]", "L0H1[3,2]", "output", "heads", "embed", "L1.mlp"]
+PLACES = [
+    "model",
+    "model[output]",
+    "L1",
+    "L1[qkv]",
+    "L1.attn[2]",
+    "L0H1",
+    "L0H1:qk[3,2]",
+    "L0H1[3,2]",
+    "output",
+    "heads",
+    "embed",
+    "L1.mlp",
+]
 
 
 @settings(max_examples=200)
@@ -70,7 +83,13 @@ def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
     compared = 0
     for state in states:
         first = scene(lens, state)
-        variants = [first, replace(first, candidate=2), replace(first, pane="panel"), replace(first, cost="3 ms"), replace(first, stale=True)]
+        variants = [
+            first,
+            replace(first, candidate=2),
+            replace(first, pane="panel"),
+            replace(first, cost="3 ms"),
+            replace(first, stale=True),
+        ]
         variants += [replace(first, hover=parse("L0H1:qk[2,1]")), replace(first, message="Said.")]
         for change in changes:
             other = replace(state, **change)  # type: ignore[arg-type]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import count
+from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import events, work
@@ -23,7 +27,7 @@ from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.trace import Trace
-from txexplain.explorer.location import Dims, Level, Location
+from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import ACTIONS, footer
 from txexplain.ui.help import HelpScreen
@@ -31,12 +35,17 @@ from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
-from txexplain.viz.screen import Rect, draw_pane, layout
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.scene import Scene
+from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
+from txexplain.viz.svg import svg
+from txexplain.viz.zoom import box_of, frames
 
 PANES = ("header", "prompt", "stage", "panel", "footer", "small")
 FOCUS = ("stage", "panel", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
+FRAME = 0.03  # seconds between the frames of a zoom
 PACE = 0.25  # seconds between generated tokens, at the least
 
 
@@ -79,30 +88,37 @@ class ExplorerApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(",".join(action.keys), f"do('{action.id}')", action.label, id=action.id, show=False)
+        # Textual's screen has its own idea of Tab, which comes first unless ours has priority.
+        Binding(
+            ",".join(action.keys), f"do('{action.id}')", action.label, id=action.id, show=False, priority="tab" in ",".join(action.keys)
+        )
         for action in ACTIONS
         if action.id != "palette"
     ]
 
     def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2]) -> None:
-        super().__init__()
+        self.tones = palette_of(options)
+        super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
         self.state = state
         self.options = options
         self.load = load
-        self.tones = palette_of(options)
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
+        self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
         self.distribution: Distribution | None = None
         self.message = f"Loading {state.model} …"
         self.cost = ""
         self.pane = "stage"
         self.candidate = 0
         self.last_draw: Draw | None = None
+        self.hover: Location | None = None
+        self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
         self.serial = 0
         self.running = False
         self.typing: Timer | None = None
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
+        self.pause: Timer | None = None
         self.engine = threading.Lock()  # one BLAS job at a time
 
     # The screen
@@ -114,6 +130,7 @@ class ExplorerApp(App[None]):
 
     def on_mount(self) -> None:
         self.screen.set_class(True, "explorer")
+        self.set_class(self.tones.ascii, "ascii")
         self.editor.display = False
         self.place()
         self.query_one("#stage").focus()
@@ -141,7 +158,16 @@ class ExplorerApp(App[None]):
     def draw(self, width: int = 0, height: int = 0) -> None:
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
-        scene = scene_of(
+        scene = self.scene(width, height)
+        for name, rect in layout(width, height).items():
+            now = inputs(name, scene, rect)
+            if self.drawn.get(name) != now:
+                self.drawn[name] = now
+                self.query_one(f"#{name}", Picture).show(draw_pane(name, scene, rect))
+
+    def scene(self, width: int, height: int) -> Scene:
+        """What the screen is drawn from."""
+        return scene_of(
             self.state,
             self.tones,
             (width, height),
@@ -155,9 +181,8 @@ class ExplorerApp(App[None]):
             pane=self.pane,
             candidate=self.candidate,
             ribbons=self.ribbons(),
+            hover=self.hover,
         )
-        for name, rect in layout(width, height).items():
-            self.query_one(f"#{name}", Picture).show(draw_pane(name, scene, rect))
 
     def ribbons(self) -> tuple[Any, ...] | None:
         """The ribbons' shares, once they are traced."""
@@ -189,8 +214,7 @@ class ExplorerApp(App[None]):
             return
         self.serial += 1
         self.running = True
-        prefix = self.lens.trace if self.lens is not None and self.lens.trace.origin is self.model else None
-        self.forward(self.serial, self.model, self.state, prefix)
+        self.forward(self.serial, self.model, self.state, self.prefix)
 
     @work(thread=True, exclusive=True, group="forward", exit_on_error=False)
     def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Trace | None) -> None:
@@ -213,6 +237,7 @@ class ExplorerApp(App[None]):
             return
         self.running = False
         self.lens = message.lens
+        self.prefix = message.lens.trace
         self.message = ""
         self.cost = f"{1000 * message.seconds:.0f} ms"
         self.distribution = distribution_of(self.lens, self.state)
@@ -223,12 +248,13 @@ class ExplorerApp(App[None]):
         self.go_on()
 
     def on_failed(self, message: Failed) -> None:
-        if message.serial != self.serial:
+        if message.serial != self.serial and self.model is not None:
             return
         self.running = False
         self.generating = False
         self.queued = 0
         self.message = message.sentence
+        self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
     @work(thread=True, exclusive=True, group="flow", exit_on_error=False)
@@ -255,6 +281,7 @@ class ExplorerApp(App[None]):
     def change(self, state: ExplorerState) -> None:
         """Move to another state and draw it; run the model where the prompt differs."""
         old, self.state = self.state, state
+        self.hover = None
         if state.sampling != old.sampling:
             self.distribution = distribution_of(self.lens, state, self.distribution)
         if (state.ids, state.prompt) != (old.ids, old.prompt):
@@ -262,7 +289,31 @@ class ExplorerApp(App[None]):
             self.run_model()
         if state.flow != old.flow and self.lens is not None:
             self.trace_flow(self.lens, state.flow)
+        before = self.query_one("#stage", Picture).canvas
         self.draw()
+        if state.location.level is not old.location.level and before is not None:
+            self.animate_zoom(before, old.location, state.location)
+
+    def animate_zoom(self, before: Canvas, old: Location, new: Location) -> None:
+        """A frame that grows from what was entered or shrinks to what was left, once the new level stands there whole."""
+        stage = self.query_one("#stage", Picture)
+        after = stage.canvas
+        if self.animation_level == "none" or over_ssh() or after is None or (before.width, before.height) != (after.width, after.height):
+            return
+        grow = len(breadcrumb(new)) > len(breadcrumb(old))
+        box = box_of(before, old) if grow else box_of(after, new)
+        if box is None:
+            return
+        waiting = frames(after, box, grow=grow)
+
+        def show_next() -> None:
+            if stage.canvas in (after, *shown) and waiting:
+                shown.append(waiting.pop(0))
+                stage.show(shown[-1])
+                self.set_timer(FRAME, show_next)
+
+        shown: list[Canvas] = []
+        self.set_timer(FRAME, show_next)
 
     def go_on(self) -> None:
         """After a result: do the draws that were asked for meanwhile."""
@@ -270,7 +321,13 @@ class ExplorerApp(App[None]):
             self.queued -= 1
             self.append_draw()
         elif self.generating:
-            self.set_timer(PACE, self.step)
+            self.rest()
+
+    def rest(self) -> None:
+        """The pause between two generated tokens."""
+        if self.pause is not None:
+            self.pause.stop()
+        self.pause = self.set_timer(PACE, self.step)
 
     def step(self) -> None:
         if self.generating and not self.running:
@@ -309,6 +366,10 @@ class ExplorerApp(App[None]):
         self.notify(sentence, markup=False, timeout=6)
 
     # Actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """No key acts on what lies under another screen."""
+        return action != "do" or len(self.screen_stack) == 1
 
     def action_do(self, name: str) -> None:
         """Every key, click and palette entry comes through here."""
@@ -421,6 +482,8 @@ class ExplorerApp(App[None]):
             self.append_draw()
 
     def do_generate(self) -> None:
+        if self.lens is None and not self.running:
+            return  # there is nothing to go on from, and the screen says why
         self.generating = not self.generating
         if self.generating and not self.running:
             self.append_draw()
@@ -449,6 +512,17 @@ class ExplorerApp(App[None]):
         self.copy_to_clipboard(command)
         self.say(command)
 
+    def do_screenshot(self) -> None:
+        """Save the screen as an SVG picture in the present folder, under a name that is free."""
+        stem = "txexplain-" + re.sub(r"[^\w.@]+", "-", str(self.state.location)).strip("-")
+        path = next(path for n in count(1) if not (path := Path(f"{stem}.svg" if n == 1 else f"{stem}-{n}.svg")).exists())
+        try:
+            path.write_text(svg(draw_screen(self.scene(*self.size))), encoding="utf-8")
+        except OSError as error:
+            self.say(f"The picture can't be saved here: {error.strerror}.")
+        else:
+            self.say(f"Saved {path.absolute()}")
+
     def do_help(self) -> None:
         self.push_screen(HelpScreen(self.state.location.level, self.tones))
 
@@ -466,6 +540,7 @@ class ExplorerApp(App[None]):
         editing = name == "prompt"
         if editing:
             self.generating = False
+            self.queued = 0
             self.editor.fill(self.prompt_text())
         self.editor.display = editing
         (self.editor if editing else self.query_one(f"#{name}")).focus()
@@ -499,18 +574,19 @@ class ExplorerApp(App[None]):
             self.move(message.kind)
         elif message.kind == "click":
             self.clicked(message.picture.id or "", target)
-        elif (
-            message.kind == "hover"
-            and isinstance(target, Location)
-            and place.level is Level.HEAD
-            and target.level is Level.HEAD
-            and target.key is not None
-        ):
-            self.moved(lambda state, dims: state.go(target, dims))
+        elif message.kind == "hover":
+            cell = isinstance(target, Location) and place.level is Level.HEAD and target.key is not None
+            self.hover = target if isinstance(target, Location) and cell else None
+            self.draw()
+
+    def selected(self) -> int | None:
+        """The selected token's position."""
+        return None if self.lens is None else self.state.location.token_index(self.lens.trace.n_tokens)
 
     def clicked(self, pane: str, target: object) -> None:
-        """A click selects; a click on what is selected zooms in."""
-        if pane in FOCUS and pane != self.pane:
+        """A click selects; a click on what is selected zooms in, or edits the prompt."""
+        selects = pane == "prompt" and isinstance(target, tuple) and target != ("token", self.selected())
+        if pane in FOCUS and pane != self.pane and not selects:
             self.focus_pane(pane)
         match target:
             case Location():
@@ -539,6 +615,11 @@ class ExplorerApp(App[None]):
                 yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
 
 
+def over_ssh() -> bool:
+    """Whether this runs on a machine far away, where each frame is a wait."""
+    return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+
+
 def put(widget: Widget, rect: Rect) -> None:
     """Place a widget at a rectangle of the screen."""
     widget.styles.offset = (rect.x, rect.y)
@@ -549,6 +630,8 @@ def run_app(state: ExplorerState, options: UiOptions) -> int:
     """Run the app until the reader leaves it; the exit code."""
     from txexplain.models import load_model
 
+    if palette_of(options).depth == "none":
+        os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
     app = ExplorerApp(state, options, lambda: load_model(state.model, revision=state.revision))
     app.run()
     return app.return_code or 0

@@ -40,6 +40,8 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         if self.tones.depth in ("truecolor", "256"):
             self.query_one(VerticalScroll).styles.background = f"#{self.tones.rgb('panel'):06x}"
+        if self.tones.ascii:
+            self.query_one(VerticalScroll).styles.scrollbar_size_vertical = 0  # Textual draws it with blocks
         self.query_one(VerticalScroll).focus()
 
     def page(self) -> Text:

@@ -156,7 +156,8 @@ class Canvas:
             plane[mine] = source[theirs]
         self.any_wide |= other.any_wide
         self.mend(mine)
-        self.hits += [Hit(hit.x + x, hit.y + y, hit.width, hit.height, hit.target) for hit in other.hits]
+        for hit in other.hits:
+            self.target(hit.x + x, hit.y + y, hit.width, hit.height, hit.target)
 
     def mend(self, area: Area) -> None:
         """Blank what is left of the wide characters that an area's left or right edge cuts in two."""
@@ -184,8 +185,10 @@ class Canvas:
     # The pointer
 
     def target(self, x: int, y: int, width: int, height: int, target: object) -> None:
-        """Let a rectangle answer to the pointer; a later one lies above."""
-        self.hits.append(Hit(x, y, width, height, target))
+        """Let a rectangle, cut to the canvas, answer to the pointer; a later one lies above."""
+        rows, columns = overlap(self, x, y, width, height)[0]
+        if rows.start < rows.stop and columns.start < columns.stop:
+            self.hits.append(Hit(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start, target))
 
     def hit(self, x: int, y: int) -> object:
         """The topmost target at a cell, or None."""

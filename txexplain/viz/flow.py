@@ -66,20 +66,6 @@ def trace_back(shares: Sequence[Doubles], target: int, units: int = UNITS) -> tu
     return columns[::-1], between[::-1]
 
 
-def without_first(shares: Sequence[Doubles]) -> list[Doubles]:
-    """The shares as they are among the other tokens, where the first, on which GPT-2 parks idle attention, is left out.
-
-    Shapes: L × [T, T] -> L × [T, T]; the first token's own row stays, and so does a row that has nothing else.
-    """
-    left = []
-    for share in shares:
-        rest = share.copy()  # [T, T]
-        rest[1:, 0] = 0
-        sums = rest.sum(axis=1, keepdims=True)  # [T, 1]
-        left.append(np.where(sums > 0, rest / np.where(sums > 0, sums, 1), share))
-    return left
-
-
 def smootherstep(u: Doubles) -> Doubles:
     """From 0 to 1 with flat ends (Perlin 2002)."""
     return u * u * u * (u * (u * 6 - 15) + 10)

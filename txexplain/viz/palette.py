@@ -14,20 +14,20 @@ DEPTHS = ("truecolor", "256", "16", "none")
 THEMES: dict[str, dict[str, int]] = {
     "dark": {
         "background": 0x101117, "panel": 0x181A22, "text": 0xE3E4EA, "muted": 0xA5A7B5, "faint": 0x858899, "rule": 0x343744,
-        "cursor": 0x332F48, "accent": 0xB49BFF, "query": 0x80B3FF, "key": 0xFFA39C, "value": 0x95E2B1,
-        "attention": 0xA78AFD, "mlp": 0x848BE2, "residual": 0xA1A7B5, "drawn": 0xFFABE1, "positive": 0xFFB36B, "negative": 0x6FC3E8,
+        "cursor": 0x2E2A42, "accent": 0xB49BFF, "query": 0x80B3FF, "key": 0xFFA39C, "value": 0x95E2B1,
+        "attention": 0xA78AFD, "mlp": 0x888EE3, "residual": 0xA1A7B5, "drawn": 0xFFABE1, "positive": 0xFFB36B, "negative": 0x6FC3E8,
         "warning": 0xF2C65A,
     },
     "light": {
         "background": 0xFBFAF7, "panel": 0xF2F0EA, "text": 0x23242B, "muted": 0x5C5F6C, "faint": 0x666975, "rule": 0xD3D1CA,
-        "cursor": 0xECE6FC, "accent": 0x5F3DC4, "query": 0x1B5EC0, "key": 0xBC3434, "value": 0x1A7B47,
-        "attention": 0x5834AC, "mlp": 0x343B94, "residual": 0x565B68, "drawn": 0x9E1572, "positive": 0xA8540B, "negative": 0x0F6C96,
-        "warning": 0x8A6100,
+        "cursor": 0xE6DFFB, "accent": 0x5F3DC4, "query": 0x1358BE, "key": 0xB42C2C, "value": 0x11733F,
+        "attention": 0x5D2FC6, "mlp": 0x333FB8, "residual": 0x545966, "drawn": 0xA20E72, "positive": 0x9C4E0A, "negative": 0x0E6890,
+        "warning": 0x845C00,
     },
     "contrast": {
         "background": 0x000000, "panel": 0x000000, "text": 0xFFFFFF, "muted": 0xE0E0E0, "faint": 0xB8B8B8, "rule": 0x808080,
-        "cursor": 0x5A4300, "accent": 0xFFD75F, "query": 0xA7D1FF, "key": 0xFFC3BE, "value": 0xB0F7C9,
-        "attention": 0xC8B5F6, "mlp": 0xABB0F0, "residual": 0xDDDDDD, "drawn": 0xFFB0E5, "positive": 0xFFC58A, "negative": 0x9BE0FF,
+        "cursor": 0x4C3900, "accent": 0xFFD75F, "query": 0xAAD2FF, "key": 0xFFCDC8, "value": 0xC2F9D5,
+        "attention": 0xC4B2F2, "mlp": 0xA8ACEB, "residual": 0xE2E2E2, "drawn": 0xFBADE2, "positive": 0xFFC58A, "negative": 0x9BE0FF,
         "warning": 0xFFE08A,
     },
 }  # fmt: skip

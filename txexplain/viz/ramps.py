@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.viz.canvas import Canvas, colour_256, nearest_256
-from txexplain.viz.palette import Palette, blend, luminance
+from txexplain.viz.palette import Palette, blend, contrast, luminance, split
 
 MASKED = -1
 DEEPEST = 0.92  # how near the top of a sequential scale comes to the role's colour
+READABLE = 4.5  # contrast of text (WCAG 2.1, level AA)
 WAY = 200  # points on the way between two colours at which the 256 are looked for
 SHADES, ASCII_SHADES = " ░▒▓█", " .:*#"
 SIGNS, ASCII_SIGNS = "≡=- ░▒▓", "%=- .*#"
@@ -64,7 +65,7 @@ class Ramp:
         """Colours from the background to nearly the role's own."""
         palette = self.palette
         if palette.depth == "256":
-            return distinct_256(palette.rgb("background"), palette.mix("background", role, DEEPEST), steps)
+            return distinct_256(palette.rgb("background"), palette.mix("background", role, DEEPEST), steps, tinted=self.kind == "diverging")
         return [palette.mix("background", role, DEEPEST * (step / (steps - 1)) ** 0.8) for step in range(steps)]
 
     def colour(self, level: int) -> int:
@@ -80,9 +81,10 @@ class Ramp:
         """The colour in which a number can be read on a level."""
         if not self.coloured or level < 0:
             return self.palette.rgb("text")
-        dark, light = sorted((self.palette.rgb("text"), self.palette.rgb("background")), key=luminance)
-        ground = luminance(self.colour(level))
-        return light if (luminance(light) + 0.05) / (ground + 0.05) >= (ground + 0.05) / (luminance(dark) + 0.05) else dark
+        own = (self.palette.rgb("text"), self.palette.rgb("background"))
+        ground = self.colour(level)
+        readable = [ink for ink in own if contrast(ink, ground) >= READABLE]
+        return readable[0] if readable else max((0x000000, 0xFFFFFF), key=lambda ink: contrast(ink, ground))
 
     def cell(self, canvas: Canvas, x: int, y: int, width: int, level: int) -> None:
         """Show a level in `width` cells of a row; a masked one looks masked, not like a zero."""
@@ -94,13 +96,16 @@ class Ramp:
             canvas.put(x, y, self.glyph(level) * width, self.role)
 
 
-def distinct_256(start: int, end: int, steps: int) -> list[int]:
-    """Some of the 256 colours on the way from one colour to another, no two alike, and lightness moves one way only."""
+def distinct_256(start: int, end: int, steps: int, *, tinted: bool) -> list[int]:
+    """Some of the 256 colours on the way from one colour to another, no two alike, and lightness moves one way only.
+
+    tinted: without greys, which a scale of another tint would share, but for the start.
+    """
     away = 1 if luminance(end) > luminance(start) else -1
-    path: list[int] = []
-    for step in range(WAY + 1):
+    path = [start]
+    for step in range(1, WAY + 1):
         found = colour_256(nearest_256(blend(start, end, step / WAY)))
-        if not path or away * (luminance(found) - luminance(path[-1])) > 0:
+        if away * (luminance(found) - luminance(path[-1])) > 0 and not (tinted and len(set(split(found))) == 1):
             path.append(found)
     return [path[round(i * (len(path) - 1) / (steps - 1))] for i in range(steps)]
 

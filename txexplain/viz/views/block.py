@@ -154,7 +154,7 @@ def tile_strip(canvas: Canvas, scene: Scene, tile: Tile, x: int, y: int, width: 
     """The tile's tensor for the selected token."""
     prefix = f"blocks.{scene.location.block}."
     if tile.name == "qkv":
-        each = (width - 6) // 3
+        each = (width - 8) // 3
         for i, (letter, role) in enumerate((("q", "query"), ("k", "key"), ("v", "value"))):
             at = x + i * (each + 3)
             canvas.put(at, y, letter, role, attrs=BOLD)

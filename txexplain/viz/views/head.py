@@ -130,7 +130,7 @@ def grid(
             for line in range(tall):
                 ramp.cell(canvas, x, y + line, cell, level)
             if cell >= 5 and level >= 0:
-                canvas.put(x, y, fit(float(shown[row, column]), cell - 1), ramp.ink(level), width=cell - 1, align="right")
+                canvas.put(x + 1, y, fit(float(shown[row, column]), cell - 2), ramp.ink(level), width=cell - 2, align="right")
             if (i, j) == query_key:
                 cursor_mark(canvas, scene, x, y, cell)
             canvas.target(x, y, cell, tall, replace(place, level=Level.HEAD, stage=stage, query=i, key=j, token=None))

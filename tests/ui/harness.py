@@ -1,0 +1,175 @@
+"""Driving the app without a terminal: conditions are waited for, never the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.model import GPT2
+from txexplain.engine.sampling import distribution, uniform
+from txexplain.engine.trace import Trace
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.actions import footer
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.options import UiOptions
+from txexplain.ui.session import palette_of, scene_of
+from txexplain.ui.widgets.picture import Picture
+from txexplain.viz.screen import draw_screen
+
+ONCE = "Once upon a time there was a"
+PATIENCE = 30.0  # seconds until a condition that never comes true fails its test
+COLOURS = UiOptions(color="truecolor")
+
+
+def drive(
+    test: Callable[[ExplorerApp, Pilot[None]], Awaitable[None]],
+    model: GPT2 | None,
+    state: ExplorerState | None = None,
+    *,
+    size: tuple[int, int] = (120, 36),
+    options: UiOptions = COLOURS,
+    load: Callable[[], GPT2] | None = None,
+    wait: bool = True,
+) -> None:
+    """Run a test against a new app; by default from the first full screen on."""
+
+    def given() -> GPT2:
+        assert model is not None
+        return model
+
+    async def go() -> None:
+        app = ExplorerApp(state or ExplorerState(), options, load or given)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            if wait:
+                await settled(app, pilot)
+            await test(app, pilot)
+
+    asyncio.run(go())
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> None:
+    """Pump messages until a condition holds."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + PATIENCE
+    while not condition():
+        assert loop.time() < end, f"never happened: {what}"
+        await pilot.pause(0.002)
+    await pilot.pause()
+
+
+async def settled(app: ExplorerApp, pilot: Pilot[Any]) -> None:
+    """Until nothing runs and the screen shows the result of what is asked."""
+    await until(
+        pilot,
+        lambda: app.lens is not None and not app.running and not app.queued and not any(w.is_running for w in app.workers),
+        "a settled screen",
+    )
+
+
+async def press(app: ExplorerApp, pilot: Pilot[Any], *keys: str) -> None:
+    """Press keys, each once the one before has had its whole effect."""
+    for key in keys:
+        await pilot.press(key)
+        await settled(app, pilot)
+
+
+async def write(app: ExplorerApp, pilot: Pilot[Any], text: str) -> None:
+    """Replace what the editor holds by typing, key by key."""
+    await pilot.press("ctrl+u", *("space" if char == " " else char for char in text))
+    assert app.editor.text == text
+
+
+def screen_text(app: ExplorerApp) -> list[str]:
+    """Every cell of the Textual screen, a line a row."""
+    return [strip.text for strip in app.screen._compositor.render_strips()]
+
+
+def pane_text(app: ExplorerApp, name: str) -> list[str]:
+    """The cells of one pane, as they stand on the Textual screen."""
+    region = app.query_one(f"#{name}", Picture).region
+    return [line[region.x : region.right] for line in screen_text(app)[region.y : region.bottom]]
+
+
+
+def fresh(model: GPT2, ids: Sequence[int] | str) -> Trace:
+    """A run of the model by itself, away from the app."""
+    trace = model.forward(model.prompt_ids(ids) if isinstance(ids, str) else list(ids))
+    assert trace is not None
+    return trace
+
+
+def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options: UiOptions = COLOURS) -> list[str]:
+    """What the screen of the app's state should say, drawn from a fresh run; only the cost figure is the app's."""
+    state, tones = app.state, palette_of(options)
+    lens = Lens(fresh(model, state.ids if state.ids is not None else state.prompt), model)
+    scene = scene_of(
+        state,
+        tones,
+        size,
+        lens,
+        distribution=distribution(lens.trace.last_logits, **state.sampling),
+        ribbons=tuple(lens.flow(state.flow)),
+        keys=footer(state.location.level.name, ascii=tones.ascii),
+    )
+    return draw_screen(replace(scene, cost=app.cost)).text()
+
+
+def draws(model: GPT2, ids: Sequence[int], count: int, seed: int = 0, **sampling: Any) -> list[int]:
+    """The ids that drawing puts behind a prompt, one by one, by the contract's own words."""
+    drawn = list(ids)
+    for _ in range(count):
+        dist = distribution(fresh(model, drawn).last_logits, **sampling)
+        drawn.append(dist.draw(uniform(seed, len(drawn))).id)
+    return drawn[len(ids) :]
+
+
+def where(app: ExplorerApp, pane: str, target: object) -> tuple[int, int]:
+    """A cell of the screen that answers to the pointer with a target."""
+    picture = app.query_one(f"#{pane}", Picture)
+    assert picture.canvas is not None
+    for hit in picture.canvas.hits:
+        if hit.target == target:
+            for y in range(hit.y, hit.y + hit.height):
+                for x in range(hit.x, hit.x + hit.width):
+                    if picture.canvas.hit(x, y) == target:
+                        return picture.region.x + x, picture.region.y + y
+    raise AssertionError(f"nothing in {pane} answers with {target}")
+
+
+def said(app: ExplorerApp) -> list[str]:
+    """The sentences that popped up."""
+    return [note.message for note in app._notifications]
+
+
+class SlowForward:
+    """GPT2.forward behind a gate for each text: the real one runs, deaf to `should_stop`, once its gate is open."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.real = GPT2.forward
+        self.gates: dict[tuple[int, ...], threading.Event] = {}
+        self.started: list[tuple[int, ...]] = []
+        self.shut = True
+        monkeypatch.setattr(GPT2, "forward", lambda model, ids, **options: self.run(model, ids, **options))
+
+    def gate(self, ids: Sequence[int]) -> threading.Event:
+        return self.gates.setdefault(tuple(ids), threading.Event())
+
+    def run(self, model: GPT2, ids: Sequence[int], **options: Any) -> Trace | None:
+        gate = self.gate(ids)
+        self.started.append(tuple(ids))
+        if self.shut:
+            assert gate.wait(PATIENCE)
+        return self.real(model, ids, **(options | {"should_stop": None}))
+
+    def open(self) -> None:
+        """Let everything through from now on."""
+        self.shut = False
+        for gate in list(self.gates.values()):
+            gate.set()

@@ -1,0 +1,31 @@
+"""The two results that views are drawn from."""
+
+from __future__ import annotations
+
+import pytest
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.model import GPT2
+
+TINY_IDS = (5, 17, 42, 3, 17, 60, 28)
+SENTENCE = "Once upon a time there was a little girl who lived in the big forest with her cat, and 日本 é"
+
+
+@pytest.fixture(scope="session")
+def tiny_lens(tiny: GPT2) -> Lens:
+    trace = tiny.forward(list(TINY_IDS))
+    assert trace is not None
+    return Lens(trace, tiny)
+
+
+@pytest.fixture(scope="session")
+def story_lens(storyteller: GPT2) -> Lens:
+    trace = storyteller.forward(storyteller.prompt_ids(SENTENCE))
+    assert trace is not None
+    return Lens(trace, storyteller)
+
+
+@pytest.fixture(scope="session", params=["tiny", "story"])
+def lens(request: pytest.FixtureRequest) -> Lens:
+    """Every reading is done in both models: seven tokens in 2 blocks of 3 heads, and a long prompt in 6 blocks of 8."""
+    return request.getfixturevalue(f"{request.param}_lens")

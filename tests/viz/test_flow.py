@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.flow import LINE_FROM, LINES, SHADES, UNITS, Doubles, Ints, allocate, covered, draw_lines, draw_ribbons, trace_back
+from txexplain.viz.palette import Palette
+
+COLOURS = {"background": (0, 0, 0), "residual": (0, 255, 0), "attention": (255, 0, 0)}
+
+
+def shares_of(n: int, blocks: int, seed: int, *, power: float = 4) -> list[Doubles]:
+    """Causal shares with rows that sum to 1, a few of them large, as attention has them."""
+    random = np.random.default_rng(seed)
+    weights = [np.tril(random.random((n, n)) ** power + np.eye(n)) for _ in range(blocks)]
+    return [w / w.sum(axis=1, keepdims=True) for w in weights]
+
+
+def moved(n: int, *arrows: tuple[int, int]) -> Doubles:
+    """A block in which everything that token i holds came from token j, for each (j, i); the others keep their own."""
+    share = np.eye(n)
+    for j, i in arrows:
+        share[i] = np.eye(n)[j]
+    return share
+
+
+flows = st.builds(shares_of, st.integers(1, 9), st.integers(1, 6), st.integers(0, 999))
+
+
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.floats(0, 1e3)), st.integers(0, 2_000_000))
+def test_whole_parts_add_up_and_are_nearest(weights: Doubles, total: int) -> None:
+    weights[:, 0] += 1e-3
+    totals = total // np.arange(1, len(weights) + 1)
+    parts = allocate(totals, weights)
+    assert (parts.sum(axis=1) == totals).all()
+    assert (parts >= 0).all()
+    exact = weights / weights.sum(axis=1, keepdims=True) * totals[:, None]
+    assert (np.abs(parts - exact) < 1 + 1e-6).all()
+    for row, want in zip(parts, exact, strict=True):  # who was rounded up had no smaller remainder than who was rounded down
+        up, down = row > np.floor(want), row == np.floor(want)
+        remainder = want - np.floor(want)
+        assert not up.any() or not down.any() or remainder[up].min() >= remainder[down].max()
+
+
+def test_ties_go_to_the_lower_index() -> None:
+    assert allocate(np.array([5]), np.ones((1, 3))).tolist() == [[2, 2, 1]]
+
+
+@given(flows, st.data())
+def test_the_flow_is_conserved(shares: list[Doubles], data: st.DataObject) -> None:
+    n = len(shares[0])
+    target = data.draw(st.integers(0, n - 1))
+    columns, between = trace_back(shares, target)
+    assert len(columns) == len(shares) + 1 == len(between) + 1
+    assert columns[-1].tolist() == [UNITS if i == target else 0 for i in range(n)]
+    for b, ribbons in enumerate(between):
+        assert columns[b].sum() == UNITS
+        assert (ribbons.sum(axis=0) == columns[b]).all()  # what leaves a token
+        assert (ribbons.sum(axis=1) == columns[b + 1]).all()  # what enters one
+    assert all((column[target + 1 :] == 0).all() for column in columns)
+
+
+@given(flows)
+def test_the_columns_are_the_products_of_the_shares(shares: list[Doubles]) -> None:
+    row = np.eye(len(shares[0]))[-1]
+    columns, _ = trace_back(shares, len(row) - 1)
+    for share, column in zip(reversed(shares), reversed(columns[:-1]), strict=True):
+        row = row @ share
+        np.testing.assert_allclose(column / UNITS, row, atol=len(row) * len(shares) / UNITS)
+
+
+def test_the_trace_follows_the_arrows_of_each_block_in_its_order() -> None:
+    columns, between = trace_back([moved(4, (0, 1)), moved(4, (1, 3))], 3)
+    assert [int(column.argmax()) for column in columns] == [0, 1, 3]
+    assert between[0][1, 0] == between[1][3, 1] == UNITS
+
+
+@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-20, 30)), st.floats(0, 9))
+def test_cover_is_exact(top: Doubles, thickness: float) -> None:
+    height = 12
+    cover = covered(top, top + thickness, height)
+    rows = np.arange(height)[:, None, None]
+    want = np.clip(np.minimum(rows + 1, top + thickness) - np.maximum(rows, top), 0, 1).sum(axis=1)
+    np.testing.assert_allclose(cover, want, atol=1e-9)
+
+
+def picture(shares: list[Doubles], target: int, *, width: int = 60, height: int = 20, step: int = 20, thickest: float = 6.0) -> np.ndarray:
+    n = len(shares[0])
+    columns, between = trace_back(shares, target)
+    rows = (np.arange(n) + 0.5) * 2 * height / n
+    return draw_ribbons((width, height), columns, between, rows, [step * b for b in range(len(shares) + 1)], thickest, COLOURS).astype(int)
+
+
+def test_a_ribbon_that_stays_is_grey_and_as_thick_as_its_share() -> None:
+    image = picture([moved(2), moved(2)], 1)
+    inside = image[:, 5, 1]
+    assert (image[:, 5, 0] == 0).all()
+    assert inside[27:33].min() == inside[27:33].max() > 60  # six pixels around pixel 30
+    assert (inside[:27] < 60).all()
+    assert (inside[33:] < 60).all()
+
+
+def test_a_ribbon_that_moves_is_violet_and_goes_from_its_source_to_its_target() -> None:
+    image = picture([moved(2, (0, 1)), moved(2)], 1)
+    violet = image[..., 0]
+    heights = np.arange(len(violet))
+    middles = (violet[:, 1:19] * heights[:, None]).sum(axis=0) / violet[:, 1:19].sum(axis=0)
+    assert middles[0] == pytest.approx(9.5, abs=1)
+    assert middles[-1] == pytest.approx(29.5, abs=1)
+    assert (np.diff(middles) > 0).all()
+    assert (violet[:, 21:] == 0).all()  # the second block moves nothing
+    # Where it is steep it takes more pixels of a column, so that it looks as thick.
+    assert (violet[:, 10] > 0).sum() > 1.5 * (violet[:, 1] > 0).sum()
+
+
+def test_thicker_ribbons_for_larger_shares() -> None:
+    share = np.array([[1.0, 0, 0], [0, 1, 0], [0.2, 0.5, 0.3]])
+    columns, between = trace_back([share], 2)
+    image = draw_ribbons((30, 30), columns, between, np.array([10.0, 30.0, 50.0]), [0, 25], 10.0, COLOURS).astype(float)
+    start = image[:, 2].max(axis=1)  # behind the nodes, where ribbons still lie on their sources' rows
+    ink = [start[y - 7 : y + 7].sum() for y in (10, 30, 50)]
+    assert ink[1] > 1.5 * ink[0] > 0
+    assert ink[1] > ink[2] > ink[0] * 0.3
+
+
+def test_what_lies_under_a_fifth_of_a_percent_is_not_drawn() -> None:
+    share = np.array([[1.0, 0], [0.0019, 0.9981]])
+    assert (picture([share], 1)[..., 0] == 0).all()
+    share = np.array([[1.0, 0], [0.0500, 0.95]])
+    assert (picture([share], 1)[..., 0] > 0).any()
+
+
+@given(flows, st.integers(-30, 70), st.integers(1, 40))
+@settings(max_examples=40)
+def test_any_window_on_the_flow_can_be_drawn_in_few_colours(shares: list[Doubles], x: int, width: int) -> None:
+    n = len(shares[0])
+    columns, between = trace_back(shares, n - 1)
+    rows = np.linspace(-40, 60, n)
+    image = draw_ribbons((width, 7), columns, between, rows, [x + 9 * b for b in range(len(shares) + 1)], 5.0, COLOURS)
+    assert image.shape == (14, width, 3)
+    assert image.dtype == np.uint8
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) <= 5 * (SHADES + 1)
+
+
+def test_what_scrolls_out_at_the_left_does_not_change_the_rest() -> None:
+    shares = shares_of(4, 3, 1)
+    columns, between = trace_back(shares, 3)
+    rows = np.array([5.0, 15.0, 25.0, 35.0])
+    whole = draw_ribbons((60, 20), columns, between, rows, [0, 20, 40, 60], 6.0, COLOURS)
+    part = draw_ribbons((35, 20), columns, between, rows, [-25, -5, 15, 35], 6.0, COLOURS)
+    assert (whole[:, 25:] == part).all()
+
+
+def lines(between: list[Ints], n: int, *, ascii: bool = False, width: int = 16, step: int = 8) -> Canvas:
+    canvas = Canvas(width, 2 * n - 1, Palette(depth="none", ascii=ascii))
+    draw_lines(canvas, 0, 0, (width, 2 * n - 1), between, {i: 2 * i for i in range(n)}, [step * b for b in range(len(between) + 1)])
+    return canvas
+
+
+def test_lines_are_as_heavy_as_what_runs_along_them() -> None:
+    share = np.array([[1.0, 0, 0], [0.0, 1, 0], [0.05, 0.3, 0.65]])
+    _, between = trace_back([share], 2)
+    assert lines(between, 3, width=8).text() == ["╶─────┐ ", "      │ ", "╺━━━━━┫ ", "      ┃ ", "══════╩═"]
+    assert lines(between, 3, width=8, ascii=True).text() == ["------+ ", "      | ", "======+ ", "      | ", "######+#"]
+
+
+def test_lines_leave_out_what_is_slight() -> None:
+    slight = LINE_FROM / UNITS * 0.99
+    _, between = trace_back([np.array([[1.0, 0], [slight, 1 - slight]])], 1)
+    assert lines(between, 2, width=8).text() == ["        ", "        ", "════════"]
+
+
+@given(flows)
+def test_every_line_goes_on_in_the_next_row(shares: list[Doubles]) -> None:
+    n = len(shares[0])
+    _, between = trace_back(shares, n - 1)
+    rows = lines(between, n, width=8 * len(shares)).text()
+    downwards = {char for table in LINES for bits, char in enumerate(table) if bits & 2}
+    upwards = {char for table in LINES for bits, char in enumerate(table) if bits & 1}
+    for above, below in pairwise(rows):
+        for a, b in zip(above, below, strict=True):
+            assert (a in downwards) == (b in upwards)
+    assert not upwards & set(rows[0])
+    assert not downwards & set(rows[-1])
+    plain = lines(between, n, ascii=True, width=8 * len(shares)).text()
+    assert [[c != " " for c in row] for row in plain] == [[c != " " for c in row] for row in rows]

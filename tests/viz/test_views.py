@@ -1,0 +1,732 @@
+"""Every view at every size, and the numbers that it shows, read back from its cells and compared with the trace by NumPy alone."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at, strips, unit, value
+from rich.cells import cell_len
+
+from txexplain.engine.derive import Lens
+from txexplain.explorer.location import STAGES as HEAD_STAGES
+from txexplain.explorer.location import TILES, Level, Location, parse
+from txexplain.viz.canvas import Canvas, Hit
+from txexplain.viz.palette import THEMES, Palette
+from txexplain.viz.ramps import Ramp
+from txexplain.viz.scene import Scene
+from txexplain.viz.screen import draw_pane, draw_screen, layout
+from txexplain.viz.views.head import ramp_of
+
+SCREENS = [(80, 24), (120, 36), (200, 60)]
+LOOKS = [("truecolor", False), ("256", False), ("16", False), ("none", False), ("none", True)]
+PLACES = [
+    "model", "model[L1]@2", "model[output]", "embed@3", "L1", "L0[add2]@4", "L1.ln1", "L1.qkv@2", "L1.attn", "L1.attn[2]@3", "L0.proj",
+    "L1.ln2", "L1.mlp", "L1.mlp[41]", "heads", "heads[1.2]", "L1H2:qk", "L0H1:scaled[2,5]", "L1H0:masked[5,2]", "L1H1", "L1H2[6,1]",
+    "L1H1:softmax[3,6]", "L0H0:values[4,4]", "L1H2[2,5]", "final@1", "output",
+]  # fmt: skip
+
+
+# Whole screens
+
+
+def assert_whole(canvas: Canvas) -> None:
+    for row in canvas.text():
+        assert cell_len(row) == canvas.width
+        assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in row), row
+        assert not canvas.palette.ascii or row.isascii(), row
+    for hit in canvas.hits:
+        inside = 0 <= hit.x <= hit.x + hit.width <= canvas.width and 0 <= hit.y <= hit.y + hit.height <= canvas.height
+        assert inside, (hit, canvas.width, canvas.height)
+
+
+def test_the_places_are_of_every_kind() -> None:
+    assert {parse(at).level for at in PLACES} == set(Level)
+
+
+@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look[0] + "-ascii" * look[1])
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_every_place_fills_every_screen(lens: Lens, size: tuple[int, int], look: tuple[str, bool], theme: str) -> None:
+    # All places with the tiny model, and with the long prompt too where colours and characters differ most.
+    few = lens.config.n_layer > 2 and (theme, look) not in (("dark", LOOKS[0]), ("dark", LOOKS[4]))
+    for at in PLACES[::3] if few else PLACES:
+        scene = scene_at(lens, at, size, Palette(theme, *look))
+        screen = draw_screen(scene)
+        assert (screen.width, screen.height) == size
+        assert_whole(screen)
+        rect = layout(*size)["stage"]
+        stage = draw_pane("stage", scene, rect)
+        assert_whole(stage)
+        used = (stage.chars != " ") | (stage.bg != scene.palette.rgb("background"))
+        assert used[1:].any(axis=1).sum() >= min(6, rect.height - 3), (at, "the stage is empty")
+        assert "Not recorded" not in "".join(stage.text())
+
+
+@pytest.mark.parametrize(
+    "size", [(60, 16), (61, 17), (79, 23), (99, 30), (100, 29), (159, 45), (160, 45), (300, 90), (59, 16), (60, 15), (9, 3), (1, 1)]
+)
+def test_a_screen_of_any_size(story_lens: Lens, size: tuple[int, int]) -> None:
+    for at in PLACES[::3]:
+        assert_whole(draw_screen(scene_at(story_lens, at, size)))
+    text = " ".join(" ".join(draw_screen(scene_at(story_lens, "model", size)).text()).split())
+    assert ("60×16" in text) == ((size[0] < 60 or size[1] < 16) and size > (20, 3))
+
+
+@pytest.mark.parametrize("panes", [(80, 24), (120, 36), (100, 30), (160, 50), (60, 16)])
+def test_panes_tile_the_screen(panes: tuple[int, int]) -> None:
+    covered = np.zeros(panes[::-1], dtype=int)
+    for rect in layout(*panes).values():
+        covered[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width] += 1
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
+def test_nothing_is_written_over_a_word_or_past_the_edge(
+    lens: Lens, size: tuple[int, int], look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words may stand on pictures, never on words; and what doesn't fit is left out or ends in an ellipsis."""
+    faults: list[str] = []
+    plain = Canvas.put
+
+    def put(canvas: Canvas, x: int, y: int, text: str, *rest: object, **more: object) -> int:
+        before = canvas.chars[y].copy() if 0 <= y < canvas.height else None
+        written = plain(canvas, x, y, text, *rest, **more)
+        if not text.strip():
+            return written
+        if before is None or x < 0 or (x + written > canvas.width and text.strip(canvas.palette.glyphs.horizontal)):
+            faults.append(f"{at}: {text!r} at {x},{y} sticks out of {canvas.width}×{canvas.height}")
+            return written
+        for i in range(max(x, 0), min(x + written, canvas.width)):
+            if before[i].isalnum() and before[i] != canvas.palette.glyphs.masked and canvas.chars[y, i] not in (" ", before[i]):
+                faults.append(f"{at}: {text!r} at {x},{y} covers {''.join(before[x : x + written])!r}")
+                break
+        return written
+
+    monkeypatch.setattr(Canvas, "put", put)
+    for at in PLACES:
+        draw_screen(scene_at(lens, at, size, Palette("dark", *look)))
+    assert not faults, "\n".join(dict.fromkeys(faults))
+
+
+# One head
+
+
+def head_numbers(lens: Lens, layer: int, head: int) -> dict[str, np.ndarray]:
+    """The head's grid at each stage, in float64."""
+    trace = lens.trace
+    q, k, v = (trace[f"blocks.{layer}.attn.{name}"][:, head].astype(np.float64) for name in "qkv")
+    raw = q @ k.T
+    scaled = raw / np.sqrt(q.shape[1])
+    masked = np.where(np.tri(len(q)) > 0, scaled, -np.inf)
+    share = np.exp(masked - masked.max(axis=1, keepdims=True))
+    share /= share.sum(axis=1, keepdims=True)
+    return {"qk": raw, "scaled": scaled, "masked": masked, "softmax": share, "values": share * np.linalg.norm(v, axis=1)}
+
+
+def chosen(lens: Lens, seed: int, count: int = 5) -> list[tuple[int, int, int, int]]:
+    """(block, head, query, key) at random."""
+    rng, config, n = np.random.default_rng(seed), lens.config, len(lens.trace.ids)
+    return [tuple(int(rng.integers(size)) for size in (config.n_layer, config.n_head, n, n)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("stage", HEAD_STAGES)
+@pytest.mark.parametrize("size", STAGES)
+def test_the_readout_is_the_number_under_the_cursor(lens: Lens, stage: str, size: str) -> None:
+    for layer, head, query, key in chosen(lens, 1, 8):
+        if key > query and stage not in ("qk", "scaled"):
+            query, key = key, query
+        scene = scene_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size])
+        canvas = stage_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size])
+        row = line_with(canvas, rf"Q{query} (.+) → K{key} (.+?) [^ ].* = ({FIGURE})")
+        assert row[1].rstrip("… ") in scene.label(query)
+        numbers = head_numbers(lens, layer, head)[stage]
+        figure = value(row[3])
+        assert figure == pytest.approx(numbers[query, key], rel=2e-5, abs=1e-5 * np.abs(numbers[np.isfinite(numbers)]).max())
+        if stage in ("masked", "softmax"):  # what was recorded is shown to the last figure
+            name = {"masked": "attn_scores", "softmax": "pattern"}[stage]
+            assert np.float32(figure) == lens.trace[f"blocks.{layer}.attn.{name}"][head, query, key]
+        foot = line_with(canvas, rf"row {query}: sum ({FIGURE}), strongest key (\d+) ")
+        part = numbers[query, : query + 1]
+        assert shows(foot[1], part.sum(), 1e-4)
+        assert int(foot[2]) == part.argmax()
+
+
+@pytest.mark.parametrize("stage", HEAD_STAGES[2:])
+def test_beyond_the_mask_is_no_number(lens: Lens, stage: str) -> None:
+    canvas = stage_at(lens, f"L1H2:{stage}[2,4]", STAGES["narrow"])
+    assert "masked: the key comes after the query" in line_with(canvas, r"Q2 .*")[0]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("stage", HEAD_STAGES)
+@pytest.mark.parametrize("size", STAGES)
+def test_a_cell_has_the_colour_of_its_number(lens: Lens, stage: str, size: str, theme: str) -> None:
+    rng = np.random.default_rng(2)
+    for layer, head, query, key in chosen(lens, 3, 3):
+        scene = scene_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size], Palette(theme))
+        canvas = stage_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size], Palette(theme))
+        numbers = head_numbers(lens, layer, head)
+        cells = cells_of(canvas)
+        assert {hit.target.stage for hit in cells} >= {stage}
+        for hit in (cells[i] for i in rng.choice(len(cells), min(12, len(cells)), replace=False)):
+            at = hit.target
+            values = numbers[at.stage]
+            ground = canvas.bg[hit.y : hit.y + hit.height, hit.x : hit.x + hit.width]
+            if at.key > at.query and at.stage not in ("qk", "scaled"):
+                assert "·" in canvas.text()[hit.y]
+                assert (ground == scene.palette.rgb("background")).all()
+                continue
+            ramp = ramp_of(scene, at.stage)
+            finite = values[np.isfinite(values)]
+            low = 0.0 if at.stage in ("softmax", "values") else finite.min()
+            level = levels_of(ramp.kind, ramp.levels, values[at.query, at.key], low, finite.max())
+            near = {
+                ramp.colour(min(max(int(level) + step, 0), ramp.levels - 1)) for step in (0, *border(ramp, values, at, low, finite.max()))
+            }
+            assert set(ground.ravel().tolist()) <= near, (at, level)
+
+
+def border(ramp: Ramp, values: np.ndarray, at: Location, low: float, high: float) -> tuple[int, ...]:
+    """The level beside, where a number lies so near the border that float32 may round it there."""
+    reach = max(abs(low), abs(high))
+    start, width = (-reach, 2 * reach) if ramp.kind == "diverging" else (low, high - low)
+    part = (values[at.query, at.key] - start) / width * (ramp.levels - 1)
+    return (-1, 1) if abs(part - np.floor(part) - 0.5) < 1e-4 else ()
+
+
+def places(canvas: Canvas) -> list[Hit]:
+    """All that leads to a place in a head: names of stages in the topmost row, labels of queries at the left, cells."""
+    return list(hits(canvas, lambda at: isinstance(at, Location) and at.level is Level.HEAD))
+
+
+def cells_of(canvas: Canvas) -> list[Hit]:
+    """The cells of the grids in view."""
+    shown = places(canvas)
+    top, left = min(hit.y for hit in shown), min(hit.x for hit in shown)
+    return [hit for hit in shown if hit.y > top and hit.x > left]
+
+
+@pytest.mark.parametrize("stage", ["qk", "softmax", "values"])
+def test_numbers_written_in_cells_are_the_cells_own(tiny_lens: Lens, stage: str) -> None:
+    read = 0
+    for layer, head, query, key in chosen(tiny_lens, 4, 3):
+        canvas = stage_at(tiny_lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES["large"])
+        numbers = head_numbers(tiny_lens, layer, head)
+        for hit in cells_of(canvas):
+            at, text = hit.target, canvas.text()[hit.y][hit.x : hit.x + hit.width].strip(" []")
+            if hit.width >= 5 and re.fullmatch(r"[−-]?\d*\.?\d+", text) and (at.query, at.key) != (query, key):
+                expected = numbers[at.stage][at.query, at.key]
+                assert abs(value(text) - expected) <= 0.501 * max(unit(text), 10.0 ** np.floor(np.log10(abs(expected)))), (at, text)
+                read += 1
+    assert read >= 20
+
+
+def test_labels_stand_at_their_rows_and_columns(story_lens: Lens) -> None:
+    scene = scene_at(story_lens, "L2H3:softmax[9,4]", STAGES["large"])
+    canvas = stage_at(story_lens, "L2H3:softmax[9,4]", STAGES["large"])
+    cells, left = cells_of(canvas), min(hit.x for hit in places(canvas))
+    rows = {hit.target.query: hit.y for hit in places(canvas) if hit.x == left}
+    assert len(rows) == len(set(rows.values())) >= 10
+    for query, y in rows.items():
+        label = canvas.text()[y][left : left + 14].strip()
+        assert scene.label(query).strip().startswith(label.split()[0].rstrip("…"))
+        assert {hit.y for hit in cells if hit.target.query == query} == {y}
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_keys_stand_above_their_columns(lens: Lens, size: str) -> None:
+    """Written along the row or downwards, cut with an ellipsis or not."""
+    scene = scene_at(lens, "L1H1:qk[4,3]", STAGES[size])
+    canvas = stage_at(lens, "L1H1:qk[4,3]", STAGES[size])
+    cells = cells_of(canvas)
+    top = min(hit.y for hit in cells)
+    shown = [hit for hit in cells if hit.y == top]
+    read = 0
+    for hit in shown:
+        label = scene.label(hit.target.key).strip()
+        if not label.isascii():
+            continue
+        along = "".join(canvas.chars[top - 1, hit.x : hit.x + hit.width]).strip()
+        down = "".join(canvas.chars[2:top, hit.x]).strip()
+        fits = [text for text in (along, down) if text and (text == label or label.startswith(text.rstrip("…")))]
+        assert fits, (hit.target.key, label, along, down)
+        read += 1
+    assert read >= 5
+
+
+@pytest.mark.parametrize("at", ["model@3", "L1@4"])
+def test_tokens_stand_at_their_rows(lens: Lens, at: str) -> None:
+    for size in ("wide", "large"):
+        scene, canvas = scene_at(lens, at, STAGES[size]), stage_at(lens, at, STAGES[size])
+        tokens = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "token"))
+        assert len(tokens) >= 6
+        for hit in tokens:
+            text = "".join(canvas.chars[hit.y, hit.x : hit.x + hit.width]).strip()
+            shown = scene.label(hit.target[1]).strip()
+            assert text == shown or (text.endswith("…") and shown.startswith(text[:-1]))
+
+
+# Heads of a block, and all heads
+
+
+def pooled(pattern: np.ndarray, factor: int) -> np.ndarray:
+    padded = np.pad(pattern, (0, -len(pattern) % factor))
+    m = len(padded) // factor
+    return padded.reshape(m, factor, m, factor).max(axis=(1, 3))
+
+
+def is_drawn(image: np.ndarray, pattern: np.ndarray, palette: Palette) -> bool:
+    """Whether a picture holds a pattern, its cells of any size, pooled as far as need be, but to no fewer than 4 × 4."""
+    whole = float(pattern.max())
+    for factor in range(1, -(-len(pattern) // 4) + 1):
+        small = pooled(pattern, factor)
+        ramp = Ramp("sequential", "attention", palette)
+        colours = np.array(ramp.colours)[levels_of("sequential", ramp.levels, small, 0.0, whole)]
+        want = np.where(np.tri(len(small)) > 0, colours, palette.rgb("background"))
+        for down in range(1, 12):
+            for across in range(1, 12):
+                block = np.repeat(np.repeat(want, down, axis=0), across, axis=1)
+                if block.shape[0] > image.shape[0] or block.shape[1] > image.shape[1]:
+                    break
+                views = np.lib.stride_tricks.sliding_window_view(image, block.shape)
+                if (views == block).all(axis=(2, 3)).any():
+                    return True
+    return False
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
+    rng, palette = np.random.default_rng(5), Palette()
+    n = len(lens.trace.ids)
+    for layer in rng.choice(lens.config.n_layer, 2, replace=False).tolist():
+        token = int(rng.integers(1, n))
+        scene = scene_at(lens, f"L{layer}.attn@{token}", STAGES[size])
+        canvas = stage_at(lens, f"L{layer}.attn@{token}", STAGES[size])
+        pattern = lens.trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
+        shown = list(hits(canvas, lambda at: isinstance(at, Location) and at.level is Level.ATTN))
+        assert {hit.target.head for hit in shown} == set(range(lens.config.n_head)) or size == "narrow"
+        for hit in shown:
+            head, name = hit.target.head, canvas.text()[hit.y][hit.x : hit.x + hit.width]
+            assert name.startswith(f"L{layer}H{head}")
+            strongest = int(pattern[head, token].argmax())
+            note = re.search(rf"(\S+)\s+({FIGURE})\s*$", name)
+            assert note, name
+            assert shows(note[2], pattern[head, token, strongest])
+            assert note[1].rstrip("…") in scene.label(strongest)
+            image = halves(canvas, hit.x, hit.y + 1, hit.width, hit.height - 1)
+            assert is_drawn(image, pattern[head], palette), (size, layer, head)
+
+
+@pytest.mark.parametrize("size", ["narrow", "large"])
+def test_the_atlas_shows_each_heads_own_pattern(lens: Lens, size: str) -> None:
+    canvas = stage_at(lens, "heads[1.1]@3", STAGES[size])
+    shown = list(hits(canvas, lambda at: isinstance(at, Location) and at.level is Level.HEADS))
+    assert len(shown) >= 6
+    for i in np.random.default_rng(6).choice(len(shown), min(8, len(shown)), replace=False).tolist():
+        hit = shown[i]
+        pattern = lens.trace[f"blocks.{hit.target.block}.attn.pattern"][hit.target.head].astype(np.float64)
+        image = halves(canvas, hit.x, hit.y, hit.width, hit.height)
+        assert is_drawn(image, pattern, Palette()), hit.target
+        assert re.search(rf"\bL{hit.target.block}\b", canvas.text()[hit.y][:6])
+
+
+# One block
+
+TENSORS = {
+    "resid_pre": "resid_pre", "ln1": "ln1.normalized", "proj": "attn_out", "add1": "resid_mid", "ln2": "ln2.normalized", "fc": "mlp.pre",
+    "act": "mlp.post", "out": "mlp_out", "add2": "resid_post",
+}  # fmt: skip
+
+
+def norm(lens: Lens, name: str, token: int) -> float:
+    return float(np.sqrt((lens.trace[name][token].astype(np.float64) ** 2).sum()))
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_what_attention_and_mlp_add(lens: Lens, size: str) -> None:
+    for layer, _, token, _ in chosen(lens, 7, 5):
+        canvas = stage_at(lens, f"L{layer}@{token}", STAGES[size])
+        row = line_with(canvas, rf"attention ({FIGURE}), MLP ({FIGURE})")
+        assert shows(row[1], norm(lens, f"blocks.{layer}.attn_out", token))
+        assert shows(row[2], norm(lens, f"blocks.{layer}.mlp_out", token))
+
+
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_the_selected_step_of_a_block_in_numbers(lens: Lens, size: str) -> None:
+    for tile, name in TENSORS.items():
+        layer, _, token, _ = chosen(lens, TILES.index(tile), 1)[0]
+        vector = lens.trace[f"blocks.{layer}.{name}"][token].astype(np.float64)
+        canvas = stage_at(lens, f"L{layer}[{tile}]@{token}", STAGES[size])
+        row = line_with(canvas, rf"({FIGURE}) to ({FIGURE}), norm ({FIGURE})")
+        for text, expected in zip(row.groups(), (vector.min(), vector.max(), np.linalg.norm(vector)), strict=True):
+            assert shows(text, expected), (tile, row[0])
+
+
+def test_every_steps_norm_without_colours(lens: Lens) -> None:
+    layer, _, token, _ = chosen(lens, 8, 1)[0]
+    canvas = stage_at(lens, f"L{layer}@{token}", STAGES["large"], Palette(depth="none"))
+    for tile, name in TENSORS.items():
+        row = line_with(canvas, rf"\b{tile} .*norm ({FIGURE})")
+        assert shows(row[1], norm(lens, f"blocks.{layer}.{name}", token)), tile
+
+
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_strips_and_grid_of_a_block_have_their_numbers_colours(tiny_lens: Lens, size: str) -> None:
+    trace, palette = tiny_lens.trace, Palette()
+    for layer, tile, token in ((0, "proj", 2), (1, "add2", 4), (1, "out", 6), (0, "ln1", 5), (1, "resid_pre", 1)):
+        canvas = stage_at(tiny_lens, f"L{layer}[{tile}]@{token}", STAGES[size])
+        vector = trace[f"blocks.{layer}.{TENSORS[tile]}"][token]
+        role = "mlp" if tile == "out" else "attention" if tile == "proj" else "residual"
+        ramp = Ramp("diverging", role, palette)
+        colours = [ramp.colour(i) for i in levels_of("diverging", ramp.levels, vector, vector.min(), vector.max())]
+        assert strips(canvas, colours), (size, tile)
+        mean = trace[f"blocks.{layer}.attn.pattern"].mean(axis=0)
+        ramp = Ramp("sequential", "attention", palette)
+        for query in (3, 5, 6):
+            row = [ramp.colour(i) for i in levels_of("sequential", ramp.levels, mean[query, : query + 1], 0.0, mean.max())]
+            assert strips(canvas, row), (size, query)
+
+
+def test_q_k_and_v_in_a_block_are_the_tokens_own(tiny_lens: Lens) -> None:
+    for size, layer, token in (("wide", 1, 5), ("large", 0, 2)):
+        canvas = stage_at(tiny_lens, f"L{layer}[qkv]@{token}", STAGES[size])
+        for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
+            vector = tiny_lens.trace[f"blocks.{layer}.attn.{letter}"][token].ravel()
+            ramp, found = Ramp("diverging", role, Palette()), []
+            for cells in range(12, len(vector) + 1):  # each shows the number of greatest size among those that it stands for
+                parts = np.split(vector, np.arange(1, cells) * len(vector) // cells)
+                largest = [part[np.abs(part).argmax()] for part in parts]
+                levels = levels_of("diverging", ramp.levels, largest, vector.min(), vector.max())
+                found += strips(canvas, [ramp.colour(i) for i in levels])
+            assert found, (size, letter)
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_each_heads_row_in_a_block_is_the_tokens_own(tiny_lens: Lens, size: str) -> None:
+    for layer, token in ((0, 4), (1, 6)):
+        canvas = stage_at(tiny_lens, f"L{layer}@{token}", STAGES[size])
+        rows = tiny_lens.trace[f"blocks.{layer}.attn.pattern"][:, token, : token + 1].astype(np.float64)
+        ramp = Ramp("sequential", "attention", Palette())
+        colours = [[ramp.colour(i) for i in levels_of("sequential", ramp.levels, row, 0.0, 1.0)] for row in rows]
+        found = [strips(canvas, row) for row in colours]
+        in_order = [(x, y) for x, y in found[0] if any(x < x1 < x2 and y == y1 == y2 for x1, y1 in found[1] for x2, y2 in found[2])]
+        assert in_order, (layer, token)
+
+
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_the_pictures_strips_are_the_selected_tokens_own(lens: Lens, size: str) -> None:
+    """Each cell is as strong as the largest of the numbers that it stands for, by the largest of all tokens."""
+    names = {
+        "resid_pre": "residual", "attn_out": "attention", "resid_mid": "residual", "mlp.post": "mlp", "resid_post": "residual",
+        "attn.q": "query", "attn.k": "key", "attn.v": "value",
+    }  # fmt: skip
+    for layer, token in ((0, 5), (1, 2), (1, 4)):
+        canvas = stage_at(lens, f"L{layer}@{token}", STAGES[size])
+        for name, role in names.items():
+            values = np.abs(lens.trace[f"blocks.{layer}.{name}"].astype(np.float64)).reshape(len(lens.trace.ids), -1)
+            ramp, found = Ramp("sequential", role, Palette()), []
+            for cells in (3, 4, 5, 6):
+                edges = np.arange(cells + 1) * values.shape[1] // cells
+                largest = np.maximum.reduceat(values[token], edges[:-1])
+                levels = np.maximum(levels_of("sequential", ramp.levels, largest, 0.0, values.max()), 2)
+                found += strips(canvas, [ramp.colour(i) for i in levels])
+            assert found, (layer, token, name)
+
+
+# The model
+
+
+def slices(canvas: Canvas, n_layer: int) -> dict[int, slice]:
+    """The columns of cells of each block in view."""
+    columns = [hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.level is Level.MODEL]
+    found = {}
+    for hit in columns:
+        select = hit.target.select or "L0"
+        if select.startswith("L"):
+            found[int(select[1:])] = slice(hit.x, hit.x + hit.width)
+    return found
+
+
+@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
+@pytest.mark.parametrize("size", STAGES)
+def test_what_each_block_adds_in_the_model_view(lens: Lens, size: str, look: tuple[str, bool]) -> None:
+    for token in (1, 4, 6):
+        canvas = stage_at(lens, f"model@{token}", STAGES[size], Palette("dark", *look))
+        text = canvas.text()
+        starts = [y for y in range(len(text) - 8, len(text)) if re.match(r"^\s*[AM] ", text[y][:20])]
+        assert len(starts) == 2
+        blocks = slices(canvas, lens.config.n_layer)
+        assert set(blocks) == set(range(lens.config.n_layer))
+        for start, end, what in ((starts[0], starts[1], "attn_out"), (starts[1], starts[1] + 2, "mlp_out")):
+            for block, columns in blocks.items():
+                figures = re.findall(FIGURE, " ".join(row[columns] for row in text[start:end]))
+                assert len(figures) == 1, (block, what, figures)
+                assert shows(figures[0], norm(lens, f"blocks.{block}.{what}", token)), (block, what)
+
+
+def norm_shares(lens: Lens, layer: int) -> np.ndarray:
+    """Kobayashi's shares, written down from their definition. Shapes: -> [T, T]."""
+    trace, model = lens.trace, lens.weights()
+    n, n_head, dh = trace[f"blocks.{layer}.attn.v"].shape
+    out = model.blocks[layer]["attn.c_proj.weight"].astype(np.float64).reshape(n_head, dh, -1)
+    v, pattern = trace[f"blocks.{layer}.attn.v"].astype(np.float64), trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
+    sizes = np.zeros((n, n))
+    for i in range(n):
+        for j in range(i + 1):
+            moved = sum(pattern[h, i, j] * v[j, h] @ out[h] for h in range(n_head))
+            sizes[i, j] = np.linalg.norm(moved + (trace[f"blocks.{layer}.resid_pre"][i] if i == j else 0))
+    return sizes / sizes.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("flow", ["norms", "rollout"])
+def test_the_shares_that_reach_the_selected_token(tiny_lens: Lens, flow: str) -> None:
+    config, trace = tiny_lens.config, tiny_lens.trace
+    n = len(trace.ids)
+    for token in (6, 3, 4):
+        canvas = stage_at(tiny_lens, f"model@{token}", STAGES["wide"], Palette("dark", "16"), flow=flow)
+        held = {config.n_layer: np.eye(n)[token]}
+        for layer in reversed(range(config.n_layer)):
+            mean = trace[f"blocks.{layer}.attn.pattern"].mean(axis=0)
+            shares = norm_shares(tiny_lens, layer) if flow == "norms" else (mean + np.eye(n)) / 2
+            held[layer] = held[layer + 1] @ shares
+        rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"}
+        assert len(rows) == n
+        read = 0
+        for block, columns in slices(canvas, config.n_layer).items():
+            for i, y in rows.items():
+                match = re.match(r"([\d.]+)%", canvas.text()[y][columns])
+                share = held[block][i]
+                assert bool(match) == (share >= 0.02) or abs(share - 0.02) < 1e-4, (block, i, share)
+                if match:
+                    read += 1
+                    assert abs(value(match[1]) - 100 * share) <= 0.5 * unit(match[1]) + 0.002
+        assert read >= 5
+
+
+def test_ribbons_carry_ink_where_shares_flow(tiny_lens: Lens) -> None:
+    """In pixels the selected token alone holds the last column, and no later token holds anything."""
+    for token in (2, 5):
+        canvas = stage_at(tiny_lens, f"model@{token}", STAGES["wide"])
+        rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"}
+        final = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "final")
+        image = halves(canvas, final.x, 0, 1, canvas.height)[:, 0]
+        darkest = max(rows, key=lambda i: abs(int(image[2 * rows[i] + 1] >> 8 & 255) - (THEMES["dark"]["background"] >> 8 & 255)))
+        assert darkest == token
+
+
+# One product
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_a_product_in_numbers(lens: Lens, size: str) -> None:
+    model = lens.weights()
+    for layer, head, query, key in chosen(lens, 9, 5):
+        query, key = max(query, key), min(query, key)
+        scene = scene_at(lens, f"L{layer}H{head}[{query},{key}]", STAGES[size])
+        canvas = stage_at(lens, f"L{layer}H{head}[{query},{key}]", STAGES[size])
+        numbers = head_numbers(lens, layer, head)
+        row = line_with(canvas, rf"sum ({FIGURE}) \S+ ({FIGURE}) = ({FIGURE})")
+        largest = np.abs(numbers["qk"]).max()
+        assert abs(value(row[1]) - numbers["qk"][query, key]) <= 0.501 * unit(row[1]) + 1e-5 * largest
+        assert shows(row[2], 1 / np.sqrt(lens.config.head_dim))
+        assert value(row[3]) == pytest.approx(numbers["scaled"][query, key], rel=1e-4, abs=1e-5 * largest)
+        assert shows(line_with(canvas, rf"share ({FIGURE})")[1], numbers["softmax"][query, key], 1e-4)
+        weight = model.blocks[layer]["attn.c_proj.weight"].astype(np.float64)
+        dh = lens.config.head_dim
+        v = lens.trace[f"blocks.{layer}.attn.v"][key, head].astype(np.float64)
+        moved = numbers["softmax"][query, key] * v @ weight[head * dh : (head + 1) * dh]
+        row = line_with(canvas, rf"= ({FIGURE}) into a stream of norm ({FIGURE})")
+        assert value(row[1]) == pytest.approx(np.linalg.norm(moved), rel=1e-4)
+        assert shows(row[2], norm(lens, f"blocks.{layer}.resid_pre", query))
+        effect = model.unembedding.astype(np.float64) @ moved
+        for name, ids in (("raises", np.argsort(-effect)), ("lowers", np.argsort(effect))):
+            text = line_with(canvas, rf"{name}\s+(.*)")[1]
+            figures = re.findall(r"[+−](?:\d+\.?\d*(?:e−?\d+)?)", text)
+            assert figures
+            for figure, token in zip(figures[:5], ids, strict=False):
+                assert shows(figure.replace("+", ""), effect[token], 1e-3), (name, text)
+            assert text.startswith(scene.id_label(int(ids[0])).strip()) or abs(effect[ids[0]] - effect[ids[1]]) < 1e-6
+        for letter, i in (("Q", query), ("K", key)):
+            assert line_with(canvas, rf"{letter}{i} (\S+)")[1] in scene.label(i)
+
+
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_a_product_element_by_element(lens: Lens, size: str) -> None:
+    for layer, head, query, key in chosen(lens, 10, 3):
+        query, key = max(query, key), min(query, key)
+        canvas = stage_at(lens, f"L{layer}H{head}[{query},{key}]", STAGES[size])
+        q, k = (lens.trace[f"blocks.{layer}.attn.{n}"][i, head].astype(np.float64) for n, i in (("q", query), ("k", key)))
+        sums = np.cumsum(q * k)
+        start = next(y for y, row in enumerate(canvas.text()) if re.search(r"\bi +q +k ", row))
+        read = set()
+        for row in canvas.text()[start + 1 :]:
+            for match in re.finditer(rf"(?<!\S)(\d+) +({FIGURE}) +({FIGURE}) +({FIGURE}) +({FIGURE})", row):
+                i = int(match[1])
+                for text, expected in zip(match.groups()[1:], (q[i], k[i], q[i] * k[i], sums[i]), strict=True):
+                    assert shows(text, expected, 1e-4) or abs(value(text) - expected) < 1e-5 * np.abs(sums).max(), match[0]
+                read.add(i)
+        assert len(read) >= 5
+        assert read == set(range(len(read)))
+
+
+def test_the_row_that_a_product_sits_in(tiny_lens: Lens) -> None:
+    for layer, head, query, key in ((0, 1, 5, 2), (1, 2, 6, 0), (1, 0, 4, 3)):
+        canvas = stage_at(tiny_lens, f"L{layer}H{head}[{query},{key}]", STAGES["narrow"])
+        row = tiny_lens.trace[f"blocks.{layer}.attn.pattern"][head, query, : query + 1]
+        ramp = Ramp("sequential", "attention", Palette())
+        assert strips(canvas, [ramp.colour(i) for i in levels_of("sequential", ramp.levels, row, 0.0, row.max())])
+        for name, i in (("q", query), ("k", key)):
+            vector = tiny_lens.trace[f"blocks.{layer}.attn.{name}"][i, head]
+            ramp = Ramp("diverging", {"q": "query", "k": "key"}[name], Palette())
+            assert strips(canvas, [ramp.colour(i) for i in levels_of("diverging", ramp.levels, vector, vector.min(), vector.max())])
+
+
+# Output and panel
+
+
+def probabilities(lens: Lens, temperature: float, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(order, probability over all, probability among the k best) of the next token, in float64."""
+    logits = lens.trace["logits"].astype(np.float64)
+    order = np.lexsort((np.arange(len(logits)), -logits))
+    full = np.exp(logits / temperature - logits.max() / temperature)
+    full /= full.sum()
+    kept = np.isin(np.arange(len(logits)), order[:k]) if k else np.ones(len(logits), dtype=bool)
+    return order, full, np.where(kept, full, 0) / full[kept].sum()
+
+
+SETTINGS = [{}, {"temperature": 0.7}, {"temperature": 1.5, "mode": "top-k", "k": 4}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "cool", "top-k"])
+@pytest.mark.parametrize("size", STAGES)
+def test_every_stage_from_logit_to_probability(lens: Lens, size: str, settings: dict) -> None:
+    scene = scene_at(lens, "output", STAGES[size], **settings)
+    canvas = stage_at(lens, "output", STAGES[size], **settings)
+    temperature = settings.get("temperature", 1.0)
+    order, full, kept = probabilities(lens, temperature, settings.get("k"))
+    logits = lens.trace["logits"].astype(np.float64)
+    cumulative = np.cumsum(full[order])
+    rows = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "candidate"))
+    assert len(rows) >= 5
+    header = canvas.text()[rows[0].y - 1]
+    for hit in rows:
+        rank, row = hit.target[1], canvas.text()[hit.y]
+        token = int(order[rank])
+        assert int(row.split()[0]) == rank + 1
+        assert scene.id_label(token).strip().rstrip("…")[:8] in row
+        fields = row.split()[-(6 if "exp" in header else 5) :]
+        scaled = logits[token] / temperature
+        wants = [logits[token], scaled, np.exp(scaled - logits.max() / temperature) * (kept[token] > 0)]
+        if "exp" not in header:
+            wants.pop()
+        for text, want in zip(fields, wants, strict=False):
+            assert shows(text, want, 1e-6), (rank, text, want)
+        for text, want in zip(fields[-3:], (full[token], cumulative[rank], kept[token]), strict=True):
+            assert shows_percent(text, want), (rank, text, want)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "cool", "top-k"])
+@pytest.mark.parametrize("size", [(80, 6), (40, 32), (52, 54)])
+def test_the_panels_numbers_and_bars(lens: Lens, size: tuple[int, int], settings: dict) -> None:
+    scene: Scene = scene_at(lens, "model", size, **settings)
+    from txexplain.viz.views.panel import draw_panel
+
+    canvas = draw_panel(scene)
+    order, full, kept = probabilities(lens, settings.get("temperature", 1.0), settings.get("k"))
+    rows = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "candidate"))
+    assert len(rows) >= 4
+    lengths, eighths = {}, scene.palette.glyphs.bars
+    for hit in rows:
+        rank, row = hit.target[1], canvas.text()[hit.y]
+        token = int(order[rank])
+        assert scene.id_label(token).strip()[:6] in row
+        figures = re.findall(r">?[\d.]+(?:e−\d+)?%", row)
+        assert shows_percent(figures[0], kept[token])
+        if "k" in settings:
+            assert shows_percent(figures[1], full[token])
+        else:
+            lengths[rank] = sum(eighths.index(c) for c in row if c in eighths[1:])
+    for rank, length in lengths.items():  # as long, in eighths of a cell, as the best one's bar says
+        want = lengths[0] * full[order[rank]] / full[order[0]]
+        assert abs(length - max(want, 1)) <= 1.01, (rank, length, want)
+    entropy = -(kept[kept > 0] * np.log2(kept[kept > 0])).sum()
+    row = line_with(canvas, rf"({FIGURE}) bits . perplexity ({FIGURE})")
+    assert shows(row[1], entropy)
+    assert shows(row[2], 2**entropy)
+    assert f"T {settings.get('temperature', 1.0):.2f}" in "".join(canvas.text()[:3])
+
+
+# The pages of the other places
+
+PAGES = {
+    "embed": ["embed", "pos_embed", "blocks.0.resid_pre"],
+    "ln1": ["blocks.{L}.resid_pre", "blocks.{L}.ln1.normalized"],
+    "qkv": ["blocks.{L}.ln1.normalized", "blocks.{L}.attn.q", "blocks.{L}.attn.k", "blocks.{L}.attn.v"],
+    "proj": ["blocks.{L}.attn.z", "blocks.{L}.attn_out", "blocks.{L}.resid_mid"],
+    "ln2": ["blocks.{L}.resid_mid", "blocks.{L}.ln2.normalized"],
+    "mlp": ["blocks.{L}.ln2.normalized", "blocks.{L}.mlp.pre", "blocks.{L}.mlp.post", "blocks.{L}.mlp_out", "blocks.{L}.resid_post"],
+    "final": ["ln_final.normalized"],
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_the_pages_numbers(lens: Lens, page: str, size: str) -> None:
+    for layer, _, token, _ in chosen(lens, 11, 3):
+        at = f"{page}@{token}" if page in ("embed", "final") else f"L{layer}.{page}@{token}"
+        text = stage_at(lens, at, STAGES[size]).text()
+        for name in PAGES[page]:
+            full = name.format(L=layer)
+            start = next(y for y, row in enumerate(text) if y and re.search(rf"(?<![\w.]){re.escape(full)}(?![\w.])", row))
+            vector = lens.trace[full][token].astype(np.float64).ravel()
+            row = re.search(rf"({FIGURE}) to ({FIGURE}), mean ({FIGURE}), norm ({FIGURE})", "\n".join(text[start : start + 4]))
+            assert row, (at, full)
+            for figure, want in zip(row.groups(), (vector.min(), vector.max(), vector.mean(), np.linalg.norm(vector)), strict=True):
+                assert shows(figure, want, 1e-4) or abs(value(figure) - want) < 1e-6 * np.abs(vector).max(), (at, full, row[0])
+        for name in {"ln1": ["blocks.{L}.ln1.scale"], "ln2": ["blocks.{L}.ln2.scale"], "final": ["ln_final.scale"]}.get(page, []):
+            full = name.format(L=layer)
+            start = next(y for y, row in enumerate(text) if full in row)
+            figure = re.search(FIGURE, text[start + 1])
+            assert figure
+            assert shows(figure[0], float(lens.trace[full][token, 0]))
+
+
+# The chrome
+
+
+def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_lens: Lens) -> None:
+    scene = scene_at(story_lens, "L3H5[6,2]", (120, 36))
+    screen = draw_screen(scene)
+    text = screen.text()
+    for hit in screen.hits:
+        if hit.y == 0 and isinstance(hit.target, Location):
+            assert text[0][hit.x : hit.x + hit.width] in str(hit.target) or hit.target.level is Level.HEAD
+    crumbs = [hit.target.level for hit in screen.hits if hit.y == 0]
+    assert crumbs == [Level.MODEL, Level.BLOCK, Level.ATTN, Level.HEAD, Level.PRODUCT]
+    tokens = [hit for hit in screen.hits if 1 <= hit.y <= 3 and hit.target[0] == "token"]
+    assert [hit.target[1] for hit in tokens] == list(range(len(tokens)))
+    for hit in tokens[:8]:
+        assert "".join(screen.chars[hit.y, hit.x : hit.x + hit.width]).rstrip("│").strip() == scene.label(hit.target[1]).strip()
+
+
+def test_a_stale_result_looks_so(tiny_lens: Lens) -> None:
+    fresh = scene_at(tiny_lens, "L1H1", (120, 36))
+    old = draw_screen(replace(fresh, stale=True))
+    assert "computing" in old.text()[0]
+    assert not np.array_equal(old.fg, draw_screen(fresh).fg)
+
+
+def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:
+    from txexplain.engine.trace import Trace
+
+    parts = {name: (tiny_lens.trace[name],) for name in ("embed", "blocks.0.attn.pattern")}
+    bare = Lens(Trace(tiny_lens.trace.ids, parts, config=tiny_lens.config), None)
+    for at in PLACES:
+        scene = scene_at(tiny_lens, at, (120, 36))
+        screen = draw_screen(replace(scene, lens=bare, distribution=None, ribbons=None))
+        assert_whole(screen)
