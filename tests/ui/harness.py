@@ -82,7 +82,8 @@ async def press(app: ExplorerApp, pilot: Pilot[Any], *keys: str) -> None:
 
 async def write(app: ExplorerApp, pilot: Pilot[Any], text: str) -> None:
     """Replace what the editor holds by typing, key by key."""
-    await pilot.press("ctrl+u", *("space" if char == " " else char for char in text))
+    app.editor.select_all()
+    await pilot.press("delete", *("space" if char == " " else char for char in text))
     assert app.editor.text == text
 
 
@@ -95,7 +96,6 @@ def pane_text(app: ExplorerApp, name: str) -> list[str]:
     """The cells of one pane, as they stand on the Textual screen."""
     region = app.query_one(f"#{name}", Picture).region
     return [line[region.x : region.right] for line in screen_text(app)[region.y : region.bottom]]
-
 
 
 def fresh(model: GPT2, ids: Sequence[int] | str) -> Trace:

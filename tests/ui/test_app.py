@@ -83,7 +83,7 @@ def check_panel(app: App, model: GPT2, prompt: Any, **sampling: Any) -> None:
         p = float(dist.probability[id])
         shown = model.tokenizer.display(id)
         assert token == shown.rstrip() or (token.endswith("…") and shown.startswith(token[:-1]))
-        assert figure == percent(p)
+        assert figure in {percent(p * near) for near in (0.99999, 1, 1.00001)}  # the last figure may turn on float32's last bit
         assert fraction * end == pytest.approx(p, abs=1.01 * end / (16 * ROOM)) or (p > 0 and fraction == 1 / (8 * ROOM))
 
 
@@ -102,7 +102,9 @@ def test_the_first_screen_shows_the_models_own_probabilities(storyteller: GPT2) 
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
-@pytest.mark.parametrize("where_", ["model", "L2", "L3.attn[5]", "heads[1.2]", "L3H5:masked[4,2]", "L1H2[5,3]", "L4.mlp", "output", "embed@2"])
+@pytest.mark.parametrize(
+    "where_", ["model", "L2", "L3.attn[5]", "heads[1.2]", "L3H5:masked[4,2]", "L1H2[5,3]", "L4.mlp", "output", "embed@2"]
+)
 def test_the_screen_is_the_rendered_picture(storyteller: GPT2, size: tuple[int, int], where_: str) -> None:
     async def test(app: App, hand: Hand) -> None:
         assert screen_text(app) == expected_text(app, storyteller, size)
@@ -113,7 +115,29 @@ def test_the_screen_is_the_rendered_picture(storyteller: GPT2, size: tuple[int, 
 
 def test_the_screen_stays_the_rendered_picture_after_many_keys(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
-        keys = "enter down enter right v v left_square_bracket a down right enter f s space w escape escape escape u full_stop enter".split()
+        keys = [
+            "enter",
+            "down",
+            "enter",
+            "right",
+            "v",
+            "v",
+            "left_square_bracket",
+            "a",
+            "down",
+            "right",
+            "enter",
+            "f",
+            "s",
+            "space",
+            "w",
+            "escape",
+            "escape",
+            "escape",
+            "u",
+            "full_stop",
+            "enter",
+        ]
         for key in keys:
             await press(app, hand, key)
             want = expected_text(app, storyteller, (120, 36))
@@ -131,7 +155,14 @@ def test_the_screen_stays_the_rendered_picture_after_many_keys(storyteller: GPT2
 def raw(key: str) -> str:
     """What a terminal sends for a key."""
     special = {"enter": "\r", "escape": "\x1b", "backspace": "\x7f", "tab": "\t", "shift+tab": "\x1b[Z", "space": " "}
-    special |= {"up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "shift+left": "\x1b[1;2D", "shift+right": "\x1b[1;2C"}
+    special |= {
+        "up": "\x1b[A",
+        "down": "\x1b[B",
+        "right": "\x1b[C",
+        "left": "\x1b[D",
+        "shift+left": "\x1b[1;2D",
+        "shift+right": "\x1b[1;2C",
+    }
     special |= {f"f{n}": f"\x1bO{'PQRS'[n - 1]}" for n in range(1, 5)}
     special |= {f"f{n}": f"\x1b[{code}~" for n, code in zip(range(5, 13), (15, 17, 18, 19, 20, 21, 23, 24), strict=True)}
     if key.startswith("ctrl+"):
@@ -819,7 +850,28 @@ def test_ascii_is_ascii_everywhere(storyteller: GPT2, size: tuple[int, int]) -> 
             assert "".join(screen_text(app)).isascii(), (what, {c for c in "".join(screen_text(app)) if not c.isascii()})
 
         assert screen_text(app) == expected_text(app, storyteller, size, options)
-        for key in "enter enter enter v v v v v enter a escape escape escape s s s s space w y".split():
+        for key in [
+            "enter",
+            "enter",
+            "enter",
+            "v",
+            "v",
+            "v",
+            "v",
+            "v",
+            "enter",
+            "a",
+            "escape",
+            "escape",
+            "escape",
+            "s",
+            "s",
+            "s",
+            "s",
+            "space",
+            "w",
+            "y",
+        ]:
             check(key)
             await press(app, hand, key)
         check("the toast")
