@@ -1,0 +1,109 @@
+"""The app in a real terminal multiplexer: what stands on the screen is what `predict` says, and keys alone reach every level."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux isn't installed here")
+
+PROMPT = "Once upon a time there was a"
+PATIENCE = 40.0  # seconds until a screen that never comes fails its test
+
+
+class Terminal:
+    """A tmux session of its own, with a shell that the app runs in."""
+
+    def __init__(self, folder: Path, width: int, height: int) -> None:
+        self.socket = str(folder / "tmux")
+        self("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "env PS1='ready$ ' sh")
+
+    def __call__(self, *words: str) -> str:
+        command = ["tmux", "-S", self.socket, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "TMUX": ""}).stdout
+
+    def screen(self) -> str:
+        return self("capture-pane", "-p")
+
+    def until(self, seen: Callable[[str], object], what: str) -> str:
+        """The first screen of which something is true."""
+        end = time.monotonic() + PATIENCE
+        while not seen(screen := self.screen()):
+            assert time.monotonic() < end, f"never on screen: {what}\n{screen}"
+        return screen
+
+    def keys(self, *keys: str) -> None:
+        self("send-keys", *keys)
+
+
+@pytest.fixture(params=[(80, 24), (120, 36)], ids=["80x24", "120x36"])
+def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
+    terminal = Terminal(tmp_path, *request.param)
+    yield terminal
+    terminal("kill-server")
+
+
+def start(terminal: Terminal, *arguments: str) -> str:
+    command = " ".join(f"'{word}'" for word in (sys.executable, "-m", "txexplain", *arguments, PROMPT))
+    terminal("send-keys", "-l", command)
+    terminal.keys("Enter")
+    return terminal.until(lambda s: "little" in s and "quiet" in s and " ms" in s, "the first result")
+
+
+def percentages(screen: str) -> dict[str, str]:
+    """The candidates' tokens and figures in the next-token panel."""
+    rows = re.findall(r"(?:^|│)\s+([a-z]+)\s+[█▏▎▍▌▋▊▉]+\s+(\S+%)", screen, re.MULTILINE)
+    return dict(rows)
+
+
+def predicted(*arguments: str) -> dict[str, float]:
+    done = subprocess.run([sys.executable, "-m", "txexplain", "predict", PROMPT, "--json", *arguments], check=True, capture_output=True)
+    return {row["text"].strip(): row["probability"] for row in json.loads(done.stdout)["next"]}
+
+
+def test_the_screen_shows_what_predict_says_and_follows_the_temperature(terminal: Terminal) -> None:
+    shown, want = percentages(start(terminal)), predicted()
+    assert len(shown) >= 4
+    for token, figure in list(shown.items())[:4]:
+        assert float(figure[:-1]) == pytest.approx(100 * want[token], rel=6e-3)
+    terminal.keys("]", "]")
+    screen = terminal.until(lambda s: "T 1.20" in s, "temperature 1.2")
+    hot = predicted("--temperature", "1.2")
+    for token, figure in list(percentages(screen).items())[:4]:
+        assert float(figure[:-1]) == pytest.approx(100 * hot[token], rel=6e-3)
+
+
+def test_keys_alone_reach_every_level_and_come_back(terminal: Terminal) -> None:
+    start(terminal, "--at", "model[L3]")
+    for place in ("L3 ", "L3.attn ", "L3H0 ", "L3H0[6,6] "):
+        terminal.keys("Enter")
+        terminal.until(lambda s, place=place: place in s.splitlines()[0], place)
+    terminal.keys("Left", "Left")
+    terminal.until(lambda s: "L3H0[6,4]" in s.splitlines()[0], "another product")
+    for place in ("L3H0 ", "L3.attn ", "L3 ", "model "):
+        terminal.keys("Escape")
+        terminal.until(lambda s, place=place: f" {place}" in s.splitlines()[0] and "›" not in s.splitlines()[0].split(place)[1], place)
+    terminal.keys("a")
+    terminal.until(lambda s: "heads" in s.splitlines()[0].split("›")[-1], "the atlas")
+    terminal.keys("Escape", "Right", "Right", "Right", "Right")
+    terminal.keys("Enter")
+    terminal.until(lambda s: "output" in s.splitlines()[0] or "final" in s.splitlines()[0], "the model's end")
+
+
+def test_leaving_gives_the_shell_its_screen_back(terminal: Terminal) -> None:
+    start(terminal)
+    terminal.keys("q")
+    screen = terminal.until(lambda s: s.rstrip().endswith("ready$"), "the prompt of the shell")
+    assert "Next token" not in screen
+    terminal("send-keys", "-l", "echo st''ill here")
+    terminal.keys("Enter")
+    terminal.until(lambda s: "still here" in s, "an echo")
