@@ -147,6 +147,42 @@ def test_what_is_no_location_is_one_sentence(text: str, says: str) -> None:
     assert len(sentence) < 260
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("l5h1", "L5H1"),
+        ("L5.H1", "L5H1"),
+        ("L5h1:soft[7,3]", "L5H1:softmax[7,3]"),
+        ("L5H1 [7,3]", "L5H1[7,3]"),
+        ("L05H01", "L5H1"),
+        ("5.11", "L5H11"),
+        ("Output", "output"),
+        ("modle[l3]@4", "model[L3]@4"),
+        ("L5.attention", "L5.attn"),
+        ("L5.MLP[417]", "L5.mlp[417]"),
+    ],
+)
+def test_a_slip_of_the_fingers_is_answered_with_the_nearest_place(text: str, meant: str) -> None:
+    with pytest.raises(LocationError) as caught:
+        parse(text)
+    assert str(caught.value).startswith(f"'{text}' isn't a Location, but {meant} is; give a place like model, ")
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "L-1", "L5@", "L1\u0663", "l5.attn[x]", "L" * 500])
+def test_what_is_near_to_nothing_gets_no_suggestion(text: str) -> None:
+    with pytest.raises(LocationError) as caught:
+        parse(text)
+    assert "isn't a Location; give" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["model[" + "x" * 500 + "]", "L5[" + "é" * 80 + "]", "L5.attn[" + "9" * 500 + "]"])
+def test_a_sentence_stays_short_and_plain_whatever_was_typed(text: str) -> None:
+    with pytest.raises(LocationError) as caught:
+        parse(text)
+    assert len(str(caught.value)) < 260
+    assert str(caught.value).replace("…", "").isascii()
+
+
 @calm
 @given(st.text(alphabet="modelhasLH0123456789[],.:@qk\u0663", max_size=14))
 def test_any_text_is_a_location_or_a_sentence(text: str) -> None:
@@ -267,8 +303,31 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
     assert back == place
 
 
+@calm
+@given(locations, all_dims)
+def test_in_again_after_out_is_the_way_back(place: Location, dims: Dims) -> None:
+    place = clamp(place, dims)
+    if place.level in (Level.MODEL, Level.HEADS):  # Enter doesn't lead to these
+        return
+    memory = remembered(Memory(), place)
+    outside = zoom_out(place, memory)
+    assert outside.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
+    assert zoom_in(outside, remembered(memory, outside), dims) == place
+
+
+def test_a_cursor_returns_with_its_query_only() -> None:
+    memory = remembered(Memory(), parse("L3H5:qk[4,2]"))
+    assert str(zoom_in(parse("L3.attn[5]@4"), memory, STORYTELLER)) == "L3H5:qk[4,2]"
+    assert str(zoom_in(parse("heads[1.6]@4"), memory, STORYTELLER)) == "L1H6:qk[4,2]"
+    assert str(zoom_in(parse("L3.attn[5]@3"), memory, STORYTELLER)) == "L3H5:qk@3"
+    assert str(zoom_in(parse("L3.attn[5]"), memory, STORYTELLER)) == "L3H5:qk"
+    uncursored = remembered(memory, parse("L3H5:qk@4"))
+    assert str(zoom_in(parse("L3.attn[5]@4"), uncursored, STORYTELLER)) == "L3H5:qk@4"
+
+
 def test_a_memory_of_a_larger_model_leads_to_what_exists() -> None:
-    memory = Memory(head=99, neuron=9999)
+    memory = Memory(head=99, neuron=9999, cursor=(7, 99))
+    assert str(zoom_in(parse("L5.attn[1]"), memory, STORYTELLER)) == "L5H1:softmax[7,7]"
     assert str(zoom_in(parse("L5"), memory, STORYTELLER)) == "L5.attn[15]"
     assert str(zoom_in(parse("L5.mlp"), memory, STORYTELLER)) == "L5.mlp[511]"
 

@@ -183,6 +183,18 @@ def test_temperature_zero_is_greedy_and_warming_returns_the_mode(flags: dict[str
     assert (greedy.reset_temperature().temperature, greedy.reset_temperature().mode) == (1.0, before.mode)
 
 
+@pytest.mark.parametrize(("flags", "flag"), [({"top_k": 7}, ["--top-k", "7"]), ({"top_p": 0.5}, ["--top-p", "0.5"]), ({}, [])])
+def test_flags_for_greedy_keep_the_mode_that_warming_leads_to(flags: dict[str, Any], flag: list[str]) -> None:
+    state = from_flags(temperature=0, **flags)
+    assert state.arguments() == ["--model", "storyteller", "--greedy"]
+    assert state.warmer().arguments() == ["--model", "storyteller", "--temperature", "0.05", *flag]
+
+
+def test_greedy_by_its_flag_keeps_the_temperature_that_s_leads_to() -> None:
+    assert from_flags(greedy=True, temperature=0.8).cycle_mode().temperature == 0.8
+    assert from_flags(greedy=True).cycle_mode().temperature == 1.0
+
+
 def test_the_modes_take_turns_and_the_temperature_returns() -> None:
     turn = keyed(from_flags(temperature=0.7), *[ExplorerState.cycle_mode] * 4)
     assert [(state.mode, state.temperature) for state in turn] == [
@@ -290,6 +302,10 @@ def test_seed_and_flow() -> None:
         ("L5.mlp[417]", 0, -1, "L5.mlp[417]@6"),
         ("L5.ln1@2", 0, 1, "L5.ln1@3"),
         ("embed", 1, 0, "embed"),
+        ("final@2", 0, 1, "final@3"),
+        ("output@2", 0, 1, "output@2"),
+        ("output", 0, -1, "output"),
+        ("output", 1, 0, "output"),
     ],
 )
 def test_the_arrows(start: str, dx: int, dy: int, end: str) -> None:
@@ -350,6 +366,13 @@ def test_a_product_returns_to_the_stage_it_came_from() -> None:
 def test_a_head_returns_to_where_it_was_entered() -> None:
     assert str(at("heads[5.11]").enter(STORYTELLER).out(STORYTELLER).location) == "heads[5.11]"
     assert str(at("L5.attn[11]").enter(STORYTELLER).out(STORYTELLER).location) == "L5.attn[11]"
+
+
+@pytest.mark.parametrize("start", ["L5H1:qk[6,3]", "L5H1:softmax[7,3]", "L5H1:qk[2,6]"])
+def test_the_way_out_to_the_model_and_back_keeps_the_cursor(start: str) -> None:
+    state = keyed(at(start), *[lambda state: state.out(STORYTELLER)] * 3)[-1]
+    assert state.location.level is Level.MODEL
+    assert str(keyed(state, *[lambda state: state.enter(STORYTELLER)] * 3)[-1].location) == start
 
 
 def test_a_tile_is_remembered_until_the_way_back() -> None:

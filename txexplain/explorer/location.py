@@ -13,7 +13,9 @@ Any of them may end in @4, the selected token (default: the last). A cursor's qu
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from enum import Enum
 
 from txexplain.engine.errors import LocationError
@@ -51,6 +53,7 @@ ENDS = ("embed", "final", "output")  # the columns of the model that aren't bloc
 WITH_BLOCK = {Level.BLOCK, *PAGE_TILES, Level.NEURON, Level.HEAD, Level.PRODUCT, Level.HEADS}
 WITH_HEAD = {Level.ATTN, Level.HEADS, Level.HEAD, Level.PRODUCT}
 WITH_CURSOR = {Level.HEAD, Level.PRODUCT}
+WORDS = tuple(dict.fromkeys((*PLACES, *(level.value for level in PAGE_TILES), *STAGES, *TILES)))
 FORM = "a place like model, L5, L5.attn, L5H1:softmax[7,3], L5H1[7,3], L5.mlp[417] or output, and @4 for token 4"
 
 
@@ -135,7 +138,8 @@ def parse(text: str) -> Location:
     """A Location from its text. Raises LocationError with one sentence."""
     match = GRAMMAR.fullmatch(text.strip())
     if match is None:
-        raise LocationError(f"{shown(text)} isn't a Location; give {FORM}.")
+        meant = nearest(text)
+        raise LocationError(f"{shown(text)} isn't a Location{f', but {meant} is' if meant else ''}; give {FORM}.")
     part = match.groupdict()
     token = None if part["token"] is None else int(part["token"])
     place = Location(block=int(part["block"] or 0), head=int(part["head"] or 0), token=token)
@@ -181,14 +185,36 @@ def parse_page(text: str, place: Location, name: str, inside: str | None) -> Loc
         "mlp": "L5.mlp[417]",
     }
     raise LocationError(
-        f"{shown(text)}: [{inside}] names nothing in that view" + (f"; give {examples[name]}." if name in examples else ".")
+        f"{shown(text)}: [{clipped(inside)}] names nothing in that view" + (f"; give {examples[name]}." if name in examples else ".")
     )
+
+
+def nearest(text: str) -> Location | None:
+    """The Location that a slip of the fingers may have meant: in another case, with a dot before H, with a word misspelt."""
+    squeezed = "".join(text.split()).lower()
+    if len(squeezed) > 40:
+        return None
+    fixed = re.sub(r"(?<![a-z])l(?=[0-9])", "L", squeezed)
+    fixed = re.sub(r"\.?h(?=[0-9])", "H", fixed)
+    fixed = re.sub(r"^([0-9]+)\.([0-9]+)", r"L\1H\2", fixed)  # the atlas's way to write a head
+    fixed = re.sub(r"(?<=[LH])0+(?=[0-9])", "", fixed)
+    fixed = re.sub(r"[a-z_]+[0-9]?", lambda word: next(iter(get_close_matches(word[0], WORDS, 1)), word[0]), fixed)
+    if GRAMMAR.fullmatch(fixed) is None:
+        return None
+    with suppress(LocationError):
+        return parse(fixed)
+    return None
 
 
 def shown(text: str) -> str:
     """What was typed, short and on one line."""
-    quoted = ascii(text)
-    return quoted if len(quoted) <= 60 else quoted[:57] + "…'"
+    return f"'{clipped(text)}'"
+
+
+def clipped(text: str) -> str:
+    """What was typed, short and in ASCII."""
+    plain = ascii(text)[1:-1]
+    return plain if len(plain) <= 58 else plain[:56] + "…"
 
 
 def check(place: Location, dims: Dims) -> None:
@@ -242,7 +268,10 @@ def clamp(place: Location, dims: Dims) -> Location:
 
 @dataclass(frozen=True)
 class Memory:
-    """What a zoom would forget: the block, head, stage, tile and neuron last visited, and whether a head was entered from the atlas."""
+    """What a zoom would forget: the block, head, stage, tile and neuron last visited, and whether a head was entered from the atlas.
+
+    `cursor` is the query and key that a head was left with; it returns with a head only while that query is the selected token.
+    """
 
     block: int = 0
     head: int = 0
@@ -250,6 +279,7 @@ class Memory:
     tile: str | None = None
     neuron: int = 0
     atlas: bool = False
+    cursor: tuple[int, int] | None = None
 
 
 def remembered(memory: Memory, place: Location) -> Memory:
@@ -263,6 +293,8 @@ def remembered(memory: Memory, place: Location) -> Memory:
         memory = replace(memory, head=place.head)
     if place.level is Level.HEAD:
         memory = replace(memory, stage=place.stage)
+    if place.level in WITH_CURSOR:
+        memory = replace(memory, cursor=None if place.query is None or place.key is None else (place.query, place.key))
     if place.level is Level.BLOCK:
         memory = replace(memory, tile=place.select)
     if place.neuron is not None:
@@ -288,7 +320,11 @@ def zoom_in(place: Location, memory: Memory, dims: Dims) -> Location:
             head = memory.head if page is Level.ATTN else 0
             return replace(at, level=page, block=place.block, head=min(head, dims.n_head - 1))
         case Level.ATTN | Level.HEADS:
-            return replace(at, level=Level.HEAD, block=place.block, head=place.head, stage=memory.stage)
+            inside = replace(at, level=Level.HEAD, block=place.block, head=place.head, stage=memory.stage)
+            if memory.cursor is None or memory.cursor[0] != place.token_index(dims.n_tokens):
+                return inside
+            query, key = memory.cursor
+            return replace(inside, query=query, key=min(key, dims.n_tokens - 1), token=None)
         case Level.HEAD:
             query, key = place.cursor(dims.n_tokens)
             return replace(at, level=Level.PRODUCT, block=place.block, head=place.head, query=query, key=key, token=None)

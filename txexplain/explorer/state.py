@@ -103,7 +103,10 @@ class ExplorerState:
         return self.at_temperature(1.0)
 
     def cycle_mode(self) -> ExplorerState:
-        """full → top-k → top-p → greedy → full, at the temperature before greedy."""
+        """full → top-k → top-p → greedy → full, at the temperature before greedy.
+
+        warmer() leaves greedy too: to the first stop, in the mode before.
+        """
         following = MODES[(MODES.index(self.mode) + 1) % len(MODES)]
         if following == "greedy":
             return self.at_temperature(0.0)
@@ -211,7 +214,7 @@ class ExplorerState:
             return self.go(replace(place, select=None if tile == "attn" else tile), dims)
         if dx and place.level is Level.NEURON:
             return self.go(replace(place, neuron=max(0, (place.neuron or 0) + dx)), dims)
-        if dy:
+        if dy and place.level is not Level.OUTPUT:  # there the arrows are the candidates'
             token = max(0, place.token_index(dims.n_tokens) + dy)
             return self.go(replace(place, token=token), dims)
         return self
@@ -289,7 +292,8 @@ def from_flags(
     """The state that a command line asks for. Raises LocationError for a Location that isn't one, ValueError for flags that clash."""
     if sum((top_k is not None, top_p is not None, greedy)) > 1:
         raise ValueError("Give one of --top-k, --top-p and --greedy.")
-    mode = "greedy" if greedy or temperature == 0 else "top-k" if top_k is not None else "top-p" if top_p is not None else "full"
+    warm = "top-k" if top_k is not None else "top-p" if top_p is not None else "full"
+    mode = "greedy" if greedy or temperature == 0 else warm
     place = parse(at) if at else Location()
     return ExplorerState(
         model=model,
@@ -305,4 +309,5 @@ def from_flags(
         flow=flow,
         trace=trace,
         memory=remembered(Memory(), place),
+        warm=(temperature or 1.0, warm),
     )

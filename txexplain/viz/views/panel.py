@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from txexplain.engine.sampling import Distribution
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.sampling import Distribution, Ranking, settle
 from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
@@ -12,6 +18,7 @@ from txexplain.viz.views.chrome import OLD, title
 
 AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0
+SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
 NUMBER = 8  # cells of a percentage with its space
 
 
@@ -46,7 +53,10 @@ def draw_panel(scene: Scene) -> Canvas:
     if beside:
         settings(canvas, scene, 2, 2, scene.width - 3)
         figures(canvas, scene, distribution, 2, 3)
-        candidates(canvas, scene, distribution, 5, scene.height - 8)
+        swept = scene.height >= SWEEP_FROM
+        candidates(canvas, scene, distribution, 5, scene.height - 8 - (SWEEP_ROWS + 2 if swept else 0))
+        if swept:
+            sweep(canvas, scene, distribution, 2, scene.height - 4 - SWEEP_ROWS, scene.width - 4)
         rest(canvas, scene, distribution, 2, scene.height - 2)
         story(canvas, scene, 2, scene.height - 1)
     else:
@@ -116,7 +126,12 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         x = inside + label + 1
         if filtered:
             canvas.put(x, at, bar(full / end, room, scene.palette), ghost)
-        canvas.put(x, at, bar(probability / end, room, scene.palette), calm)
+        drawn = bar(probability / end, room, scene.palette)
+        canvas.put(x, at, drawn, calm)
+        if filtered and kept and int(full / end * room) < len(drawn):
+            # The filter only ever lengthens what it keeps, so what it was before shows as the bar's darker beginning.
+            before = int(full / end * room)
+            canvas.style(x, at, before, 1, fg=scene.palette.mix("background", "attention", 0.45))
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")
         if filtered:
@@ -124,9 +139,39 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         canvas.target(inside, at, scene.width - inside, 1, ("candidate", rank))
 
 
+@lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares
+def piled_shares(ranking: Ranking, stops: tuple[float, ...]) -> NDArray[np.float64]:
+    """The likeliest tokens' running sums of probability over the whole vocabulary at each temperature. Shapes: -> [stops, PILED]."""
+    tops = ranking.order[:PILED]
+    return np.array([np.cumsum(settle(ranking, stop, None, None).full_probability[tops]) for stop in stops])
+
+
+def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, width: int) -> None:
+    """How the distribution changes from T = 0.1 to 10: the shares of the likeliest tokens, piled up; the present T is marked."""
+    stops = [stop for stop in STOPS if stop >= SWEEP_LEAST]
+    each = max(1, width // len(stops))
+    present = min(range(len(stops)), key=lambda i: abs(stops[i] - distribution.shown_temperature))
+    piles = piled_shares(distribution.ranking, tuple(stops))
+    shades = [scene.palette.mix("background", "attention", 0.9 - 0.14 * i) for i in range(PILED)]
+    for i in range(len(stops)):
+        heights = piles[i] * SWEEP_ROWS  # [PILED], in rows
+        for row in range(SWEEP_ROWS):
+            level = SWEEP_ROWS - row - 0.5  # the middle of the row, from below
+            token = int(np.searchsorted(heights, level))
+            at = x + i * each
+            if token < PILED:
+                if scene.palette.pixels:
+                    canvas.fill(at, y + 1 + row, each, 1, bg=shades[token])
+                else:
+                    canvas.put(at, y + 1 + row, str(token + 1) * each, "attention")
+        if i == present:
+            canvas.put(x + i * each, y + 1 + SWEEP_ROWS, scene.palette.glyphs.up, "accent", attrs=BOLD)
+    canvas.put(x, y, f"shares of the top {PILED}, T 0.1 to 10", "faint")
+
+
 def rest(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int) -> None:
     """Where the mass outside the list is."""
-    shown = min(len(distribution.order), max(0, scene.height - 8))
+    shown = min(len(distribution.order), max(0, scene.height - 8 - (SWEEP_ROWS + 2 if scene.height >= SWEEP_FROM else 0)))
     below = float(1.0 - distribution.cumulative[shown - 1]) if shown else 1.0
     text = f"{count(len(distribution.order) - shown)} other tokens: {percent(max(below, 0.0), ascii=scene.palette.ascii)} of all"
     canvas.put(x, y, text, "muted", width=scene.width - x - 1)
