@@ -302,6 +302,8 @@ def cli() -> None:
 def app(source: Source, sampling: Sampling, view: View) -> None:
     check_terminal(source.file)
     state = first_state(source, sampling, view)
+    if view.at is not None:
+        require_place(source, state)
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
 
@@ -458,6 +460,15 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         seed=view.seed,
         flow=view.flow,
     )
+
+
+def require_place(source: Source, state: ExplorerState) -> None:
+    """Raise LocationError, before the screen is taken, for a first place that this model or prompt lacks."""
+    from txexplain.explorer.location import Dims, check
+
+    model = source.load()
+    ids, config = model.checked(source.token_ids(model, state.prompt)), model.config
+    check(state.location, Dims(config.n_layer, config.n_head, config.n_inner, len(ids), model=model.name))
 
 
 # What is read and where it may be written

@@ -107,3 +107,12 @@ def test_leaving_gives_the_shell_its_screen_back(terminal: Terminal) -> None:
     terminal("send-keys", "-l", "echo st''ill here")
     terminal.keys("Enter")
     terminal.until(lambda s: "still here" in s, "an echo")
+
+
+def test_a_first_place_that_is_not_there_is_an_error_of_the_command_line(terminal: Terminal) -> None:
+    command = f"'{sys.executable}' -m txexplain --at L9 '{PROMPT}'; echo code $?"
+    terminal("send-keys", "-l", command)
+    terminal.keys("Enter")
+    screen = terminal.until(lambda s: re.search(r"^code \d", s, re.MULTILINE), "the exit code")
+    assert "code 2" in screen
+    assert "has blocks L0 to L5" in " ".join(screen.split())

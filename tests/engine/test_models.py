@@ -131,7 +131,9 @@ def test_the_known_names() -> None:
         "a\nb",
     ],
 )
-def test_a_name_that_is_nothing_is_refused_without_the_hub(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_nothing_is_refused_without_the_hub(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")  # so that no name happens to be a folder
     monkeypatch.setattr("txexplain.models.fetch", lambda *_: pytest.fail("asked the hub"))
     assert_refused(name, ["no model", "storyteller, gpt2", "owner/name", "folder"])
 
