@@ -9,7 +9,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from txexplain.viz.canvas import Canvas
-from txexplain.viz.flow import LINE_FROM, LINES, SHADES, UNITS, Doubles, Ints, allocate, covered, draw_lines, draw_ribbons, trace_back
+from txexplain.viz.flow import (
+    LINE_FROM,
+    LINES,
+    SHADES,
+    UNITS,
+    Doubles,
+    Ints,
+    allocate,
+    covered,
+    draw_lines,
+    draw_ribbons,
+    middles,
+    trace_back,
+)
 from txexplain.viz.palette import Palette
 
 COLOURS = {"background": (0, 0, 0), "residual": (0, 255, 0), "attention": (255, 0, 0)}
@@ -50,6 +63,8 @@ def test_whole_parts_add_up_and_are_nearest(weights: Doubles, total: int) -> Non
 
 def test_ties_go_to_the_lower_index() -> None:
     assert allocate(np.array([5]), np.ones((1, 3))).tolist() == [[2, 2, 1]]
+    row = np.tile([1.0, 2.0, 3.0], 100)[None]  # ¾, 1½, 2¼ each: of the hundred halves the first fifty are rounded up
+    assert allocate(np.array([450]), row)[0].tolist() == [1, 2, 2] * 50 + [1, 1, 2] * 50
 
 
 @given(flows, st.data())
@@ -88,6 +103,18 @@ def test_cover_is_exact(top: Doubles, thickness: float) -> None:
     rows = np.arange(height)[:, None, None]
     want = np.clip(np.minimum(rows + 1, top + thickness) - np.maximum(rows, top), 0, 1).sum(axis=1)
     np.testing.assert_allclose(cover, want, atol=1e-9)
+
+
+@given(flows)
+def test_ribbons_fill_a_token_at_both_ends_in_the_order_of_their_other_end(shares: list[Doubles]) -> None:
+    """Stacked without gap or overlap around the token's middle: at the source by target, at the target by source."""
+    _, between = trace_back(shares, len(shares[0]) - 1)
+    for ribbons in between:
+        leaving, entering = middles(ribbons)
+        for ends, sizes in ((leaving.T, ribbons.T), (entering, ribbons)):
+            for middle, size in zip(ends, sizes, strict=True):
+                edges = np.cumsum([-size.sum() / 2, *size])
+                np.testing.assert_allclose(middle, (edges[:-1] + edges[1:]) / 2)
 
 
 def picture(shares: list[Doubles], target: int, *, width: int = 60, height: int = 20, step: int = 20, thickest: float = 6.0) -> np.ndarray:
@@ -132,8 +159,32 @@ def test_thicker_ribbons_for_larger_shares() -> None:
 def test_what_lies_under_a_fifth_of_a_percent_is_not_drawn() -> None:
     share = np.array([[1.0, 0], [0.0019, 0.9981]])
     assert (picture([share], 1)[..., 0] == 0).all()
-    share = np.array([[1.0, 0], [0.0500, 0.95]])
-    assert (picture([share], 1)[..., 0] > 0).any()
+    share = np.array([[1.0, 0], [0.0021, 0.9979]])
+    assert (picture([share], 1, thickest=40.0)[..., 0] > 0).any()  # thick enough for so small a share to leave ink
+    share = np.array([[1.0, 0], [0.0019, 0.9981]])
+    assert (picture([share], 1, thickest=40.0)[..., 0] == 0).all()
+
+
+def test_a_token_that_holds_a_share_is_marked_at_each_column() -> None:
+    image = picture([moved(2), moved(2)], 1)[..., 1]
+    for x in (0, 20, 40):
+        assert (image[27:33, x] > 1.5 * image[27:33, 10]).all()
+    assert image[:20, 0].max() <= image[:20, 10].max()  # the other token holds nothing
+
+
+@pytest.mark.parametrize("step", [2, 3, 4, 6, 10])
+def test_a_faint_line_runs_along_every_token_but_never_as_stripes(step: int) -> None:
+    n = 40 // step
+    columns, between = trace_back([np.eye(n)], n - 1)
+    rows = np.arange(n, dtype=np.float64) * step + 1
+    image = draw_ribbons((30, 25), columns, between, rows, [0, 25], 4.0, COLOURS)[..., 1].astype(int)
+    empty = image[: step * (n - 2), 5]  # away from the selected token
+    lines = np.zeros(len(empty), dtype=bool)
+    lines[1::step] = True
+    assert (empty[lines] > 0).all()
+    assert (empty[~lines] == 0).all()
+    assert empty.max() < image[step * (n - 1) + 1, 5] / 2
+    assert empty.mean() <= 0.03 * 255  # however many there are
 
 
 @given(flows, st.integers(-30, 70), st.integers(1, 40))

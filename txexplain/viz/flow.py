@@ -22,6 +22,7 @@ THINNEST = UNITS // 500  # parts; a thinner ribbon isn't drawn
 FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
 INK = {"residual": 0.5, "attention": 1.1}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
 NODE_INK, GUIDE_INK = 1.6, 0.08
+GUIDE_GAP = 6  # pixels between guides from which on they have their full ink; closer ones, which would add up to stripes, have less
 FAINT = 0.8  # thin ribbons are lifted a little: opacity to this power
 SHADES, MIXES = 20, 4  # steps from background to full colour, and from grey to violet: few colours make long runs of equal cells
 # Lines, by the sides of the cell that they leave through: up 1, down 2, left 4, right 8.
@@ -125,7 +126,8 @@ def draw_ribbons(
             ink["residual"][:, column_x[b]] += NODE_INK * covered(row_y[held, None] - half, row_y[held, None] + half, height)[:, 0]
     guides = np.unique(np.rint(row_y[(row_y >= 0) & (row_y < height)])).astype(int)
     row = ink["residual"][guides, : max(0, min(width, column_x[-1]))]
-    ink["residual"][guides, : row.shape[1]] = np.maximum(row, GUIDE_INK)  # a faint line along each token's row, where nothing runs
+    faint = GUIDE_INK * np.diff(guides).min(initial=GUIDE_GAP) / GUIDE_GAP
+    ink["residual"][guides, : row.shape[1]] = np.maximum(row, faint)  # a faint line along each token's row, where nothing runs
     return blend(ink, colours)
 
 
