@@ -19,7 +19,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import footer
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.options import UiOptions
-from txexplain.ui.session import palette_of, scene_of
+from txexplain.ui.session import palette_of, roomy, scene_of, surprisal_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
 
@@ -117,6 +117,9 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         distribution=distribution(lens.trace.last_logits, **state.sampling),
         ribbons=tuple(lens.flow(state.flow)),
         keys=footer(state.location.level.name, ascii=tones.ascii),
+        draw=app.last_draw,
+        drawn_from=app.drawn_from if app.last_draw is not None else None,
+        surprisal=surprisal_of(lens) if (roomy(*size) if app.strip is None else app.strip) else None,
     )
     return draw_screen(replace(scene, cost=app.cost)).text()
 

@@ -68,7 +68,7 @@ def candidates(app: App) -> list[tuple[str, float, str]]:
     """The panel's rows as they stand on the screen: token, the fraction of a full bar, percentage."""
     rows = []
     for line in pane_text(app, "panel")[5:-3]:
-        if "%" not in line:
+        if "%" not in line or "other tokens" in line:
             break  # below the list: how the distribution changes with the temperature
         token, bar, figure = line[slice(*LABEL)], line[14 : 14 + ROOM], line[-1 - NUMBERS : -1]
         rows.append((token.rstrip(), to_fraction(bar, ROOM, Palette("dark", "truecolor", False)), figure.strip()))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
-from txexplain.engine.sampling import distribution
+from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.ui.session import scene_of
-from txexplain.viz.canvas import Canvas
+from txexplain.viz.bars import to_fraction
+from txexplain.viz.canvas import STRIKE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.panel import PILED, SWEEP_LEAST, SWEEP_ROWS, draw_panel
+from txexplain.viz.views.panel import PILED, SWEEP_LEAST, SWEEP_ROWS, axis, draw_panel
 
 WIDTH, HEIGHT = 52, 33
 SWEPT = [stop for stop in STOPS if stop >= SWEEP_LEAST]
@@ -60,3 +63,66 @@ def test_what_the_filter_keeps_shows_what_it_was_before(lens: Lens) -> None:
     before = sum(ink == ghost for ink in bar)
     assert set(bar) == {calm, ghost}
     assert before / len(bar) == pytest.approx(dist.full_probability[token] / dist.probability[token], abs=1.5 / len(bar))
+
+
+FIRST_ROW, LABEL, FIGURE = 5, 14, 8  # the wide panel's rows and columns
+logit_lists = st.lists(st.floats(-160, 20, width=32), min_size=30, max_size=80)
+samplings = st.one_of(
+    st.just({}), st.integers(1, 40).map(lambda k: {"top_k": k}), st.floats(0.01, 1).map(lambda p: {"top_p": round(p, 2) or 0.01})
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(logit_lists, st.sampled_from([stop for stop in STOPS if stop]), samplings, st.booleans())
+def test_bars_convert_back_to_the_probabilities(lens: Lens, logits: list[float], temperature: float, sampling: dict, ascii: bool) -> None:
+    dist = distribution(np.array(logits, dtype=np.float32), temperature, **sampling)
+    state = ExplorerState().at_temperature(temperature)
+    palette = Palette(ascii=ascii)
+    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), lens, distribution=dist))
+    figures = FIGURE * (1 if dist.mode == "full" else 2)
+    room = WIDTH - 2 - LABEL - 1 - figures - 1
+    end = axis(float(max(dist.probability.max(), dist.full_probability.max())))
+    half = end / room / (2 if ascii else 16)
+    for row, token in enumerate(dist.order[:15].tolist()):
+        y = FIRST_ROW + row
+        shown = "".join(canvas.chars[y, 17 : 17 + room])
+        kept = bool(dist.kept[token])
+        p = float(dist.probability[token] if kept else dist.full_probability[token])
+        least = to_fraction(shown, room, palette) * room * (1 if ascii else 8)
+        assert to_fraction(shown, room, palette) * end == pytest.approx(p, abs=half * 1.0001) or (p > 0 and round(least) == 1)
+        assert bool(canvas.attrs[y, 3] & STRIKE) == (not kept)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("sampling", [{}, {"top_k": 5}, {"top_p": 0.8}])
+@pytest.mark.parametrize("size", [(WIDTH, HEIGHT), (78, 6)])
+def test_the_drawn_number_stands_where_it_fell(lens: Lens, seed: int, sampling: dict, size: tuple[int, int]) -> None:
+    dist = distribution(lens.trace.last_logits, 0.8, **sampling)
+    u = uniform(seed, 7)
+    drawn = dist.draw(u)
+    palette = Palette()
+    scene = scene_of(ExplorerState(), palette, size, lens, distribution=dist, draw=drawn, drawn_from=dist)
+    canvas = draw_panel(scene)
+    wide = size[1] > 14
+    x, y, cells = (2, size[1] - 3, size[0] - 3) if wide else (1, size[1] - 2, size[0] - 2)
+    assert [i - x for i, char in enumerate(canvas.chars[y]) if char == "▲"] == [int(u * cells)]
+    own = palette.mix("background", "drawn", 0.5)
+    lit = [i - x for i, ground in enumerate(canvas.bg[y].tolist()) if ground == own]
+    a, b = round(drawn.low * cells), round(drawn.high * cells)
+    assert lit == list(range(a, b))
+    text = "\n".join(canvas.text()[-4:])
+    assert f"rank {drawn.rank + 1}" in text
+    assert f"u {u:.4f}" in text
+    top = scene.id_label(int(dist.order[0])).strip()
+    assert (f"{top} needs u <" in text) == (drawn.rank > 0)
+
+
+def test_the_list_stays_first_and_what_was_drawn_is_said_to_the_end(lens: Lens) -> None:
+    """With a draw on it the panel at 120×36 still lists 15 candidates, says what the others weigh, and sweeps the temperature."""
+    dist = distribution(lens.trace.last_logits)
+    scene = scene_of(ExplorerState(), Palette(), (40, 31), lens, distribution=dist, draw=dist.draw(0.7), drawn_from=dist)
+    rows = draw_panel(scene).text()
+    assert sum("%" in row for row in rows[5:20]) == 15
+    others = len(dist.order) - 15
+    assert f"{others:,} other tokens" in rows[20]
+    assert "T 0.1 to 10" in rows[21]

@@ -26,13 +26,16 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
+from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
 from txexplain.engine.trace import Trace
+from txexplain.explorer.examples import examples_for
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import ACTIONS, footer
+from txexplain.ui.choose import ExamplesScreen, FindScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.options import UiOptions
-from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
+from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.viz.canvas import Canvas
@@ -73,6 +76,14 @@ class Traced(Message):
         self.lens, self.mode = lens, mode
 
 
+class Surprised(Message):
+    """How surprising the prompt's tokens were was computed."""
+
+    def __init__(self, lens: Lens, values: tuple[Surprise | None, ...]) -> None:
+        super().__init__()
+        self.lens, self.values = lens, values
+
+
 class Failed(Message):
     """A request can't be answered; the sentence says why."""
 
@@ -111,6 +122,9 @@ class ExplorerApp(App[None]):
         self.pane = "stage"
         self.candidate = 0
         self.last_draw: Draw | None = None
+        self.drawn_from: Distribution | None = None
+        self.strip: bool | None = None  # the surprisal strip as the reader wants it; None: open where there is room
+        self.surprised: tuple[tuple[int, ...], tuple[Surprise | None, ...]] = ((), ())  # the ids that it was computed for
         self.hover: Location | None = None
         self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
         self.serial = 0
@@ -138,6 +152,7 @@ class ExplorerApp(App[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.place(event.size.width, event.size.height)
+        self.find_surprisal(event.size.width, event.size.height)
 
     @property
     def editor(self) -> PromptEditor:
@@ -177,7 +192,9 @@ class ExplorerApp(App[None]):
             message=self.message,
             cost=self.cost,
             keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
+            surprisal=self.surprisal(width, height),
             draw=self.last_draw,
+            drawn_from=self.drawn_from if self.last_draw is not None else None,
             pane=self.pane,
             candidate=self.candidate,
             ribbons=self.ribbons(),
@@ -188,6 +205,12 @@ class ExplorerApp(App[None]):
         """The ribbons' shares, once they are traced."""
         name = f"{'norm' if self.state.flow == 'norms' else 'rollout'}_flow"
         return tuple(self.lens.__dict__[name]) if self.lens is not None and name in self.lens.__dict__ else None
+
+    def surprisal(self, width: int, height: int) -> tuple[Surprise | None, ...] | None:
+        """What is known of the prompt's surprisal where the strip is open: a text's beginning keeps its own."""
+        if self.lens is None or self.lens.model is None or not (roomy(width, height) if self.strip is None else self.strip):
+            return None
+        return self.surprised[1][: shared_length(self.lens.trace.ids, self.surprised[0])]
 
     def current(self) -> bool:
         """Whether the result on screen is of the prompt on screen."""
@@ -205,6 +228,7 @@ class ExplorerApp(App[None]):
     def on_loaded(self, message: Loaded) -> None:
         self.model = message.model
         self.message = ""
+        self.surprised = ((), ())  # another model, another surprise
         self.editor.tokenizer = message.model.tokenizer
         self.run_model()
 
@@ -245,6 +269,7 @@ class ExplorerApp(App[None]):
         self.state = self.state.fit(self.dims())
         self.draw()
         self.trace_flow(message.lens, self.state.flow)
+        self.find_surprisal()
         self.go_on()
 
     def on_failed(self, message: Failed) -> None:
@@ -270,6 +295,33 @@ class ExplorerApp(App[None]):
 
     def on_traced(self, message: Traced) -> None:
         if message.lens is self.lens and message.mode == self.state.flow:
+            self.draw()
+
+    def find_surprisal(self, width: int = 0, height: int = 0) -> None:
+        """Compute what the open strip lacks, once the frame stands."""
+        known = self.surprisal(width or self.size.width, height or self.size.height)
+        if self.lens is not None and known is not None and len(known) < self.lens.trace.n_tokens:
+            self.be_surprised(self.lens, self.surprised)
+
+    @work(thread=True, exclusive=True, group="surprisal", exit_on_error=False)
+    def be_surprised(self, lens: Lens, earlier: tuple[tuple[int, ...], tuple[Surprise | None, ...]]) -> None:
+        """Chunk by chunk, so that a forward pass never waits for more than one."""
+        ids, values = earlier
+        assert lens.model is not None
+        try:
+            while lens is self.lens:
+                with self.engine:
+                    values = surprisal(lens.trace, lens.model.unembedding, (ids, values), CHUNK)
+                ids = lens.trace.ids[: len(values)]
+                if len(values) == lens.trace.n_tokens:
+                    self.post_message(Surprised(lens, values))
+                    return
+        except KeyError:
+            return
+
+    def on_surprised(self, message: Surprised) -> None:
+        if message.lens is self.lens:
+            self.surprised = (message.lens.trace.ids, message.values)
             self.draw()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -349,8 +401,9 @@ class ExplorerApp(App[None]):
     def append(self, token_id: int, how: str, drawn: Draw | None = None) -> None:
         """Put a token behind the prompt; how it was drawn stays on screen while it is the last."""
         assert self.lens is not None
+        source = self.distribution
         self.change(self.state.with_ids(self.lens.trace.ids).append(token_id, how))
-        self.last_draw = drawn
+        self.last_draw, self.drawn_from = drawn, source if drawn is not None else None
         self.draw()
 
     def full(self) -> bool:
@@ -497,6 +550,48 @@ class ExplorerApp(App[None]):
         """Append a candidate of the reader's choice."""
         if self.distribution is not None and not self.running and self.current() and not self.full():
             self.append(int(self.distribution.order[rank]), "chosen")
+
+    def do_surprisal(self) -> None:
+        """Open or shut the surprisal strip."""
+        if self.lens is not None and self.lens.model is None:
+            self.say("This is a recorded trace: surprisal needs the model.")
+            return
+        self.strip = not (roomy(*self.size) if self.strip is None else self.strip)
+        self.find_surprisal()
+        self.draw()
+
+    def do_find(self) -> None:
+        """Put the candidates' cursor on a token that the reader names."""
+        distribution = self.distribution
+        if distribution is None or self.lens is None:
+            return
+        self.generating = False  # what is found belongs to this distribution
+        scene = self.scene(*self.size)
+
+        def found(rank: int | None) -> None:
+            if rank is not None and self.distribution is not None and self.distribution.logits is distribution.logits:
+                self.candidate = rank
+                if self.state.location.level is not Level.OUTPUT:
+                    self.focus_pane("panel")
+                self.draw()
+
+        self.push_screen(FindScreen(self.tones, distribution, scene.id_label), found)
+
+    def do_examples(self) -> None:
+        """Begin again with a prompt that shows something."""
+        if self.state.trace is not None:
+            self.say("This is a recorded trace: another prompt needs the model.")
+            return
+        examples = examples_for(self.state.model)
+
+        def picked(number: int | None) -> None:
+            if number is not None:
+                self.generating = False
+                self.queued = 0
+                self.change(self.state.with_prompt(examples[number].prompt))
+                self.say(examples[number].look)
+
+        self.push_screen(ExamplesScreen(self.tones, examples), picked)
 
     def do_prompt(self) -> None:
         self.focus_pane("prompt")

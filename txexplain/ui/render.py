@@ -11,7 +11,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.ui.actions import footer
 from txexplain.ui.options import UiOptions
-from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
+from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.viz.describe import describe
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
@@ -39,7 +39,10 @@ def scene_for(state: ExplorerState, options: UiOptions, width: int, height: int)
     except KeyError:
         ribbons = None
     keys = footer(state.location.level.name, ascii=palette.ascii)
-    return scene_of(state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons, keys=keys)
+    return scene_of(
+        state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons, keys=keys,
+        surprisal=surprisal_of(lens) if roomy(width, height) else None,
+    )  # fmt: skip
 
 
 def render_screen(state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str) -> str:

@@ -8,11 +8,13 @@ from typing import Any
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, distribution
+from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.explorer.location import Dims
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.options import UiOptions
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
 from txexplain.viz.scene import Display, Scene
+from txexplain.viz.screen import ROOMY
 from txexplain.viz.views.attn import heads_columns
 
 
@@ -53,6 +55,18 @@ def distribution_of(lens: Lens | None, state: ExplorerState, last: Distribution 
     if last is not None and last.logits is logits:
         return last.at(**state.sampling)
     return distribution(logits, **state.sampling)
+
+
+def roomy(width: int, height: int) -> bool:
+    """Whether the surprisal strip is open unless the reader says otherwise."""
+    return width >= ROOMY[0] and height >= ROOMY[1]
+
+
+def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
+    """Each token's surprisal, where there is a model to ask."""
+    if lens.model is None or "ln_final.normalized" not in lens.trace:
+        return None
+    return surprisal(lens.trace, lens.model.unembedding)
 
 
 def dims_of(lens: Lens, width: int = 80) -> Dims:

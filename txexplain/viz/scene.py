@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, Draw
+from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
@@ -45,6 +46,8 @@ class Scene:
     cost: str = ""  # how long the last run took; empty where a picture must not depend on the clock
     keys: tuple[tuple[str, str], ...] = ()  # the footer's (keys, word)
     draw: Draw | None = None  # the last draw, while its token is the prompt's last
+    drawn_from: Distribution | None = None  # what that draw was made from
+    surprisal: tuple[Surprise | None, ...] | None = None  # of the first tokens, as far as known; None where the strip is shut
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
     hover: Location | None = None  # the cell of a head's grid under the pointer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on

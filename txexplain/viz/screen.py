@@ -13,6 +13,7 @@ from txexplain.viz.views import PANES
 SMALLEST = (60, 16)
 NARROW = 100
 ULTRA = 160
+ROOMY = (120, 36)  # from here on the surprisal strip is open unless the reader shuts it
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)
         case "prompt":
-            return (*shared, scene.pane, place, state.prompt, state.appended)
+            return (*shared, scene.pane, place, state.prompt, state.appended, scene.surprisal)
         case "stage":
             ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
             own = sampling if place.level is Level.OUTPUT else ()
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
         case "panel":
-            return (*shared, scene.pane, *sampling, scene.draw, state.seed, scene.message)
+            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
         case "footer":
             return (rect, scene.palette, scene.keys)
     return (rect, scene.palette)

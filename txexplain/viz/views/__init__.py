@@ -9,12 +9,13 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.attn import draw_attn, draw_heads
 from txexplain.viz.views.block import draw_block
-from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_prompt, draw_small, title
+from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, title
 from txexplain.viz.views.head import draw_head
 from txexplain.viz.views.model import draw_model
 from txexplain.viz.views.output import draw_output
 from txexplain.viz.views.panel import draw_panel
 from txexplain.viz.views.product import draw_product
+from txexplain.viz.views.surprisal import draw_prompt_pane
 from txexplain.viz.views.tensors import draw_tensors
 
 LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
@@ -51,7 +52,7 @@ def draw_stage(scene: Scene) -> Canvas:
 
 PANES: dict[str, Callable[[Scene], Canvas]] = {
     "header": draw_header,
-    "prompt": draw_prompt,
+    "prompt": draw_prompt_pane,
     "stage": draw_stage,
     "panel": draw_panel,
     "footer": draw_footer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txexplain.engine.sampling import Distribution
+from txexplain.engine.tokenizer import cell_width
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
@@ -12,6 +13,7 @@ from txexplain.viz.views.panel import sampling_text
 MOST = 50
 COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.", "filtered")
 CELL, TOKEN = 11, 16
+BANDS = ((MOST + 1, 100), (101, 1_000), (1_001, 10_000), (10_001, 1 << 30))  # ranks from 1, both ends
 
 
 def draw_output(scene: Scene) -> Canvas:
@@ -21,7 +23,9 @@ def draw_output(scene: Scene) -> Canvas:
         canvas,
         scene,
         f"output {scene.palette.glyphs.dot} T {scene.state.temperature:.2f} {scene.palette.glyphs.dot} {sampling_text(scene)}",
-        f"{count(scene.config.vocab_size)} tokens",
+        ""
+        if scene.distribution is None
+        else f"{count(scene.distribution.kept_count)} of {count(len(scene.distribution.order))} may be drawn",
     )
     distribution = scene.distribution
     if distribution is None:
@@ -32,21 +36,32 @@ def draw_output(scene: Scene) -> Canvas:
     for i, name in enumerate(columns):
         text = name.replace("÷", "/") if scene.palette.ascii else name
         canvas.put(6 + TOKEN + i * cell, 1, text, "muted", width=cell - 1, align="right")
-    rows = max(1, min(MOST, scene.height - 5))
-    first = max(0, min(scene.candidate - rows + 1, MOST - rows))
-    for row, token in enumerate(distribution.order[first : first + rows].tolist()):
-        rank, y = first + row, 2 + row
+    for y, rank in enumerate(listed(scene, len(distribution.order)), start=2):
+        if rank is None:
+            canvas.put(3, y, scene.palette.glyphs.ellipsis, "faint")
+            continue
+        token = int(distribution.order[rank])
         kept, lit = bool(distribution.kept[token]), rank == scene.candidate
         ink = "text" if kept else "faint"
         if lit:
             canvas.fill(0, y, scene.width, 1, bg="cursor")
-        canvas.put(1, y, str(rank + 1), "muted", width=4, align="right")
+        canvas.put(0, y, str(rank + 1), "muted", width=5, align="right")
         canvas.put(7, y, scene.id_label(token), ink, attrs=(BOLD if lit else 0) | (0 if kept else STRIKE), width=TOKEN - 1)
         for i, text in enumerate(stages(scene, distribution, token, rank, columns)):
             canvas.put(6 + TOKEN + i * cell, y, text, ink, width=cell - 1, align="right")
         canvas.target(0, y, scene.width, 1, ("candidate", rank))
     formula(canvas, scene, distribution, scene.height - 2)
+    elsewhere(canvas, scene, distribution, scene.height - 1)
     return canvas
+
+
+def listed(scene: Scene, size: int) -> list[int | None]:
+    """The ranks that the rows show: the first ones, scrolled to the cursor; one found further down stands below a gap (None)."""
+    rows = max(1, min(MOST, scene.height - 5, size))
+    if scene.candidate < min(MOST, size):
+        first = max(0, min(scene.candidate - rows + 1, MOST - rows))
+        return list(range(first, first + rows))
+    return [*range(max(0, rows - 2)), None, scene.candidate]
 
 
 def stages(scene: Scene, distribution: Distribution, token: int, rank: int, columns: tuple[str, ...]) -> list[str]:
@@ -64,18 +79,38 @@ def stages(scene: Scene, distribution: Distribution, token: int, rank: int, colu
 
 
 def formula(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) -> None:
-    """The selected row's arithmetic, and where the mass outside the list is."""
+    """The selected row's arithmetic in real numbers."""
+
+    def figure(x: float) -> str:
+        return number(x, ascii=scene.palette.ascii)
+
     ascii = scene.palette.ascii
-    token = int(distribution.order[scene.candidate])
-    shifted = float(distribution.scaled[token] - distribution.scaled[distribution.order[0]])
-    total = float(distribution.exp.sum())
-    p = percent(float(distribution.probability[token]), ascii=ascii)
-    text = f"{scene.id_label(token).strip()}: exp({number(shifted, ascii=ascii)}) / {number(total, ascii=ascii)} = {p}"
-    if not distribution.kept[token]:
+    token, top = int(distribution.order[scene.candidate]), int(distribution.order[0])
+    name = scene.id_label(token).strip()
+    scaled, most = float(distribution.scaled[token]), float(distribution.scaled[top])
+    text = f"{figure(float(distribution.logits[token]))} ÷ T {distribution.shown_temperature:g} = {figure(scaled)}"
+    if distribution.kept[token]:
+        less = f"− {figure(most)}" if most >= 0 else f"+ {figure(-most)}"
+        text += f"; exp({figure(scaled)} {less}) = {figure(float(distribution.exp[token]))}; "
+        text += f"÷ sum {figure(float(distribution.exp.sum()))} = {percent(float(distribution.probability[token]), ascii=ascii)}"
+    else:
         full = percent(float(distribution.full_probability[token]), ascii=ascii)
-        text = f"{scene.id_label(token).strip()}: cut by the filter, {full} of the whole vocabulary"
-    canvas.put(1, y, text, "text", width=scene.width - 2)
-    rest = max(0.0, 1.0 - float(distribution.cumulative[min(MOST, len(distribution.order)) - 1]))
-    kept = f"{count(distribution.kept_count)} of {count(len(distribution.order))} may be drawn"
-    kept += f"; beyond rank {MOST}: {percent(rest, ascii=ascii)} of all"
-    canvas.put(1, y + 1, kept, "muted", width=scene.width - 2)
+        text += f"; cut by {sampling_text(scene)}: exp(−∞) = 0; had {full} of all"
+    used = canvas.put(1, y, name, "accent", attrs=BOLD, width=min(cell_width(name), 14)) + 1
+    canvas.put(1 + used, y, text, "text", width=scene.width - used - 2)
+
+
+def elsewhere(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) -> None:
+    """Where the probability beyond the list is, by ranks."""
+    size, cumulative = len(distribution.order), distribution.cumulative
+    x = 1
+    for first, last in BANDS:
+        if first > size:
+            break
+        last = min(last, size)
+        share = max(0.0, float((1.0 if last == size else cumulative[last - 1]) - cumulative[first - 2]))
+        text = f"ranks {first}-{count(last)} " if x == 1 else f" {scene.palette.glyphs.dot} to {count(last)} "
+        text += percent(share, ascii=scene.palette.ascii)
+        if x + len(text) + 1 > scene.width:
+            break
+        x += canvas.put(x, y, text, "muted")

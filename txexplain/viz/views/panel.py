@@ -13,12 +13,15 @@ from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
+from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import OLD, title
 
 AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0
 SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
+DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
+NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 NUMBER = 8  # cells of a percentage with its space
 
 
@@ -53,15 +56,23 @@ def draw_panel(scene: Scene) -> Canvas:
     if beside:
         settings(canvas, scene, 2, 2, scene.width - 3)
         figures(canvas, scene, distribution, 2, 3)
-        swept = scene.height >= SWEEP_FROM
-        candidates(canvas, scene, distribution, 5, scene.height - 8 - (SWEEP_ROWS + 2 if swept else 0))
-        if swept:
-            sweep(canvas, scene, distribution, 2, scene.height - 4 - SWEEP_ROWS, scene.width - 4)
-        rest(canvas, scene, distribution, 2, scene.height - 2)
-        story(canvas, scene, 2, scene.height - 1)
+        sweep_rows, draw_rows = shares_of_height(scene)
+        end = scene.height - 1 - draw_rows - (sweep_rows + 2 if sweep_rows else 0)
+        rows = end - (6 if sweep_rows and draw_rows else 7)
+        candidates(canvas, scene, distribution, 5, rows)
+        rest(canvas, scene, distribution, 2, end - 1 if sweep_rows or draw_rows else scene.height - 2, rows)
+        if sweep_rows:
+            sweep(canvas, scene, distribution, 2, end, scene.width - 4, sweep_rows)
+        if draw_rows:
+            drawing(canvas, scene, 2, scene.height - draw_rows, scene.width - 3)
+        else:
+            story(canvas, scene, 2, scene.height - 1)
     else:
         settings(canvas, scene, 16, 0, 44)
-        candidates(canvas, scene, distribution, 1, scene.height - 2)
+        shown_draw = scene.draw is not None and scene.drawn_from is not None and scene.height >= 6
+        candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
+        if shown_draw:
+            cumulative_bar(canvas, scene, 1, scene.height - 2, scene.width - 2)
         if scene.draw is not None:
             story(canvas, scene, 1, scene.height - 1)
         else:
@@ -72,20 +83,32 @@ def draw_panel(scene: Scene) -> Canvas:
     return canvas
 
 
+def shares_of_height(scene: Scene) -> tuple[int, int]:
+    """The rows of the picture of temperatures, and of the draw: the candidates come first, and the draw before the picture."""
+    draw_rows = DRAW_ROWS if scene.draw is not None and scene.drawn_from is not None else 0
+    if scene.height < SWEEP_FROM - 4 + draw_rows:
+        return 0, draw_rows
+    return (SWEEP_ROWS if scene.height >= SWEEP_FROM + draw_rows else 3), draw_rows
+
+
 def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
-    """Temperature as a slider that the mouse moves too, and the sampling mode."""
+    """Temperature as a slider that the mouse moves too, its ends named, and the sampling mode."""
     temperature = scene.state.temperature
     x += canvas.put(x, y, f" T {temperature:.2f} " if y == 0 else f"T {temperature:.2f} ", "text", attrs=BOLD)
+    x += canvas.put(x, y, "0", "faint")
     cells = min(16, width - 24)
     canvas.put(x, y, slider(temperature_position(temperature), cells, scene.palette), "muted")
+    knob = x + 1 + round(min(max(temperature_position(temperature), 0.0), 1.0) * (cells - 3))
+    canvas.style(knob, y, 1, 1, fg="accent", attrs=BOLD)
     for step in range(1, cells - 1):
         fraction = (step - 1) / max(1, cells - 3)
         value = 4 * fraction if fraction <= 0.5 else 2 + (fraction - 0.5) * 2 * (HOTTEST - 2)
         canvas.target(x + step, y, 1, 1, ("temperature", round(value, 1)))
     x += cells
+    x += canvas.put(x, y, f"{HOTTEST:g}", "faint")
     text = f" {sampling_text(scene)} "
-    canvas.put(x + 1, y, text, "accent" if scene.state.mode != "full" else "muted")
-    canvas.target(x + 1, y, len(text), 1, ("do", "mode"))
+    canvas.put(x, y, text, "accent" if scene.state.mode != "full" else "muted")
+    canvas.target(x, y, len(text), 1, ("do", "mode"))
 
 
 def figures(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int) -> None:
@@ -128,9 +151,9 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
             canvas.put(x, at, bar(full / end, room, scene.palette), ghost)
         drawn = bar(probability / end, room, scene.palette)
         canvas.put(x, at, drawn, calm)
-        if filtered and kept and int(full / end * room) < len(drawn):
+        if filtered and kept:
             # The filter only ever lengthens what it keeps, so what it was before shows as the bar's darker beginning.
-            before = int(full / end * room)
+            before = min(round(full / end * room), len(drawn))
             canvas.style(x, at, before, 1, fg=scene.palette.mix("background", "attention", 0.45))
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")
@@ -146,35 +169,91 @@ def piled_shares(ranking: Ranking, stops: tuple[float, ...]) -> NDArray[np.float
     return np.array([np.cumsum(settle(ranking, stop, None, None).full_probability[tops]) for stop in stops])
 
 
-def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, width: int) -> None:
+def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, width: int, rows: int) -> None:
     """How the distribution changes from T = 0.1 to 10: the shares of the likeliest tokens, piled up; the present T is marked."""
     stops = [stop for stop in STOPS if stop >= SWEEP_LEAST]
     each = max(1, width // len(stops))
     present = min(range(len(stops)), key=lambda i: abs(stops[i] - distribution.shown_temperature))
-    piles = piled_shares(distribution.ranking, tuple(stops))
-    shades = [scene.palette.mix("background", "attention", 0.9 - 0.14 * i) for i in range(PILED)]
-    for i in range(len(stops)):
-        heights = piles[i] * SWEEP_ROWS  # [PILED], in rows
-        for row in range(SWEEP_ROWS):
-            level = SWEEP_ROWS - row - 0.5  # the middle of the row, from below
-            token = int(np.searchsorted(heights, level))
-            at = x + i * each
-            if token < PILED:
-                if scene.palette.pixels:
-                    canvas.fill(at, y + 1 + row, each, 1, bg=shades[token])
-                else:
-                    canvas.put(at, y + 1 + row, str(token + 1) * each, "attention")
-        if i == present:
-            canvas.put(x + i * each, y + 1 + SWEEP_ROWS, scene.palette.glyphs.up, "accent", attrs=BOLD)
+    piles = piled_shares(distribution.ranking, tuple(stops))  # [stops, PILED]
     canvas.put(x, y, f"shares of the top {PILED}, T 0.1 to 10", "faint")
+    if scene.palette.pixels:
+        shades = [scene.palette.mix("background", "attention", 0.95 - 0.17 * i) for i in range(PILED)]
+        colours = np.array([split(shade) for shade in (*shades, scene.palette.rgb("panel"))], dtype=np.uint8)
+        levels = (2 * rows - np.arange(2 * rows) - 0.5) / (2 * rows)  # [2 rows]: the middle of each pixel, from below
+        tokens = (piles[None] < levels[:, None, None]).sum(axis=2)  # [2 rows, stops]: which token's share the pixel lies in
+        canvas.pixels(x, y + 1, np.repeat(colours[tokens], each, axis=1))
+    else:
+        for i in range(len(stops)):
+            for row in range(rows):
+                token = int(np.searchsorted(piles[i] * rows, rows - row - 0.5))  # the middle of the row, from below
+                if token < PILED:
+                    canvas.put(x + i * each, y + 1 + row, str(token + 1) * each, "attention")
+    below = y + 1 + rows
+    for stop, name in ((SWEEP_LEAST, "0.1"), (1.0, "1"), (2.0, "2"), (HOTTEST, "10")):
+        at = min(stops.index(stop) * each, len(stops) * each - len(name))
+        if not at - 1 <= present * each <= at + len(name):
+            canvas.put(x + at, below, name, "faint")
+    canvas.put(x + present * each, below, scene.palette.glyphs.up, "accent", attrs=BOLD)
 
 
-def rest(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int) -> None:
+def rest(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, rows: int) -> None:
     """Where the mass outside the list is."""
-    shown = min(len(distribution.order), max(0, scene.height - 8 - (SWEEP_ROWS + 2 if scene.height >= SWEEP_FROM else 0)))
-    below = float(1.0 - distribution.cumulative[shown - 1]) if shown else 1.0
-    text = f"{count(len(distribution.order) - shown)} other tokens: {percent(max(below, 0.0), ascii=scene.palette.ascii)} of all"
+    first = max(0, scene.candidate - rows + 1)
+    shown = min(len(distribution.order) - first, rows)
+    listed = float(distribution.cumulative[first + shown - 1] - (distribution.cumulative[first - 1] if first else 0.0)) if shown else 0.0
+    text = f"{count(len(distribution.order) - shown)} other tokens: {percent(max(1.0 - listed, 0.0), ascii=scene.palette.ascii)} of all"
     canvas.put(x, y, text, "muted", width=scene.width - x - 1)
+
+
+def drawing(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
+    """How the last token was drawn: the bar that the number fell on, the number's place, and what the likeliest token needed."""
+    drawn, source = scene.draw, scene.drawn_from
+    assert drawn is not None
+    assert source is not None
+    ascii = scene.palette.ascii
+    name = scene.id_label(drawn.id).strip()
+    right = f" {percent(drawn.probability, ascii=ascii)} {scene.palette.glyphs.dot} rank {count(drawn.rank + 1)}"
+    used = canvas.put(x, y, "drew ", "muted")
+    used += canvas.put(x + used, y, name, "drawn", attrs=BOLD, width=max(1, min(cell_width(name), width - used - len(right))))
+    canvas.put(x + used, y, right, "muted", width=max(1, width - used))
+    cumulative_bar(canvas, scene, x, y + 1, width)
+    top = scene.id_label(int(source.order[0])).strip()
+    if drawn.rank:
+        need = f" needs u < {number(float(source.drawing_bar[0]), ascii=ascii)}"
+        why = canvas.put(x, y + 2, top, "muted", width=max(1, min(cell_width(top), width - len(need))))
+        canvas.put(x + why, y + 2, need, "muted")
+    else:
+        canvas.put(x, y + 2, "the likeliest token", "muted", width=width)
+    interval = f"u {drawn.uniform:.4f} in {number(drawn.low, ascii=ascii)}{scene.palette.glyphs.ellipsis}{number(drawn.high, ascii=ascii)}"
+    canvas.put(x, y + 3, interval, "text")
+    seed = f"seed {scene.state.seed}"
+    if len(interval) + len(seed) + 2 <= width:
+        canvas.put(x + width - len(seed), y + 3, seed, "faint")
+
+
+def cumulative_bar(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
+    """The distribution that the last token was drawn from, as one bar from 0 to 1, with a mark where the number fell."""
+    drawn, source = scene.draw, scene.drawn_from
+    assert drawn is not None
+    assert source is not None
+    palette = scene.palette
+    ends = np.rint(source.drawing_bar[:NAMED] * width).astype(int)  # [≤ NAMED], in cells
+    canvas.fill(x, y, width, 1, bg="panel")
+    starts = np.r_[0, ends[:-1]]
+    mark = min(int(drawn.uniform * width), width - 1)
+    for n, rank in enumerate(np.flatnonzero(ends > starts).tolist()):
+        at, end, own = int(starts[rank]), int(ends[rank]), rank == drawn.rank
+        if palette.pixels:
+            ground = palette.mix("background", "drawn" if own else "attention", 0.5 if own else (0.4, 0.26)[n % 2])
+            canvas.fill(x + at, y, end - at, 1, bg=ground)
+        else:
+            canvas.put(x + end - 1, y, palette.glyphs.vertical if end - at > 1 else palette.glyphs.dot, "rule")
+        if own and at <= mark < end:  # its name stands where the mark leaves more room
+            at, end = (mark + 1, end) if end - mark > mark - at else (at, mark + 1)
+        if end - at >= 3:
+            label = scene.id_label(int(source.order[rank])).strip()
+            canvas.put(x + at, y, label, "text", attrs=BOLD if own else 0, width=end - at - 1)
+    canvas.put(x + mark, y, palette.glyphs.up, "text", attrs=BOLD)
 
 
 def story(canvas: Canvas, scene: Scene, x: int, y: int) -> None:
@@ -188,4 +267,7 @@ def story(canvas: Canvas, scene: Scene, x: int, y: int) -> None:
     x += canvas.put(x, y, token, "drawn", attrs=BOLD, width=min(cell_width(token), 14))
     low, high = number(drawn.low, ascii=scene.palette.ascii), number(drawn.high, ascii=scene.palette.ascii)
     text = f" rank {drawn.rank + 1}: u {drawn.uniform:.4f} in {low}{scene.palette.glyphs.ellipsis}{high}"
+    if drawn.rank and scene.drawn_from is not None:
+        top, need = scene.id_label(int(scene.drawn_from.order[0])).strip(), float(scene.drawn_from.drawing_bar[0])
+        text += f"; {top} needs u < {number(need, ascii=scene.palette.ascii)}"
     canvas.put(x, y, text, "muted", width=scene.width - x - 1)

@@ -1,0 +1,66 @@
+"""The strip under the prompt says the model's surprise: heights that read back, and the selected token's figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from txexplain.engine.derive import Lens
+from txexplain.explorer.location import Location
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.session import scene_of, surprisal_of
+from txexplain.viz.palette import Palette
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.surprisal import MOST_BITS, draw_prompt_pane
+
+
+def scene(lens: Lens, size: tuple[int, int], palette: Palette, token: int = 3) -> Scene:
+    state = ExplorerState(location=Location(token=token))
+    return scene_of(state, palette, size, lens, surprisal=surprisal_of(lens))
+
+
+@pytest.mark.parametrize("palette", [Palette(), Palette("light", "16"), Palette(depth="none"), Palette(ascii=True)])
+@pytest.mark.parametrize("size", [(200, 4), (120, 3), (60, 5), (80, 2)])
+def test_heights_read_back_as_bits(lens: Lens, size: tuple[int, int], palette: Palette) -> None:
+    given = scene(lens, size, palette)
+    assert given.surprisal is not None
+    canvas = draw_prompt_pane(given)
+    seen = 0
+    for hit in canvas.hits:
+        position = hit.target[1]
+        surprise = given.surprisal[position]
+        glyph = canvas.chars[hit.y + hit.height - 1, hit.x if hit.height == 2 else hit.x + hit.width - 1]
+        if surprise is None:
+            assert glyph in (" ", palette.glyphs.vertical)
+            continue
+        rises = palette.glyphs.rises
+        share = rises.index(glyph) / (len(rises) - 1)
+        true = min(surprise.bits / MOST_BITS, 1)
+        assert share == pytest.approx(true, abs=0.501 / (len(rises) - 1)) or (true > 0 and rises.index(glyph) == 1)
+        if hit.height == 2:  # as wide as the token
+            assert {*canvas.chars[hit.y + 1, hit.x : hit.x + hit.width - 1]} == {glyph}
+        seen += 1
+    assert seen >= 5
+
+
+@pytest.mark.parametrize("token", [0, 2, 5])
+def test_the_readout_is_the_selected_tokens(lens: Lens, token: int) -> None:
+    given = scene(lens, (120, 3), Palette(), token)
+    assert given.surprisal is not None
+    text = draw_prompt_pane(given).text()[-1]
+    surprise = given.surprisal[token]
+    assert given.label(token).strip() in text
+    if surprise is None:
+        assert "nothing came before" in text
+    else:
+        assert f"rank {surprise.rank + 1:,}" in text
+        assert (f"expected {given.id_label(surprise.expected).strip()}" in text) == (surprise.rank > 0)
+        assert f"{float(text.split(' bits')[0].split('· ')[-1]):.1f}" == pytest.approx(f"{surprise.bits:.1f}")
+
+
+def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(lens: Lens) -> None:
+    given = replace(scene(lens, (120, 3), Palette(), 4), surprisal=surprisal_of(lens)[:3])  # type: ignore[index]
+    assert "computing" in draw_prompt_pane(given).text()[-1]
+    shut = draw_prompt_pane(replace(given, surprisal=None)).text()
+    assert "bits" not in "".join(shut)

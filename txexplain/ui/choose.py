@@ -1,0 +1,217 @@
+"""Lists over the screen that one thing is picked from: the examples, and a search among all tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from txexplain.engine.sampling import Distribution
+from txexplain.engine.tokenizer import clip
+from txexplain.explorer.examples import Example
+from txexplain.explorer.search import find_tokens
+from txexplain.viz.canvas import plain_ascii
+from txexplain.viz.numbers import count, percent
+from txexplain.viz.palette import Palette
+
+WIDTH = 76
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to pick: its line, what stands at the line's right, a line below in a quieter tone, and what it stands for."""
+
+    line: str
+    right: str
+    below: str
+    value: int
+
+
+class Rows(Static):
+    """The lines of the list; a click picks."""
+
+    class Picked(Message):
+        def __init__(self, line: int) -> None:
+            super().__init__()
+            self.line = line
+
+    def on_click(self, event: events.Click) -> None:
+        self.post_message(self.Picked(event.y))
+
+
+class ChooseScreen(ModalScreen[int | None]):
+    """Up and down move, Enter picks, Escape leaves."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "close", show=False),
+        Binding("up", "step(-1)", "up", show=False),
+        Binding("down", "step(1)", "down", show=False),
+        Binding("pageup", "step(-8)", "up", show=False),
+        Binding("pagedown", "step(8)", "down", show=False),
+        Binding("enter", "pick", "pick", show=False),
+    ]
+    DEFAULT_CSS = """
+    ChooseScreen { align: center middle; }
+    ChooseScreen Vertical { width: 80; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }
+    ChooseScreen Static { width: 1fr; height: auto; }
+    ChooseScreen Input { border: none; height: 1; padding: 0; margin: 1 0 0 0; }
+    """
+    heading = ""
+    hint = ""
+
+    def __init__(self, tones: Palette) -> None:
+        super().__init__()
+        self.tones = tones
+        self.entries: Sequence[Entry] = ()
+        self.at = 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(self.heading, markup=False, id="heading")
+            yield from self.field()
+            yield Rows("", markup=False, id="rows")
+            yield Static(self.hint, markup=False, id="hint")
+
+    def field(self) -> ComposeResult:
+        yield from ()
+
+    def on_mount(self) -> None:
+        if self.tones.depth in ("truecolor", "256"):
+            self.query_one(Vertical).styles.background = f"#{self.tones.rgb('panel'):06x}"
+        for name, role in (("heading", "bold"), ("hint", "dim")):
+            said = self.heading if name == "heading" else self.hint
+            self.query_one(f"#{name}", Static).update(Text(self.said(said), role))
+        self.show()
+
+    def on_resize(self) -> None:
+        self.show()
+
+    def said(self, text: str) -> str:
+        return plain_ascii(text) if self.tones.ascii else text
+
+    @property
+    def tall(self) -> int:
+        """The lines that an entry takes."""
+        return 2 if self.app.size.height >= 24 and any(entry.below for entry in self.entries) else 1
+
+    @property
+    def window(self) -> range:
+        """The entries that fit, the one under the cursor among them."""
+        fits = max(1, (self.app.size.height - 10) // self.tall)
+        first = max(0, min(self.at - fits + 1, len(self.entries) - fits))
+        return range(first, min(first + fits, len(self.entries)))
+
+    def show(self) -> None:
+        """Write the list."""
+        width = max(20, min(WIDTH, int(self.app.size.width * 0.96) - 4))
+        text = Text(no_wrap=True)
+        for number in self.window:
+            entry = self.entries[number]
+            lit = "reverse" if number == self.at else ""
+            left = clip(self.said(entry.line), width - len(entry.right) - 1, self.tones.glyphs.ellipsis)
+            row = Text(left, lit)
+            row.pad_right(max(0, width - row.cell_len - len(entry.right)))
+            text.append(row)
+            text.append(entry.right + "\n", lit)
+            if self.tall == 2:
+                text.append("  " + clip(self.said(entry.below), width - 2, self.tones.glyphs.ellipsis) + "\n", "dim")
+        self.query_one(Rows).update(text if self.entries else Text(self.said(self.nothing()) + "\n", "dim"))
+
+    def nothing(self) -> str:
+        return ""
+
+    def fill(self, entries: Sequence[Entry]) -> None:
+        self.entries, self.at = entries, 0
+        self.show()
+
+    def action_step(self, step: int) -> None:
+        self.at = max(0, min(self.at + step, len(self.entries) - 1))
+        self.show()
+
+    def action_pick(self) -> None:
+        if self.entries:
+            self.dismiss(self.entries[self.at].value)
+
+    def on_rows_picked(self, message: Rows.Picked) -> None:
+        number = self.window.start + message.line // self.tall
+        if number in self.window:
+            self.dismiss(self.entries[number].value)
+
+
+class ExamplesScreen(ChooseScreen):
+    """Prompts that show something, each with what to look for; the answer is the example's number."""
+
+    heading = "Examples"
+    hint = "↑ ↓ move   ⏎ take this prompt   esc back"
+
+    def __init__(self, tones: Palette, examples: Sequence[Example]) -> None:
+        super().__init__(tones)
+        self.entries = [Entry(example.prompt.replace("\n", " ⏎ "), "", example.look, i) for i, example in enumerate(examples)]
+
+
+class FindScreen(ChooseScreen):
+    """Any token of the vocabulary, by its text; the answer is its rank."""
+
+    heading = "Find a token"
+    hint = "type part of a token   ↑ ↓ move   ⏎ go there   esc back"
+
+    class Spelled(Message):
+        """How every token looks is known."""
+
+        def __init__(self, texts: list[str]) -> None:
+            super().__init__()
+            self.texts = texts
+
+    def __init__(self, tones: Palette, distribution: Distribution, label: Callable[[int], str]) -> None:
+        super().__init__(tones)
+        self.distribution, self.label = distribution, label
+        self.texts: list[str] | None = None
+        self.order = distribution.order.tolist()
+
+    def field(self) -> ComposeResult:
+        yield Input(placeholder="", id="find", compact=True)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.query_one(Input).focus()
+        self.spell()
+
+    @work(thread=True, exclusive=True, group="spell", exit_on_error=False)
+    def spell(self) -> None:
+        """Fifty thousand labels take longer than a key may."""
+        self.post_message(self.Spelled([self.label(token) for token in range(len(self.order))]))
+
+    def on_find_screen_spelled(self, message: Spelled) -> None:
+        self.texts = message.texts
+        self.look()
+
+    def on_input_changed(self) -> None:
+        self.look()
+
+    def on_input_submitted(self) -> None:
+        self.action_pick()
+
+    def nothing(self) -> str:
+        if self.texts is None:
+            return "reading the vocabulary …"
+        return "no token looks like this" if self.query_one(Input).value else f"{count(len(self.order))} tokens"
+
+    def look(self) -> None:
+        """List what matches the field, likeliest first."""
+        if self.texts is None:
+            return
+        entries = []
+        for token in find_tokens(self.texts, self.query_one(Input).value, self.order):
+            rank = self.distribution.rank_of(token)
+            share = percent(float(self.distribution.full_probability[token]), ascii=self.tones.ascii)
+            entries.append(Entry(f"{self.texts[token]}", f"rank {count(rank + 1)}  {share:>8}", "", rank))
+        self.fill(entries)

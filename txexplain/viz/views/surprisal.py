@@ -1,0 +1,81 @@
+"""The prompt with the model's surprise at each of its tokens: heights below the tokens, or between them where room is short."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from txexplain.engine.tokenizer import cell_width
+from txexplain.viz.bars import sparkline
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import count, number, percent
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import OLD, draw_prompt, prompt_rows
+
+MOST_BITS = 16.0  # a full height: one in 65,536, about the vocabulary
+
+
+def draw_prompt_pane(scene: Scene) -> Canvas:
+    """The prompt; with the strip open, how surprising each token was, and the selected one's figures in the last row."""
+    if scene.surprisal is None or scene.lens is None or scene.height < 2:
+        return draw_prompt(scene)
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    lines = len(prompt_rows(scene, scene.width - 3))
+    below = 2 * lines <= scene.height - 1
+    top = draw_prompt(replace(scene, height=lines if below else scene.height - 1, stale=False))
+    mark = scene.palette.glyphs.marker if scene.pane == "prompt" else scene.palette.glyphs.vertical
+    for y in range(scene.height):
+        canvas.put(0, y, mark, "accent" if scene.pane == "prompt" else "rule")
+    if not below:
+        canvas.blit(top, 0, 0)
+    for hit in top.hits:
+        x, y, size = hit.x, hit.y, hit.width - 1
+        if below:
+            row = Canvas(hit.width, 1, scene.palette)
+            for plane, source in ((row.chars, top.chars), (row.fg, top.fg), (row.bg, top.bg), (row.attrs, top.attrs)):
+                plane[0] = source[y, x : x + hit.width]
+            row.any_wide = top.any_wide
+            canvas.blit(row, x, 2 * y)
+            canvas.target(x, 2 * y, hit.width, 2, hit.target)
+        position = hit.target[1] if isinstance(hit.target, tuple) else 0
+        surprise = scene.surprisal[position] if position < len(scene.surprisal) else None
+        if surprise is None:
+            continue
+        share = min(surprise.bits / MOST_BITS, 1.0)
+        glyph = sparkline([share], scene.palette, 1.0)
+        ink = scene.palette.mix("faint", "positive", share**0.5)
+        if below:
+            canvas.put(x, 2 * y + 1, glyph * size, ink)
+        else:
+            canvas.put(x + size, y, glyph, ink)
+    readout(canvas, scene, scene.height - 1)
+    if scene.stale:
+        canvas.fade(OLD)
+    return canvas
+
+
+def readout(canvas: Canvas, scene: Scene, y: int) -> None:
+    """The selected token's surprisal in figures, and what the model expected in its place."""
+    assert scene.surprisal is not None
+    ascii, dot = scene.palette.ascii, scene.palette.glyphs.dot
+    x, token = 2, scene.token
+    name = scene.label(token).strip()
+    x += canvas.put(x, y, name, "text", attrs=BOLD, width=max(1, min(cell_width(name), 16)))
+    known = [each.bits for each in scene.surprisal if each is not None]
+    surprise = scene.surprisal[token] if token < len(scene.surprisal) else None
+    if token == 0:
+        text = f" {dot} the first token: nothing came before it"
+    elif surprise is None:
+        text = f" {dot} surprisal: computing{scene.palette.glyphs.ellipsis}"
+    else:
+        bits = f"{number(surprise.bits, ascii=ascii)} bits"
+        text = f" {dot} {bits} {dot} {percent(surprise.probability, ascii=ascii)} {dot} rank {count(surprise.rank + 1)}"
+        if surprise.rank:
+            expected = scene.id_label(surprise.expected).strip()
+            text += f" {dot} expected {expected} {percent(surprise.expected_probability, ascii=ascii)}"
+        else:
+            text += f" {dot} as expected"
+    mean = f"surprisal, mean {number(sum(known) / len(known), ascii=ascii)} bits" if known else ""
+    room = scene.width - x - 1
+    if mean and cell_width(text) + len(mean) + 2 <= room:
+        canvas.put(scene.width - 1 - len(mean), y, mean, "faint")
+    canvas.put(x, y, text, "muted", width=min(cell_width(text), room))
