@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from txexplain.engine.errors import LocationError
 from txexplain.explorer.location import (
     ENDS,
+    FACES,
+    MEASURES,
+    PRODUCTS,
     STAGES,
     TILES,
+    VECTORS,
     Dims,
     Level,
     Location,
@@ -22,16 +26,21 @@ from txexplain.explorer.location import (
     clamp,
     parse,
     remembered,
+    residual_of,
     zoom_in,
     zoom_out,
 )
 
 calm = settings(max_examples=200, deadline=None)
-STORYTELLER = Dims(6, 16, 512, 8, columns=4, model="storyteller")
+STORYTELLER = Dims(6, 16, 512, 8, columns=4, model="storyteller", n_embd=256)
 
 numbers = st.integers(0, 30) | st.integers(0, 9_999_999)
 tokens = st.none() | numbers
-all_dims = st.builds(Dims, st.integers(1, 12), st.integers(1, 20), st.integers(1, 600), st.integers(1, 20), st.integers(1, 6))
+all_dims = st.builds(
+    Dims, st.integers(1, 12), st.integers(1, 20), st.integers(1, 600), st.integers(1, 20), st.integers(1, 6), n_embd=st.integers(1, 600)
+)
+maybe = st.none() | numbers
+parts = st.none() | st.just("pos") | st.builds("L{}.{}".format, numbers, st.sampled_from(["attn", "mlp"]))
 
 
 def anything(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[Location]:
@@ -46,10 +55,17 @@ columns = st.none() | st.sampled_from(ENDS) | st.integers(1, 40).map(lambda n: f
 tiles = st.none() | st.sampled_from([tile for tile in TILES if tile != "attn"])
 locations = st.one_of(
     anything(level=st.just(Level.MODEL), select=columns, token=tokens),
-    anything(level=levels(Level.EMBED, Level.FINAL, Level.OUTPUT), token=tokens),
+    anything(level=st.just(Level.OUTPUT), token=tokens),
+    anything(level=st.just(Level.FINAL), element=maybe, token=tokens),
+    anything(level=st.just(Level.EMBED), element=maybe, token=tokens, face=st.sampled_from([None, "nearest"])),
+    anything(level=st.just(Level.RESIDUAL), select=parts, token=tokens),
     anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
-    anything(level=levels(Level.LN1, Level.QKV, Level.PROJ, Level.LN2, Level.MLP), block=numbers, token=tokens),
+    anything(level=levels(Level.LN1, Level.LN2), block=numbers, element=maybe, token=tokens),
+    anything(level=levels(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),
+    anything(level=levels(*PRODUCTS), block=numbers, source=numbers, element=numbers, face=st.sampled_from([None, "matrix"])),
+    anything(level=st.just(Level.MLP), block=numbers, neuron=maybe, token=tokens, face=st.sampled_from([None, "pre", "added"])),
     anything(level=levels(Level.ATTN, Level.HEADS), block=numbers, head=numbers, token=tokens),
+    anything(level=st.just(Level.HEADS), block=numbers, head=numbers, face=st.sampled_from(MEASURES), least=st.integers(0, 100)),
     anything(level=st.just(Level.HEAD), block=numbers, head=numbers, stage=st.sampled_from(STAGES), token=tokens),
     anything(level=st.just(Level.HEAD), block=numbers, head=numbers, stage=st.sampled_from(STAGES), query=numbers, key=numbers),
     anything(level=st.just(Level.PRODUCT), block=numbers, head=numbers, query=numbers, key=numbers),
@@ -82,6 +98,17 @@ def test_a_location_survives_its_text(place: Location) -> None:
         ("L5H1[7,3]", Location(Level.PRODUCT, block=5, head=1, query=7, key=3)),
         ("L5.mlp", Location(Level.MLP, block=5)),
         ("L5.mlp[417]@2", Location(Level.NEURON, block=5, neuron=417, token=2)),
+        ("L5.mlp:post[417]@2", Location(Level.MLP, block=5, neuron=417, token=2)),
+        ("L5.mlp:pre[417]", Location(Level.MLP, block=5, neuron=417, face="pre")),
+        ("L5.mlp:added", Location(Level.MLP, block=5, face="added")),
+        ("embed:nearest[3]@2", Location(Level.EMBED, element=3, face="nearest", token=2)),
+        ("L5.ln2[17]", Location(Level.LN2, block=5, element=17)),
+        ("final[17]", Location(Level.FINAL, element=17)),
+        ("L5.qkv[300]", Location(Level.QKV, block=5, element=300)),
+        ("L5.proj:matrix[17,30]", Location(Level.PROJ, block=5, source=17, element=30, face="matrix")),
+        ("heads:induction.25[5.11]", Location(Level.HEADS, block=5, head=11, face="induction", least=25)),
+        ("residual[L3.attn]@2", Location(Level.RESIDUAL, select="L3.attn", token=2)),
+        ("residual[pos]", Location(Level.RESIDUAL, select="pos")),
     ],
 )
 def test_the_grammar(text: str, place: Location) -> None:
@@ -96,6 +123,12 @@ def test_the_grammar(text: str, place: Location) -> None:
         ("L5[attn]", "L5"),
         ("L5.attn[0]", "L5.attn"),
         ("heads[0.0]", "heads"),
+        ("heads:order", "heads"),
+        ("heads:induction.0", "heads:induction"),
+        ("embed:sum", "embed"),
+        ("L5.qkv:strips[3]", "L5.qkv[3]"),
+        ("L5.mlp:post", "L5.mlp"),
+        ("residual[embed]", "residual"),
         ("L5H1:softmax", "L5H1"),
         ("L5H1[7,3]@7", "L5H1[7,3]"),
         (" output ", "output"),
@@ -118,13 +151,21 @@ def test_the_canonical_text_is_the_shorter(long: str, short: str) -> None:
         ("L5@-1", "isn't a Location"),
         ("L5@1@2", "isn't a Location"),
         ("L5H1[7,3", "isn't a Location"),
-        ("L5H1:relu", "isn't a Location"),
+        ("L5H1:relu", "a head has no stage relu; its stages are qk, scaled, masked, softmax, values."),
         ("L12345678", "isn't a Location"),
         ("L1\u0663", "isn't a Location"),
         ("model\nL5", r"'model\nL5' isn't a Location"),
         ("x" * 500, "xxx…' isn't a Location"),
         ("L5:qk", "only a head has stages, as in L5H1:qk"),
         ("output:softmax", "only a head has stages"),
+        ("embed:qk", "that view has no face qk; it has sum, nearest."),
+        ("L5:relu", "that view has no face relu or any other."),
+        ("heads:order.5", "only a measure of the atlas has a least percentage, as in heads:induction.25."),
+        ("heads:self.101", "only a measure of the atlas has a least percentage"),
+        ("L5H1:qk.5", "only the atlas has a least percentage"),
+        ("L5.ln1[3,4]", "give L5.ln1[17]."),
+        ("L5.qkv[x]", "give L5.qkv[300] or L5.qkv[17,300]."),
+        ("residual[L3]", "give residual[L3.attn]."),
         ("L5H1[7]", "hold a query and a key, as in L5H1[7,3]"),
         ("L5H1:qk[a,b]", "hold a query and a key"),
         ("L5H1[7,3]@4", "the query, 7, is the selected token already; leave @4 out"),
@@ -133,8 +174,8 @@ def test_the_canonical_text_is_the_shorter(long: str, short: str) -> None:
         ("L5[head]", "give L5[resid_pre] L5[ln1]"),
         ("L5.attn[x]", "give L5.attn[1]"),
         ("L5.mlp[x]", "give L5.mlp[417]"),
-        ("embed[3]", "[3] names nothing in that view"),
-        ("L5.ln1[2]", "[2] names nothing in that view"),
+        ("embed[3,1]", "[3,1] names nothing in that view"),
+        ("output[2]", "[2] names nothing in that view"),
     ],
 )
 def test_what_is_no_location_is_one_sentence(text: str, says: str) -> None:
@@ -205,6 +246,12 @@ def test_any_text_is_a_location_or_a_sentence(text: str) -> None:
         ("L5.mlp[512]", "there is no neuron 512; each block of storyteller has neurons 0 to 511."),
         ("L5H1[8,3]", "there is no token 8"),
         ("L5H1:qk[3,8]", "there is no token 8"),
+        ("residual[L6.mlp]", "there is no block 6"),
+        ("embed[256]", "there is no element 256; the vector's elements go from 0 to 255."),
+        ("L5.qkv[768]", "there is no element 768; the vector's elements go from 0 to 767."),
+        ("L5.proj[256]", "there is no element 256"),
+        ("L5.qkv[256,3]", "there is no input 256; the inputs go from 0 to 255."),
+        ("L5.mlp:post[512]", "there is no neuron 512"),
     ],
 )
 def test_what_the_model_or_the_prompt_lacks_is_named(text: str, says: str) -> None:
@@ -213,7 +260,9 @@ def test_what_the_model_or_the_prompt_lacks_is_named(text: str, says: str) -> No
     assert says in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["model[L5]@7", "heads[5.15]", "L5H15:qk[0,7]", "L5H15[7,7]", "L5.mlp[511]@7", "output"])
+@pytest.mark.parametrize(
+    "text", ["model[L5]@7", "heads[5.15]", "L5H15:qk[0,7]", "L5H15[7,7]", "L5.mlp[511]@7", "output", "L5.qkv[255,767]", "L5.proj[255]"]
+)
 def test_the_last_of_everything_exists(text: str) -> None:
     check(parse(text), STORYTELLER)
     assert clamp(parse(text), STORYTELLER) == parse(text)
@@ -275,7 +324,8 @@ def test_four_enters_lead_from_the_model_to_the_product() -> None:
         ("heads[5.11]", "L5H11"),
         ("L5H1:qk[7,3]", "L5H1[7,3]"),
         ("L5H1:values[2,6]", "L5H1[2,6]"),
-        ("L5.mlp@3", "L5.mlp[0]@3"),
+        ("L5.mlp:pre[3]@3", "L5.mlp[3]@3"),
+        ("heads:first.10[5.11]", "L5H11"),
     ],
 )
 def test_out_is_the_way_back_from_in(place: str, inside: str) -> None:
@@ -295,8 +345,10 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
     check(inside, dims)
     assert inside.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
     back = zoom_out(inside, remembered(memory, inside))
-    if inside == place:
+    if inside == place or place.level is Level.RESIDUAL:  # whose parts lead to pages that other places hold
         return
+    if place.level is Level.MLP and place.neuron is None:
+        back = replace(back, neuron=None)
     if place.level is Level.HEAD and place.query is None:  # the way in has put the cursor where it showed
         assert (back.query, back.key) == place.cursor(dims.n_tokens)
         back = replace(back, query=None, key=None, token=place.token)
@@ -307,7 +359,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
 @given(locations, all_dims)
 def test_in_again_after_out_is_the_way_back(place: Location, dims: Dims) -> None:
     place = clamp(place, dims)
-    if place.level in (Level.MODEL, Level.HEADS):  # Enter doesn't lead to these
+    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL):  # Enter doesn't lead to these
         return
     memory = remembered(Memory(), place)
     outside = zoom_out(place, memory)
@@ -364,3 +416,37 @@ def test_the_breadcrumb_of_a_product() -> None:
     steps = breadcrumb(parse("L3H5[7,3]"))
     assert [name for name, _ in steps] == ["model", "L3", "L3.attn", "L3H5", "L3H5[7,3]"]
     assert [str(step) for _, step in steps] == ["model[L3]@7", "L3@7", "L3.attn[5]@7", "L3H5:softmax[7,3]", "L3H5[7,3]"]
+
+
+@calm
+@given(locations, all_dims)
+def test_the_residual_stream_is_of_the_same_token_and_its_part_exists(place: Location, dims: Dims) -> None:
+    place = clamp(place, dims)
+    stream = residual_of(place)
+    check(stream, dims)
+    assert stream.level is Level.RESIDUAL
+    assert stream.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
+
+
+@pytest.mark.parametrize(
+    ("place", "part"),
+    [
+        ("L3H5[6,2]", "residual[L3.attn]@6"),
+        ("L3.ln1", "residual[L3.attn]"),
+        ("L3[ln2]", "residual[L3.mlp]"),
+        ("L3[proj]@1", "residual[L3.attn]@1"),
+        ("L3.mlp[7]", "residual[L3.mlp]"),
+        ("model[L2]", "residual[L2.attn]"),
+        ("model[final]", "residual"),
+        ("output@2", "residual@2"),
+    ],
+)
+def test_the_residual_stream_opens_where_one_is(place: str, part: str) -> None:
+    assert str(residual_of(parse(place))) == part
+
+
+def test_every_face_has_a_text_of_its_own() -> None:
+    for level, faces in FACES.items():
+        texts = {str(Location(level, face=face)) for face in (None, *faces[1:])}
+        assert len(texts) == len(faces)
+    assert VECTORS.isdisjoint(PRODUCTS)

@@ -301,7 +301,20 @@ def test_seed_and_flow() -> None:
         ("L5.mlp[417]", 1, 0, "L5.mlp[418]"),
         ("L5.mlp[417]", 0, -1, "L5.mlp[417]@6"),
         ("L5.ln1@2", 0, 1, "L5.ln1@3"),
-        ("embed", 1, 0, "embed"),
+        ("embed", 1, 0, "embed[0]"),
+        ("embed[17]", -1, 0, "embed[16]"),
+        ("embed[255]", 1, 0, "embed[255]"),
+        ("L5.qkv[300]", 1, 0, "L5.qkv[301]"),
+        ("L5.qkv[300]@2", 0, -1, "L5.qkv[300]@1"),
+        ("L5.qkv:matrix[17,300]", 0, 1, "L5.qkv:matrix[18,300]"),
+        ("L5.proj:matrix", 0, 1, "L5.proj:matrix[1,0]"),
+        ("residual", 0, 1, "residual[pos]"),
+        ("residual[pos]", 0, 1, "residual[L0.attn]"),
+        ("residual[L0.mlp]", 0, -1, "residual[L0.attn]"),
+        ("residual[L5.mlp]", 0, 1, "residual[L5.mlp]"),
+        ("residual", 0, -1, "residual"),
+        ("residual[L2.mlp]@4", -1, 0, "residual[L2.mlp]@3"),
+        ("L5.mlp", -1, 0, "L5.mlp@6"),
         ("final@2", 0, 1, "final@3"),
         ("output@2", 0, 1, "output@2"),
         ("output", 0, -1, "output"),
@@ -436,3 +449,51 @@ def test_no_walk_leaves_what_exists(state: ExplorerState, walk: list[Callable[[E
         assert (state.temperature == 0) == (state.mode == "greedy")
         assert len(state.appended) <= len(state.ids)
         assert through_click(state.arguments()).arguments() == state.arguments()
+
+
+def test_the_arrows_go_along_a_sorted_list() -> None:
+    neurons = replace(STORYTELLER, order=(7, 3, 5))
+    assert str(at("L5.mlp").move(0, 1, neurons).location) == "L5.mlp:post[3]"
+    assert str(at("L5.mlp:pre[3]").move(0, 1, neurons).location) == "L5.mlp:pre[5]"
+    assert str(at("L5.mlp:pre[5]").move(0, 1, neurons).location) == "L5.mlp:pre[5]"
+    assert str(at("L5.mlp").enter(neurons).location) == "L5.mlp[7]"
+    heads = replace(STORYTELLER, order=(16 + 2, 3, 2 * 16), columns=2)
+    assert str(at("heads:self[1.2]").move(1, 0, heads).location) == "heads:self[0.3]"
+    assert str(at("heads:self[1.2]").move(0, 1, heads).location) == "heads:self[2.0]"
+    assert str(at("heads:self[0.3]").move(0, 1, heads).location) == "heads:self[0.3]"
+    assert str(at("heads:self[5.5]").move(0, 1, heads).location) == "heads:self[1.2]"
+
+
+def test_faces_and_least_shares_go_around() -> None:
+    state, seen = at("heads[5.11]"), []
+    for _ in range(6):
+        state = state.next_stage()
+        seen.append(str(state.location))
+    assert seen[0] == "heads:self[5.11]"
+    assert seen[-1] == "heads[5.11]"
+    state, cuts = at("heads:self"), []
+    for _ in range(4):
+        state = state.next_least()
+        cuts.append(str(state.location))
+    assert cuts == ["heads:self.10", "heads:self.25", "heads:self.50", "heads:self"]
+    assert at("heads").next_least() == at("heads")
+    assert str(at("L5.qkv[3]").next_stage().location) == "L5.qkv:matrix[3]"
+    assert str(at("output").next_stage().location) == "output"
+
+
+@pytest.mark.parametrize("place", ["L3H5:qk[6,2]", "model[L2]@3", "L5.mlp[7]@1", "output"])
+def test_the_residual_stream_leads_back_to_where_it_was_looked_up(place: str) -> None:
+    stream = at(place).to_residual(STORYTELLER)
+    assert stream.location.level is Level.RESIDUAL
+    moved = stream.move(0, 1, STORYTELLER)
+    assert str(moved.to_residual(STORYTELLER).location) == place
+    assert str(moved.out(STORYTELLER).location) == place
+
+
+def test_a_block_further_moves_two_parts_of_the_residual_stream() -> None:
+    assert str(at("residual[L2.mlp]").step_block(1, STORYTELLER).location) == "residual[L3.mlp]"
+
+
+def test_heads_of_a_product_stand_a_head_apart() -> None:
+    assert str(at("L5.qkv[20]").step_head(1, STORYTELLER).location) == "L5.qkv[32]"
+    assert str(at("L5.qkv[5]").step_head(-1, STORYTELLER).location) == "L5.qkv[752]"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.measures import HeadMeasures, head_measures
 from txexplain.engine.ops import Array, attention_scale
 from txexplain.engine.trace import Trace, guess_config
 
@@ -147,6 +148,11 @@ class Lens:
     def changes(self) -> list[tuple[Array, Array]]:
         """For each block ‖attn_out‖ and ‖mlp_out‖. Shapes: L × ([T], [T])."""
         return [change_norms(self.trace, layer) for layer in range(self.config.n_layer)]
+
+    @cached_property
+    def measures(self) -> HeadMeasures:
+        """What every head does on this prompt. Shapes: [L, H] each."""
+        return head_measures(self.trace, self.config.n_layer, self.config.n_head)
 
     @cached_property
     def norm_flow(self) -> list[Doubles]:

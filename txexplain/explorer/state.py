@@ -13,15 +13,21 @@ from typing import Any
 
 from txexplain.explorer.location import (
     ENDS,
+    FACES,
+    LEASTS,
+    PRODUCTS,
     STAGES,
     TILES,
+    VECTORS,
     Dims,
     Level,
     Location,
     Memory,
     clamp,
+    output_width,
     parse,
     remembered,
+    residual_of,
     zoom_in,
     zoom_out,
 )
@@ -177,17 +183,44 @@ class ExplorerState:
             column = place.select or "L0"
             block = (-1 if step > 0 else 0) if column == "embed" else dims.n_layer if column in ENDS else int(column[1:])
             return self.go(replace(place, select=column_name(block + step, dims.n_layer, blocks_only=True)), dims)
+        if place.level is Level.RESIDUAL:
+            return self.go(replace(place, select=part_name(part_position(place.select) + 2 * step, dims.n_layer)), dims)
         if place.level in (Level.EMBED, Level.FINAL, Level.OUTPUT):
             return self
         return self.go(replace(place, block=max(0, place.block + step)), dims)
 
     def step_head(self, step: int, dims: Dims) -> ExplorerState:
         """The head before or after, around the block's end."""
+        if self.location.level in PRODUCTS:  # a head's elements stand together
+            width = output_width(self.location.level, dims)
+            dh = max(1, dims.n_embd // dims.n_head)
+            return self.go(replace(self.location, element=((self.location.element or 0) // dh * dh + step * dh) % width), dims)
         if self.location.level not in (Level.ATTN, Level.HEADS, Level.HEAD, Level.PRODUCT):
             return self
         return self.go(replace(self.location, head=(self.location.head + step) % dims.n_head), dims)
 
+    def to_residual(self, dims: Dims) -> ExplorerState:
+        """To the selected token's residual stream; from there, back to where it was looked up."""
+        if self.location.level is Level.RESIDUAL:
+            return self.out(dims)
+        there = self.go(residual_of(self.location), dims)
+        return replace(there, memory=replace(there.memory, before=self.location))
+
+    def next_least(self) -> ExplorerState:
+        """Show only the heads of the atlas that reach the next percentage of the measure that sorts them."""
+        place = self.location
+        if place.level is not Level.HEADS or place.face is None:
+            return self
+        least = next((each for each in LEASTS if each > place.least), 0)
+        return self.go(replace(place, least=least))
+
     def next_stage(self, step: int = 1) -> ExplorerState:
+        """The head's next stage, or the page's next face."""
+        place = self.location
+        faces = FACES.get(place.level)
+        if faces is not None:
+            face = faces[(faces.index(place.face or faces[0]) + step) % len(faces)]
+            return self.go(replace(place, face=None if face == faces[0] else face, least=0))
         if self.location.level is not Level.HEAD:
             return self
         return self.go(replace(self.location, stage=STAGES[(STAGES.index(self.location.stage) + step) % len(STAGES)]))
@@ -200,7 +233,21 @@ class ExplorerState:
             query, key = (max(0, min(i + d, dims.n_tokens - 1)) for i, d in ((query, dy), (key, dx)))
             return self.go(replace(place, query=query, key=key, token=None), dims)
         if place.level is Level.HEADS:
+            if dims.order is not None:
+                return self.go(self.along(dims.order, place, dx + dy * dims.columns, dims), dims)
             return self.go(replace(place, head=max(0, place.head + dx), block=max(0, place.block + dy)), dims)
+        if place.level is Level.RESIDUAL and dy:
+            return self.go(replace(place, select=part_name(part_position(place.select) + dy, dims.n_layer)), dims)
+        if place.level in (Level.RESIDUAL, Level.MLP) and dx:  # up and down go along the list there
+            return self.go(replace(place, token=max(0, place.token_index(dims.n_tokens) + dx)), dims)
+        if place.level is Level.MLP and dims.order:
+            at = (dims.order.index(place.neuron) if place.neuron in dims.order else 0) + dy
+            return self.go(replace(place, neuron=dims.order[max(0, min(at, len(dims.order) - 1))]), dims)
+        if place.level in PRODUCTS and place.face == "matrix" and dy:
+            return self.go(replace(place, source=max(0, (place.source or 0) + dy), element=place.element or 0), dims)
+        if place.level in VECTORS | PRODUCTS and dx:
+            element = 0 if place.element is None else max(0, min(place.element + dx, output_width(place.level, dims) - 1))
+            return self.go(replace(place, element=element), dims)
         if place.level is Level.ATTN:
             head = place.head + dx + dy * dims.columns
             return self.go(replace(place, head=head) if 0 <= head < dims.n_head else place, dims)
@@ -218,6 +265,17 @@ class ExplorerState:
             token = max(0, place.token_index(dims.n_tokens) + dy)
             return self.go(replace(place, token=token), dims)
         return self
+
+    def along(self, order: Sequence[int], place: Location, step: int, dims: Dims) -> Location:
+        """The head some steps further in the atlas as it is sorted; the first where the present one isn't in it."""
+        here = place.block * dims.n_head + place.head
+        if not order:
+            return place
+        at = order.index(here) + step if here in order else 0
+        if not 0 <= at < len(order):
+            return place
+        block, head = divmod(order[at], dims.n_head)
+        return replace(place, block=block, head=head)
 
     def select_token(self, token: int, dims: Dims) -> ExplorerState:
         """Select a token wherever one is."""
@@ -261,6 +319,23 @@ class ExplorerState:
     def command_line(self) -> str:
         """The command that reproduces this state, quoted for a shell."""
         return shlex.join(["txexplain", *self.arguments()])
+
+
+def part_position(part: str | None) -> int:
+    """Where a part of the residual stream stands: embed, pos, then L0.attn, L0.mlp, L1.attn …"""
+    if part in (None, "pos"):
+        return int(part == "pos")
+    assert part is not None
+    block, _, half = part.partition(".")
+    return 2 + 2 * int(block[1:]) + (half == "mlp")
+
+
+def part_name(position: int, n_layer: int) -> str | None:
+    """A part of the residual stream by where it stands; None is embed, the first."""
+    position = max(0, min(position, 1 + 2 * n_layer))
+    if position < 2:
+        return "pos" if position else None
+    return f"L{position // 2 - 1}.{'mlp' if position % 2 else 'attn'}"
 
 
 def column_name(position: int, n_layer: int, *, blocks_only: bool = False) -> str | None:

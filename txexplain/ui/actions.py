@@ -62,7 +62,8 @@ def levels(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
-IN_A_BLOCK = levels("BLOCK", "LN1", "QKV", "PROJ", "LN2", "ATTN", "HEAD", "PRODUCT", "MLP", "NEURON")
+IN_A_BLOCK = levels("BLOCK", "LN1", "QKV", "PROJ", "LN2", "ATTN", "HEAD", "PRODUCT", "MLP", "NEURON", "HEADS")
+STAGED = levels("HEAD", "EMBED", "QKV", "PROJ", "MLP", "HEADS")
 IN_A_HEAD = levels("HEAD", "PRODUCT")
 
 ACTIONS: tuple[Action, ...] = (
@@ -78,7 +79,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("block_on", ("full_stop", "f3"), "next block", "The block after, same place", "Move", "block"),
     Action("head_back", ("less_than_sign", "f4"), "previous head", "The head before, same place", "Move", "head", IN_A_BLOCK),
     Action("head_on", ("greater_than_sign", "f5"), "next head", "The head after, same place", "Move", "head", IN_A_BLOCK),
-    Action("stage", ("v",), "next stage", "The head's next stage: q·k, scaled, masked, softmax, values", "Move", "stage", levels("HEAD")),
+    Action(
+        "stage", ("v",), "next stage", "A head's next stage, or a page's next face: as a matrix, sorted otherwise", "Move", "stage", STAGED
+    ),
+    Action("least", ("c",), "cut", "Only heads of 10, 25, 50% of what they are sorted by, or all", "Move", "cut", levels("HEADS")),
+    Action(
+        "residual", ("d",), "residual stream", "The selected token's residual stream through the model; again to return", "Move", "residual"
+    ),
     Action("strongest", ("f",), "strongest key", "Go to the row's strongest key", "Move", "strongest", IN_A_HEAD),
     Action("atlas", ("a",), "all heads", "All heads of all blocks", "Move", "atlas"),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),

@@ -478,6 +478,12 @@ class ExplorerApp(App[None]):
     def do_stage(self) -> None:
         self.change(self.state.next_stage())
 
+    def do_least(self) -> None:
+        self.change(self.state.next_least())
+
+    def do_residual(self) -> None:
+        self.moved(lambda state, dims: state.to_residual(dims))
+
     def do_strongest(self) -> None:
         """The key that the row's query attends to most."""
         place = self.state.location

@@ -79,6 +79,7 @@ def dims_of(lens: Lens, width: int = 80) -> Dims:
         lens.trace.n_tokens,
         heads_columns(config.n_head, width),
         lens.trace.model or "this trace",
+        config.n_embd,
     )
 
 

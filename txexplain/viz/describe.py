@@ -30,6 +30,7 @@ VIEWS: dict[Level, str] = {
     Level.HEAD: "One head: each row is a query token, each column a key token that it may look at.",
     Level.PRODUCT: "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
     Level.FINAL: "The final LayerNorm, whose result meets every row of the unembedding.",
+    Level.RESIDUAL: "The selected token's residual stream: every part that was added to it, from the embedding to the last block.",
     Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
 }
 CANDIDATES = 10

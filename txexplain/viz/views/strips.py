@@ -1,0 +1,135 @@
+"""Vectors as strips of cells, one under the other, with one cursor through all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.explorer.location import Location
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import exact, number, shape
+from txexplain.viz.ramps import Ramp, pool, span
+from txexplain.viz.scene import Scene
+
+NAME, FIGURES = 12, 20  # cells of a row's name at the left, and of its numbers at the right
+MARGIN = 1
+WIDEST = 4  # cells of one element
+
+
+@dataclass(frozen=True)
+class Vector:
+    """One strip. Vectors that stand together under one cursor are equally long; a shorter one is told by its number alone.
+
+    `whole` is the shape of the tensor that the vector is a row of, where that is worth saying.
+    """
+
+    name: str
+    role: str
+    values: NDArray[Any]
+    formula: str = ""
+    whole: tuple[int, ...] = ()
+    kind: str = "diverging"
+
+
+def strip_cells(width: int, length: int) -> tuple[int, int]:
+    """How many cells a strip has in a width, and how many columns each takes."""
+    cells = min(length, max(1, width - 2 * MARGIN - NAME - FIGURES))
+    return cells, max(1, min((width - 2 * MARGIN - NAME - FIGURES) // cells, WIDEST))
+
+
+def cell_of(element: int, length: int, cells: int) -> int:
+    """The cell of a pooled strip that an element is in: `pool`'s own division."""
+    if length <= cells:
+        return element
+    return int(np.searchsorted(np.arange(1, cells + 1) * length // cells, element, side="right"))
+
+
+def lines_each(vectors: Sequence[Vector], height: int) -> int:
+    """Lines that a vector takes: 1 its strip, 2 a heading too, 3 a line of air too."""
+    return max(1, min(3, height // max(1, len(vectors))))
+
+
+def draw_strips(canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int, height: int, place: Location) -> int:
+    """Draw vectors from row y on in at most `height` rows, the last for the caret; returns the first row behind.
+
+    place: the page's Location; its `element` is under the cursor, and a click on a cell goes to the element shown there.
+    """
+    length = max(len(vector.values) for vector in vectors)
+    cells, each = strip_cells(scene.width, length)
+    tall = lines_each(vectors, height - 1)
+    for vector in vectors:
+        if tall >= 2:
+            heading(canvas, scene, vector, y)
+        row = y + int(tall >= 2)
+        one_strip(canvas, scene, vector, row, (length, cells, each), place, named=tall == 1)
+        y += tall
+    if tall == 3:
+        y -= 1
+    if place.element is not None and place.element < length:
+        x = MARGIN + NAME + cell_of(place.element, length, cells) * each
+        canvas.put(x, y, scene.palette.glyphs.up, "accent", attrs=BOLD)
+        text = f"element {place.element} of {length}"
+        canvas.put(x + 2 if x + 2 + len(text) < scene.width else x - 1 - len(text), y, text, "accent")
+    else:
+        _, pooled = pool(np.zeros(length), cells)
+        canvas.put(MARGIN + NAME, y, f"{length} elements" + (f" in {pooled}" if pooled else ""), "faint", width=cells * each + FIGURES)
+    return y + 1
+
+
+def heading(canvas: Canvas, scene: Scene, vector: Vector, y: int) -> None:
+    """A vector's name, shape and formula, and its least, greatest and length at the right."""
+    low, high = span(vector.values)
+    ascii = scene.palette.ascii
+    text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}, norm {number(norm(vector.values), ascii=ascii)}"
+    right = scene.width - MARGIN - len(text)
+    x = MARGIN + canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD)
+    if len(vector.values) > 1:
+        canvas.put(right, y, text, "muted")
+    said = (f"  {shape(vector.whole, ascii=ascii)}" if vector.whole else "", f"  = {vector.formula}" if vector.formula else "")
+    for words, ink in zip(said, ("muted", "text"), strict=True):
+        if words and x + len(words) < (right if len(vector.values) > 1 else scene.width):
+            x += canvas.put(x, y, words, ink)
+
+
+def one_strip(canvas: Canvas, scene: Scene, vector: Vector, y: int, layout: tuple[int, int, int], place: Location, *, named: bool) -> None:
+    """One vector's cells, with its name at the left where no heading has it and its numbers at the right."""
+    length, cells, each = layout
+    ascii = scene.palette.ascii
+    if named:
+        canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD, width=NAME - 1)
+    if len(vector.values) == 1:
+        canvas.put(MARGIN + NAME, y, exact(float(vector.values[0])), "text", attrs=BOLD)
+        return
+    if len(vector.values) != length:
+        raise ValueError(f"{vector.name} has {len(vector.values)} elements beside {length}")
+    ramp = Ramp(vector.kind, vector.role, scene.palette)
+    pooled, _ = pool(vector.values, cells)
+    low, high = span(vector.values)
+    shown = peaks(vector.values, cells)
+    for cell, level in enumerate(ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high).tolist()):
+        x = MARGIN + NAME + cell * each
+        ramp.cell(canvas, x, y, each, level)
+        canvas.target(x, y, each, 1, replace(place, element=shown[cell]))
+    if place.element is not None and place.element < length:
+        text = exact(float(vector.values[place.element]))
+        canvas.put(scene.width - MARGIN - FIGURES, y, text, "accent", attrs=BOLD, width=FIGURES, align="right")
+    elif named:
+        text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
+        canvas.put(scene.width - MARGIN - FIGURES, y, text, "muted", width=FIGURES, align="right")
+
+
+def peaks(values: NDArray[Any], cells: int) -> list[int]:
+    """The element of greatest size in each cell of a pooled strip: the one that the cell shows."""
+    n = len(values)
+    edges = (np.arange(min(cells, n) + 1) * n // min(cells, n)).tolist()
+    return [a + int(np.abs(values[a:b]).argmax()) for a, b in pairwise(edges)]
+
+
+def norm(values: NDArray[Any]) -> float:
+    """A vector's length."""
+    return float(np.linalg.norm(np.asarray(values, dtype=np.float64)))
