@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -138,6 +140,7 @@ def test_ids_that_do_not_fit_are_refused_in_one_sentence(tiny: GPT2, ids: list[i
     ("weight", "first"),
     [
         ("wte.weight", "embed"),
+        ("wpe.weight", "pos_embed"),
         ("h.0.ln_1.bias", "blocks.0.ln1.normalized"),
         ("h.0.attn.c_attn.bias", "blocks.0.attn.q"),
         ("h.1.attn.c_proj.weight", "blocks.1.attn_out"),
@@ -166,6 +169,29 @@ def test_an_overflow_that_later_steps_would_hide_is_found(storyteller: GPT2, tin
     tensors["h.0.attn.c_attn.bias"] = bias
     broken = GPT2(SimpleNamespace(config=tiny.config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
     with pytest.raises(NonFinite, match=r"blocks\.0\.attn\.attn_scores"):
+        broken.forward(IDS)
+
+
+@pytest.mark.parametrize(("weight", "first"), [("wte.weight", "blocks.0.ln1.scale"), ("h.0.attn.c_proj.bias", "blocks.0.ln2.scale")])
+def test_a_spread_beyond_float32_which_division_would_hide_is_found(tiny: GPT2, weight: str, first: str) -> None:
+    from types import SimpleNamespace
+
+    tensors = dict(tiny.checkpoint.tensors)
+    shape = tensors[weight].shape
+    tensors[weight] = np.where(np.arange(shape[-1]) % 2, np.float32(1e25), np.float32(-1e25)) * np.ones(shape, dtype=np.float32)
+    broken = GPT2(SimpleNamespace(config=tiny.config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
+    with pytest.raises(NonFinite, match=rf"{first}[ :]"):
+        broken.forward(IDS)
+
+
+def test_an_infinite_input_that_the_activation_would_hide_is_found(tiny: GPT2) -> None:
+    from types import SimpleNamespace
+
+    tensors = dict(tiny.checkpoint.tensors)
+    tensors["h.1.mlp.c_fc.bias"] = np.full_like(tensors["h.1.mlp.c_fc.bias"], -np.inf)
+    config = dataclasses.replace(tiny.config, activation_function="relu")
+    broken = GPT2(SimpleNamespace(config=config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
+    with pytest.raises(NonFinite, match=r"blocks\.1\.mlp\.pre"):
         broken.forward(IDS)
 
 

@@ -6,6 +6,7 @@ Exactly what Hugging Face's GPT2LMHeadModel computes (Radford et al. 2019), writ
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
@@ -19,18 +20,20 @@ from txexplain.engine.ops import (
     Array,
     attention_scale,
     attention_scores,
+    future,
     layer_norm,
     linear,
     merge_heads,
     softmax,
-    split_heads,
     weighted_values,
 )
 from txexplain.engine.tokenizer import Tokenizer
-from txexplain.engine.trace import Parts, Trace, activation_names, canonical
+from txexplain.engine.trace import Parts, Trace, canonical
 
 Weights = Mapping[str, Array]
 GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffers that grow in place
+# What isn't finite anywhere shows in one of these; a scale of infinity, a score or an input of the activation can hide it.
+TELLING = ("embed", "resid_post", "ln1.scale", "ln2.scale", "ln_final.scale", "attn.attn_scores", "mlp.pre", "logits")
 ROOM = 64  # rows kept free behind a prompt's q, k and v
 
 
@@ -76,8 +79,8 @@ class QKV:
         """Put n new rows behind the first `start`. Shapes: qkv [n, 3·d] -> q, k, v of all T tokens, [T, H, dh] each, views."""
         end = start + qkv.shape[0]
         self.buffers[layer][start:end] = qkv
-        q, k, v = np.split(self.buffers[layer][:end], 3, axis=1)  # [T, d] each
-        return split_heads(q, n_head), split_heads(k, n_head), split_heads(v, n_head)
+        rows = self.buffers[layer][:end].reshape(end, 3, n_head, -1)  # [T, 3, H, dh]
+        return rows[:, 0], rows[:, 1], rows[:, 2]
 
     def claim(self, start: int, n: int, limit: int) -> QKV:
         """Buffers whose first `start` rows are these and whose next n are free: these, or a copy with room up to `limit` rows."""
@@ -153,11 +156,8 @@ class GPT2:
             parts = append_parts(kept, new)
             normalized = parts["ln_final.normalized"][-1] if not all_logits else np.concatenate(parts["ln_final.normalized"])
             logits = normalized[-1] @ self.unembedding.T if not all_logits else normalized @ self.unembedding.T  # [V] or [T, V]
-        require_finite(
-            {name: array[shared:] if name.endswith(GROWING) else array for name, array in new.items()} | {"logits": logits},
-            shared,
-            self.name,
-        )
+        rest = {name: array for name, array in new.items() if name.startswith("ln_final")}
+        require_finite(rest | {"logits": logits}, shared, self.name)
         parts["logits"] = (logits,)
         tokens = tuple(self.tokenizer.display(i) for i in ids)
         prompt = self.tokenizer.decode(ids)
@@ -168,12 +168,15 @@ class GPT2:
         new: dict[str, Array] = {}
         new["embed"] = self.weights["wte.weight"][list(ids[start:])]  # [n, d]
         new["pos_embed"] = self.weights["wpe.weight"][start : len(ids)]  # [n, d]
+        require_finite(new, start, self.name)
         x = new["embed"] + new["pos_embed"]  # [n, d]
         for layer, w in enumerate(self.blocks):
             if should_stop is not None and should_stop():
                 return None
             a = transformer_block(x, w, self.config, layer, qkv, start)
-            new |= {canonical(f"blocks.{layer}.{name}"): array for name, array in a.items()}
+            block = {canonical(f"blocks.{layer}.{name}"): array for name, array in a.items()}
+            require_finite({name: x[start:] if name.endswith(GROWING) else x for name, x in block.items()}, start, self.name)
+            new |= block
             x = a["resid_post"]  # [n, d]
         gain, bias = self.weights["ln_f.weight"], self.weights["ln_f.bias"]
         new["ln_final.normalized"], new["ln_final.scale"] = layer_norm(x, gain, bias, self.config.layer_norm_epsilon)  # [n, d], [n, 1]
@@ -219,10 +222,11 @@ def append_parts(kept: Mapping[str, Parts], new: Mapping[str, Array]) -> dict[st
 
 def require_finite(new: Mapping[str, Array], start: int, model: str) -> None:
     """Raise NonFinite, naming the first activation that holds NaN or infinity where it mustn't."""
-    layers = sum(name.endswith(".resid_post") for name in new)
-    for name in activation_names(layers):
-        array = new.get(name)
-        if array is None or all_finite(name, array, start):
+    telling = {name: array for name, array in new.items() if name.endswith(TELLING)}
+    if all(all_finite(name, array, start) for name, array in telling.items()):
+        return
+    for name, array in new.items():
+        if all_finite(name, array, start):
             continue
         token = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim == 2 else None
         place = "" if token is None else f" at token {token + (0 if name == 'logits' else start)}"
@@ -233,7 +237,7 @@ def all_finite(name: str, array: Array, start: int) -> bool:
     """Whether every number of an activation is finite; scores are −inf above the diagonal only."""
     if name.endswith(".attn_scores"):
         # A finite row maximum and sum of shares is all that softmax asks for; −inf below the diagonal would hide there.
-        seen = np.arange(array.shape[2]) <= np.arange(start, array.shape[2])[:, None]  # [n, T]
-        return bool(np.isfinite(array, where=seen, out=np.ones(array.shape, dtype=bool)).all())
+        masked = np.count_nonzero(future(*array.shape[1:]))  # in a head
+        return math.isfinite(array.max()) and np.count_nonzero(array == -np.inf) == masked * len(array)
     # A sum is finite unless a term isn't, or it overflows: only then is it worth looking at each.
-    return bool(np.isfinite(array.sum(dtype=np.float64 if array.size < 1 << 16 else np.float32))) or bool(np.isfinite(array).all())
+    return math.isfinite(array.sum()) or bool(np.isfinite(array).all())

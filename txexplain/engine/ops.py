@@ -35,10 +35,13 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, A
 
     Shapes: x [n, d], gain [d], bias [d] -> normalized [n, d], scale [n, 1], where scale = sqrt(variance + eps).
     """
-    centred = x - x.mean(axis=-1, keepdims=True)  # [n, d]
-    variance = np.mean(centred * centred, axis=-1, keepdims=True)  # [n, 1]
+    y = x - x.mean(axis=-1, keepdims=True)  # [n, d], centred
+    variance = np.vecdot(y, y)[:, None] / np.float32(x.shape[-1])  # [n, 1]
     scale = np.sqrt(variance + np.float32(eps))  # [n, 1]
-    return centred / scale * gain + bias, scale  # [n, d], [n, 1]
+    y /= scale  # [n, d]
+    y *= gain  # [n, d]
+    y += bias  # [n, d]
+    return y, scale  # [n, d], [n, 1]
 
 
 def softmax(x: Array) -> Array:
@@ -46,14 +49,10 @@ def softmax(x: Array) -> Array:
 
     Shapes: x [..., T] -> [..., T]; −inf becomes 0.
     """
-    e = np.exp(x - x.max(axis=-1, keepdims=True))  # [..., T]
+    e = x - x.max(axis=-1, keepdims=True)  # [..., T]
+    np.exp(e, out=e)  # [..., T]
     e /= e.sum(axis=-1, keepdims=True)  # [..., T]
     return e
-
-
-def split_heads(x: Array, n_head: int) -> Array:
-    """Cut each token's vector into one piece a head. Shapes: x [n, H·dh] -> [n, H, dh], a view."""
-    return x.reshape(x.shape[0], n_head, -1)
 
 
 def merge_heads(z: Array) -> Array:
@@ -75,7 +74,7 @@ def attention_scores(q: Array, k: Array, scale: float) -> Array:
     """
     scores = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)  # [H, n, dh] @ [H, dh, T] -> [H, n, T]
     scores *= np.float32(scale)  # [H, n, T]
-    scores[:, future(q.shape[0], k.shape[0])] = -np.inf  # [H, n, T]
+    np.copyto(scores, -np.inf, where=future(q.shape[0], k.shape[0]))  # [H, n, T]
     return scores
 
 
@@ -91,8 +90,20 @@ def weighted_values(pattern: Array, v: Array) -> Array:
 
 
 def gelu_new(x: Array) -> Array:
-    """GELU by tanh, as GPT-2 was trained with (Hendrycks & Gimpel 2016). Shapes: [...] -> [...]."""
-    return np.float32(0.5) * x * (1 + np.tanh(SQRT_2_OVER_PI * (x + np.float32(0.044715) * x * x * x)))
+    """GELU by tanh, as GPT-2 was trained with: x/2 × (1 + tanh(√(2/π) × (x + 0.044715 × x³))) (Hendrycks & Gimpel 2016).
+
+    Shapes: [...] -> [...]. One array serves every step: asking for a new one costs more than the arithmetic.
+    """
+    y = x * x  # [...]
+    y *= np.float32(0.044715)
+    y += np.float32(1)
+    y *= x  # x + 0.044715 × x³
+    y *= SQRT_2_OVER_PI
+    np.tanh(y, out=y)
+    y += np.float32(1)
+    y *= x
+    y *= np.float32(0.5)
+    return y  # [...]
 
 
 def gelu(x: Array) -> Array:

@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits ha
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
 
 
+@cache
 def canonical(name: str) -> str:
     """One name for one tensor: what enters block L+1 is what left block L."""
     match = re.fullmatch(r"blocks\.([1-9]\d*)\.resid_pre", name)

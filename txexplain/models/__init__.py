@@ -23,9 +23,11 @@ def load_model(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: 
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
     """
     from txexplain.engine.checkpoint import open_checkpoint
+    from txexplain.engine.memory import keep_freed_memory
     from txexplain.engine.model import GPT2
     from txexplain.engine.tokenizer import Tokenizer
 
+    keep_freed_memory()
     name = named(name_or_path)
     checkpoint = open_checkpoint(resolve(name, revision=revision))
     tokenizer = Tokenizer.from_folder(checkpoint.folder, checkpoint.config.vocab_size)
