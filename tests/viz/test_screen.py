@@ -89,6 +89,7 @@ def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
             replace(first, pane="panel"),
             replace(first, cost="3 ms"),
             replace(first, stale=True),
+            replace(first, stale=True, faded=True),
         ]
         variants += [replace(first, hover=parse("L0H1:qk[2,1]")), replace(first, message="Said.")]
         for change in changes:

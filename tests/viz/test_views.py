@@ -718,7 +718,10 @@ def test_a_stale_result_looks_so(tiny_lens: Lens) -> None:
     fresh = scene_at(tiny_lens, "L1H1", (120, 36))
     old = draw_screen(replace(fresh, stale=True))
     assert "computing" in old.text()[0]
-    assert not np.array_equal(old.fg, draw_screen(fresh).fg)
+    assert any("old: computing the new ones" in line for line in old.text())
+    faded = draw_screen(replace(fresh, stale=True, faded=True))
+    assert faded.text() == old.text()
+    assert (faded.fg != old.fg).mean() > 0.5
 
 
 def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:

@@ -106,6 +106,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("prompt", ("slash", "f9"), "edit prompt", "Edit the prompt; Enter or Escape returns, the text stays", "Prompt", "prompt"),
     Action("surprisal", ("x",), "surprisal", "How surprising each token of the prompt was, or not", "Prompt"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
+    Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
     Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App"),
     Action("help", ("question_mark", "f1"), "help", "The keys, and what this view shows", "App", "help"),

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from textual import events, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -38,6 +39,7 @@ from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
+from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
@@ -48,6 +50,8 @@ PANES = ("header", "prompt", "stage", "panel", "footer", "small")
 FOCUS = ("stage", "panel", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
+FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
+RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
 PACE = 0.25  # seconds between generated tokens, at the least
 
@@ -129,6 +133,8 @@ class ExplorerApp(App[None]):
         self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
         self.serial = 0
         self.running = False
+        self.clock: Timer | None = None
+        self.late = False  # the run has lasted long enough for the old result to fade
         self.typing: Timer | None = None
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
@@ -141,6 +147,9 @@ class ExplorerApp(App[None]):
         for name in PANES:
             yield Picture(id=name, can_focus=name in ("stage", "panel"))
         yield PromptEditor(self.tones, id="editor")
+
+    def get_driver_class(self) -> type[Driver]:
+        return thrifty(super().get_driver_class())
 
     def on_mount(self) -> None:
         self.screen.set_class(True, "explorer")
@@ -189,6 +198,7 @@ class ExplorerApp(App[None]):
             self.lens,
             distribution=self.distribution,
             stale=self.running and self.lens is not None,
+            faded=self.running and self.late and self.lens is not None,
             message=self.message,
             cost=self.cost,
             keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
@@ -237,8 +247,21 @@ class ExplorerApp(App[None]):
         if self.model is None:
             return
         self.serial += 1
-        self.running = True
+        self.start_clock()
         self.forward(self.serial, self.model, self.state, self.prefix)
+
+    def start_clock(self) -> None:
+        """From now on what is shown is old; if it stays so for a while, it fades. A quick model's steps don't flicker so."""
+        if not self.running:
+            self.running, self.late = True, False
+            if self.clock is not None:
+                self.clock.stop()
+            self.clock = self.set_timer(FADE_AFTER, self.run_late)
+
+    def run_late(self) -> None:
+        if self.running and not self.late:
+            self.late = True
+            self.draw()
 
     @work(thread=True, exclusive=True, group="forward", exit_on_error=False)
     def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Trace | None) -> None:
@@ -251,8 +274,12 @@ class ExplorerApp(App[None]):
                 start = time.perf_counter()
                 trace = None if outdated() else model.forward(ids, prefix=prefix, should_stop=outdated)
                 seconds = time.perf_counter() - start
-            if trace is not None:
-                self.post_message(Ran(serial, Lens(trace, model), seconds))
+                if trace is None:
+                    return
+                lens = Lens(trace, model)
+                if state.location.level is Level.MODEL and trace.n_tokens <= RIBBONS_AT_ONCE:
+                    lens.flow(state.flow)
+            self.post_message(Ran(serial, lens, seconds))
         except ExplainError as error:
             self.post_message(Failed(serial, str(error)))
 
@@ -624,6 +651,12 @@ class ExplorerApp(App[None]):
         else:
             self.say(f"Saved {path.absolute()}")
 
+    def do_repaint(self) -> None:
+        """Whatever else wrote on the terminal goes."""
+        if self._driver is not None and isinstance(wire := getattr(self._driver, "wire", None), Wire):
+            wire.forget()
+        self.refresh(layout=True)
+
     def do_help(self) -> None:
         self.push_screen(HelpScreen(self.state.location.level, self.tones))
 
@@ -661,7 +694,7 @@ class ExplorerApp(App[None]):
         self.state = self.state.with_prompt(message.text)
         self.last_draw = None
         self.serial += 1
-        self.running = True
+        self.start_clock()
         self.draw()
         if self.typing is not None:
             self.typing.stop()

@@ -28,7 +28,8 @@ class Display(Protocol):
 class Scene:
     """Everything that a view may read.
 
-    `lens` is None until the first result is there. `stale` says that the result shown belongs to an earlier prompt.
+    `lens` is None until the first result is there. `stale` says that the result shown belongs to an earlier prompt: words
+    tell it at once, and where it lasts (`faded`) all of it dims.
     `ribbons` are the shares that flow, one [T, T] a block, or None while they are being traced.
     """
 
@@ -41,6 +42,7 @@ class Scene:
     display: Display | None = None
     ribbons: tuple[NDArray[np.float64], ...] | None = None
     stale: bool = False
+    faded: bool = False
     message: str = ""  # what to say where there is no result: loading, an error
     model_name: str = ""
     cost: str = ""  # how long the last run took; empty where a picture must not depend on the clock

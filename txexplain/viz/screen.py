@@ -48,7 +48,7 @@ def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
 def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
-    shared = (rect, scene.palette, scene.lens, scene.stale)
+    shared = (rect, scene.palette, scene.lens, scene.stale, scene.faded)
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate)
     match name:
         case "header":

@@ -43,7 +43,7 @@ def draw_stage(scene: Scene) -> Canvas:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         title(canvas, scene, str(scene.location))
         canvas.put(2, 2, f"Not recorded: this trace has no {missing.args[0]}, which this view shows.", "muted", width=scene.width - 4)
-    if scene.stale:
+    if scene.faded:
         canvas.fade(OLD)
     if scene.message:
         canvas.put(1, scene.height - 1, scene.message, "warning", "panel", width=scene.width - 2)

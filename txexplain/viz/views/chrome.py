@@ -105,7 +105,7 @@ def draw_prompt(scene: Scene) -> Canvas:
     if hidden > 0 or first:
         note = f" rows {first + 1}-{min(first + scene.height, len(rows))} of {len(rows)} "
         canvas.put(scene.width - len(note), scene.height - 1, note, "faint", "panel")
-    if scene.stale:
+    if scene.faded:
         canvas.fade(OLD)
     return canvas
 

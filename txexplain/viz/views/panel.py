@@ -77,8 +77,9 @@ def draw_panel(scene: Scene) -> Canvas:
             story(canvas, scene, 1, scene.height - 1)
         else:
             figures(canvas, scene, distribution, 1, scene.height - 1)
-    if scene.stale:
+    if scene.faded:
         canvas.fade(OLD)
+    if scene.stale:
         canvas.put(2 if beside else 62, 1 if beside else 0, " old: computing the new ones ", "warning", "panel")
     return canvas
 

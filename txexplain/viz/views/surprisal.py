@@ -21,7 +21,7 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, scene.height, scene.palette)
     lines = len(prompt_rows(scene, scene.width - 3))
     below = 2 * lines <= scene.height - 1
-    top = draw_prompt(replace(scene, height=lines if below else scene.height - 1, stale=False))
+    top = draw_prompt(replace(scene, height=lines if below else scene.height - 1, faded=False))
     mark = scene.palette.glyphs.marker if scene.pane == "prompt" else scene.palette.glyphs.vertical
     for y in range(scene.height):
         canvas.put(0, y, mark, "accent" if scene.pane == "prompt" else "rule")
@@ -48,7 +48,7 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
         else:
             canvas.put(x + size, y, glyph, ink)
     readout(canvas, scene, scene.height - 1)
-    if scene.stale:
+    if scene.faded:
         canvas.fade(OLD)
     return canvas
 

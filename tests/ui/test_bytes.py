@@ -1,0 +1,123 @@
+"""What each key costs on the wire: the bytes that Textual writes for it, at 120×40 in 24-bit colours.
+
+The budgets are DESIGN.md's; they are counts, not times, so that they hold on any machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+from rich.control import Control
+from textual._compositor import CompositorUpdate
+from textual.pilot import Pilot
+
+from tests.ui.harness import COLOURS, press, settled
+from txexplain.engine.model import GPT2
+from txexplain.explorer.location import parse
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.wire import BEGIN, END, Wire
+
+SIZE = (120, 40)
+KIB = 1024
+LONG = "Once upon a time there was a little girl who lived in a small house near the old forest with her mother and her dog"
+
+
+class Metered(ExplorerApp):
+    """An app that counts what it would write to a 24-bit terminal."""
+
+    CSS_PATH = inspect.getfile(ExplorerApp).removesuffix("app.py") + "app.tcss"
+    written = 0
+    frames = 0
+    wire = Wire()
+    terminal = Console(file=io.StringIO(), force_terminal=True, color_system="truecolor", legacy_windows=False)
+
+    def _display(self, screen: Any, renderable: Any) -> None:
+        if isinstance(renderable, CompositorUpdate) and not self._batch_count:
+            text = renderable.render_segments(self.terminal)
+            at = self.screen.outer_size.clamp_offset(self.cursor_position)
+            sent = [self.wire.shrink(part) for part in (BEGIN, text + Control.move_to(*at).segment.text, END)]
+            self.written += len("".join(sent).encode())
+            self.frames += 1
+        super()._display(screen, renderable)
+
+
+def metered(
+    model: GPT2, at: str, test: Callable[[Metered, Pilot[None]], Awaitable[None]], prompt: str = LONG, animation: str = "none"
+) -> None:
+    async def go() -> None:
+        Metered.wire = Wire()
+        Metered.wire.resize(*SIZE)
+        app = Metered(ExplorerState(prompt=prompt, location=parse(at)), COLOURS, lambda: model)
+        app.animation_level = animation  # type: ignore[assignment]
+        async with app.run_test(size=SIZE) as pilot:
+            await settled(app, pilot)
+            await test(app, pilot)
+
+    asyncio.run(go())
+
+
+async def cost(app: Metered, pilot: Pilot[None], key: str) -> int:
+    app.written = 0
+    await press(app, pilot, key)
+    await pilot.pause()
+    assert app.written > 0, f"{key} painted nothing"
+    return app.written
+
+
+BUDGETS = {"model": 40, "L2": 24}  # of a step; the block's picture, like the model's, changes as a whole
+EVERYWHERE = ("model", "embed", "L2", "L2.attn", "heads", "L2H3", "L2H3[9,4]", "L2.mlp", "output")
+
+
+@pytest.mark.parametrize("at", EVERYWHERE)
+def test_a_temperature_key(storyteller: GPT2, at: str) -> None:
+    async def test(app: Metered, pilot: Pilot[None]) -> None:
+        for key in ("left_square_bracket", "right_square_bracket", "right_square_bracket", "right_curly_bracket"):
+            assert await cost(app, pilot, key) <= 260 * SIZE[1] + KIB, key
+
+    metered(storyteller, at, test)
+
+
+@pytest.mark.parametrize("at", ["L2H3:softmax[9,4]", "L2H3:qk[9,4]", "L2H3:values[9,4]"])
+def test_a_cursor_move_in_a_grid(storyteller: GPT2, at: str) -> None:
+    async def test(app: Metered, pilot: Pilot[None]) -> None:
+        for key in ("left", "right", "right", "left"):
+            assert await cost(app, pilot, key) <= KIB, key
+
+    metered(storyteller, at, test)
+
+
+@pytest.mark.parametrize("at", EVERYWHERE)
+def test_a_step_of_generation(storyteller: GPT2, at: str) -> None:
+    async def test(app: Metered, pilot: Pilot[None]) -> None:
+        for _ in range(3):
+            assert await cost(app, pilot, "space") <= BUDGETS.get(at, 12) * KIB
+
+    metered(storyteller, at, test)
+
+
+@pytest.mark.parametrize("animation", ["none", "full"])
+def test_a_zoom_with_its_animation(storyteller: GPT2, animation: str) -> None:
+    async def test(app: Metered, pilot: Pilot[None]) -> None:
+        for key in ("enter", "enter", "enter", "enter", "escape", "escape", "escape", "escape"):
+            app.frames = 0
+            assert await cost(app, pilot, key) <= 128 * KIB, (key, str(app.state.location))
+            assert app.frames <= 8
+
+    metered(storyteller, "model[L2]", test, animation=animation)
+
+
+def test_what_changes_nothing_writes_nothing(storyteller: GPT2) -> None:
+    async def test(app: Metered, pilot: Pilot[None]) -> None:
+        app.written = 0
+        await press(app, pilot, "0")  # the temperature is 1 already
+        await pilot.pause()
+        assert app.written == 0
+
+    metered(storyteller, "model", test)

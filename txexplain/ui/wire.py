@@ -1,0 +1,277 @@
+"""What goes to the terminal, made small: only cells that differ from what stands there, and of their style only what differs.
+
+Textual writes whole segments with whole styles; over SSH most of a frame would be repetition. A Wire reads what is to be
+written, keeps what the terminal shows, and writes the rest. What it doesn't know passes through, and it forgets what it knew.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from rich.cells import cell_len
+from textual.driver import Driver
+
+TOKENS = re.compile(r"\x1b\[([0-9;]*)([Hm])|\x1b\[\?2026([hl])|([^\x00-\x1f\x7f-\x9f]+)|(\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|.)", re.DOTALL)
+SGR = re.compile(r"\x1b\[([0-9;]*)m")
+HARMLESS = re.compile(r"\x1b\[\?(?:1000|1002|1003|1004|1006|1015|1016|2004|25|2031|2048)[hl]|\x1b\[>[0-9]+u|\x1b\[<u|\x1b\[[0-9;?$]*p")
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # a synchronised update
+UPPER, LOWER = "▀", "▄"
+SEEN_WHEN_BLANK = frozenset("479")  # underline, reverse and strike show on a space
+NEAR = 3  # cells that cost less to send again than to jump over
+
+
+class Look(NamedTuple):
+    """How a cell looks: SGR parameters of its ink and ground ("" is the terminal's own), and of its attributes."""
+
+    ink: str = ""
+    ground: str = ""
+    attributes: frozenset[str] = frozenset()
+
+
+PLAIN = Look()
+UNKNOWN = Look("?", "?", frozenset("?"))  # until the next reset
+
+
+class Cell(NamedTuple):
+    """One cell; the right half of a wide character has an empty text."""
+
+    text: str
+    look: Look
+
+
+BLANK = Cell(" ", PLAIN)
+
+
+@lru_cache(maxsize=8192)
+def after(look: Look, parameters: str) -> Look | None:
+    """The look that an SGR sequence leads to; None where it says something unknown."""
+    ink, ground, attributes = look
+    rest = (parameters or "0").split(";")
+    while rest:
+        code = rest.pop(0).lstrip("0") or "0"
+        if code == "0":
+            ink, ground, attributes = PLAIN
+        elif code in ("38", "48"):
+            size = {"5": 2, "2": 4}.get(rest[0] if rest else "")
+            if size is None or len(rest) < size:
+                return None
+            colour, rest = ";".join([code, *rest[:size]]), rest[size:]
+            ink, ground = (colour, ground) if code == "38" else (ink, colour)
+        elif code in ("1", "2", "3", "4", "7", "9"):
+            attributes |= {code}
+        elif re.fullmatch("3[0-79]|9[0-7]", code):
+            ink = "" if code == "39" else code
+        elif re.fullmatch("4[0-79]|10[0-7]", code):
+            ground = "" if code == "49" else code
+        else:
+            return None
+    return Look(ink, ground, attributes)
+
+
+@lru_cache(maxsize=8192)
+def change(old: Look, new: Look) -> str:
+    """The shortest SGR sequence from one look to another."""
+    if old == new:
+        return ""
+    whole = ";".join(part for part in (*sorted(new.attributes), new.ink, new.ground) if part)
+    whole = f"\x1b[0;{whole}m" if whole else "\x1b[m"
+    if old.attributes - new.attributes:
+        return whole
+    steps = sorted(new.attributes - old.attributes)
+    steps += [new.ink or "39"] if new.ink != old.ink else []
+    steps += [new.ground or "49"] if new.ground != old.ground else []
+    step = f"\x1b[{';'.join(steps)}m"
+    return min(step, whole, key=len)
+
+
+@lru_cache(maxsize=8192)
+def clusters(text: str) -> tuple[tuple[str, int], ...]:
+    """Text as (what stands in a cell, its width): what has no width belongs to what is before it."""
+    if text.isascii():
+        return tuple((char, 1) for char in text)
+    found: list[tuple[str, int]] = []
+    for char in text:
+        width = cell_len(char)
+        if width == 0 and found:
+            found[-1] = (found[-1][0] + char, found[-1][1])
+        elif width:
+            found.append((char, width))
+    return tuple(found)
+
+
+class Wire:
+    """What a terminal of a size shows, as far as it is known, and the way to change it."""
+
+    def __init__(self) -> None:
+        self.width = self.height = 0
+        self.rows: list[list[Cell | None]] = []  # None: unknown
+        self.look = PLAIN
+        self.at: tuple[int, int] | None = None  # the cursor's row and column, where they are certain
+        self.said = PLAIN  # the look that what was written so far asks for
+        self.begun = False
+
+    def resize(self, width: int, height: int) -> None:
+        """Another size: nothing is known any more."""
+        self.width, self.height = width, height
+        self.forget()
+
+    def forget(self) -> None:
+        """Nothing is known of what the terminal shows."""
+        self.rows = [[None] * self.width for _ in range(self.height)]
+        self.at = None
+
+    def shrink(self, data: str) -> str:
+        """What to send so that the terminal shows what sending `data` would make it show."""
+        out: list[str] = []
+        new: dict[int, dict[int, Cell]] = {}
+        look, at = self.said, self.at
+        for match in TOKENS.finditer(data):
+            parameters, final, mode, text, other = match.groups()
+            if final == "H":
+                row, _, column = parameters.partition(";")
+                at = (int(row or 1) - 1, int(column or 1) - 1)
+            elif final == "m":
+                following = after(look, parameters)
+                if following is None:
+                    return self.give_up(data)
+                look = following
+            elif text is not None:
+                if at is None or not 0 <= at[0] < self.height or look.attributes & UNKNOWN.attributes:
+                    return self.give_up(data)
+                at = self.write(new.setdefault(at[0], {}), at, text, look)
+            elif mode:
+                out += self.paint(new) if mode == "l" else []
+                out += self.bracket(mode)
+            elif other == "\n":  # Textual ends its lines, and says where the next begins
+                at = None
+            elif HARMLESS.fullmatch(other):
+                out.append(other)
+            else:
+                return self.give_up(data)
+        out += self.paint(new)
+        if at is not None and at != self.at:
+            out.append(f"\x1b[{at[0] + 1};{at[1] + 1}H")
+            self.at = at
+        if look != self.look:
+            out.append(change(self.look, look))
+            self.look = look
+        self.said = look
+        if self.begun and out:
+            out.insert(0, BEGIN)
+            self.begun = False
+        return "".join(out)
+
+    def bracket(self, mode: str) -> list[str]:
+        """A synchronised update begins when there is something in it, and ends if it began."""
+        if mode == "h":
+            self.begun = True
+            return []
+        if self.begun:
+            self.begun = False
+            return []
+        return [END]
+
+    def give_up(self, data: str) -> str:
+        """Send what isn't understood as it is."""
+        begun, self.begun = self.begun, False
+        self.forget()
+        self.look = self.said
+        for parameters in SGR.findall(data):
+            self.look = after(self.look, parameters) or UNKNOWN
+        self.said = self.look
+        return (BEGIN if begun else "") + data
+
+    def write(self, row: dict[int, Cell], at: tuple[int, int], text: str, look: Look) -> tuple[int, int] | None:
+        """Put text into a row's new cells; the cursor after it, None where a terminal may differ."""
+        y, x = at
+        for char, size in clusters(text):
+            if x + size > self.width:
+                return None
+            row[x] = Cell(char, look)
+            if size == 2:
+                row[x + 1] = Cell("", look)
+            x += size
+        return (y, x) if x < self.width else None
+
+    def paint(self, new: dict[int, dict[int, Cell]]) -> list[str]:
+        """The sequences that bring the new cells to the terminal, which knows them from then on."""
+        out: list[str] = []
+        for y, cells in sorted(new.items()):
+            known = self.rows[y]
+            wanted = [x for x, cell in cells.items() if not same(known[x], cell)]
+            if not wanted:
+                continue
+            odd = any(len(cell.text) != 1 for cell in cells.values()) or any(cell is not None and len(cell.text) != 1 for cell in known)
+            if odd:
+                wanted = list(cells)  # widths that terminals may disagree about: the row's new part goes out whole
+            wanted.sort()
+            for x in wanted:
+                out.append(self.cell(y, x, cells))
+                known[x] = cells[x]
+        new.clear()
+        return out
+
+    def cell(self, y: int, x: int, cells: dict[int, Cell]) -> str:
+        """One cell, from where the cursor is."""
+        cell = cells[x]
+        if cell.text == "":
+            return ""
+        out = self.jump(y, x, cells)
+        text, look = swapped(cell, self.look)
+        out += change(self.look, look) + text
+        self.look = look
+        certain = text.isascii() or (len(text) == 1 and cell_len(text) == 1)
+        self.at = (y, x + 1) if certain and x + 1 < self.width else None
+        return out
+
+    def jump(self, y: int, x: int, cells: dict[int, Cell]) -> str:
+        """Bring the cursor to a cell."""
+        if self.at == (y, x):
+            return ""
+        if self.at is None or self.at[0] != y or self.at[1] > x:
+            return f"\x1b[{y + 1};{x + 1}H"
+        gap = [cells.get(i) or self.rows[y][i] for i in range(self.at[1], x)]
+        if len(gap) <= NEAR and all(c is not None and c.text.isascii() and c.text and c.look == self.look for c in gap):
+            return "".join(c.text for c in gap if c is not None)
+        return f"\x1b[{len(gap)}C" if len(gap) > 1 else "\x1b[C"
+
+
+def same(old: Cell | None, new: Cell) -> bool:
+    """Whether two cells look the same; the ink of a blank doesn't show."""
+    if old is None or old == new:
+        return old is not None
+    if old.text != " " or new.text != " ":
+        return False
+    shown = (old.look.attributes | new.look.attributes) & SEEN_WHEN_BLANK
+    return not shown and old.look.ground == new.look.ground
+
+
+def swapped(cell: Cell, look: Look) -> tuple[str, Look]:
+    """The cell in the way that is nearest to the present look: a blank in any ink, a half block either way up."""
+    text, new = cell
+    if text == " " and not new.attributes & SEEN_WHEN_BLANK and not look.attributes & SEEN_WHEN_BLANK:
+        return text, look._replace(ground=new.ground)
+    if text in (UPPER, LOWER) and new.ink.startswith("38;") and new.ground.startswith("48;") and new.attributes == look.attributes:
+        turned = Look(f"38{new.ground[2:]}", f"48{new.ink[2:]}", new.attributes)
+        if len(change(look, turned)) < len(change(look, new)):
+            return LOWER if text == UPPER else UPPER, turned
+    return text, new
+
+
+def thrifty(driver: type[Driver]) -> type[Driver]:
+    """A driver of Textual's that writes through a Wire."""
+
+    class Thrifty(driver):  # type: ignore[misc, valid-type]
+        wire = Wire()
+
+        def write(self, data: str) -> None:
+            size = self._app.size
+            if (self.wire.width, self.wire.height) != tuple(size):
+                self.wire.resize(*size)
+            less = self.wire.shrink(data)
+            if less:
+                super().write(less)
+
+    return Thrifty
