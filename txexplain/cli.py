@@ -31,6 +31,12 @@ COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
 THEMES = ("dark", "light", "contrast")
 HELP = ("-h", "--help")
+# What libraries read when they are imported, unless the reader set it.
+USUAL = {
+    "ESCDELAY": "25",  # ms that a terminal may take to send the rest of a key after Escape
+    "TEXTUAL_FPS": "120",  # a key is painted within 8 ms instead of 17
+    "OPENBLAS_THREAD_TIMEOUT": "22",  # 2^22 cycles: idle threads of a product sleep after 1.5 ms, not 25; others share the machine
+}
 LARGEST_SIDE = 1000  # cells
 BAR = 20  # cells
 
@@ -684,4 +690,6 @@ def control_picture(c: str) -> str:
 
 def main() -> None:
     """The console script."""
+    for name, value in USUAL.items():
+        os.environ.setdefault(name, value)
     cli.main()

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from tests.bench.terminal import keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.model import GPT2
@@ -161,13 +162,27 @@ def start(rows: list[dict[str, Any]]) -> None:
         rows.append({"what": what, "cpu_seconds": cpu(arguments)})
 
 
+def latencies(rows: list[dict[str, Any]]) -> None:
+    for size in ((80, 24), (120, 40), (200, 60)):
+        rows += keys(size, ["Once upon a time there was a"])
+
+
+def sessions(rows: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        write_random_model(Path(name))
+        rows += memory(name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", choices=("start", "engine", "keys", "memory"), help="one part of it")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     rows: list[dict[str, Any]] = []
     options = parser.parse_args()
-    start(rows)
-    engine(rows)
+    parts = {"start": start, "engine": engine, "keys": latencies, "memory": sessions}
+    for name, part in parts.items():
+        if options.only in (None, name):
+            part(rows)
     if options.json:
         print(json.dumps(rows))
         return
@@ -175,6 +190,13 @@ def main() -> None:
         if "ratio" in row:
             figures = f"{row['ms']:8.1f} ms  {row['against_ms']:8.1f} ms  ratio {row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})"
             print(f"{row['what']:24} {row['against']:24} {figures}")
+        elif "p50" in row:
+            figures = f"p50 {row['p50']:6.1f} ms  p95 {row['p95']:6.1f} ms  at most {row['bytes']:6} B  ({row['keys']} keys)"
+            print(f"{row['what']:34} {figures}")
+        elif "bytes" in row:
+            print(f"{row['what']:49} {row['bytes'] / 1e6:8.1f} MB")
+        elif "ms" in row:
+            print(f"{row['what']:49} {row['ms']:8.0f} ms")
         elif "cpu_seconds" in row:
             print(f"{row['what']:49} {row['cpu_seconds']:8.3f} s of CPU")
         else:

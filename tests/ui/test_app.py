@@ -326,6 +326,18 @@ def test_temperature_keys_repaint_true_bars(storyteller: GPT2) -> None:
     drive(test, storyteller)
 
 
+def test_no_key_of_sampling_sorts_the_vocabulary_again(storyteller: GPT2) -> None:
+    async def test(app: App, hand: Hand) -> None:
+        assert app.distribution is not None
+        sorted_once = app.distribution.ranking
+        for key in ("left_square_bracket", "s", "equals_sign", "s", "minus", "right_curly_bracket"):
+            await press(app, hand, key)
+            assert app.distribution.ranking is sorted_once, key
+        assert app.distribution.mode == "top-p"
+
+    drive(test, storyteller)
+
+
 def test_no_key_of_sampling_runs_the_model(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(app: App, hand: Hand) -> None:
         monkeypatch.setattr(GPT2, "forward", None)  # whoever calls it crashes the app

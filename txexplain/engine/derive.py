@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.measures import HeadMeasures, head_measures
 from txexplain.engine.ops import Array, attention_scale
+from txexplain.engine.sampling import Ranking
 from txexplain.engine.trace import Trace, guess_config
 
 if TYPE_CHECKING:
@@ -148,6 +149,11 @@ class Lens:
     def changes(self) -> list[tuple[Array, Array]]:
         """For each block ‖attn_out‖ and ‖mlp_out‖. Shapes: L × ([T], [T])."""
         return [change_norms(self.trace, layer) for layer in range(self.config.n_layer)]
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The vocabulary sorted by the last position's logits: once, whatever the temperature. Raises KeyError, NonFinite."""
+        return Ranking.of(self.trace.last_logits)
 
     @cached_property
     def measures(self) -> HeadMeasures:

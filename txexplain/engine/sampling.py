@@ -160,7 +160,7 @@ class Distribution:
     def entropy_bits(self) -> float:
         """Shannon's entropy of `probability`, in bits."""
         share = self._kept_ranked[self._kept_ranked > 0]
-        return max(0.0, -float(share @ np.log2(share)))
+        return max(0.0, -float(np.sum(share * np.log2(share))))  # no `@`: a product would wake BLAS's threads for a key press
 
     @property
     def perplexity(self) -> float:

@@ -362,7 +362,7 @@ class ExplorerApp(App[None]):
         old, self.state = self.state, state
         self.hover = None
         if state.sampling != old.sampling:
-            self.distribution = distribution_of(self.lens, state, self.distribution)
+            self.distribution = distribution_of(self.lens, state)
         if (state.ids, state.prompt) != (old.ids, old.prompt):
             self.last_draw = None
             self.run_model()

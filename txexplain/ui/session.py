@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.sampling import Distribution, distribution
+from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.explorer.location import Dims
 from txexplain.explorer.state import ExplorerState
@@ -47,14 +47,11 @@ def terminal_depth() -> str:
     return "none" if term in ("vt100", "vt220", "dumb", "") else "16"
 
 
-def distribution_of(lens: Lens | None, state: ExplorerState, last: Distribution | None = None) -> Distribution | None:
-    """The next token's distribution of a result at the state's setting; a distribution of the same logits spares the sort."""
+def distribution_of(lens: Lens | None, state: ExplorerState) -> Distribution | None:
+    """The next token's distribution of a result at the state's setting."""
     if lens is None or "logits" not in lens.trace:
         return None
-    logits = lens.trace.last_logits
-    if last is not None and last.logits is logits:
-        return last.at(**state.sampling)
-    return distribution(logits, **state.sampling)
+    return settle(lens.ranking, **state.sampling)
 
 
 def roomy(width: int, height: int) -> bool:

@@ -166,8 +166,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares
 def piled_shares(ranking: Ranking, stops: tuple[float, ...]) -> NDArray[np.float64]:
     """The likeliest tokens' running sums of probability over the whole vocabulary at each temperature. Shapes: -> [stops, PILED]."""
-    tops = ranking.order[:PILED]
-    return np.array([np.cumsum(settle(ranking, stop, None, None).full_probability[tops]) for stop in stops])
+    return np.array([settle(ranking, stop, None, None).cumulative[:PILED] for stop in stops])
 
 
 def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, width: int, rows: int) -> None:

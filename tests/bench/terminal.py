@@ -1,0 +1,125 @@
+"""The app in a pseudo-terminal: how long a key takes until it is painted, and how many bytes come for it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import statistics
+import struct
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+QUIET = 0.15  # seconds without a byte after which a key's painting is over
+
+
+class Session:
+    """One app on its own terminal."""
+
+    def __init__(self, arguments: list[str], size: tuple[int, int]) -> None:
+        self.started = time.perf_counter()
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "TEXTUAL_ANIMATIONS": "none"}
+            env.pop("NO_COLOR", None)
+            os.execvpe(sys.executable, [sys.executable, "-m", "txexplain", *arguments], env)
+        columns, rows = size
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.output = b""
+
+    def read(self, until: bytes | None = None, patience: float = 60.0, quiet: float = QUIET) -> tuple[float, int]:
+        """Read until a text came or nothing comes any more; the time of the last byte, and how many there were."""
+        end = time.perf_counter() + patience
+        last, count = time.perf_counter(), 0
+        while time.perf_counter() < end:
+            ready, _, _ = select.select([self.fd], [], [], quiet if until is None else 1.0)
+            if not ready:
+                if until is None:
+                    break
+                continue
+            data = os.read(self.fd, 65536)
+            last = time.perf_counter()
+            count += len(data)
+            self.output += data
+            if until is not None and until in self.output:
+                until = None
+        return last, count
+
+    def key(self, keys: str) -> tuple[float, int]:
+        """Milliseconds from a key until its last byte, and its bytes."""
+        start = time.perf_counter()
+        os.write(self.fd, keys.encode())
+        last, count = self.read()
+        return 1000 * (last - start) if count else 0.0, count
+
+    def anonymous(self) -> int:
+        """Bytes that are this process's own: Anonymous of smaps_rollup."""
+        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text("ascii")
+        line = next(line for line in text.splitlines() if line.startswith("Anonymous:"))
+        return 1024 * int(line.split()[1])
+
+    def close(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+def keys(size: tuple[int, int], arguments: list[str]) -> list[dict[str, Any]]:
+    """Latency and bytes of each kind of key on a terminal of a size."""
+    session = Session(arguments, size)
+    rows: list[dict[str, Any]] = []
+    try:
+        first, _ = session.read(until=b"quit" if size[0] >= 200 else b"prompt")
+        session.read(quiet=2.0)
+        rows.append({"what": f"first full frame, {size[0]}x{size[1]}", "ms": 1000 * (first - session.started)})
+
+        def measure(what: str, sequence: list[str]) -> None:
+            for key in sequence[:2]:
+                session.key(key)
+            taken = [session.key(key) for key in sequence]
+            times = sorted(ms for ms, count in taken if count)
+            counts = [count for _, count in taken]
+            p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
+            label = f"{what}, {size[0]}x{size[1]}"
+            rows.append({"what": label, "p50": statistics.median(times), "p95": p95, "bytes": max(counts), "keys": len(taken)})
+
+        measure("temperature", ["]", "["] * 20)
+        measure("draw, model view", [" "] * 10)
+        measure("zoom in and out", ["\r", "\r", "\r", "\x1b", "\x1b", "\x1b"] * 3)
+        for _ in range(3):
+            session.key("\r")
+        measure("cursor in a head's grid", ["\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"] * 6)
+        measure("draw, head view", [" "] * 10)
+        session.key("/")
+        measure("typing", list(" little girl"))
+    finally:
+        session.close()
+    return rows
+
+
+def memory(folder: str, sessions: tuple[int, ...] = (1, 4, 16)) -> list[dict[str, Any]]:
+    """What each more session of a model costs, its prompt 32 tokens long, beside an app whose model is the bundled one."""
+    prompt = "one two three four five six seven eight " * 4
+    base = Session(["Hi"], (120, 36))
+    base.read(until=b"prompt", quiet=3.0)
+    idle = base.anonymous()
+    base.close()
+    rows: list[dict[str, Any]] = [{"what": "memory of its own, bundled model", "bytes": idle}]
+    running: list[Session] = []
+    try:
+        for n in sessions:
+            while len(running) < n:
+                running.append(Session(["--model", folder, prompt.strip()], (120, 36)))
+            for session in running:
+                session.read(quiet=5.0)
+            own = [session.anonymous() for session in running]
+            rows.append({"what": f"beyond that, 124M, each of {n}", "bytes": int(statistics.median(own)) - idle})
+    finally:
+        for session in running:
+            session.close()
+    return rows
