@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,121 @@ def change_norms(trace: Trace, layer: int) -> tuple[Array, Array]:
     return np.linalg.norm(attn, axis=-1), np.linalg.norm(mlp, axis=-1)
 
 
+@dataclass(frozen=True)
+class NormSteps:
+    """A LayerNorm of one token, step by step: [d] each but the numbers. gain and bias are None where the weights aren't there."""
+
+    x: Array
+    mean: float
+    centred: Array  # x − mean
+    variance: float
+    eps: float
+    scale: float  # √(variance + ε), as recorded
+    divided: Array  # centred ÷ scale
+    gain: Array | None
+    bias: Array | None
+    normalized: Array  # divided × gain + bias, as recorded
+
+
+def norm_steps(trace: Trace, model: GPT2 | None, config: GPT2Config, norm: str, token: int) -> NormSteps:
+    """One token's way through a LayerNorm: norm is "blocks.L.ln1", "blocks.L.ln2" or "ln_final". Raises KeyError."""
+    weights = model.weights if model is not None else {}
+    if norm == "ln_final":
+        source, prefix = f"blocks.{config.n_layer - 1}.resid_post", "ln_f"
+    else:
+        _, layer, which = norm.split(".")
+        source, prefix = f"blocks.{layer}.resid_{'pre' if which == 'ln1' else 'mid'}", f"h.{layer}.ln_{which[-1]}"
+    x = trace[source][token]  # [d]
+    scale = float(trace[f"{norm}.scale"][token, 0])
+    mean = x.mean()
+    centred = x - mean  # [d]
+    return NormSteps(
+        x=x,
+        mean=float(mean),
+        centred=centred,
+        variance=float(np.mean(centred * centred)),
+        eps=config.layer_norm_epsilon,
+        scale=scale,
+        divided=centred / np.float32(scale),  # [d]
+        gain=weights.get(f"{prefix}.weight"),
+        bias=weights.get(f"{prefix}.bias"),
+        normalized=trace[f"{norm}.normalized"][token],
+    )
+
+
+def cosines(model: GPT2, token_id: int) -> Array:
+    """The cosine of a token's row of wte with every row. Shapes: -> [V]; 0 for a row of zeros."""
+    wte = model.weights["wte.weight"]  # [V, d]
+    lengths = np.sqrt(np.vecdot(wte, wte))  # [V]
+    return wte @ wte[token_id] / np.maximum(lengths * lengths[token_id], np.float32(1e-30))  # [V]
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """One token through one matrix: output = x @ weight + bias. Shapes: x [a], weight [a, b], bias [b], output [b]."""
+
+    x: Array
+    weight: Array
+    bias: Array
+    output: Array
+
+
+def qkv_map(model: GPT2, trace: Trace, layer: int, token: int) -> LinearMap:
+    """The one product that makes a token's query, key and value of all heads, side by side: [d] -> [3·d]. Raises KeyError."""
+    w = model.blocks[layer]
+    output = np.concatenate([trace[f"blocks.{layer}.attn.{part}"][token].reshape(-1) for part in "qkv"])  # [3·d]
+    return LinearMap(trace[f"blocks.{layer}.ln1.normalized"][token], w["attn.c_attn.weight"], w["attn.c_attn.bias"], output)
+
+
+def proj_map(model: GPT2, trace: Trace, layer: int, token: int) -> LinearMap:
+    """The heads' results side by side through W_O: [H·dh] -> [d]. Raises KeyError."""
+    w, z = model.blocks[layer], trace[f"blocks.{layer}.attn.z"][token].reshape(-1)  # [H·dh]
+    return LinearMap(z, w["attn.c_proj.weight"], w["attn.c_proj.bias"], trace[f"blocks.{layer}.attn_out"][token])
+
+
+def neuron_reach(model: GPT2, layer: int) -> Array:
+    """How long each neuron's row of the MLP's second matrix is: what it writes when its activation is 1. Shapes: -> [m]."""
+    rows = model.blocks[layer]["mlp.c_proj.weight"]  # [m, d]
+    return np.sqrt(np.vecdot(rows, rows))  # [m]
+
+
+@dataclass(frozen=True)
+class ResidualPart:
+    """One thing that was added to a token's residual stream."""
+
+    name: str  # "embed", "pos", "L3.attn", "L3.mlp"
+    vector: Array  # [d]
+    after: Array  # [d], the stream once it was added
+    cosine: float  # of the stream after it with the final one
+    logit: float | None  # what it gives to one token's logit, read linearly; None without the weights
+
+
+def residual_parts(trace: Trace, model: GPT2 | None, n_layer: int, token: int, of: int | None = None) -> list[ResidualPart]:
+    """A token's residual stream, part by part. Raises KeyError for what wasn't recorded.
+
+    logit: the part through the final LayerNorm with its scale held fast, times the unembedding's row of the token `of`: the
+    parts' sum, plus the LayerNorm's bias there, is that logit ("direct logit attribution", Elhage et al. 2021).
+    """
+    vectors = [("embed", trace["embed"][token]), ("pos", trace["pos_embed"][token])]
+    for layer in range(n_layer):
+        vectors.append((f"L{layer}.attn", trace[f"blocks.{layer}.attn_out"][token]))
+        vectors.append((f"L{layer}.mlp", trace[f"blocks.{layer}.mlp_out"][token]))
+    final = trace[f"blocks.{n_layer - 1}.resid_post"][token].astype(np.float64)  # [d]
+    direction: Doubles | None = None
+    if model is not None and of is not None:
+        scale = float(trace["ln_final.scale"][token, 0])
+        direction = model.weights["ln_f.weight"] * model.unembedding[of].astype(np.float64) / scale  # [d]
+        direction = direction - direction.mean()  # LayerNorm takes the mean off: x · (g − mean(g)) = (x − mean(x)) · g
+    after = np.zeros_like(final)
+    parts = []
+    for name, vector in vectors:
+        after = after + vector  # [d]
+        cosine = float(after @ final / ((np.linalg.norm(after) * np.linalg.norm(final)) or 1.0))
+        logit = None if direction is None else float(vector @ direction)
+        parts.append(ResidualPart(name, vector, after.astype(np.float32), cosine, logit))
+    return parts
+
+
 class Lens:
     """One trace, seen with the weights that made it (None for a trace file opened alone): what views look through.
 
@@ -121,6 +237,10 @@ class Lens:
         if config is None:
             config = guess_config("This trace", {name: trace[name] for name in trace.names})
         self.config: GPT2Config = config
+        self._reach: dict[int, Array] = {}
+        self._neurons: tuple[tuple[int, int, str], tuple[int, ...]] = ((-1, -1, ""), ())
+        self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
+        self._nearest: tuple[int, Array] = (-1, np.empty(0, dtype=np.float32))
 
     def has(self, *names: str) -> bool:
         """Whether all of these activations were recorded."""
@@ -149,6 +269,38 @@ class Lens:
     def changes(self) -> list[tuple[Array, Array]]:
         """For each block ‖attn_out‖ and ‖mlp_out‖. Shapes: L × ([T], [T])."""
         return [change_norms(self.trace, layer) for layer in range(self.config.n_layer)]
+
+    def residual(self, token: int, of: int | None) -> list[ResidualPart]:
+        """residual_parts of this result, computed once for each token and reading. Raises KeyError."""
+        if (token, of) not in self._residual:
+            self._residual[token, of] = residual_parts(self.trace, self.model, self.config.n_layer, token, of)
+        return self._residual[token, of]
+
+    def reach(self, layer: int) -> Array:
+        """neuron_reach, computed once a block. Shapes: -> [m]. Raises KeyError."""
+        if layer not in self._reach:
+            self._reach[layer] = neuron_reach(self.weights(), layer)
+        return self._reach[layer]
+
+    def neurons(self, layer: int, token: int, by: str) -> Array:
+        """What neurons are sorted by: "post", "pre", or "added", ‖post × row of W_proj‖. Shapes: -> [m]. Raises KeyError."""
+        if by == "added":
+            return np.abs(self.trace[f"blocks.{layer}.mlp.post"][token]) * self.reach(layer)  # [m]
+        return self.trace[f"blocks.{layer}.mlp.{by}"][token]  # [m]
+
+    def neuron_order(self, layer: int, token: int, by: str) -> tuple[int, ...]:
+        """The neurons by descending number, ties by lower index: sorted once a question. Raises KeyError."""
+        question = (layer, token, by)
+        if self._neurons[0] != question:
+            self._neurons = question, tuple(np.argsort(-self.neurons(layer, token, by), kind="stable").tolist())
+        return self._neurons[1]
+
+    def nearest(self, token_id: int, n: int) -> list[tuple[int, float]]:
+        """The n tokens whose rows of wte are nearest to a token's by cosine, itself left out: (id, cosine). Raises KeyError."""
+        if self._nearest[0] != token_id:
+            self._nearest = token_id, cosines(self.weights(), token_id)
+        order = np.argsort(-self._nearest[1], kind="stable")[: n + 1].tolist()
+        return [(i, float(self._nearest[1][i])) for i in order if i != token_id][:n]
 
     @cached_property
     def ranking(self) -> Ranking:

@@ -470,7 +470,7 @@ class ExplorerApp(App[None]):
 
     def dims(self) -> Dims:
         assert self.lens is not None
-        return dims_of(self.lens, self.query_one("#stage").size.width)
+        return dims_of(self.lens, self.query_one("#stage").size.width, self.state.location)
 
     def moved(self, step: Callable[[ExplorerState, Dims], ExplorerState]) -> None:
         """A step that needs to know the model's and the prompt's sizes."""

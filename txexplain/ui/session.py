@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
-from txexplain.explorer.location import Dims
+from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.options import UiOptions
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
@@ -66,8 +68,24 @@ def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
     return surprisal(lens.trace, lens.model.unembedding)
 
 
-def dims_of(lens: Lens, width: int = 80) -> Dims:
-    """The sizes that bound Locations for a result, on a stage of a width."""
+def order_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
+    """The neurons in the order in which a place lists them; None where it lists none."""
+    if place.level is not Level.MLP:
+        return None
+    with suppress(KeyError):
+        place = clamp(place, sizes(lens))
+        return lens.neuron_order(place.block, place.token_index(lens.trace.n_tokens), place.face or "post")
+    return None
+
+
+def dims_of(lens: Lens, width: int = 80, place: Location | None = None) -> Dims:
+    """The sizes that bound Locations for a result, on a stage of a width, with what a place lists in its order."""
+    dims = sizes(lens, width)
+    return dims if place is None else replace(dims, order=order_of(lens, place))
+
+
+def sizes(lens: Lens, width: int = 80) -> Dims:
+    """The sizes of a result's model and prompt."""
     config = lens.config
     return Dims(
         config.n_layer,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from txexplain.engine.derive import logit_effect, moved_vector
 from txexplain.engine.ops import attention_scale
@@ -10,9 +14,12 @@ from txexplain.explorer.location import Level, breadcrumb
 from txexplain.viz.numbers import count, exact, number, percent, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.block import TILES
+from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
+from txexplain.viz.views.linear import chosen, map_of, meaning
+from txexplain.viz.views.norms import steps_of
 from txexplain.viz.views.panel import sampling_text
-from txexplain.viz.views.tensors import PAGES
+from txexplain.viz.views.residual import parts_of
 
 VIEWS: dict[Level, str] = {
     Level.MODEL: "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the "
@@ -95,10 +102,19 @@ def table_of(scene: Scene) -> tuple[str, list[Row]]:
             return head_table(scene)
         case Level.PRODUCT:
             return product_table(scene)
+        case Level.QKV | Level.PROJ:
+            return linear_table(scene)
+        case Level.MLP | Level.NEURON:
+            return mlp_table(scene)
+        case Level.LN1 | Level.LN2 | Level.FINAL:
+            return norm_table(scene)
+        case Level.EMBED:
+            return embed_table(scene)
+        case Level.RESIDUAL:
+            return residual_table(scene)
         case Level.OUTPUT:
             return f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens:", next_tokens(scene)
-    names = [name.format(L=scene.location.block, last=scene.config.n_layer - 1) for name, _, _ in PAGES[scene.location.level]]
-    return "Its tensors, for the selected token:", tensor_rows(scene, [(name, name) for name in names])
+    raise AssertionError(f"{scene.location.level} has no table")
 
 
 def tensor_rows(scene: Scene, names: list[tuple[str, str]]) -> list[Row]:
@@ -112,6 +128,75 @@ def tensor_rows(scene: Scene, names: list[tuple[str, str]]) -> list[Row]:
         figures = (vector.min(), vector.max(), vector.mean(), np.linalg.norm(vector))
         rows.append((shown, shape(array.shape), *(number(float(figure)) for figure in figures)))
     return rows
+
+
+def norm_table(scene: Scene) -> tuple[str, list[Row]]:
+    steps = steps_of(scene)
+    heading = f"mean {exact(steps.mean)}, variance {number(steps.variance)}, scale {exact(steps.scale)}. Each step, for the selected token:"
+    vectors = {"x": steps.x, "x - mean": steps.centred, "divided": steps.divided, "gain": steps.gain, "bias": steps.bias}
+    return heading, vector_rows(scene, vectors | {"result": steps.normalized})
+
+
+def linear_table(scene: Scene) -> tuple[str, list[Row]]:
+    product = map_of(scene)
+    element = chosen(scene, product)
+    column = product.weight[:, element]
+    terms = product.x.astype(np.float64) * column
+    heading = f"{meaning(scene, element)}: {number(float(terms.sum()))} + bias {exact(product.bias[element])} = "
+    heading += f"{exact(product.output[element])}. Its largest terms:"
+    rows: list[Row] = [("input", "x", "weight", "x × weight")]
+    for i in np.argsort(-np.abs(terms), kind="stable")[:CANDIDATES].tolist():
+        rows.append((str(i), exact(product.x[i]), exact(column[i]), number(float(terms[i]))))
+    return heading, rows
+
+
+def mlp_table(scene: Scene) -> tuple[str, list[Row]]:
+    place = scene.location
+    by = place.face or "post"
+    pre, post = (scene.trace[f"blocks.{place.block}.mlp.{part}"][scene.token] for part in ("pre", "post"))
+    if place.level is Level.NEURON:
+        neuron = place.neuron or 0
+        everywhere = scene.trace[f"blocks.{place.block}.mlp.post"][:, neuron]
+        rows: list[Row] = [("token", "post")]
+        rows += [(f"{i} {quoted(scene, i)}", exact(float(value))) for i, value in enumerate(everywhere)]
+        return f"Neuron {neuron}: pre {exact(pre[neuron])}, post {exact(post[neuron])}. Where it fires:", rows
+    rows = [("neuron", "pre", "post")]
+    for neuron in scene.result.neuron_order(place.block, scene.token, by)[:CANDIDATES]:
+        rows.append((str(neuron), exact(pre[neuron]), exact(post[neuron])))
+    return f"Its first neurons by {by}, for the selected token:", rows
+
+
+def embed_table(scene: Scene) -> tuple[str, list[Row]]:
+    id_ = scene.trace.ids[scene.token]
+    if scene.location.face == "nearest":
+        rows: list[Row] = [("token", "cosine")]
+        rows += [(f"'{scene.id_label(other)}'", exact(cosine)) for other, cosine in scene.result.nearest(id_, CANDIDATES)]
+        return "The nearest tokens by the cosine of their rows of wte:", rows
+    heading = "; ".join([f"id {id_}", *(f"{name} {text}" for name, text in story(scene, id_))])
+    row = {"wte": scene.trace["embed"], "wpe": scene.trace["pos_embed"], "wte + wpe": scene.trace["blocks.0.resid_pre"]}
+    return f"{heading}. Its rows:", vector_rows(scene, {name: array[scene.token] for name, array in row.items()})
+
+
+def vector_rows(scene: Scene, vectors: Mapping[str, NDArray[Any] | None]) -> list[Row]:
+    """Vectors by their least, greatest and length, and by the element under the cursor where there is one."""
+    at = scene.location.element
+    rows: list[Row] = [("what", "least", "greatest", "norm", *([f"element {at}"] if at is not None else []))]
+    for name, vector in vectors.items():
+        if vector is None:
+            rows.append((name, "not recorded", "", "", *([""] if at is not None else [])))
+            continue
+        figures = [number(float(figure)) for figure in (vector.min(), vector.max(), np.linalg.norm(vector))]
+        rows.append((name, *figures, *([exact(float(vector[at]))] if at is not None else [])))
+    return rows
+
+
+def residual_table(scene: Scene) -> tuple[str, list[Row]]:
+    rows: list[Row] = [("part", "adds", "stream", "cosine", "logit")]
+    for part in parts_of(scene):
+        logit = "" if part.logit is None else number(part.logit, sign=True)
+        rows.append((part.name, *(number(float(np.linalg.norm(v))) for v in (part.vector, part.after)), number(part.cosine), logit))
+    heading = "What each part added (norms), and the cosine of the stream after it with the last block's:"
+    return heading, rows
 
 
 def model_table(scene: Scene) -> tuple[str, list[Row]]:

@@ -10,13 +10,17 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.attn import draw_attn, draw_heads
 from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, title
+from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.head import draw_head
+from txexplain.viz.views.linear import draw_linear
+from txexplain.viz.views.mlp import draw_mlp, draw_neuron
 from txexplain.viz.views.model import draw_model
+from txexplain.viz.views.norms import draw_norm
 from txexplain.viz.views.output import draw_output
 from txexplain.viz.views.panel import draw_panel
 from txexplain.viz.views.product import draw_product
+from txexplain.viz.views.residual import draw_residual
 from txexplain.viz.views.surprisal import draw_prompt_pane
-from txexplain.viz.views.tensors import draw_tensors
 
 LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.MODEL: draw_model,
@@ -26,6 +30,15 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.HEAD: draw_head,
     Level.PRODUCT: draw_product,
     Level.OUTPUT: draw_output,
+    Level.EMBED: draw_embed,
+    Level.LN1: draw_norm,
+    Level.LN2: draw_norm,
+    Level.FINAL: draw_norm,
+    Level.RESIDUAL: draw_residual,
+    Level.QKV: draw_linear,
+    Level.PROJ: draw_linear,
+    Level.MLP: draw_mlp,
+    Level.NEURON: draw_neuron,
 }
 
 
@@ -36,7 +49,7 @@ def draw_stage(scene: Scene) -> Canvas:
         title(canvas, scene, scene.location.level.name.lower())
         canvas.put(2, min(2, scene.height - 1), scene.message or "…", "muted", width=scene.width - 4)
         return canvas
-    draw = LEVELS.get(scene.location.level, draw_tensors)
+    draw = LEVELS[scene.location.level]
     try:
         canvas = draw(scene)
     except KeyError as missing:

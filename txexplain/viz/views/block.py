@@ -15,7 +15,7 @@ from txexplain.viz.ramps import Ramp, pool, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.bands import draw_bands
 from txexplain.viz.views.chrome import title
-from txexplain.viz.views.tensors import strip
+from txexplain.viz.views.strips import plain_strip
 
 NAME, RAIL, FORMULA, SIZES = 10, 6, 22, 12
 PICTURE = (72, 24)  # the least stage that has room for the picture
@@ -158,10 +158,10 @@ def tile_strip(canvas: Canvas, scene: Scene, tile: Tile, x: int, y: int, width: 
         for i, (letter, role) in enumerate((("q", "query"), ("k", "key"), ("v", "value"))):
             at = x + i * (each + 3)
             canvas.put(at, y, letter, role, attrs=BOLD)
-            strip(canvas, scene, scene.trace[f"{prefix}attn.{letter}"][scene.token].reshape(-1), role, at + 2, y, each)
+            plain_strip(canvas, scene, scene.trace[f"{prefix}attn.{letter}"][scene.token].reshape(-1), role, at + 2, y, each)
         return
     if tile.name != "attn":
-        strip(canvas, scene, scene.trace[prefix + tile.tensor][scene.token].reshape(-1), tile.role, x, y, width)
+        plain_strip(canvas, scene, scene.trace[prefix + tile.tensor][scene.token].reshape(-1), tile.role, x, y, width)
         return
     rows = scene.trace[prefix + "attn.pattern"][:, scene.token, : scene.token + 1]  # [H, T]
     ramp, n_head = Ramp("sequential", "attention", scene.palette), rows.shape[0]

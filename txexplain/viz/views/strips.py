@@ -36,10 +36,11 @@ class Vector:
     kind: str = "diverging"
 
 
-def strip_cells(width: int, length: int) -> tuple[int, int]:
-    """How many cells a strip has in a width, and how many columns each takes."""
-    cells = min(length, max(1, width - 2 * MARGIN - NAME - FIGURES))
-    return cells, max(1, min((width - 2 * MARGIN - NAME - FIGURES) // cells, WIDEST))
+def strip_cells(width: int, length: int, left: int = NAME) -> tuple[int, int]:
+    """How many cells a strip has in a width, and how many columns each takes; `left` columns are for its name."""
+    room = max(1, width - 2 * MARGIN - left - FIGURES)
+    cells = min(length, room)
+    return cells, max(1, min(room // cells, WIDEST))
 
 
 def cell_of(element: int, length: int, cells: int) -> int:
@@ -60,8 +61,9 @@ def draw_strips(canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int,
     place: the page's Location; its `element` is under the cursor, and a click on a cell goes to the element shown there.
     """
     length = max(len(vector.values) for vector in vectors)
-    cells, each = strip_cells(scene.width, length)
     tall = lines_each(vectors, height - 1)
+    left = NAME if tall == 1 else 0
+    cells, each = strip_cells(scene.width, length, left)
     for vector in vectors:
         if tall >= 2:
             heading(canvas, scene, vector, y)
@@ -71,13 +73,13 @@ def draw_strips(canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int,
     if tall == 3:
         y -= 1
     if place.element is not None and place.element < length:
-        x = MARGIN + NAME + cell_of(place.element, length, cells) * each
+        x = MARGIN + left + cell_of(place.element, length, cells) * each
         canvas.put(x, y, scene.palette.glyphs.up, "accent", attrs=BOLD)
         text = f"element {place.element} of {length}"
         canvas.put(x + 2 if x + 2 + len(text) < scene.width else x - 1 - len(text), y, text, "accent")
     else:
         _, pooled = pool(np.zeros(length), cells)
-        canvas.put(MARGIN + NAME, y, f"{length} elements" + (f" in {pooled}" if pooled else ""), "faint", width=cells * each + FIGURES)
+        canvas.put(MARGIN + left, y, f"{length} elements" + (f" in {pooled}" if pooled else ""), "faint", width=cells * each + FIGURES)
     return y + 1
 
 
@@ -103,7 +105,7 @@ def one_strip(canvas: Canvas, scene: Scene, vector: Vector, y: int, layout: tupl
     if named:
         canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD, width=NAME - 1)
     if len(vector.values) == 1:
-        canvas.put(MARGIN + NAME, y, exact(float(vector.values[0])), "text", attrs=BOLD)
+        canvas.put(MARGIN + (NAME if named else 0), y, exact(float(vector.values[0])), "text", attrs=BOLD)
         return
     if len(vector.values) != length:
         raise ValueError(f"{vector.name} has {len(vector.values)} elements beside {length}")
@@ -112,7 +114,7 @@ def one_strip(canvas: Canvas, scene: Scene, vector: Vector, y: int, layout: tupl
     low, high = span(vector.values)
     shown = peaks(vector.values, cells)
     for cell, level in enumerate(ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high).tolist()):
-        x = MARGIN + NAME + cell * each
+        x = MARGIN + (NAME if named else 0) + cell * each
         ramp.cell(canvas, x, y, each, level)
         canvas.target(x, y, each, 1, replace(place, element=shown[cell]))
     if place.element is not None and place.element < length:
@@ -133,3 +135,15 @@ def peaks(values: NDArray[Any], cells: int) -> list[int]:
 def norm(values: NDArray[Any]) -> float:
     """A vector's length."""
     return float(np.linalg.norm(np.asarray(values, dtype=np.float64)))
+
+
+def plain_strip(canvas: Canvas, scene: Scene, vector: NDArray[np.float32], role: str, x: int, y: int, width: int) -> None:
+    """A vector as a row of cells on its own scale, without name or cursor."""
+    if len(vector) == 1:
+        canvas.put(x, y, number(float(vector[0])), "text", attrs=BOLD)
+        return
+    ramp = Ramp("diverging", role, scene.palette)
+    pooled, _ = pool(vector, width)
+    each = max(1, min(width // len(pooled), WIDEST))
+    for cell, level in enumerate(ramp.quantise(pooled, *span(vector)).tolist()):
+        ramp.cell(canvas, x + cell * each, y, each, level)

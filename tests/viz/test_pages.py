@@ -1,0 +1,309 @@
+"""The pages of vectors and matrices: their numbers are read back from the text and held to the trace, by plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from tests.viz.reading import FIGURE, STAGES, line_with, shows, stage_at, unit, value
+from txexplain.engine.derive import Lens, head_result
+from txexplain.engine.ops import ACTIVATIONS
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import Palette
+
+sizes = pytest.mark.parametrize("size", STAGES)
+
+
+def picks(lens: Lens, seed: int, n: int = 3) -> list[tuple[int, int, int]]:
+    """Random (layer, token, number): the number is for whatever else is chosen."""
+    rng, c = np.random.default_rng(seed), lens.config
+    return [(int(rng.integers(c.n_layer)), int(rng.integers(lens.trace.n_tokens)), int(rng.integers(1 << 30))) for _ in range(n)]
+
+
+def weights(lens: Lens, layer: int) -> dict[str, np.ndarray]:
+    assert lens.model is not None
+    return {name: np.asarray(array, dtype=np.float64) for name, array in lens.model.blocks[layer].items()}
+
+
+def last_number(canvas: Canvas, name: str) -> str:
+    """The number at the right end of the row of a strip, which is the row after its heading where it has one."""
+    rows = canvas.text()
+    y = next(y for y, row in enumerate(rows) if y and row.startswith(f" {name} "))
+    for row in rows[y : y + 2]:
+        if (found := re.search(rf"(?<=[ ])({FIGURE}) *$", row)) and "norm" not in row:
+            return found[1]
+    raise AssertionError((name, rows))
+
+
+def is_exactly(text: str, x: float) -> bool:
+    return math.isclose(value(text), float(np.float32(x)), rel_tol=2e-6, abs_tol=1e-7)
+
+
+@sizes
+@pytest.mark.parametrize("page", ["ln1", "ln2", "final"])
+def test_a_layer_norm(lens: Lens, page: str, size: str) -> None:
+    c = lens.config
+    assert lens.model is not None
+    for layer, token, number in picks(lens, 1):
+        e = number % c.n_embd
+        at = f"final[{e}]@{token}" if page == "final" else f"L{layer}.{page}[{e}]@{token}"
+        canvas = stage_at(lens, at, STAGES[size])
+        if page == "final":
+            source, norm, prefix = f"blocks.{c.n_layer - 1}.resid_post", "ln_final", "ln_f"
+        else:
+            source = f"blocks.{layer}.resid_{'pre' if page == 'ln1' else 'mid'}"
+            norm, prefix = f"blocks.{layer}.{page}", f"h.{layer}.ln_{page[-1]}"
+        x = lens.trace[source][token].astype(np.float64)
+        gain, bias = (float(lens.model.weights[f"{prefix}.{part}"][e]) for part in ("weight", "bias"))
+        mean, scale = x.mean(), math.sqrt(x.var() + c.layer_norm_epsilon)
+        result = float(lens.trace[f"{norm}.normalized"][token, e])
+        steps = {"x": x[e], "x − mean": x[e] - mean, "÷ scale": (x[e] - mean) / scale, "gain": gain, "bias": bias, "result": result}
+        for name, want in steps.items():
+            got = value(last_number(canvas, name))
+            assert math.isclose(got, want, rel_tol=1e-4, abs_tol=1e-5), (at, name)
+        shared = line_with(canvas, rf"mean ({FIGURE}) +variance ({FIGURE}) .*= ({FIGURE})")
+        for figure, want in zip(shared.groups(), (mean, x.var(), scale), strict=True):
+            assert shows(figure, want, 1e-4) or abs(value(figure) - want) < 1e-6
+        line = line_with(canvas, rf"element {e}: .*= ({FIGURE})")
+        assert shows(line[1], result, 1e-4)
+        assert f"element {e} of {c.n_embd}" in "\n".join(canvas.text())
+
+
+@sizes
+def test_the_embedding(lens: Lens, size: str) -> None:
+    for _, token, number in picks(lens, 2):
+        e = number % lens.config.n_embd
+        canvas = stage_at(lens, f"embed[{e}]@{token}", STAGES[size])
+        assert lens.model is not None
+        id_ = lens.trace.ids[token]
+        wte, wpe = (float(lens.model.weights[f"{name}.weight"][row, e]) for name, row in (("wte", id_), ("wpe", token)))
+        for name, want in (("wte", wte), ("wpe", wpe), ("wte + wpe", wte + wpe)):
+            assert is_exactly(last_number(canvas, name), want), (token, e, name)
+        assert f"id {id_:,}" in canvas.text()[0]
+
+
+def test_the_story_of_a_token(story_lens: Lens) -> None:
+    from txexplain.viz.views.embed import story
+
+    assert story_lens.model is not None
+    tokenizer = story_lens.model.tokenizer
+    for token, id_ in enumerate(story_lens.trace.ids):
+        canvas = stage_at(story_lens, f"embed@{token}", (148, 31))
+        told = bytes.fromhex(line_with(canvas, r"bytes +((?:[0-9a-f]{2} ?)+)")[1].strip())
+        assert told == tokenizer.token_bytes(id_)
+        steps = dict(story(canvas_scene(story_lens, token), id_)).get("merges", "").split(" → ")
+        if len(told) > 1:
+            assert steps[-1].replace("␣", " ") == tokenizer.display(id_) or not told.isascii()
+
+
+def canvas_scene(lens: Lens, token: int):  # type: ignore[no-untyped-def]
+    from tests.viz.reading import scene_at
+
+    return scene_at(lens, f"embed@{token}", (148, 31))
+
+
+@sizes
+def test_the_nearest_tokens(lens: Lens, size: str) -> None:
+    assert lens.model is not None
+    wte = lens.model.weights["wte.weight"].astype(np.float64)
+    unit_rows = wte / np.linalg.norm(wte, axis=1, keepdims=True)
+    for _, token, _ in picks(lens, 3, 2):
+        id_ = lens.trace.ids[token]
+        cosines = unit_rows @ unit_rows[id_]
+        order = [i for i in np.argsort(-cosines, kind="stable").tolist() if i != id_]
+        canvas = stage_at(lens, f"embed:nearest@{token}", STAGES[size])
+        rows = [row for row in canvas.text()[3:-1] if re.search(rf" {FIGURE} +[█▏▎▍▌▋▊▉]*", row)]
+        shown = [float(value(m[1])) for row in rows if (m := re.search(rf"^.{{18,}}? ({FIGURE}) ", row + " "))]
+        assert len(shown) >= 5
+        for got, i in zip(shown, order, strict=False):
+            assert abs(got - cosines[i]) <= 0.51 * 10.0 ** (math.floor(math.log10(abs(cosines[i]))) - 2) + 1e-6, (token, i)
+
+
+@sizes
+@pytest.mark.parametrize("page", ["qkv", "proj"])
+def test_one_element_of_a_product(lens: Lens, page: str, size: str) -> None:
+    c = lens.config
+    for layer, token, number in picks(lens, 4):
+        w = weights(lens, layer)
+        matrix, bias = (w[f"attn.c_{'attn' if page == 'qkv' else 'proj'}.{part}"] for part in ("weight", "bias"))
+        e, s = number % matrix.shape[1], number // 7 % matrix.shape[0]
+        name = f"blocks.{layer}.ln1.normalized" if page == "qkv" else f"blocks.{layer}.attn.z"
+        x = lens.trace[name][token].astype(np.float64).reshape(-1)
+        canvas = stage_at(lens, f"L{layer}.{page}[{s},{e}]@{token}", STAGES[size])
+        letter = "x" if page == "qkv" else "z"
+        for row, want in ((letter, x[s]), ("weights", matrix[s, e]), (f"{letter} × w", x[s] * matrix[s, e])):
+            assert is_exactly(last_number(canvas, row), want), (layer, token, s, e, row)
+        line = line_with(canvas, rf"= ({FIGURE}) \+ bias \(?({FIGURE})\)? = ({FIGURE})")
+        total = float(x @ matrix[:, e])
+        assert shows(line[1], total, 1e-4) or abs(value(line[1]) - total) < 1e-4
+        assert shows(line[2], bias[e])
+        if page == "qkv":
+            part, rest = divmod(e, c.n_embd)
+            recorded = float(lens.trace[f"blocks.{layer}.attn.{'qkv'[part]}"][token].reshape(-1)[rest])
+            assert f"{'QKV'[part]} of H{rest // c.head_dim}, {rest % c.head_dim}" in canvas.text()[1]
+            assert is_exactly(last_number(canvas, "qkv"[part]), recorded)
+        else:
+            recorded = float(lens.trace[f"blocks.{layer}.attn_out"][token, e])
+            assert is_exactly(last_number(canvas, "attn_out"), recorded)
+        assert is_exactly(line[3], recorded)
+        assert abs(total + bias[e] - recorded) < 1e-4 * max(1.0, np.abs(x * matrix[:, e]).sum())
+        terms = line_with(canvas, rf"({FIGURE}|\({FIGURE}\))×.* from the other (\d+)")[0]
+        numbers = re.findall(rf"\(?({FIGURE})\)?×\(?({FIGURE})\)?", terms)
+        biggest = np.argsort(-np.abs(x * matrix[:, e]))[: len(numbers)]
+        for (a, b), i in zip(numbers, biggest, strict=True):
+            assert shows(a, x[i], 1e-4)
+            assert shows(b, matrix[i, e], 1e-4)
+        rest_ = value(re.search(rf"({FIGURE})\)? from the other", terms)[1])  # type: ignore[index]
+        assert abs(sum(x[i] * matrix[i, e] for i in biggest) + rest_ - total) < 0.006 * max(1.0, abs(rest_))
+
+
+@sizes
+def test_heads_shares_of_the_projection(lens: Lens, size: str) -> None:
+    assert lens.model is not None
+    for layer, token, _ in picks(lens, 5, 2):
+        text = "\n".join(stage_at(lens, f"L{layer}.proj@{token}", STAGES[size]).text())
+        parts = [head_result(lens.model, lens.trace, layer, h)[token] for h in range(lens.config.n_head)]
+        for h, part in enumerate(parts):
+            told = re.search(rf"H{h} +({FIGURE})", text)
+            assert told, (h, text)
+            assert shows(told[1], float(np.linalg.norm(part)), 1e-4)
+        bias, out = weights(lens, layer)["attn.c_proj.bias"], lens.trace[f"blocks.{layer}.attn_out"][token]
+        np.testing.assert_allclose(sum(parts) + bias, out, rtol=1e-3, atol=1e-4)
+        whole = re.search(rf"bias ({FIGURE}); their sum, attn_out, ({FIGURE})", text)
+        assert whole
+        assert shows(whole[1], float(np.linalg.norm(bias)), 1e-4) or not bias.any()
+        assert shows(whole[2], float(np.linalg.norm(out)), 1e-4)
+
+
+@sizes
+@pytest.mark.parametrize("page", ["qkv", "proj"])
+def test_the_matrix(lens: Lens, page: str, size: str) -> None:
+    for layer, token, number in picks(lens, 6):
+        matrix = weights(lens, layer)[f"attn.c_{'attn' if page == 'qkv' else 'proj'}.weight"]
+        s, e = number // 7 % matrix.shape[0], number % matrix.shape[1]
+        canvas = stage_at(lens, f"L{layer}.{page}:matrix[{s},{e}]@{token}", STAGES[size])
+        line = line_with(canvas, rf"W\[{s},{e}\] = ({FIGURE})")
+        assert is_exactly(line[1], matrix[s, e])
+        cells = [hit for hit in canvas.hits if getattr(hit.target, "source", None) is not None and hit.width == 8]
+        assert len(cells) > 20
+        rng = np.random.default_rng(number)
+        for hit in (cells[i] for i in rng.integers(len(cells), size=12)):
+            inside = "".join(canvas.chars[hit.y, hit.x : hit.x + 8]).strip("[] ")
+            want = matrix[hit.target.source, hit.target.element]
+            assert abs(value(inside) - want) <= 0.51 * unit(inside) + 1e-6 * abs(want), (hit.target, inside)
+            heads = "".join(canvas.chars[1, hit.x : hit.x + 8]).strip()
+            assert heads == str(hit.target.element)
+            assert "".join(canvas.chars[hit.y, 1:6]).strip() == str(hit.target.source)
+
+
+@sizes
+@pytest.mark.parametrize("by", ["post", "pre", "added"])
+def test_the_list_of_neurons(lens: Lens, by: str, size: str) -> None:
+    for layer, token, number in picks(lens, 7, 2):
+        pre, post = (lens.trace[f"blocks.{layer}.mlp.{part}"][token].astype(np.float64) for part in ("pre", "post"))
+        adds = np.abs(post) * np.linalg.norm(weights(lens, layer)["mlp.c_proj.weight"], axis=1)
+        key = {"post": post, "pre": pre, "added": adds}[by].astype(np.float32)
+        order = np.argsort(-key, kind="stable").tolist()
+        chosen = order[number % 9]
+        canvas = stage_at(lens, f"L{layer}.mlp:{by}[{chosen}]@{token}", STAGES[size])
+        rows = [m for row in canvas.text() if (m := re.match(rf" (\d+) +({FIGURE}) +({FIGURE}) +({FIGURE}) ", row))]
+        shown = [int(m[1]) for m in rows]
+        assert chosen in shown
+        assert [adds[i] for i in shown] == [adds[i] for i in order[order.index(shown[0]) :][: len(shown)]] or by != "added"
+        assert shown == order[order.index(shown[0]) :][: len(shown)] or by == "added"  # where rounding may swap equals
+        for m in rows:
+            for figure, want in zip(m.groups()[1:], (pre[int(m[1])], post[int(m[1])], adds[int(m[1])]), strict=True):
+                assert shows(figure, want, 1e-4) or abs(value(figure) - want) < 1e-6, m[0]
+        assert int(line_with(canvas, r"([\d,]+) above 0")[1].replace(",", "")) == int((post > 0).sum())
+
+
+@sizes
+def test_a_neuron(lens: Lens, size: str) -> None:
+    activation = ACTIVATIONS[lens.config.activation_function]
+    for layer, token, number in picks(lens, 8):
+        neuron = number % lens.config.n_inner
+        pre, post = (lens.trace[f"blocks.{layer}.mlp.{part}"][:, neuron] for part in ("pre", "post"))
+        canvas = stage_at(lens, f"L{layer}.mlp[{neuron}]@{token}", STAGES[size])
+        assert is_exactly(line_with(canvas, rf"x · w \+ b = .* = ({FIGURE})")[1], float(pre[token]))
+        assert is_exactly(line_with(canvas, rf"{lens.config.activation_function}\(.*\) = ({FIGURE})")[1], float(post[token]))
+        assert math.isclose(float(activation(pre[token : token + 1])[0]), float(post[token]), rel_tol=1e-4, abs_tol=1e-6)
+        rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple)}
+        assert token in rows
+        for position, y in rows.items():
+            figure = re.search(rf"^.{{17}} *({FIGURE})", canvas.text()[y])
+            assert figure
+            assert shows(figure[1], float(post[position]), 1e-4) or abs(value(figure[1]) - post[position]) < 1e-6
+        row = weights(lens, layer)["mlp.c_proj.weight"][neuron]
+        assert lens.model is not None
+        effect = lens.model.unembedding.astype(np.float64) @ row
+        told = line_with(canvas, r"▲ (\S+)")[1]
+        assert told == lens.model.tokenizer.display(int(effect.argmax())).strip() or not told
+
+
+@sizes
+def test_the_residual_stream(lens: Lens, size: str) -> None:
+    c, trace = lens.config, lens.trace
+    for layer, token, number in picks(lens, 9):
+        half = ("attn", "mlp")[number % 2]
+        canvas = stage_at(lens, f"residual[L{layer}.{half}]@{token}", STAGES[size])
+        final = trace[f"blocks.{c.n_layer - 1}.resid_post"][token].astype(np.float64)
+        seen = 0
+        for at in range(c.n_layer):
+            for which, added, after in (("attn", "attn_out", "resid_mid"), ("mlp", "mlp_out", "resid_post")):
+                row = next((row for row in canvas.text() if re.match(rf" L{at}\.{which} ", row)), None)
+                if row is None:
+                    continue
+                seen += 1
+                stream = trace[f"blocks.{at}.{after}"][token].astype(np.float64)
+                cosine = stream @ final / (np.linalg.norm(stream) * np.linalg.norm(final))
+                wants = (np.linalg.norm(trace[f"blocks.{at}.{added}"][token]), np.linalg.norm(stream), cosine)
+                figures = re.findall(rf"(?<![\w.])({FIGURE})(?![\w.])", row[9:])
+                for figure, want in zip(figures, wants, strict=False):
+                    assert shows(figure, float(want), 1e-3), (row, want)
+        assert seen >= min(2 * c.n_layer, 6)
+
+
+def test_the_parts_of_the_stream_make_it_and_its_logit(lens: Lens) -> None:
+    last = lens.trace.n_tokens - 1
+    assert lens.model is not None
+    for of in (3, 17, int(lens.trace.last_logits.argmax())):
+        parts = lens.residual(last, of)
+        final = lens.trace[f"blocks.{lens.config.n_layer - 1}.resid_post"][last]
+        np.testing.assert_allclose(sum(part.vector.astype(np.float64) for part in parts), final, rtol=1e-4, atol=1e-4 * np.abs(final).max())
+        bias = float(lens.model.weights["ln_f.bias"].astype(np.float64) @ lens.model.unembedding[of])
+        total = sum(part.logit or 0.0 for part in parts) + bias
+        assert total == pytest.approx(float(lens.trace.last_logits[of]), rel=1e-4, abs=1e-4)
+    text = "\n".join(stage_at(lens, "residual", STAGES["narrow"]).text())
+    assert re.search(rf"a linear reading of .*: {FIGURE} [+−]{FIGURE} from the LayerNorm's bias = {FIGURE}", text)
+
+
+def test_pages_of_a_trace_alone_say_what_they_lack(tiny_lens: Lens) -> None:
+    bare = Lens(tiny_lens.trace, None)
+    for at, says in (
+        ("L1.ln1", "gain and bias: not recorded"),
+        ("L1.qkv", "Not recorded: this trace has no weights"),
+        ("L1.mlp[3]", "not recorded, those are weights"),
+        ("embed", "not recorded: this trace came without its tokenizer"),
+        ("embed:nearest", "Not recorded"),
+        ("residual", "(not recorded)"),
+    ):
+        scene_text = "\n".join(stage_at(tiny_lens, at, STAGES["narrow"]).text())
+        assert says not in scene_text
+        from dataclasses import replace
+
+        from tests.viz.reading import scene_at
+        from txexplain.viz.views import draw_stage
+
+        scene = replace(scene_at(tiny_lens, at, STAGES["narrow"]), lens=bare, display=None)
+        assert says in "\n".join(draw_stage(scene).text()), at
+
+
+@pytest.mark.parametrize("palette", [Palette("dark", "none"), Palette("dark", "none", ascii=True), Palette("light", "16")])
+def test_pages_say_the_same_without_colours(tiny_lens: Lens, palette: Palette) -> None:
+    for at in ("embed[3]", "L1.ln1[3]", "L1.qkv[2,40]", "L0.proj:matrix[1,2]", "L1.mlp:post[3]", "L1.mlp[3]", "residual"):
+        coloured, plain = (stage_at(tiny_lens, at, STAGES["narrow"], p).text() for p in (Palette(), palette))
+        numbers = re.compile(r"\d+\.\d+")
+        assert [numbers.findall(row) for row in plain] == [numbers.findall(row) for row in coloured], at

@@ -1,0 +1,86 @@
+"""Where a token becomes numbers: its bytes, merges and id; its row of wte, its position's row of wpe, their sum; its nearest tokens."""
+
+from __future__ import annotations
+
+from txexplain.engine.tokenizer import cell_width, clip, display_bytes
+from txexplain.viz.bars import bar
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import count, number
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.strips import Vector, draw_strips
+
+
+def draw_embed(scene: Scene) -> Canvas:
+    """The token's own story above; below, the rows that are added, or the tokens that lie nearest."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, token = scene.location, scene.token
+    id_ = scene.trace.ids[token]
+    title(canvas, scene, f"embed {scene.palette.glyphs.dot} token {token} {scene.label(token).strip()}", f"id {count(id_)}")
+    y = 1
+    for name, text in story(scene, id_):
+        canvas.put(1, y, name, "muted", width=8)
+        canvas.put(9, y, clip(text, scene.width - 10, scene.palette.glyphs.ellipsis), "text")
+        y += 1
+    y += int(scene.height > 20)
+    if place.face == "nearest":
+        nearest(canvas, scene, id_, y)
+        return canvas
+    trace = scene.trace
+    vectors = [
+        Vector("wte", "residual", trace["embed"][token], f"row {count(id_)} of wte: the token"),
+        Vector("wpe", "accent", trace["pos_embed"][token], f"row {token} of wpe: the place"),
+        Vector("wte + wpe", "positive", trace["blocks.0.resid_pre"][token], "what block L0 reads"),
+    ]
+    y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 14), place)
+    element = place.element
+    if element is not None and element < len(vectors[0].values):
+        a, b, c = (number(float(v.values[element]), ascii=scene.palette.ascii) for v in vectors)
+        canvas.put(1, y + 1, f"element {element}: {a} + {b} = {c}" if b[0] not in "-−" else f"element {element}: {a} + ({b}) = {c}", "text")
+    elif y + 1 < scene.height:
+        canvas.put(1, y + 1, "v shows the tokens that lie nearest; arrows move over elements and tokens", "faint", width=scene.width - 2)
+    return canvas
+
+
+def story(scene: Scene, id_: int) -> list[tuple[str, str]]:
+    """From text to id: the bytes, the merges in their order, and the shapes."""
+    model, ascii = scene.result.model, scene.palette.ascii
+    if model is None:
+        return [("bytes", "not recorded: this trace came without its tokenizer")]
+    tokenizer = model.tokenizer
+    raw = tokenizer.token_bytes(id_)
+    arrow = f" {scene.palette.glyphs.arrow} "
+    space = display_bytes(b" ", ascii=ascii)
+    pieces = [" ".join(display_bytes(piece, ascii=ascii).replace(" ", space) for piece in step) for step in tokenizer.merges(id_)]
+    lines = [("bytes", " ".join(f"{byte:02x}" for byte in raw) or "none")]
+    if pieces:
+        lines.append(("merges", fitting(pieces, arrow, scene.width - 10)))
+    return lines
+
+
+def fitting(steps: list[str], arrow: str, room: int) -> str:
+    """As many of the last merge steps as fit, the first always."""
+    text = arrow.join(steps)
+    if cell_width(text) <= room:
+        return text
+    for skipped in range(1, len(steps)):
+        kept = [steps[0], f"({skipped} steps)", *steps[1 + skipped :]]
+        text = arrow.join(kept)
+        if cell_width(text) <= room:
+            return text
+    return steps[-1]
+
+
+def nearest(canvas: Canvas, scene: Scene, id_: int, y: int) -> None:
+    """The tokens whose rows of wte point most nearly the same way."""
+    rows = scene.height - y - 3
+    found = scene.result.nearest(id_, max(1, rows))
+    canvas.put(1, y, "the nearest tokens by the cosine of their rows of wte", "muted", width=scene.width - 2)
+    label, figure = 18, 8
+    room = max(4, scene.width - label - figure - 4)
+    for row, (other, cosine) in enumerate(found):
+        at = y + 1 + row
+        canvas.put(1, at, clip(scene.id_label(other), label - 1, scene.palette.glyphs.ellipsis), "text")
+        canvas.put(1 + label, at, number(cosine, ascii=scene.palette.ascii), "text", attrs=BOLD, width=figure - 1, align="right")
+        canvas.put(1 + label + figure, at, bar(max(cosine, 0.0), room, scene.palette), "residual")
+    canvas.put(1, scene.height - 1, "a full bar is cosine 1, the token itself; v shows the strips again", "faint", width=scene.width - 2)

@@ -1,0 +1,221 @@
+"""A vector times a matrix, for the selected token: one element of the result as its dot product, or the matrix itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from txexplain.engine.derive import LinearMap, head_result, proj_map, qkv_map
+from txexplain.engine.ops import Array
+from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.location import Level, Location
+from txexplain.viz.bars import bar
+from txexplain.viz.canvas import BOLD, Canvas, Hit
+from txexplain.viz.numbers import exact, fit, number
+from txexplain.viz.ramps import Ramp, span
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.head import window
+from txexplain.viz.views.strips import MARGIN, NAME, Vector, cell_of, draw_strips, norm, one_strip, strip_cells
+
+PARTS = (("q", "query"), ("k", "key"), ("v", "value"))
+TERMS = 4  # largest terms that are written out
+CELL, LABEL = 8, 7  # of the matrix
+ENTRY = 12  # cells of a head's name and number
+
+
+def map_of(scene: Scene) -> LinearMap:
+    """The page's product, for the selected token."""
+    make = qkv_map if scene.location.level is Level.QKV else proj_map
+    return make(scene.result.weights(), scene.trace, scene.location.block, scene.token)
+
+
+def chosen(scene: Scene, product: LinearMap) -> int:
+    """The output element that is explained: the cursor's, or the largest."""
+    element = scene.location.element
+    return int(np.abs(product.output).argmax()) if element is None else element
+
+
+def meaning(scene: Scene, element: int) -> str:
+    """What an output element is: of which part and head."""
+    if scene.location.level is Level.PROJ:
+        return f"element {element} of attn_out"
+    part, rest = divmod(element, scene.config.n_embd)
+    head, place = divmod(rest, scene.config.head_dim)
+    return f"element {element} = {'QKV'[part]} of H{head}, {place}"
+
+
+def role_of(scene: Scene, element: int) -> str:
+    return PARTS[element // scene.config.n_embd][1] if scene.location.level is Level.QKV else "attention"
+
+
+def draw_linear(scene: Scene) -> Canvas:
+    """The page in its present face."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, dot = scene.location, scene.palette.glyphs.dot
+    product = map_of(scene)
+    element = chosen(scene, product)
+    what = "x W_QKV + b" if place.level is Level.QKV else "z W_O + b"
+    title(canvas, scene, f"{place.level.value} {dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}")
+    if place.face == "matrix":
+        draw_matrix(canvas, scene, product, element)
+    else:
+        draw_product(canvas, scene, product, element)
+    return canvas
+
+
+def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int) -> None:
+    """Input, column of weights, their products; the largest of these in numbers; the output with its cursor."""
+    place, times = scene.location, scene.palette.glyphs.times
+    ascii, role = scene.palette.ascii, role_of(scene, element)
+    column = product.weight[:, element]  # [a]
+    terms = product.x * column  # [a]
+    canvas.put(1, 1, meaning(scene, element), role, attrs=BOLD)
+    names = ("x", "LayerNorm's result") if place.level is Level.QKV else ("z", "the heads' results, side by side")
+    vectors = [
+        Vector(names[0], "residual" if place.level is Level.QKV else "attention", product.x, names[1]),
+        Vector("weights", "accent", column, f"column {element} of {'W_QKV' if place.level is Level.QKV else 'W_O'}"),
+        Vector(f"{names[0]} {times} w", role, terms, "their products, element by element"),
+    ]
+    low = scene.height < 24
+    first = len(canvas.hits)
+    y = draw_strips(canvas, scene, vectors, 2, 4 if low else 10, replace(place, element=place.source))
+    canvas.hits[first:] = [retargeted(hit, lambda n: replace(place, source=n, element=element)) for hit in canvas.hits[first:]]
+    y += int(not low)
+    canvas.put(1, y, largest_terms(product.x, column, times, scene.width - 2, ascii), "muted")
+    total, bias = float(terms.sum(dtype=np.float64)), float(product.bias[element])
+    x = 1 + canvas.put(1, y + 1, f"= {number(total, ascii=ascii)} + bias {signed(bias, ascii)} = ", "text")
+    canvas.put(x, y + 1, exact(float(product.output[element])), role, attrs=BOLD)
+    y += 2 + int(not low)
+    y = outputs(canvas, scene, product, y)
+    if place.level is Level.PROJ:
+        shares(canvas, scene, product, y + int(not low))
+
+
+def largest_terms(x: Array, w: Array, times: str, room: int, ascii: bool) -> str:
+    """A dot product's largest terms, as many as fit, and what the others make together."""
+    terms = x.astype(np.float64) * w  # [a]
+    order = np.argsort(-np.abs(terms), kind="stable")[:TERMS].tolist()
+    for n in range(len(order), -1, -1):
+        shown = [f"{signed(x[i], ascii)}{times}{signed(w[i], ascii)}" for i in order[:n]]
+        rest = float(terms.sum() - sum(terms[i] for i in order[:n]))
+        text = " + ".join([*shown, f"{signed(rest, ascii)} from the other {len(terms) - n}"])
+        if cell_width(text) <= room:
+            break
+    return text
+
+
+def signed(value: float, ascii: bool) -> str:
+    """A number in brackets where a minus would follow a sign."""
+    text = number(float(value), ascii=ascii)
+    return f"({text})" if text[0] in "-−" else text
+
+
+def retargeted(hit: Hit, place: Callable[[int | None], Location]) -> Hit:
+    """A strip's hit that leads elsewhere by the element that it shows."""
+    return replace(hit, target=place(hit.target.element)) if isinstance(hit.target, Location) else hit
+
+
+def outputs(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> int:
+    """The result as strips of d elements, the cursor's part with its number."""
+    place, d = scene.location, scene.config.n_embd
+    cells, each = strip_cells(scene.width, d)
+    parts = PARTS if place.level is Level.QKV else (("attn_out", "attention"),)
+    for number_, (name, role) in enumerate(parts):
+        inside = None if place.element is None or place.element // d != number_ else place.element % d
+        vector = Vector(name, role, product.output[number_ * d : (number_ + 1) * d])
+        first = len(canvas.hits)
+        one_strip(canvas, scene, vector, y, (d, cells, each), replace(place, element=inside, source=None), named=True)
+        canvas.hits[first:] = [
+            retargeted(hit, lambda n, k=number_: replace(place, source=None, element=k * d + n))  # type: ignore[misc]
+            for hit in canvas.hits[first:]
+        ]
+        if inside is not None:
+            at = MARGIN + NAME + cell_of(inside, d, cells) * each
+            canvas.put(at, y, scene.palette.glyphs.up, "text", attrs=BOLD)
+        y += 1
+    return y
+
+
+def shares(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> None:
+    """Each head's part of the result by its length, the bias's, and the whole's."""
+    place, ascii, config = scene.location, scene.palette.ascii, scene.config
+    model = scene.result.weights()
+    lengths = [norm(head_result(model, scene.trace, place.block, h)[scene.token]) for h in range(config.n_head)]
+    whole = f"norms of the heads' parts; bias {number(norm(product.bias), ascii=ascii)}; their sum, attn_out, "
+    whole += number(norm(product.output), ascii=ascii)
+    canvas.put(1, y, whole, "muted", width=scene.width - 2)
+    y += 1
+    if scene.height - y >= config.n_head:
+        largest = max(lengths) or 1.0
+        for head, length in enumerate(lengths):
+            canvas.put(1, y + head, f"H{head}", "attention", width=4)
+            canvas.put(5, y + head, number(length, ascii=ascii), "text", width=9, align="right")
+            canvas.put(16, y + head, bar(length / largest, scene.width - 18, scene.palette), "attention")
+            canvas.target(1, y + head, scene.width - 2, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+        return
+    across = max(1, (scene.width - 2) // ENTRY)
+    for head, length in enumerate(lengths):
+        row, column = divmod(head, across)
+        if y + row < scene.height:
+            at = 1 + column * ENTRY
+            used = canvas.put(at, y + row, f"H{head} ", "attention")
+            canvas.put(at + used, y + row, number(length, ascii=ascii), "text")
+            canvas.target(at, y + row, ENTRY - 1, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+
+
+def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) -> None:
+    """The weights around the cursor: rows are inputs, columns outputs; both with their own numbers."""
+    place, ascii, times = scene.location, scene.palette.ascii, scene.palette.glyphs.times
+    source = place.source if place.source is not None else int(np.abs(product.x * product.weight[:, element]).argmax())
+    a, b = product.weight.shape
+    rows = window(source, a, max(1, scene.height - 5))
+    columns = window(element, b, max(1, (scene.width - 2 * LABEL - 2) // CELL))
+    low, high = span(product.weight)
+    ramp = Ramp("diverging", role_of(scene, element), scene.palette)
+    left = 2 * LABEL
+    canvas.put(1, 1, "input", "muted", width=LABEL)
+    for n, j in enumerate(columns):
+        lit = j == element
+        canvas.put(
+            left + n * CELL, 1, str(j), role_of(scene, j), "cursor" if lit else None, BOLD if lit else 0, width=CELL - 1, align="right"
+        )
+    shown = product.weight[rows.start : rows.stop, columns.start : columns.stop].astype(np.float64)
+    levels = ramp.quantise(shown, low, high)
+    for row, i in enumerate(rows):
+        y, lit = 2 + row, i == source
+        canvas.put(1, y, str(i), "text" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0, width=LABEL - 2, align="right")
+        canvas.put(LABEL, y, fit(float(product.x[i]), LABEL - 1), "residual", width=LABEL - 1, align="right")
+        for n, j in enumerate(columns):
+            x, level = left + n * CELL, int(levels[row, n])
+            ramp.cell(canvas, x, y, CELL, level)
+            canvas.put(x + 1, y, fit(float(shown[row, n]), CELL - 2), ramp.ink(level), width=CELL - 2, align="right")
+            if (i, j) == (source, element):
+                canvas.put(x, y, "[", "accent", attrs=BOLD)
+                canvas.put(x + CELL - 1, y, "]", "accent", attrs=BOLD)
+            canvas.target(x, y, CELL, 1, replace(place, source=i, element=j))
+    y = scene.height - 3
+    scale = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
+    canvas.put(
+        1,
+        y,
+        f"{a}{times}{b} weights, {scale}; rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}",
+        "muted",
+        width=scene.width - 2,
+    )
+    weight = float(product.weight[source, element])
+    x = 1 + canvas.put(1, y + 1, f"W[{source},{element}] = ", "muted")
+    x += canvas.put(x, y + 1, exact(weight), "text", attrs=BOLD)
+    term = float(product.x[source]) * weight
+    canvas.put(
+        x,
+        y + 1,
+        f"   input {signed(product.x[source], ascii)} {times} weight = {number(term, ascii=ascii)}",
+        "muted",
+        width=scene.width - x - 1,
+    )
+    canvas.put(
+        1, y + 2, f"{meaning(scene, element)}: {exact(float(product.output[element]))}", role_of(scene, element), width=scene.width - 2
+    )

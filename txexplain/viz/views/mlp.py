@@ -1,0 +1,181 @@
+"""The MLP for the selected token: its neurons by what they do, the activation's curve, and one neuron's own page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from txexplain.engine.derive import logit_effect
+from txexplain.engine.ops import ACTIVATIONS
+from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.explorer.location import Level
+from txexplain.viz.bars import bar
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import count, exact, number
+from txexplain.viz.ramps import span
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.linear import signed
+from txexplain.viz.views.strips import Vector, draw_strips, norm
+
+SORTED = {"post": "after the activation", "pre": "before the activation", "added": "what they add"}
+CURVE = 26  # cells of the curve's picture
+FIGURE = 10
+TOP = 5  # tokens raised and lowered
+
+
+def draw_mlp(scene: Scene) -> Canvas:
+    """The neurons, sorted; all of them as a strip above; the curve beside them where there is room."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, lens, ascii, dot = scene.location, scene.result, scene.palette.ascii, scene.palette.glyphs.dot
+    by = place.face or "post"
+    pre, post = (scene.trace[f"blocks.{place.block}.mlp.{part}"][scene.token] for part in ("pre", "post"))  # [m]
+    order = lens.neuron_order(place.block, scene.token, by)
+    here = place.neuron if place.neuron is not None else order[0]
+    title(
+        canvas,
+        scene,
+        f"L{place.block}.mlp {dot} {count(len(pre))} neurons by {by}",
+        f"token {scene.token} {scene.label(scene.token).strip()}",
+    )
+    y = draw_strips(
+        canvas, scene, [Vector("post", "mlp", post, "activation(pre)")], 1, 2 if scene.height < 20 else 3, replace(place, element=None)
+    )
+    canvas.hits.clear()  # a cell of so many neurons leads to none
+    active = int((post > 0).sum())
+    canvas.put(1, y, f"{count(active)} above 0; by {SORTED[by]}, largest first; v sorts otherwise", "muted", width=scene.width - 2)
+    y += 1 + int(scene.height > 20)
+    curve_wide = scene.width >= 76
+    width = scene.width - (CURVE + 2 if curve_wide else 0)
+    reach = lens.reach(place.block) if lens.model is not None else None
+    bar_at = 1 + 8 + (3 if reach is not None else 2) * FIGURE + 1
+    for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if reach is not None else "")):
+        canvas.put(x, y, text, "faint", width=8 if x == 1 else FIGURE - 1, align="left" if x == 1 else "right")
+    values = np.abs(lens.neurons(place.block, scene.token, by))
+    largest = float(values.max()) or 1.0
+    rows = scene.height - y - 1
+    at = order.index(here)
+    first = max(0, min(at - rows // 2, len(order) - rows))
+    for row, neuron in enumerate(order[first : first + rows]):
+        line, lit = y + 1 + row, neuron == here
+        if lit:
+            canvas.fill(0, line, width, 1, bg="cursor")
+        canvas.put(1, line, str(neuron), "mlp", attrs=BOLD if lit else 0)
+        figures = [float(pre[neuron]), float(post[neuron])]
+        if reach is not None:
+            figures.append(abs(float(post[neuron])) * float(reach[neuron]))
+        for column, value in enumerate(figures):
+            canvas.put(9 + column * FIGURE, line, number(value, ascii=ascii), "text", width=FIGURE - 1, align="right")
+        canvas.put(bar_at, line, bar(float(values[neuron]) / largest, max(1, width - bar_at - 1), scene.palette), "mlp")
+        canvas.target(0, line, width, 1, replace(place, level=Level.MLP, neuron=neuron))
+    if curve_wide:
+        curve(canvas, scene, pre, float(pre[here]), (width + 1, y), (CURVE, min(scene.height - y, 12)))
+    return canvas
+
+
+def curve(canvas: Canvas, scene: Scene, pre: np.ndarray, at: float, corner: tuple[int, int], size: tuple[int, int]) -> None:
+    """The activation over the range of the data, with one neuron's point on it."""
+    (x0, y0), (width, height) = corner, size
+    activation = ACTIVATIONS[scene.config.activation_function]
+    low, high = span(pre)
+    low, high = min(low, -1.0), max(high, 1.0)
+    inputs = np.linspace(low, high, width, dtype=np.float32)
+    outputs = activation(inputs).astype(np.float64)
+    bottom, top = min(float(outputs.min()), 0.0), float(outputs.max()) or 1.0
+    rows = height - 2
+
+    def row_of(value: float) -> int:
+        return y0 + 1 + round((top - value) / ((top - bottom) or 1.0) * (rows - 1))
+
+    canvas.put(x0, y0, scene.config.activation_function, "muted", width=width)
+    canvas.hline(x0, row_of(0.0), width)
+    zero = round((0 - low) / (high - low) * (width - 1))
+    for row in range(y0 + 1, y0 + 1 + rows):
+        canvas.put(x0 + zero, row, scene.palette.glyphs.vertical, "rule")
+    for column, value in enumerate(outputs):
+        canvas.put(x0 + column, row_of(float(value)), scene.palette.glyphs.dot, "mlp", attrs=BOLD)
+    after = float(activation(np.array([at], dtype=np.float32))[0])
+    canvas.put(x0 + round((at - low) / (high - low) * (width - 1)), row_of(after), scene.palette.glyphs.knob, "accent", attrs=BOLD)
+    left, right = (number(value, ascii=scene.palette.ascii) for value in (low, high))
+    canvas.put(x0, y0 + height - 1, left, "faint")
+    canvas.put(x0 + width - cell_width(right), y0 + height - 1, right, "faint")
+
+
+def draw_neuron(scene: Scene) -> Canvas:
+    """One neuron: how its input came about, the point on the curve, what it writes, and where in the prompt it fires."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, lens, ascii = scene.location, scene.result, scene.palette.ascii
+    neuron = place.neuron or 0
+    prefix = f"blocks.{place.block}.mlp"
+    pre, post = (float(scene.trace[f"{prefix}.{part}"][scene.token, neuron]) + 0.0 for part in ("pre", "post"))  # no −0
+    note = f"token {scene.token} {scene.label(scene.token).strip()}"
+    title(canvas, scene, f"L{place.block}.mlp[{neuron}] {scene.palette.glyphs.dot} a neuron", note)
+    curve_wide = scene.width >= 76
+    width = scene.width - (CURVE + 3 if curve_wide else 0)
+    y = 1
+    if lens.model is not None:
+        w = lens.model.blocks[place.block]
+        x, column = scene.trace[f"blocks.{place.block}.ln2.normalized"][scene.token], w["mlp.c_fc.weight"][:, neuron]  # [d], [d]
+        bias = float(w["mlp.c_fc.bias"][neuron])
+        total = float((x.astype(np.float64) * column).sum())
+        canvas.put(
+            1,
+            y,
+            f"x {scene.palette.glyphs.dot} w + b = {number(total, ascii=ascii)} + {signed(bias, ascii)} = {exact(pre)}",
+            "text",
+            width=width,
+        )
+        y += 1
+    x_at = 1 + canvas.put(1, y, f"{scene.config.activation_function}({number(pre, ascii=ascii)}) = ", "muted")
+    canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
+    y += 1
+    if lens.model is not None:
+        row = lens.model.blocks[place.block]["mlp.c_proj.weight"][neuron]  # [d]
+        adds = number(abs(post) * norm(row), ascii=ascii)
+        canvas.put(
+            1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
+        )
+        effect = logit_effect(lens.model, row)
+        order = np.argsort(effect, kind="stable")
+        for mark, ids in ((scene.palette.glyphs.up, order[::-1][:TOP]), (scene.palette.glyphs.down, order[:TOP])):
+            y += 1
+            words = "  ".join(scene.id_label(int(i)).strip() for i in ids)
+            canvas.put(1, y, f"{mark} {words}", "positive" if mark == scene.palette.glyphs.up else "negative", width=width)
+        y += 1
+        canvas.put(1, y, "tokens its row raises, lowers: a linear reading", "faint", width=width)
+    else:
+        canvas.put(1, y, "reads and writes: not recorded, those are weights", "muted", width=width)
+    y = max(y + 1 + int(scene.height > 20), 7 if curve_wide else 0)
+    if curve_wide:
+        own = scene.trace[f"{prefix}.pre"][:, neuron]
+        curve(canvas, scene, own, pre, (width + 1, 1), (CURVE, max(5, min(y - 1, 12))))
+    fires(canvas, scene, neuron, y)
+    return canvas
+
+
+def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
+    """The neuron at every token: bars from 0, the selected token marked."""
+    place, ascii = scene.location, scene.palette.ascii
+    values = scene.trace[f"blocks.{place.block}.mlp.post"][:, neuron]  # [T]
+    canvas.put(1, y, "where it fires in the prompt", "muted", width=scene.width - 2)
+    rows = scene.height - y - 1
+    first = max(0, min(scene.token - rows // 2, len(values) - rows))
+    largest = float(np.abs(values).max()) or 1.0
+    label, figure = 16, 10
+    for row, token in enumerate(range(first, min(first + rows, len(values)))):
+        line, lit = y + 1 + row, token == scene.token
+        if lit:
+            canvas.fill(0, line, scene.width, 1, bg="cursor")
+        canvas.put(
+            1,
+            line,
+            clip(f"{token} {scene.label(token).strip()}", label - 1, scene.palette.glyphs.ellipsis),
+            "text",
+            attrs=BOLD if lit else 0,
+        )
+        value = float(values[token])
+        canvas.put(1 + label, line, number(value, ascii=ascii), "text", width=figure - 1, align="right")
+        role = "mlp" if value > 0 else "negative"
+        canvas.put(1 + label + figure, line, bar(abs(value) / largest, scene.width - label - figure - 3, scene.palette), role)
+        canvas.target(0, line, scene.width, 1, ("token", token))

@@ -1,0 +1,84 @@
+"""A LayerNorm of the selected token: what is subtracted, what it is divided by, how it is stretched and shifted."""
+
+from __future__ import annotations
+
+from txexplain.engine.derive import NormSteps, norm_steps
+from txexplain.explorer.location import Level, Location
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import number
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.strips import Vector, draw_strips, norm
+
+BEFORE = {Level.LN1: "the block's input", Level.LN2: "the stream after attention", Level.FINAL: "the last block's output"}
+
+
+def norm_name(place: Location) -> str:
+    """The name of the LayerNorm's activations."""
+    return "ln_final" if place.level is Level.FINAL else f"blocks.{place.block}.{place.level.value}"
+
+
+def steps_of(scene: Scene) -> NormSteps:
+    """The selected token's way through the page's LayerNorm."""
+    return norm_steps(scene.trace, scene.result.model, scene.config, norm_name(scene.location), scene.token)
+
+
+def draw_norm(scene: Scene) -> Canvas:
+    """The steps as strips under one cursor, the numbers that all elements share above, one element's arithmetic below."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, glyphs, ascii = scene.location, scene.palette.glyphs, scene.palette.ascii
+    name = norm_name(place)
+    title(canvas, scene, f"{name} {glyphs.dot} LayerNorm", f"token {scene.token} {scene.label(scene.token).strip()}")
+    steps = steps_of(scene)
+    mean, variance, scale = (number(value, ascii=ascii) for value in (steps.mean, steps.variance, steps.scale))
+    minus, times = glyphs.minus, glyphs.times
+    root = "sqrt" if ascii else "√"
+    eps = "eps" if ascii else "ε"
+    x = 1 + canvas.put(1, 1, f"mean {mean}", "text", attrs=BOLD)
+    x += canvas.put(x, 1, f"   variance {variance}   scale {root}(variance + {eps}) = ", "muted")
+    canvas.put(x, 1, scale, "text", attrs=BOLD)
+    vectors = [
+        Vector("x", "residual", steps.x, BEFORE[place.level]),
+        Vector(f"x {minus} mean", "residual", steps.centred, f"x {minus} {mean}"),
+        Vector(f"{'/' if ascii else '÷'} scale", "residual", steps.divided, f"(x {minus} mean) {'/' if ascii else '÷'} {scale}"),
+    ]
+    if steps.gain is not None and steps.bias is not None:
+        vectors += [
+            Vector("gain", "accent", steps.gain, "learned, the same for every token"),
+            Vector("bias", "accent", steps.bias, "learned, the same for every token"),
+        ]
+    vectors.append(Vector("result", "positive", steps.normalized, f"divided {times} gain + bias"))
+    y = draw_strips(canvas, scene, vectors, 2, scene.height - 5, place)
+    y = min(y + int(scene.height > 20), scene.height - 3)
+    lines = [arithmetic(scene, steps), comparison(scene, steps)]
+    if steps.gain is None:
+        lines.append("gain and bias: not recorded, they are the model's weights")
+    for line, text in enumerate(lines):
+        canvas.put(1, y + line, text, "text" if not line else "muted", width=scene.width - 2)
+    return canvas
+
+
+def arithmetic(scene: Scene, steps: NormSteps) -> str:
+    """One element in numbers: the one under the cursor, or the one that is largest before."""
+    ascii, glyphs = scene.palette.ascii, scene.palette.glyphs
+    element = scene.location.element
+    at = int(abs(steps.centred).argmax()) if element is None or element >= len(steps.x) else element
+
+    def n(value: float) -> str:
+        text = number(float(value), ascii=ascii)
+        return f"({text})" if text[0] in "-−" else text
+
+    divide = "/" if ascii else "÷"
+    which = f"element {at}" if element is not None else f"element {at} (farthest)"
+    text = f"{which}: ({number(float(steps.x[at]), ascii=ascii)} {glyphs.minus} {n(steps.mean)}) {divide} {n(steps.scale)}"
+    if steps.gain is not None and steps.bias is not None:
+        text += f" {glyphs.times} {n(steps.gain[at])} + {n(steps.bias[at])}"
+    return f"{text} = {number(float(steps.normalized[at]), ascii=ascii)}"
+
+
+def comparison(scene: Scene, steps: NormSteps) -> str:
+    """What a LayerNorm is for, in this token's numbers."""
+    ascii = scene.palette.ascii
+    before, between, after = (number(norm(v), ascii=ascii) for v in (steps.x, steps.divided, steps.normalized))
+    root = "sqrt(d)" if ascii else "√d"
+    return f"norms: {before} before; {between} divided, {root} for any token; {after} after gain and bias"

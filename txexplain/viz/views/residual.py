@@ -1,0 +1,86 @@
+"""The selected token's residual stream through the whole model: what each part added, and how near the end it has come."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from txexplain.engine.derive import ResidualPart
+from txexplain.explorer.location import Level, Location
+from txexplain.viz.bars import bar
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import number
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import title
+from txexplain.viz.views.strips import norm
+
+NAME, FIGURE = 9, 9
+COLUMNS = ("part", "adds", "", "stream", "cosine", "", "logit")
+
+
+def parts_of(scene: Scene) -> list[ResidualPart]:
+    """The parts of the selected token's stream, read for the likeliest next token where that is known."""
+    of = int(scene.distribution.order[0]) if scene.distribution is not None and scene.token == scene.n_tokens - 1 else None
+    return scene.result.residual(scene.token, of)
+
+
+def draw_residual(scene: Scene) -> Canvas:
+    """A row a part: the norm that it adds, the stream's norm after it, and the stream's cosine with the final one."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    place, ascii = scene.location, scene.palette.ascii
+    parts = parts_of(scene)
+    names = [part.name for part in parts]
+    here = names.index(place.select or "embed")
+    rows = scene.height - 4
+    first = max(0, min(here - rows // 2, len(parts) - rows))
+    note = f"parts {first + 1}-{min(first + rows, len(parts))} of {len(parts)}" if len(parts) > rows else f"{len(parts)} parts"
+    title(canvas, scene, f"residual stream {scene.palette.glyphs.dot} token {scene.token} {scene.label(scene.token).strip()}", note)
+    with_logit = parts[0].logit is not None
+    room = max(4, (scene.width - 2 - NAME - (4 if with_logit else 3) * FIGURE - 2) // 2)
+    adds = 1 + NAME
+    bar_at = adds + FIGURE + 1
+    stream = bar_at + room
+    cosine = stream + FIGURE
+    bar2_at = cosine + FIGURE + 1
+    logit = bar2_at + room
+    for x, text, width in ((1, "part", NAME), (adds, "adds", FIGURE), (stream, "stream", FIGURE), (cosine, "cosine", FIGURE)):
+        canvas.put(x, 1, text, "muted", width=width, align="left" if x == 1 else "right")
+    if with_logit:
+        canvas.put(logit, 1, "logit", "muted", width=FIGURE, align="right")
+    largest = max(norm(part.vector) for part in parts) or 1.0
+    for row, part in enumerate(parts[first : first + rows]):
+        y, lit = 2 + row, first + row == here
+        role = "attention" if part.name.endswith("attn") else "mlp" if part.name.endswith("mlp") else "residual"
+        if lit:
+            canvas.fill(0, y, scene.width, 1, bg="cursor")
+        canvas.put(1, y, part.name, role, attrs=BOLD if lit else 0)
+        length = norm(part.vector)
+        canvas.put(adds, y, number(length, ascii=ascii), "text", width=FIGURE, align="right")
+        canvas.put(bar_at, y, bar(length / largest, room - 1, scene.palette), role)
+        canvas.put(stream, y, number(norm(part.after), ascii=ascii), "muted", width=FIGURE, align="right")
+        canvas.put(cosine, y, number(part.cosine, ascii=ascii), "text", width=FIGURE, align="right")
+        canvas.put(bar2_at, y, bar(max(part.cosine, 0.0), room - 1, scene.palette), "residual")
+        if part.logit is not None:
+            canvas.put(logit, y, number(part.logit, ascii=ascii, sign=True), "text", width=FIGURE, align="right")
+        canvas.target(0, y, scene.width, 1, target(place, part.name))
+    for line, text in enumerate(legend(scene, parts)):
+        canvas.put(1, scene.height - 2 + line, text, "muted", width=scene.width - 2)
+    return canvas
+
+
+def target(place: Location, name: str) -> Location:
+    return replace(place, level=Level.RESIDUAL, select=None if name == "embed" else name)
+
+
+def legend(scene: Scene, parts: list[ResidualPart]) -> list[str]:
+    """What the columns mean, in as many words as fit."""
+    first = "adds, stream: norms; cosine: with the stream that leaves the last block"
+    if parts[0].logit is None or scene.distribution is None:
+        why = "not the last token" if scene.token != scene.n_tokens - 1 else "not recorded"
+        return [first, f"logit: only where the next token is read off ({why})"]
+    ascii = scene.palette.ascii
+    top = scene.id_label(int(scene.distribution.order[0])).strip()
+    total = sum(part.logit or 0.0 for part in parts)
+    logit = float(scene.distribution.logits[scene.distribution.order[0]])
+    rest = number(logit - total, ascii=ascii, sign=True)
+    sum_ = f"{number(total, ascii=ascii)} {rest} from the LayerNorm's bias = {number(logit, ascii=ascii)}"
+    return [first, f"logit: a linear reading of {top}: {sum_}"]
