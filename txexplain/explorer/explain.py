@@ -231,9 +231,7 @@ def embedding(look: Look) -> Topic:
     return Topic(
         "The embedding",
         (
-            say(
-                "The model knows {} as the number {}: that row of wte is all it has learned of the token alone.", look.here, entry(look).id
-            ),
+            say("The model knows {} as number {}: that row of wte is all it has learned of the token alone.", look.here, entry(look).id),
             say("Row {} of wpe says where the token stands, and their sum enters the first block.", look.token),
         ),
         ("x = wte[id] + wpe[position]",),
@@ -316,11 +314,7 @@ def layer_norm(look: Look, which: str) -> Topic:
         yield say("{} × {} {} = {}", (float(x[e]) - mean) / scale, float(gain[e]), Plus(float(bias[e])), result)
 
     what = "The last LayerNorm" if last else "LayerNorm"
-    end = (
-        "so that it can be compared with every token of the vocabulary"
-        if last
-        else "so that the next step always meets numbers of one size"
-    )
+    end = "so that it can be compared with every token of the vocabulary" if last else "so that the next step meets numbers of one size"
     return Topic(
         "The final LayerNorm" if last else f"L{look.place.block}: LayerNorm before {'attention' if which == 'ln1' else 'the MLP'}",
         (
@@ -361,9 +355,7 @@ def qkv(look: Look) -> Topic:
     else:
         sentences = (
             say(f"{roles[word]}; this is element {{}} of it in head {{}}.", look.here, i, head),
-            say(
-                "Each output weighs all {} numbers of the normalised vector, with weights that are the same for every token.", config.n_embd
-            ),
+            say("Each output weighs all {} numbers of the normalised vector, with the same weights for every token.", config.n_embd),
         )
     return Topic(
         f"L{look.place.block}: query, key, value",
@@ -482,27 +474,28 @@ def measure_of(measure: str, row: NDArray[np.float64], query: int, after: NDArra
 
 
 def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
-    """From q·k to a share, as far as a stage."""
+    """From q·k to a share, as far as a stage; a trace that holds the later steps alone begins with them."""
     place, lens = look.place, look.lens
-    raw = lens.stage(place.block, place.head, "qk")  # [T, T]
     scale = attention_scale(lens.config, place.block)
-    scaled = float(raw[query, key] * np.float32(scale))
-    yield say("q·k = {}", float(raw[query, key]))
-    if stage == "qk":
-        return
-    yield say("× scale: {} × {} = {}", float(raw[query, key]), scale, scaled)
-    if stage == "scaled":
-        return
+    scores, later = look.name("attn.attn_scores"), stage in ("masked", "softmax")
+    if not later or lens.has(look.name("attn.q"), look.name("attn.k")):
+        raw = float(lens.stage(place.block, place.head, "qk")[query, key])
+        yield say("q·k = {}", raw)
+        if stage == "qk":
+            return
+        yield say("× scale: {} × {} = {}", raw, scale, float(np.float32(raw) * np.float32(scale)))
+        if stage == "scaled":
+            return
+    row = lens.trace[scores][place.head, query]  # [T]
     if key > query:
         yield say("the key comes later: score {}, share {}", -math.inf, Share(0.0))
-        return
-    if stage == "masked":
-        yield say("{} isn't later than {}: it stays", Token(key), Token(query)) if key != query else say("a token may see itself: it stays")
-        return
-    share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
-    row = raw[query, : query + 1].astype(np.float64) * scale  # [keys]
-    most = float(row.max())
-    yield say("softmax: e^({} {}) ÷ {} = {}", scaled, Plus(-most), float(np.exp(row - most).sum()), Share(share))
+    elif stage == "masked":
+        yield say("the key isn't later: {} stays", float(row[key]))
+    else:
+        share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
+        most = float(row.max())
+        total = float(np.exp(row.astype(np.float64) - most).sum())
+        yield say("softmax: e^({} {}) ÷ {} = {}", float(row[key]), Plus(-most), total, Share(share))
 
 
 def head(look: Look) -> Topic:
@@ -512,6 +505,9 @@ def head(look: Look) -> Topic:
     q, k, hidden = Token(query), Token(key), key > query
     later = say("{} comes after {}, so the mask will hide this one.", k, q)
     scores: tuple[str, ...] = ("attn.q", "attn.k")
+    formula: str
+    tensors: tuple[str, ...]
+    made: tuple[Made, ...]
 
     def lengths() -> Iterator[Line]:
         share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
@@ -524,11 +520,12 @@ def head(look: Look) -> Topic:
                 say("How well the query of {} fits the key of {}: their numbers multiplied in pairs, and added up.", q, k),
                 later if hidden else say("The larger it is, the more {} will read from {}.", q, k),
             )
-            formula, tensors, made = "q·k = Σ q × k", scores, ((ops.attention_scores, "scores"), (transformer_block, "attn.attn_scores"))
+            formula, tensors = "q·k = Σ q × k", scores
+            made = ((ops.attention_scores, "scores"), (transformer_block, "attn.attn_scores"))
         case "scaled":
             sentences = (
                 say("Every product is multiplied by the same scale, because longer vectors make larger sums."),
-                later if hidden else say("Without it softmax would give nearly all to one token."),
+                later if hidden else say("Without it softmax might give nearly all to one token."),
             )
             formula, tensors = "score = q·k × scale", scores
             made = ((ops.attention_scores, "+scores"), (ops.attention_scale, "scale"))
@@ -663,7 +660,7 @@ def fitting(look: Look) -> Topic:
         f"L{look.place.block}: the neurons, before",
         (
             say(
-                "The MLP works on each token alone: {} neurons each weigh all numbers of the vector of {}.",
+                "The MLP works on each token alone: {} neurons each weigh the whole vector of {}.",
                 look.lens.config.n_inner,
                 look.here,
             ),
@@ -745,7 +742,7 @@ def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
         if end == "pre":
             yield say("pre = {}", pre)
         total, bias = float(x @ look.weight("mlp.c_fc.weight")[:, n]), float(look.weight("mlp.c_fc.bias")[n])
-        yield say("Σ x × w {} = {} {} = {}", Plus(bias), total, Plus(bias), pre)
+        yield say("Σ x × w + b = {} {} = {}", total, Plus(bias), pre)
     if end == "pre":
         return
     post = float(look.row(look.name("mlp.post"))[n])
@@ -896,10 +893,9 @@ def part(look: Look) -> Topic:
         prefix = f"blocks.{block[1:]}."
         inside, around = ("attn_out", ("resid_pre", "resid_mid")) if half == "attn" else ("mlp_out", ("resid_mid", "resid_post"))
         name, before, after = prefix + inside, prefix + around[0], prefix + around[1]
-        what = (
-            "attention of block {} fetched from the tokens it sees" if half == "attn" else "the MLP of block {} made of the vector it found"
-        )
-        said = f"What {what.format(block[1:])}, added to the stream of {{}}."
+        what = "attention" if half == "attn" else "the MLP"
+        did = "fetched from the tokens that it sees" if half == "attn" else "made of the vector that it found"
+        said = f"What {what} of block {block[1:]} {did}, added to the stream of {{}}."
         made = (transformer_block, inside)
 
     def worked() -> Iterator[Line]:
