@@ -231,7 +231,9 @@ def embedding(look: Look) -> Topic:
     return Topic(
         "The embedding",
         (
-            say("The model knows {} as number {}: that row of wte is all it has learned of the token alone.", look.here, entry(look).id),
+            say(
+                "The model knows {} as number {}: that row of wte is all it has learned of the token alone.", look.here, str(entry(look).id)
+            ),
             say("Row {} of wpe says where the token stands, and their sum enters the first block.", look.token),
         ),
         ("x = wte[id] + wpe[position]",),
@@ -495,7 +497,7 @@ def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
         share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
         most = float(row.max())
         total = float(np.exp(row.astype(np.float64) - most).sum())
-        yield say("softmax: e^({} {}) ÷ {} = {}", float(row[key]), Plus(-most), total, Share(share))
+        yield say("e^({} {}) ÷ {} = {}", float(row[key]), Plus(-most), total, Share(share))
 
 
 def head(look: Look) -> Topic:
@@ -826,9 +828,9 @@ def neuron(look: Look) -> Topic:
 
 
 FILTERS = {
-    "full": "Divided by the temperature, softmax turns the logits of all {} tokens into probabilities.",
-    "top-k": "Of {} tokens only the likeliest {} are kept, and softmax makes their logits, divided by the temperature, probabilities.",
-    "top-p": "Of {} tokens only the likeliest that together reach {} are kept, and softmax makes probabilities of them.",
+    "full": "Softmax turns the logits of all {} tokens, divided by the temperature, into probabilities.",
+    "top-k": "Of {} tokens only the likeliest {} are kept, and softmax turns their logits into probabilities.",
+    "top-p": "Of {} tokens only the likeliest that reach {} together are kept, and softmax turns their logits into probabilities.",
     "greedy": "At temperature 0 nothing is drawn: of {} tokens the one with the largest logit gets everything.",
 }
 
@@ -847,7 +849,7 @@ def output(look: Look) -> Topic:
         rank = min(look.candidate, len(distribution.order) - 1)
         id = int(distribution.order[rank])
         logit, scaled, temperature = float(distribution.logits[id]), float(distribution.scaled[id]), distribution.shown_temperature
-        yield say("{}: logit x · row {} = {}", Entry(id), id, logit)
+        yield say("{}: logit x · row {} = {}", Entry(id), str(id), logit)
         yield say("÷ T: {} ÷ {} = {}", logit, temperature, scaled)
         full, top = Share(float(distribution.full_probability[id])), float(distribution.scaled[distribution.order[0]])
         if not distribution.kept[id]:
