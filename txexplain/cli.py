@@ -413,10 +413,10 @@ def trace(source: Source, path: Path, all_logits: bool) -> None:
 @sampling_flags
 @view_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
-@click.option("--explain", "explained", is_flag=True, help="With what is selected explained (from 100 columns on).")
+@click.option("--explain", "explained", is_flag=True, help="With what is selected explained, if 100 columns wide.")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
 def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], explained: bool, path: Path) -> None:
-    """The app's screen as a file. Example: txexplain render "Once upon" --at L3H5 -o head.svg"""
+    """The screen as a file. Example: txexplain render "Once" --at L3H5 -o head.svg"""
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
