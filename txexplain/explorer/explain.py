@@ -266,7 +266,7 @@ def nearest(look: Look) -> Topic:
     return Topic(
         "Nearest embeddings",
         (
-            say("Tokens whose rows of wte point the same way as that of {}: the model has learned to treat them alike.", look.here),
+            say("Tokens whose rows of wte point the same way as that of {} are alike to the model.", look.here),
             say("A cosine of 1 means the same direction, 0 that they have nothing in common."),
         ),
         ("cos(a, b) = a·b ÷ (‖a‖ × ‖b‖)",),
@@ -288,7 +288,7 @@ def entering(look: Look) -> Topic:
     return Topic(
         f"L{layer}: what enters",
         (
-            say("All that the model has gathered about {} up to here, in one vector: its residual stream.", look.here),
+            say("This vector holds all that the model has gathered about {} up to here: its residual stream.", look.here),
             say("Each block reads this vector and adds to it; nothing is overwritten."),
         ),
         ("x = wte[id] + wpe[position]" if layer == 0 else f"x = the output of L{layer - 1}",),
@@ -321,7 +321,7 @@ def layer_norm(look: Look, which: str) -> Topic:
         "The final LayerNorm" if last else f"L{look.place.block}: LayerNorm before {'attention' if which == 'ln1' else 'the MLP'}",
         (
             say(f"{what} brings the vector of {{}} to a common scale, {end}.", look.here),
-            say("Off goes its mean, it is divided by its spread, and each element gets a gain and a bias that were learned."),
+            say("Its mean is taken off, it is divided by its spread, and each element gets a learned gain and bias."),
         ),
         ("y = (x − mean) ÷ scale × gain + bias", "scale = √(variance + ε)"),
         worked(),
@@ -351,8 +351,8 @@ def qkv(look: Look) -> Topic:
     }
     if look.place.element is None:
         sentences = (
-            say("{} gets three vectors in each head: a query, what it looks for, a key, what it is found by, and a value.", look.here),
-            say("The value is what it hands on; one matrix makes all three, the same for every token."),
+            say("In each head {} gets a query (what it looks for), a key (what it is found by) and a value (what it hands on).", look.here),
+            say("One matrix makes all three, the same for every token."),
         )
     else:
         sentences = (
@@ -387,7 +387,7 @@ def heads(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         key = strongest(look)
-        yield say("row of {}: most for {}", look.here, Token(key))
+        yield say("query {}, key {}:", look.here, Token(key))
         yield from score_lines(look, look.token, key, "softmax")
 
     return Topic(
@@ -422,14 +422,23 @@ def strongest(look: Look) -> int:
 
 
 MEASURED = {
-    "self": ("How much of its attention each token keeps for itself, averaged over the prompt.", "pattern[i, i]"),
-    "previous": ("How much of its attention each token gives to the one just before it, averaged over the prompt.", "pattern[i, i − 1]"),
-    "first": ("How much of its attention each token gives to the first one, where heads rest that find nothing to do.", "pattern[i, 0]"),
+    "self": ("The number of a head is the attention that a token keeps for itself, averaged over the prompt.", "pattern[i, i]"),
+    "previous": (
+        "The number of a head is the attention that a token gives to the one before it, averaged over the prompt.",
+        "pattern[i, i − 1]",
+    ),
+    "first": (
+        "The number of a head is the attention that a token gives to the first one, where heads rest that find nothing.",
+        "pattern[i, 0]",
+    ),
     "induction": (
-        "Where a token has come before, how much it looks at what followed then: a head that does so can continue what it saw once.",
+        "The number of a head is the attention that a repeated token gives to what followed it before: so it can copy a phrase.",
         "Σ pattern[i, j] with token[j − 1] = token[i]",
     ),
-    "entropy": ("How widely a head spreads its attention: 0 bits for one key, log₂ n for n equal shares.", "−Σ share × log₂ share"),
+    "entropy": (
+        "The number of a head is how widely it spreads its attention: 0 bits for one key, log₂ n for n equal shares.",
+        "−Σ share × log₂ share",
+    ),
 }
 
 
@@ -449,11 +458,11 @@ def measured(look: Look, measure: str) -> Topic:
             yield say(f"not to be measured here: {short}")
             return
         total = mean * len(counted)
-        value = (lambda x: x) if measure == "entropy" else Share
-        yield say("{} ÷ {} queries = {}", total, len(counted), value(mean))
+        value, unit = ((lambda x: x), " bits") if measure == "entropy" else (Share, "")
+        yield say(f"sum {{}} ÷ {{}} counted = {{}}{unit}", total, len(counted), value(mean))
         if look.token in counted:
             row = lens.trace[look.name("attn.pattern")][place.head, look.token].astype(np.float64)  # [T]
-            yield say("{} alone: {}", look.here, value(measure_of(measure, row, look.token, after[look.token])))
+            yield say(f"{{}} alone: {{}}{unit}", look.here, value(measure_of(measure, row, look.token, after[look.token])))
 
     return Topic(
         f"L{place.block}H{place.head}: {measure}",
@@ -726,14 +735,14 @@ def activation_line(look: Look, x: float, y: float) -> Line:
     match activation_name(look):
         case "gelu_new":
             inside = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-            return say("{} ÷ 2 × (1 + tanh {}) = {}", x, inside, y)
+            return say("post = {} ÷ 2 × (1 + tanh {}) = {}", x, inside, y)
         case "gelu":
-            return say("{} × Φ = {} × {} = {}", x, x, 0.5 * (1 + math.erf(x / math.sqrt(2))), y)
+            return say("post = {} × Φ = {} × {} = {}", x, x, 0.5 * (1 + math.erf(x / math.sqrt(2))), y)
         case "relu":
-            return say("max({}, 0) = {}", x, y)
+            return say("post = max({}, 0) = {}", x, y)
         case "silu":
-            return say("{} ÷ (1 + {}) = {}", x, math.exp(-x), y)
-    return say("tanh {} = {}", x, y)
+            return say("post = {} ÷ (1 + {}) = {}", x, math.exp(min(-x, 700.0)), y)
+    return say("post = tanh {} = {}", x, y)
 
 
 def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
@@ -748,7 +757,6 @@ def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
     if end == "pre":
         return
     post = float(look.row(look.name("mlp.post"))[n])
-    yield say("pre {} makes post {}", pre, post)
     yield activation_line(look, pre, post)
     if end == "added":
         length = norm(look.weight("mlp.c_proj.weight")[n])

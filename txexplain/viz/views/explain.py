@@ -97,7 +97,7 @@ def quoted(label: str) -> str:
 def shape_text(each: Shape, *, ascii: bool) -> str:
     """A tensor's shape, in letters and in numbers."""
     text = f"{each.name} [{', '.join(each.letters)}] = {shape(each.sizes, ascii=ascii)}"
-    return text + (", a weight" if each.recorded is None else "" if each.recorded else ", not recorded")
+    return text + (", weights" if each.recorded is None else "" if each.recorded else ", not recorded")
 
 
 def wrapped(text: str, width: int, first: int = 0, rest: int = 0, *, ascii: bool = False) -> list[str]:
