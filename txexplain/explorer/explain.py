@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -340,7 +340,7 @@ def qkv(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         y = float(look.row(look.name(f"attn.{letter}"))[inside])
-        yield say(f"output {{}} is {letter}[{{}}] of head {{}}: {{}}", e, i, head, y)
+        yield say(f"{letter}[{{}}] of head {{}} = {{}}", i, head, y)
         x = look.row(look.name("ln1.normalized"))
         yield from weighed(look, x, look.weight("attn.c_attn.weight"), look.weight("attn.c_attn.bias"), y, "x")
 
@@ -403,7 +403,19 @@ def heads(look: Look) -> Topic:
     )
 
 
-def most(look: Look) -> tuple[Line, ...]:
+def attention(look: Look) -> Topic:
+    """All heads of a block, by the one in which the selected token gives the largest share."""
+    head = 0
+    if look.name("attn.pattern") in look.lens.trace:
+        rows = look.lens.trace[look.name("attn.pattern")][:, look.token]  # [H, T]
+        head = int(rows.max(axis=1).argmax())
+    look = replace(look, place=replace(look.place, head=head))
+    sentence = say("Each of {} heads lets a token read from those before it, and gives each of them a share.", look.lens.config.n_head)
+    title = f"L{look.place.block}: attention, the sharpest head {head}"
+    return replace(heads(look), title=title, sentences=(sentence, *most(look, f"In head {head}")))
+
+
+def most(look: Look, where: str = "Here") -> tuple[Line, ...]:
     """Where the selected token looks most in a head, as a sentence; nothing where the pattern wasn't recorded."""
     name = look.name("attn.pattern")
     if name not in look.lens.trace:
@@ -411,8 +423,8 @@ def most(look: Look) -> tuple[Line, ...]:
     key = strongest(look)
     share = float(look.lens.trace[name][look.place.head, look.token, key])
     if key == look.token:
-        return (say("Here {} looks most at itself, with {} of its attention.", look.here, Share(share)),)
-    return (say("Here {} looks most at {}, with {} of its attention.", look.here, Token(key), Share(share)),)
+        return (say(f"{where} {{}} looks most at itself, with {{}} of its attention.", look.here, Share(share)),)
+    return (say(f"{where} {{}} looks most at {{}}, with {{}} of its attention.", look.here, Token(key), Share(share)),)
 
 
 def strongest(look: Look) -> int:
@@ -614,7 +626,7 @@ def projection(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         y = float(look.row(look.name("attn_out"))[look.element])
-        yield say("element {} of attn_out: {}", look.element, y)
+        yield say("element {} of attn_out = {}", look.element, y)
         z = look.row(look.name("attn.z"))
         weight = look.weight("attn.c_proj.weight")
         yield from weighed(look, z, weight, look.weight("attn.c_proj.bias"), y, "z")
@@ -768,7 +780,7 @@ def writing(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         y = float(look.row(look.name("mlp_out"))[look.element])
-        yield say("element {} of mlp_out: {}", look.element, y)
+        yield say("element {} of mlp_out = {}", look.element, y)
         post = look.row(look.name("mlp.post"))
         yield from weighed(look, post, look.weight("mlp.c_proj.weight"), look.weight("mlp.c_proj.bias"), y, "post")
 
@@ -961,7 +973,7 @@ TILES: dict[str, Callable[[Look], Topic]] = {
     "resid_pre": entering,
     "ln1": partial(layer_norm, which="ln1"),
     "qkv": qkv,
-    "attn": heads,
+    "attn": attention,
     "proj": projection,
     "add1": partial(added, what="attention", source="resid_pre", addend="attn_out", result="resid_mid"),
     "ln2": partial(layer_norm, which="ln2"),

@@ -133,8 +133,10 @@ def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterato
     """A function's lines with their numbers in the file; far from the line that counts, how many are left out."""
     glyphs, ascii = scene.palette.glyphs, scene.palette.ascii
     figures = len(str(source.lines[-1][0]))
+    which = lines_shown(source, context)
+    common = min(len(text) - len(text.lstrip()) for (_, text), shown in zip(source.lines, which, strict=True) if shown and text)
     gap = 0
-    for (line, text), shown in zip(source.lines, lines_shown(source, context), strict=True):
+    for (line, text), shown in zip(source.lines, which, strict=True):
         if not shown:
             gap += 1
             continue
@@ -142,7 +144,7 @@ def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterato
             yield left_out(gap, figures, scene)
             gap = 0
         lit = line in source.marked
-        indent = len(text) - len(text.lstrip())
+        indent = max(0, len(text) - len(text.lstrip()) - common)
         room = width - figures - 2
         for i, part in enumerate(wrapped(text.strip(), room, indent, indent + HANG, ascii=ascii)):
             front = f"{glyphs.marker if lit else ' '}{line if i == 0 else '':>{figures}} "
