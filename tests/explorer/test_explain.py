@@ -200,6 +200,8 @@ def test_the_number_of_the_trace_is_there(lens: Lens, place: str, name: str, ind
     tensor = lens.trace[f"blocks.{parse(place).block}.{name}"]
     want = float(tensor[4].max()) if index is None else float(tensor[index])
     assert want in floats(at(lens, place).worked)
+    if index is not None and len(index) == 3:
+        assert floats(at(lens, place).worked)[:3] == [index[2], index[1], want]
 
 
 def test_the_candidates_way_is_the_distributions(lens: Lens) -> None:
@@ -337,6 +339,30 @@ def test_lines_are_those_of_the_file(lens: Lens) -> None:
         assert target.strip("+()") in source.marked_text
     with pytest.raises(LookupError):
         source_of(ops.softmax, "z")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str) -> None:
+    """The first source assigns one of the place's tensors; what is derived from them has its own function."""
+    told, (function, target) = at(lens, place), topic_of(look(lens, place)).made[0]
+    names = {shape.name for shape in told.shapes if shape.recorded is not None}
+    if function is transformer_block:
+        assert any(name.endswith(f".{target}") for name in names)
+    elif function in (GPT2.run, GPT2.forward):
+        assert target in names or (target == "x" and "embed" in names)
+    else:
+        assert parse(place).level in (Level.HEAD, Level.HEADS)
+
+
+@pytest.mark.parametrize(("place", "target"), [
+    ("L1.ln1", "ln1.normalized"), ("L1.ln2", "ln2.normalized"), ("L1.qkv[3]", "attn.q"), ("L1.qkv[30]", "attn.k"), ("L1.qkv[50]", "attn.v"),
+    ("L1.attn", "attn.pattern"), ("L1.proj", "attn_out"), ("L1[add1]", "resid_mid"), ("L1[fc]", "mlp.pre"), ("L1[act]", "mlp.post"),
+    ("L1[out]", "mlp_out"), ("L1[add2]", "resid_post"), ("residual[L0.attn]", "attn_out"), ("residual[L0.mlp]", "mlp_out"),
+    ("L1H1:softmax[3,1]", "attn.pattern"), ("L1H1[3,1]", "attn.attn_scores"), ("final", "ln_final.normalized"), ("output", "logits"),
+    ("residual", "embed"), ("residual[pos]", "pos_embed"),
+])  # fmt: skip
+def test_each_kind_has_its_line(lens: Lens, place: str, target: str) -> None:
+    assert re.search(rf'(\["{target}"\]|^{target})[^=]*=', at(lens, place).sources[0].marked_text)
 
 
 def test_what_is_returned_is_what_is_shown() -> None:

@@ -615,7 +615,7 @@ def product(look: Look) -> Topic:
         ),
         ("share = softmax(q·k × scale)", "moved = share × v W_O"),
         worked(),
-        tuple(look.name(name) for name in ("attn.q", "attn.k", "attn.v", "attn.pattern")),
+        tuple(look.name(name) for name in ("attn.q", "attn.k", "attn.attn_scores", "attn.pattern", "attn.v")),
         ((transformer_block, "attn.attn_scores"), (ops.attention_scores, "scores"), (derive.moved_vector, "return")),
         (("W_O of a head", ("dh", "d")),),
     )
