@@ -90,6 +90,13 @@ def test_what_is_left_out_is_counted(lens: Lens) -> None:
     assert len(list(code_rows(whole, 200, 1, scene))) == len(whole.lines)
 
 
+def test_a_shape_at_the_end_of_a_line_stays_whole(lens: Lens) -> None:
+    source, scene = source_of(transformer_block, "mlp.post"), scene_at(lens, "L1", (80, 24))
+    rows = [row.text for row in code_rows(source, 37, 1, scene)]
+    assert sum("# [n, m]" in row for row in rows) == 2
+    assert sum("# [n, d]" in row for row in rows) == 1
+
+
 # Numbers, read back from the text
 
 

@@ -16,6 +16,7 @@ from txexplain.viz.views.chrome import OLD, title
 
 TALL = 30  # rows of a pane that shows more lines of code around the one that counts
 NEAR, FAR = 1, 3  # lines of code before and after it
+JOINED = "\ue000"  # stands for a space at which no line breaks
 HANG = 2  # by how much what is wrapped stands further in
 
 
@@ -146,11 +147,20 @@ def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterato
         lit = line in source.marked
         indent = max(0, len(text) - len(text.lstrip()) - common)
         room = width - figures - 2
-        for i, part in enumerate(wrapped(text.strip(), room, indent, indent + HANG, ascii=ascii)):
+        for i, part in enumerate(wrapped_code(plain_ascii(text) if ascii else text, room, indent)):
             front = f"{glyphs.marker if lit else ' '}{line if i == 0 else '':>{figures}} "
             yield Row((front + part).ljust(width) if lit else front + part, "text" if lit else "muted", BOLD if lit else 0, lit)
     if gap:
         yield left_out(gap, figures, scene)
+
+
+def wrapped_code(text: str, width: int, indent: int) -> list[str]:
+    """A line of code in lines of a width; the shape at its end stays in one piece where it fits."""
+    code, mark, shape = text.strip().partition("  # ")
+    whole = mark + shape
+    if cell_width(whole) <= width - indent - HANG:
+        whole = "  " + whole[2:].replace(" ", JOINED) if mark else ""
+    return [line.replace(JOINED, " ") for line in wrapped(code + whole, width, indent, indent + HANG)]
 
 
 def left_out(lines: int, figures: int, scene: Scene) -> Row:
