@@ -219,6 +219,7 @@ Commands (txexplain COMMAND --help says more):
   predict   the next token's probabilities trace     save every activation
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
+  explain   a place's formula in numbers, its shapes, its source
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -418,9 +419,10 @@ def trace(source: Source, path: Path, all_logits: bool) -> None:
 @sampling_flags
 @view_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
+@click.option("--explain", "explained", is_flag=True, help="With what is selected explained, if 100 columns wide.")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
-def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], path: Path) -> None:
-    """The app's screen as a file. Example: txexplain render "Once upon" --at L3H5 -o head.svg"""
+def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], explained: bool, path: Path) -> None:
+    """The screen as a file. Example: txexplain render "Once" --at L3H5 -o head.svg"""
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
@@ -428,7 +430,7 @@ def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int]
     state = first_state(source, sampling, view)
     from txexplain.ui.render import render_screen
 
-    write_text(path, render_screen(state, view.options(), *size, kind.removeprefix(".")))
+    write_text(path, render_screen(state, view.options(), *size, kind.removeprefix("."), "explain" if explained else ""))
 
 
 @cli.command(context_settings=settings)
@@ -441,6 +443,18 @@ def describe(source: Source, sampling: Sampling, view: View) -> None:
     from txexplain.ui.render import describe_screen
 
     click.echo(clean(describe_screen(state, view.options())), nl=False)
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@view_flags
+def explain(source: Source, sampling: Sampling, view: View) -> None:
+    """What a place computes, in numbers and code. Example: txexplain explain "Once upon" --at L3H5"""
+    state = first_state(source, sampling, view)
+    from txexplain.ui.render import explain_screen
+
+    click.echo(clean(explain_screen(state, view.options())), nl=False)
 
 
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:

@@ -165,6 +165,7 @@ def raw(key: str) -> str:
         "shift+left": "\x1b[1;2D",
         "shift+right": "\x1b[1;2C",
     }
+    special |= {"pageup": "\x1b[5~", "pagedown": "\x1b[6~"}
     special |= {f"f{n}": f"\x1bO{'PQRS'[n - 1]}" for n in range(1, 5)}
     special |= {f"f{n}": f"\x1b[{code}~" for n, code in zip(range(5, 13), (15, 17, 18, 19, 20, 21, 23, 24), strict=True)}
     if key.startswith("ctrl+"):

@@ -36,10 +36,10 @@ PLACES = [
 
 
 @settings(max_examples=200)
-@given(st.integers(1, 400), st.integers(1, 120))
-def test_the_panes_tile_the_screen(width: int, height: int) -> None:
+@given(st.integers(1, 400), st.integers(1, 120), st.sampled_from(["", "explain"]))
+def test_the_panes_tile_the_screen(width: int, height: int, side: str) -> None:
     covered = np.zeros((height, width), dtype=int)
-    for rect in layout(width, height).values():
+    for rect in layout(width, height, side).values():
         assert rect.x >= 0
         assert rect.y >= 0
         covered[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width] += 1
@@ -78,14 +78,15 @@ def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
         {"seed": 9},
         {"flow": "rollout"},
     ]
-    rects = layout(100, 30)
+    rects = layout(100, 30, "explain")
     drawn: dict[tuple[str, object], Canvas] = {}
     compared = 0
     for state in states:
-        first = scene(lens, state)
+        first = scene(lens, state, side="explain")
         variants = [
             first,
             replace(first, candidate=2),
+            replace(first, scroll=3),
             replace(first, pane="panel"),
             replace(first, cost="3 ms"),
             replace(first, stale=True),

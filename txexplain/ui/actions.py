@@ -105,6 +105,9 @@ ACTIONS: tuple[Action, ...] = (
     Action("examples", ("e",), "examples", "Prompts that show something, each with what to look for", "Prompt", "examples"),
     Action("prompt", ("slash", "f9"), "edit prompt", "Edit the prompt; Enter or Escape returns, the text stays", "Prompt", "prompt"),
     Action("surprisal", ("x",), "surprisal", "How surprising each token of the prompt was, or not", "Prompt"),
+    Action("explain", ("i",), "explain", "What is selected: in words, in numbers, its shapes and its source", "App", "explain"),
+    Action("page_up", ("pageup",), "explanation up", "The explanation's page before", "App"),
+    Action("page_down", ("pagedown",), "explanation down", "The explanation's next page", "App"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
@@ -113,7 +116,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App"),
 )
 
-FIRST = ("zoom", "out", "temperature", "draw", "prompt", "help")  # what a narrow footer must hold
+FIRST = ("zoom", "out", "temperature", "draw", "prompt", "help", "explain")  # what a narrow footer must hold
 
 
 def footer(level: str, *, ascii: bool = False) -> tuple[tuple[str, str], ...]:

@@ -34,6 +34,7 @@ from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import ACTIONS, footer
 from txexplain.ui.choose import ExamplesScreen, FindScreen
+from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of
@@ -44,9 +45,10 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
 from txexplain.viz.svg import svg
+from txexplain.viz.views.explain import scrolled
 from txexplain.viz.zoom import box_of, frames
 
-PANES = ("header", "prompt", "stage", "panel", "footer", "small")
+PANES = ("header", "prompt", "stage", "panel", "side", "footer", "small")
 FOCUS = ("stage", "panel", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
@@ -130,6 +132,8 @@ class ExplorerApp(App[None]):
         self.strip: bool | None = None  # the surprisal strip as the reader wants it; None: open where there is room
         self.surprised: tuple[tuple[int, ...], tuple[Surprise | None, ...]] = ((), ())  # the ids that it was computed for
         self.hover: Location | None = None
+        self.side = ""  # what stands in the side pane
+        self.scroll = 0  # and its first row
         self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
         self.serial = 0
         self.running = False
@@ -169,7 +173,7 @@ class ExplorerApp(App[None]):
 
     def place(self, width: int = 0, height: int = 0) -> None:
         """Put every pane where this size wants it, and draw it."""
-        rects = layout(width or self.size.width, height or self.size.height)
+        rects = layout(width or self.size.width, height or self.size.height, self.side)
         for name in PANES:
             picture = self.query_one(f"#{name}", Picture)
             picture.display = name in rects
@@ -183,7 +187,7 @@ class ExplorerApp(App[None]):
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
-        for name, rect in layout(width, height).items():
+        for name, rect in layout(width, height, self.side).items():
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
@@ -209,6 +213,8 @@ class ExplorerApp(App[None]):
             candidate=self.candidate,
             ribbons=self.ribbons(),
             hover=self.hover,
+            side=self.side,
+            scroll=self.scroll,
         )
 
     def ribbons(self) -> tuple[Any, ...] | None:
@@ -361,6 +367,8 @@ class ExplorerApp(App[None]):
         """Move to another state and draw it; run the model where the prompt differs."""
         old, self.state = self.state, state
         self.hover = None
+        if state.location.level is not old.location.level:
+            self.scroll = 0
         if state.sampling != old.sampling:
             self.distribution = distribution_of(self.lens, state)
         if (state.ids, state.prompt) != (old.ids, old.prompt):
@@ -657,6 +665,31 @@ class ExplorerApp(App[None]):
             wire.forget()
         self.refresh(layout=True)
 
+    def do_explain(self) -> None:
+        """Explain what is selected: beside the stage from now on, or once over a screen without room for that."""
+        if "side" in layout(*self.size, "explain"):
+            self.show_side("" if self.side == "explain" else "explain")
+        elif self.lens is not None:
+            self.push_screen(ExplainScreen(self.scene(*self.size)))
+
+    def show_side(self, side: str) -> None:
+        """Put something in the side pane, or nothing."""
+        self.side, self.scroll = side, 0
+        self.place()
+
+    def do_page_up(self) -> None:
+        self.page(-1)
+
+    def do_page_down(self) -> None:
+        self.page(1)
+
+    def page(self, pages: int) -> None:
+        """Scroll the side pane."""
+        rect = layout(*self.size, self.side).get("side")
+        if rect is not None and self.lens is not None:
+            self.scroll = scrolled(replace(self.scene(*self.size), width=rect.width, height=rect.height), pages)
+            self.draw()
+
     def do_help(self) -> None:
         self.push_screen(HelpScreen(self.state.location.level, self.tones))
 
@@ -704,7 +737,9 @@ class ExplorerApp(App[None]):
 
     def on_picture_pointed(self, message: Picture.Pointed) -> None:
         target, place = message.target, self.state.location
-        if message.kind in ("up", "down"):
+        if message.kind in ("up", "down") and message.picture.id == "side":
+            self.page(1 if message.kind == "down" else -1)
+        elif message.kind in ("up", "down"):
             self.move(message.kind)
         elif message.kind == "click":
             self.clicked(message.picture.id or "", target)

@@ -16,6 +16,9 @@ from txexplain.viz.describe import describe
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
+from txexplain.viz.views.explain import explain_text
+
+EXPLAINED = 76  # cells of a line of `explain`
 
 
 def lens_of(state: ExplorerState) -> Lens:
@@ -31,8 +34,8 @@ def lens_of(state: ExplorerState) -> Lens:
     return lens
 
 
-def scene_for(state: ExplorerState, options: UiOptions, width: int, height: int) -> Scene:
-    """The finished screen of a state."""
+def scene_for(state: ExplorerState, options: UiOptions, width: int, height: int, side: str = "") -> Scene:
+    """The finished screen of a state, with something in its side pane or nothing."""
     lens, palette = lens_of(state), palette_of(options)
     try:
         ribbons = tuple(lens.flow(state.flow))
@@ -41,18 +44,23 @@ def scene_for(state: ExplorerState, options: UiOptions, width: int, height: int)
     keys = footer(state.location.level.name, ascii=palette.ascii)
     return scene_of(
         state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons, keys=keys,
-        surprisal=surprisal_of(lens) if roomy(width, height) else None,
+        surprisal=surprisal_of(lens) if roomy(width, height) else None, side=side,
     )  # fmt: skip
 
 
-def render_screen(state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str) -> str:
+def render_screen(state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str, side: str = "") -> str:
     """The screen as "svg", or as "txt": exactly `height` lines of the text of every cell."""
     if options.color == "auto":
         options = replace(options, color="truecolor")  # a file has no terminal to ask
-    canvas = draw_screen(scene_for(state, options, width, height))
+    canvas = draw_screen(scene_for(state, options, width, height, side))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
 
 
 def describe_screen(state: ExplorerState, options: UiOptions) -> str:
     """The view in sentences and a plain table."""
     return describe(scene_for(state, options, 80, 24))
+
+
+def explain_screen(state: ExplorerState, options: UiOptions) -> str:
+    """What is selected in the view, explained."""
+    return explain_text(scene_for(state, options, 80, 24), EXPLAINED)

@@ -52,6 +52,8 @@ class Scene:
     surprisal: tuple[Surprise | None, ...] | None = None  # of the first tokens, as far as known; None where the strip is shut
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
     hover: Location | None = None  # the cell of a head's grid under the pointer
+    side: str = ""  # what stands in the side pane: "" or "explain"
+    scroll: int = 0  # the side pane's first row
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
 
     @property

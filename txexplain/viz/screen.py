@@ -13,6 +13,8 @@ from txexplain.viz.views import PANES
 SMALLEST = (60, 16)
 NARROW = 100
 ULTRA = 160
+LEAST_PANEL, LEAST_SIDE = 9, 6  # rows that the panel keeps where something stands below it, and that this needs
+PANEL_SHARE = 0.4  # of their common height
 ROOMY = (120, 36)  # from here on the surprisal strip is open unless the reader shuts it
 
 
@@ -26,8 +28,11 @@ class Rect:
     height: int
 
 
-def layout(width: int, height: int) -> dict[str, Rect]:
-    """Each pane's place. Under 60×16 there is only a sentence that names the size needed."""
+def layout(width: int, height: int, side: str = "") -> dict[str, Rect]:
+    """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
+
+    side: what stands below the panel where there is room for it; the stage keeps its size.
+    """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
     prompt = 2 if height < 30 else 3 if height < 50 else 4
@@ -37,6 +42,13 @@ def layout(width: int, height: int) -> dict[str, Rect]:
         panel = max(5, min(6 + (height - 24) // 3, 12))
         return panes | {"stage": Rect(0, top, width, rest - panel), "panel": Rect(0, top + rest - panel, width, panel)}
     panel = 40 if width < ULTRA else 52
+    if side and rest >= LEAST_PANEL + LEAST_SIDE:
+        above = max(LEAST_PANEL, round(PANEL_SHARE * rest))
+        return panes | {
+            "stage": Rect(0, top, width - panel, rest),
+            "panel": Rect(width - panel, top, panel, above),
+            "side": Rect(width - panel, top + above, panel, rest - above),
+        }
     return panes | {"stage": Rect(0, top, width - panel, rest), "panel": Rect(width - panel, top, panel, rest)}
 
 
@@ -61,6 +73,11 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
+        case "side":
+            output = place.level is Level.OUTPUT or (place.level is Level.MODEL and place.select == "output")
+            ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
+            read = (scene.side, scene.scroll, place, scene.message)
+            return (*shared, *read, *ribbons, *sampling) if output else (*shared, *read, *ribbons)
         case "footer":
             return (rect, scene.palette, scene.keys)
     return (rect, scene.palette)
@@ -69,6 +86,6 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
 def draw_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
-    for name, rect in layout(scene.width, scene.height).items():
+    for name, rect in layout(scene.width, scene.height, scene.side).items():
         whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
     return whole

@@ -11,6 +11,7 @@ from txexplain.viz.views.attn import draw_attn, draw_heads
 from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, title
 from txexplain.viz.views.embed import draw_embed
+from txexplain.viz.views.explain import draw_explain
 from txexplain.viz.views.head import draw_head
 from txexplain.viz.views.linear import draw_linear
 from txexplain.viz.views.mlp import draw_mlp, draw_neuron
@@ -42,6 +43,14 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
 }
 
 
+SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": draw_explain}
+
+
+def draw_side(scene: Scene) -> Canvas:
+    """What stands beside the stage with the panel."""
+    return SIDES[scene.side](scene)
+
+
 def draw_stage(scene: Scene) -> Canvas:
     """The stage: the view of the present level, or what stands in its way."""
     if scene.lens is None:
@@ -67,6 +76,7 @@ PANES: dict[str, Callable[[Scene], Canvas]] = {
     "header": draw_header,
     "prompt": draw_prompt_pane,
     "stage": draw_stage,
+    "side": draw_side,
     "panel": draw_panel,
     "footer": draw_footer,
     "small": draw_small,

@@ -1,0 +1,997 @@
+"""What a place shows, explained: two sentences, the formula with this prompt's numbers in it, the shapes, and the engine's own lines.
+
+An Explanation holds numbers and tokens as they are; `viz` writes them. Every number is read from the trace or computed from it
+by the engine; where something wasn't recorded, the explanation says so and goes no further.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine import derive, measures, ops, sampling
+from txexplain.engine.derive import Lens
+from txexplain.engine.model import GPT2, transformer_block
+from txexplain.engine.ops import ACTIVATIONS, Array, attention_scale
+from txexplain.engine.sampling import Distribution
+from txexplain.engine.trace import expected_shapes
+from txexplain.explorer.location import Level, Location
+from txexplain.explorer.source import Source, source_of
+
+
+@dataclass(frozen=True)
+class Share:
+    """A number shown as a percentage."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Plus:
+    """A number that is added, shown with its operator: + 0.3 or − 0.3."""
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Token:
+    """The prompt's token at a position."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A token of the vocabulary."""
+
+    id: int
+
+
+Value = float | int | str | Share | Plus | Token | Entry
+
+
+@dataclass(frozen=True)
+class Line:
+    """Words with the places of values in them as {}."""
+
+    text: str
+    values: tuple[Value, ...] = ()
+
+
+def say(text: str, *values: Value) -> Line:
+    return Line(text, values)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tensor's name and shape in letters and in numbers; `recorded` is None for weights, which a trace never holds."""
+
+    name: str
+    letters: tuple[str, ...]
+    sizes: tuple[int, ...]
+    recorded: bool | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A place explained. `missing` names what stopped the worked formula: an activation, or "weights"."""
+
+    title: str
+    sentences: tuple[Line, ...]
+    formula: tuple[str, ...]
+    worked: tuple[Line, ...]
+    missing: str
+    shapes: tuple[Shape, ...]
+    sources: tuple[Source, ...]
+
+
+Made = tuple[Callable[..., Any], str]  # a function and what is made in it: see source_of
+
+
+@dataclass(frozen=True)
+class Topic:
+    """An explanation as it is written: `worked` gives its lines one by one, and may raise KeyError on the way.
+
+    `names` are the trace's tensors that the place shows, `weights` the shapes of the weights that it uses.
+    """
+
+    title: str
+    sentences: tuple[Line, ...]
+    formula: tuple[str, ...]
+    worked: Iterator[Line]
+    names: tuple[str, ...]
+    made: tuple[Made, ...]
+    weights: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the reader looks at, and what is known of it."""
+
+    place: Location
+    lens: Lens
+    distribution: Distribution | None = None
+    candidate: int = 0  # the rank of the candidate that is selected
+    ribbons: Sequence[NDArray[np.float64]] | None = None  # the shares that flow, where they are traced
+
+    @property
+    def token(self) -> int:
+        return self.place.token_index(self.lens.trace.n_tokens)
+
+    @property
+    def here(self) -> Token:
+        return Token(self.token)
+
+    @property
+    def element(self) -> int:
+        """The element under the cursor; the first where there is none."""
+        return self.place.element or 0
+
+    def name(self, name: str) -> str:
+        """A block's tensor by its name inside the block."""
+        return f"blocks.{self.place.block}.{name}"
+
+    def row(self, name: str) -> Array:
+        """The selected token's row of a tensor, as one vector."""
+        return self.lens.trace[name][self.token].reshape(-1)
+
+    def weight(self, name: str) -> Array:
+        return self.lens.weights().blocks[self.place.block][name]
+
+
+def explain(look: Look) -> Explanation:
+    """The explanation of any Location."""
+    topic = topic_of(look)
+    lines: list[Line] = []
+    missing = ""
+    try:
+        lines.extend(topic.worked)
+    except KeyError as error:
+        missing = str(error.args[0])
+    shapes = [shape_of(look.lens, name) for name in topic.names]
+    shapes += [Shape(name, letters, tuple(size_of(look.lens, letter) for letter in letters), None) for name, letters in topic.weights]
+    return Explanation(topic.title, topic.sentences, topic.formula, tuple(lines), missing, tuple(shapes), sources_of(topic.made))
+
+
+def sources_of(made: Sequence[Made]) -> tuple[Source, ...]:
+    """The sources, where this installation has them."""
+    try:
+        return tuple(source_of(function, target) for function, target in made)
+    except OSError:
+        return ()
+
+
+def topic_of(look: Look) -> Topic:
+    """What is selected, and so what there is to explain."""
+    place = look.place
+    match place.level:
+        case Level.MODEL:
+            return column(look)
+        case Level.BLOCK:
+            return TILES[place.select or "attn"](look)
+        case Level.RESIDUAL:
+            return part(look)
+        case Level.EMBED:
+            return nearest(look) if place.face == "nearest" else embedding(look)
+        case Level.HEADS:
+            return measured(look, place.face) if place.face else heads(look)
+        case Level.MLP:
+            return neuron_list(look)
+    return PAGES[place.level](look)
+
+
+def column(look: Look) -> Topic:
+    """A column of the model."""
+    select = look.place.select or "L0"
+    if select in ENDS:
+        return ENDS[select](look)
+    return block(Look(Location(Level.BLOCK, block=int(select[1:]), token=look.place.token), look.lens, ribbons=look.ribbons))
+
+
+def block(look: Look) -> Topic:
+    """A whole block, as the model's view shows it."""
+    layer = look.place.block
+
+    def worked() -> Iterator[Line]:
+        before, attn, mlp, after = (norm(look.row(look.name(name))) for name in ("resid_pre", "attn_out", "mlp_out", "resid_post"))
+        yield say("lengths: attention adds {}, the MLP {}", attn, mlp)
+        yield say("the stream was {} long, now {}", before, after)
+        if look.ribbons is not None and look.token:
+            row = look.ribbons[layer][look.token]  # [T]
+            other = int(np.argmax(np.where(np.arange(len(row)) == look.token, -1.0, row)))
+            yield say("ribbons: {} of it stayed, {} came from {}", Share(float(row[look.token])), Share(float(row[other])), Token(other))
+
+    return Topic(
+        f"L{layer}: a block",
+        (
+            say("The block reads the stream of {} and adds to it twice: what attention fetches, then what the MLP makes of it.", look.here),
+            say("The longer the added vector, the more the block has changed."),
+        ),
+        ("mid = x + attention(LayerNorm(x))", "out = mid + MLP(LayerNorm(mid))"),
+        worked(),
+        tuple(look.name(name) for name in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")),
+        ((transformer_block, "resid_post"),),
+    )
+
+
+def embedding(look: Look) -> Topic:
+    """From a token to a vector."""
+
+    def worked() -> Iterator[Line]:
+        e = look.element
+        word, position, total = (float(look.row(name)[e]) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
+        yield say("element {}: {} {} = {}", e, word, Plus(position), total)
+
+    return Topic(
+        "The embedding",
+        (
+            say(
+                "The model knows {} as number {}: that row of wte is all it has learned of the token alone.", look.here, str(entry(look).id)
+            ),
+            say("Row {} of wpe says where the token stands, and their sum enters the first block.", look.token),
+        ),
+        ("x = wte[id] + wpe[position]",),
+        worked(),
+        ("embed", "pos_embed", "blocks.0.resid_pre"),
+        ((GPT2.run, "x"),),
+        (("wte", ("V", "d")), ("wpe", ("context", "d"))),
+    )
+
+
+def entry(look: Look) -> Entry:
+    """The selected token as one of the vocabulary."""
+    return Entry(look.lens.trace.ids[look.token])
+
+
+def nearest(look: Look) -> Topic:
+    """The tokens whose embeddings are most like the selected one's."""
+
+    def worked() -> Iterator[Line]:
+        wte = look.lens.weights().weights["wte.weight"]  # [V, d]
+        own = entry(look)
+        lengths = np.sqrt(np.einsum("vd,vd->v", wte, wte, dtype=np.float32))  # [V]
+        dots = wte @ wte[own.id]  # [V]
+        cosines = dots / np.maximum(lengths * lengths[own.id], np.finfo(np.float32).tiny)  # [V]
+        cosines[own.id] = -np.inf
+        other = int(cosines.argmax())
+        yield say("the nearest of all to {} is {}:", own, Entry(other))
+        yield say("{} ÷ ({} × {}) = {}", float(dots[other]), float(lengths[own.id]), float(lengths[other]), float(cosines[other]))
+
+    return Topic(
+        "Nearest embeddings",
+        (
+            say("Tokens whose rows of wte point the same way as that of {} are alike to the model.", look.here),
+            say("A cosine of 1 means the same direction, 0 that they have nothing in common."),
+        ),
+        ("cos(a, b) = a·b ÷ (‖a‖ × ‖b‖)",),
+        worked(),
+        ("embed",),
+        ((GPT2.run, "embed"),),
+        (("wte", ("V", "d")),),
+    )
+
+
+def entering(look: Look) -> Topic:
+    """What enters a block."""
+    layer = look.place.block
+
+    def worked() -> Iterator[Line]:
+        x = look.row(look.name("resid_pre"))
+        yield say("length √(Σ x²) = {}; element {} = {}", norm(x), look.element, float(x[look.element]))
+
+    return Topic(
+        f"L{layer}: what enters",
+        (
+            say("This vector holds all that the model has gathered about {} up to here: its residual stream.", look.here),
+            say("Each block reads this vector and adds to it; nothing is overwritten."),
+        ),
+        ("x = wte[id] + wpe[position]" if layer == 0 else f"x = the output of L{layer - 1}",),
+        worked(),
+        (look.name("resid_pre"),),
+        ((transformer_block, "resid_pre"),),
+    )
+
+
+def layer_norm(look: Look, which: str) -> Topic:
+    """A LayerNorm: "ln1", "ln2" or "final"."""
+    last = which == "final"
+    own = "ln_final" if last else look.name(which)
+    source = f"blocks.{look.lens.config.n_layer - 1}.resid_post" if last else look.name("resid_pre" if which == "ln1" else "resid_mid")
+
+    def worked() -> Iterator[Line]:
+        x, scale, e = look.row(source), float(look.row(f"{own}.scale")[0]), look.element
+        mean, eps = float(x.mean(dtype=np.float64)), look.lens.config.layer_norm_epsilon
+        yield say("mean of {} elements = {}", len(x), mean)
+        yield say("scale = √({} + {}) = {}", float(x.var(dtype=np.float64)), eps, scale)
+        yield say("element {}: ({} {}) ÷ {} = {}", e, float(x[e]), Plus(-mean), scale, (float(x[e]) - mean) / scale)
+        model, result = look.lens.weights(), float(look.row(f"{own}.normalized")[e])
+        names = ("ln_f.weight", "ln_f.bias") if last else tuple(f"ln_{which[2:]}.{kind}" for kind in ("weight", "bias"))
+        gain, bias = ((model.weights if last else model.blocks[look.place.block])[name] for name in names)
+        yield say("{} × {} {} = {}", (float(x[e]) - mean) / scale, float(gain[e]), Plus(float(bias[e])), result)
+
+    what = "The last LayerNorm" if last else "LayerNorm"
+    end = "so that it can be compared with every token of the vocabulary" if last else "so that the next step meets numbers of one size"
+    return Topic(
+        "The final LayerNorm" if last else f"L{look.place.block}: LayerNorm before {'attention' if which == 'ln1' else 'the MLP'}",
+        (
+            say(f"{what} brings the vector of {{}} to a common scale, {end}.", look.here),
+            say("Its mean is taken off, it is divided by its spread, and each element gets a learned gain and bias."),
+        ),
+        ("y = (x − mean) ÷ scale × gain + bias", "scale = √(variance + ε)"),
+        worked(),
+        (source, f"{own}.scale", f"{own}.normalized"),
+        ((GPT2.run if last else transformer_block, f"{own}.normalized" if last else f"{which}.normalized"), (ops.layer_norm, "scale")),
+        (("gain, bias", ("d",)),),
+    )
+
+
+def qkv(look: Look) -> Topic:
+    """Queries, keys and values: one element under the cursor, or all three in general."""
+    config, e = look.lens.config, look.element
+    part, inside = divmod(e, config.n_embd)
+    head, i = divmod(inside, config.head_dim)
+    letter, word = (("q", "query"), ("k", "key"), ("v", "value"))[part]
+
+    def worked() -> Iterator[Line]:
+        y = float(look.row(look.name(f"attn.{letter}"))[inside])
+        yield say(f"{letter}[{{}}] of head {{}} = {{}}", i, head, y)
+        x = look.row(look.name("ln1.normalized"))
+        yield from weighed(look, x, look.weight("attn.c_attn.weight"), look.weight("attn.c_attn.bias"), y, "x")
+
+    roles = {
+        "query": "The query is what {} looks for in the tokens before it",
+        "key": "The key is what {} can be found by",
+        "value": "The value is what {} hands on to the tokens that look at it",
+    }
+    if look.place.element is None:
+        sentences = (
+            say("In each head {} gets a query (what it looks for), a key (what it is found by) and a value (what it hands on).", look.here),
+            say("One matrix makes all three, the same for every token."),
+        )
+    else:
+        sentences = (
+            say(f"{roles[word]}; this is element {{}} of it in head {{}}.", look.here, i, head),
+            say("Each output weighs all {} numbers of the normalised vector, with the same weights for every token.", config.n_embd),
+        )
+    return Topic(
+        f"L{look.place.block}: query, key, value",
+        sentences,
+        ("q, k, v = LayerNorm(x) W + b",),
+        worked(),
+        tuple(look.name(name) for name in ("ln1.normalized", "attn.q", "attn.k", "attn.v")),
+        ((transformer_block, f"attn.{letter}"), (ops.linear, "y")),
+        (("W", ("d", "3·d")),),
+    )
+
+
+def weighed(look: Look, x: Array, weight: Array, bias: Array, y: float, letter: str) -> Iterator[Line]:
+    """One output of a linear layer: the sum over its inputs, the bias, and the input under the cursor or the one that counts most."""
+    e = look.element
+    terms = x.astype(np.float64) * weight[:, e]  # [inputs]
+    yield say(f"Σ {letter} × w over {{}} inputs = {{}}", len(x), float(terms.sum()))
+    yield say("{} {} = {}", float(terms.sum()), Plus(float(bias[e])), y)
+    j = int(np.abs(terms).argmax()) if look.place.source is None else look.place.source
+    what = "largest term" if look.place.source is None else "one term"
+    yield say(f"{what}: {letter}[{{}}] × w = {{}} × {{}} = {{}}", j, float(x[j]), float(weight[j, e]), float(terms[j]))
+
+
+def heads(look: Look) -> Topic:
+    """A head of a block, seen whole: where the selected token looks most."""
+    place = look.place
+
+    def worked() -> Iterator[Line]:
+        key = strongest(look)
+        yield say("query {}, key {}:", look.here, Token(key))
+        yield from score_lines(look, look.token, key, "softmax")
+
+    return Topic(
+        f"L{place.block}H{place.head}: one head",
+        (
+            say("A head lets each token read from those before it; a row holds one token's shares, which add up to 100%."),
+            *most(look),
+        ),
+        ("pattern = softmax(q·k × scale)",),
+        worked(),
+        tuple(look.name(name) for name in ("attn.q", "attn.k", "attn.pattern")),
+        ((transformer_block, "attn.pattern"), (ops.softmax, "+e")),
+    )
+
+
+def attention(look: Look) -> Topic:
+    """All heads of a block, by the one in which the selected token gives the largest share."""
+    head = 0
+    if look.name("attn.pattern") in look.lens.trace:
+        rows = look.lens.trace[look.name("attn.pattern")][:, look.token]  # [H, T]
+        head = int(rows.max(axis=1).argmax())
+    look = replace(look, place=replace(look.place, head=head))
+    sentence = say("Each of {} heads lets a token read from those before it, and gives each of them a share.", look.lens.config.n_head)
+    title = f"L{look.place.block}: attention, the sharpest head {head}"
+    return replace(heads(look), title=title, sentences=(sentence, *most(look, f"In head {head}")))
+
+
+def most(look: Look, where: str = "Here") -> tuple[Line, ...]:
+    """Where the selected token looks most in a head, as a sentence; nothing where the pattern wasn't recorded."""
+    name = look.name("attn.pattern")
+    if name not in look.lens.trace:
+        return ()
+    key = strongest(look)
+    share = float(look.lens.trace[name][look.place.head, look.token, key])
+    if key == look.token:
+        return (say(f"{where} {{}} looks most at itself, with {{}} of its attention.", look.here, Share(share)),)
+    return (say(f"{where} {{}} looks most at {{}}, with {{}} of its attention.", look.here, Token(key), Share(share)),)
+
+
+def strongest(look: Look) -> int:
+    """The key that the selected token looks at most in a head."""
+    row = look.lens.trace[look.name("attn.pattern")][look.place.head, look.token, : look.token + 1]  # [keys]
+    return int(row.argmax())
+
+
+MEASURED = {
+    "self": ("The number of a head is the attention that a token keeps for itself, averaged over the prompt.", "pattern[i, i]"),
+    "previous": (
+        "The number of a head is the attention that a token gives to the one before it, averaged over the prompt.",
+        "pattern[i, i − 1]",
+    ),
+    "first": (
+        "The number of a head is the attention that a token gives to the first one, where heads rest that find nothing.",
+        "pattern[i, 0]",
+    ),
+    "induction": (
+        "The number of a head is the attention that a repeated token gives to what followed it before: so it can copy a phrase.",
+        "Σ pattern[i, j] with token[j − 1] = token[i]",
+    ),
+    "entropy": (
+        "The number of a head is how widely it spreads its attention: 0 bits for one key, log₂ n for n equal shares.",
+        "−Σ share × log₂ share",
+    ),
+}
+
+
+def measured(look: Look, measure: str) -> Topic:
+    """A head of the atlas by what it is sorted by."""
+    place, lens = look.place, look.lens
+    sentence, formula = MEASURED[measure]
+
+    def worked() -> Iterator[Line]:
+        lens.trace[look.name("attn.pattern")]  # says what is missing
+        mean = float(lens.measures.of(measure)[place.block, place.head])
+        after = measures.after_copies(lens.trace.ids)  # [T, T]
+        rows = np.arange(1, lens.trace.n_tokens)
+        counted = rows[after[1:].any(axis=1)] if measure == "induction" else rows
+        if math.isnan(mean):
+            short = "one token has no one to choose from" if lens.trace.n_tokens < 2 else "no token of this prompt comes twice"
+            yield say(f"not to be measured here: {short}")
+            return
+        total = mean * len(counted)
+        value, unit = ((lambda x: x), " bits") if measure == "entropy" else (Share, "")
+        yield say(f"sum {{}} ÷ {{}} counted = {{}}{unit}", total, len(counted), value(mean))
+        if look.token in counted:
+            row = lens.trace[look.name("attn.pattern")][place.head, look.token].astype(np.float64)  # [T]
+            yield say(f"{{}} alone: {{}}{unit}", look.here, value(measure_of(measure, row, look.token, after[look.token])))
+
+    return Topic(
+        f"L{place.block}H{place.head}: {measure}",
+        (say(sentence), say("The first token has no choice, so it isn't counted.")),
+        (f"mean over queries of {formula}",),
+        worked(),
+        (look.name("attn.pattern"),),
+        ((measures.block_measures, measure),),
+    )
+
+
+def measure_of(measure: str, row: NDArray[np.float64], query: int, after: NDArray[np.bool_]) -> float:
+    """One query's own contribution to a measure. Shapes: row [T], after [T]."""
+    if measure == "entropy":
+        shares = row[row > 0]
+        return -float((shares * np.log2(shares)).sum())
+    if measure == "induction":
+        return float(row[after].sum())
+    return float(row[{"self": query, "previous": query - 1, "first": 0}[measure]])
+
+
+def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
+    """From q·k to a share, as far as a stage; a trace that holds the later steps alone begins with them."""
+    place, lens = look.place, look.lens
+    scale = attention_scale(lens.config, place.block)
+    scores, later = look.name("attn.attn_scores"), stage in ("masked", "softmax")
+    if not later or lens.has(look.name("attn.q"), look.name("attn.k")):
+        raw = float(lens.stage(place.block, place.head, "qk")[query, key])
+        yield say("q·k = {}", raw)
+        if stage == "qk":
+            return
+        yield say("× scale: {} × {} = {}", raw, scale, float(np.float32(raw) * np.float32(scale)))
+        if stage == "scaled":
+            return
+    row = lens.trace[scores][place.head, query]  # [T]
+    if key > query:
+        yield say("the key comes later: score {}, share {}", -math.inf, Share(0.0))
+    elif stage == "masked":
+        yield say("the key isn't later: {} stays", float(row[key]))
+    else:
+        share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
+        most = float(row.max())
+        total = float(np.exp(row.astype(np.float64) - most).sum())
+        yield say("e^({} {}) ÷ {} = {}", float(row[key]), Plus(-most), total, Share(share))
+
+
+def head(look: Look) -> Topic:
+    """One cell of a head's grid at a stage."""
+    place, lens = look.place, look.lens
+    query, key = place.cursor(lens.trace.n_tokens)
+    q, k, hidden = Token(query), Token(key), key > query
+    later = say("{} comes after {}, so the mask will hide this one.", k, q)
+    scores: tuple[str, ...] = ("attn.q", "attn.k")
+    formula: str
+    tensors: tuple[str, ...]
+    made: tuple[Made, ...]
+
+    def lengths() -> Iterator[Line]:
+        share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
+        value = norm(lens.trace[look.name("attn.v")][key, place.head])
+        yield say("share {} × ‖v‖ {} = {}", Share(share), value, share * value)
+
+    match place.stage:
+        case "qk":
+            sentences = (
+                say("How well the query of {} fits the key of {}: their numbers multiplied in pairs, and added up.", q, k),
+                later if hidden else say("The larger it is, the more {} will read from {}.", q, k),
+            )
+            formula, tensors = "q·k = Σ q × k", scores
+            made = ((ops.attention_scores, "scores"), (transformer_block, "attn.attn_scores"))
+        case "scaled":
+            sentences = (
+                say("Every product is multiplied by the same scale, because longer vectors make larger sums."),
+                later if hidden else say("Without it softmax might give nearly all to one token."),
+            )
+            formula, tensors = "score = q·k × scale", scores
+            made = ((ops.attention_scores, "+scores"), (ops.attention_scale, "scale"))
+        case "masked":
+            sentences = (
+                say("A token may only look back: the scores of later tokens become −∞, and softmax makes that nothing."),
+                say("{} comes after {}, so it is hidden.", k, q) if hidden else say("Here {} keeps its score.", k),
+            )
+            formula, tensors = "score = −∞ where the key comes later", ("attn.attn_scores",)
+            made = ((ops.attention_scores, "future()"), (ops.future, "return"))
+        case "values":
+            sentences = (
+                say("What {} takes from {}: its share times the length of the value that {} hands on.", q, k, k),
+                say("It comes later, so nothing is taken.") if hidden else say("A large share of a short value moves little."),
+            )
+            formula, tensors = "share × ‖v‖", ("attn.pattern", "attn.v")
+            made = ((derive.weighted_value_norms, "return"), (transformer_block, "attn.z"), (ops.weighted_values, "z"))
+        case _:
+            given = look.name("attn.pattern") in lens.trace
+            share = float(lens.trace[look.name("attn.pattern")][place.head, query, key]) if given else math.nan
+            told = (say("{} gives {} {} of its attention.", q, k, Share(share)),) if given else ()
+            sentences = (
+                say("Softmax turns a row of scores into shares: e to the power of each, divided by the sum of them all."),
+                *((say("{} comes after {}: it is masked and gets nothing.", k, q),) if hidden else told),
+            )
+            formula, tensors = "share = e^score ÷ Σ e^score", ("attn.attn_scores", "attn.pattern")
+            made = ((transformer_block, "attn.pattern"), (ops.softmax, "+e"))
+    return Topic(
+        f"L{place.block}H{place.head}: {STAGE_NAMES[place.stage]}",
+        sentences,
+        (formula,),
+        lengths() if place.stage == "values" else score_lines(look, query, key, place.stage),
+        tuple(look.name(name) for name in tensors),
+        made,
+    )
+
+
+STAGE_NAMES = {"qk": "query · key", "scaled": "scaled", "masked": "masked", "softmax": "shares of attention", "values": "weighted values"}
+
+
+def product(look: Look) -> Topic:
+    """One query times one key, and what it moves."""
+    place, lens = look.place, look.lens
+    query, key = place.cursor(lens.trace.n_tokens)
+    q, k = Token(query), Token(key)
+
+    def worked() -> Iterator[Line]:
+        queries, keys = lens.trace[look.name("attn.q")], lens.trace[look.name("attn.k")]
+        a, b = queries[query, place.head].astype(np.float64), keys[key, place.head].astype(np.float64)  # [dh]
+        i = int(np.abs(a * b).argmax())
+        yield say("largest of {} pairs: q[{}] × k[{}] = {} × {} = {}", len(a), i, i, float(a[i]), float(b[i]), float(a[i] * b[i]))
+        yield from score_lines(look, query, key, "softmax")
+        if key <= query:
+            moved = derive.moved_vector(lens.weights(), lens.trace, place.block, place.head, query, key)  # [d]
+            yield say("moves a vector of length {}", norm(moved))
+
+    return Topic(
+        f"L{place.block}H{place.head}: one product",
+        (
+            say("The query of {} times the key of {}, number by number: their sum, scaled, becomes a share of attention.", q, k),
+            say("{} comes after {}, so the mask hides it, and nothing moves.", k, q)
+            if key > query
+            else say("That share of the value of {}, sent through W_O, is what this head carries over.", k),
+        ),
+        ("share = softmax(q·k × scale)", "moved = share × v W_O"),
+        worked(),
+        tuple(look.name(name) for name in ("attn.q", "attn.k", "attn.attn_scores", "attn.pattern", "attn.v")),
+        ((transformer_block, "attn.attn_scores"), (ops.attention_scores, "scores"), (derive.moved_vector, "return")),
+        (("W_O of a head", ("dh", "d")),),
+    )
+
+
+def projection(look: Look) -> Topic:
+    """What attention adds: the heads' results through W_O."""
+
+    def worked() -> Iterator[Line]:
+        y = float(look.row(look.name("attn_out"))[look.element])
+        yield say("element {} of attn_out = {}", look.element, y)
+        z = look.row(look.name("attn.z"))
+        weight = look.weight("attn.c_proj.weight")
+        yield from weighed(look, z, weight, look.weight("attn.c_proj.bias"), y, "z")
+        if look.place.source is None:
+            parts = (z.astype(np.float64) * weight[:, look.element]).reshape(look.lens.config.n_head, -1).sum(axis=1)  # [H]
+            top = int(np.abs(parts).argmax())
+            yield say("most of it is from head {}: {}", top, float(parts[top]))
+
+    return Topic(
+        f"L{look.place.block}: what attention adds",
+        (
+            say("What the heads fetched for {} stands side by side, and one matrix, W_O, makes a single vector of it.", look.here),
+            say("Each head has rows of W_O of its own, so each adds its own part to every element."),
+        ),
+        ("attn_out = z W_O + b",),
+        worked(),
+        tuple(look.name(name) for name in ("attn.z", "attn_out")),
+        ((transformer_block, "attn_out"), (ops.linear, "y")),
+        (("W_O", ("d", "d")),),
+    )
+
+
+def added(look: Look, what: str, source: str, addend: str, result: str) -> Topic:
+    """An addition to the residual stream."""
+
+    def worked() -> Iterator[Line]:
+        x, change, y = (look.row(look.name(name)) for name in (source, addend, result))
+        e = look.element
+        yield say("element {}: {} {} = {}", e, float(x[e]), Plus(float(change[e])), float(y[e]))
+        yield say("lengths: {} and {} make {}", norm(x), norm(change), norm(y))
+
+    return Topic(
+        f"L{look.place.block}: add {what}",
+        (
+            say(f"What {what} made for {{}} is added to its residual stream, element by element.", look.here),
+            say("Nothing is replaced: later blocks still find what earlier ones wrote."),
+        ),
+        (f"{result} = {source} + {addend}",),
+        worked(),
+        tuple(look.name(name) for name in (source, addend, result)),
+        ((transformer_block, result),),
+    )
+
+
+def fitting(look: Look) -> Topic:
+    """The MLP's first half: every neuron's fit, and the best one's in numbers."""
+
+    def worked() -> Iterator[Line]:
+        n = int(look.row(look.name("mlp.pre")).argmax())
+        yield say("neuron {} fits best:", n)
+        yield from neuron_lines(look, n, "pre")
+
+    return Topic(
+        f"L{look.place.block}: the neurons, before",
+        (
+            say(
+                "The MLP works on each token alone: {} neurons each weigh the whole vector of {}.",
+                look.lens.config.n_inner,
+                look.here,
+            ),
+            say("A large result means that a neuron has found the pattern that it looks for."),
+        ),
+        ("pre = LayerNorm(x) W_fc + b",),
+        worked(),
+        tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre")),
+        ((transformer_block, "mlp.pre"), (ops.linear, "y")),
+        (("W_fc", ("d", "m")),),
+    )
+
+
+def activating(look: Look) -> Topic:
+    """The MLP's activation, and the neuron that fires most in numbers."""
+
+    def worked() -> Iterator[Line]:
+        n = int(look.row(look.name("mlp.post")).argmax())
+        yield say("neuron {} fires most:", n)
+        yield from neuron_lines(look, n, "post")
+
+    return Topic(
+        f"L{look.place.block}: the activation",
+        (
+            say(f"{ACTIVATION_WORDS[look.lens.config.activation_function]}: that decides which neurons of {{}} speak.", look.here),
+            say("Without this bend the MLP's two matrices would act as one."),
+        ),
+        (f"post = {activation_name(look)}(pre)", f"{activation_name(look)}(x) = {ACTIVATION_FORMULAS[activation_name(look)]}"),
+        worked(),
+        tuple(look.name(name) for name in ("mlp.pre", "mlp.post")),
+        ((transformer_block, "mlp.post"), (activation(look), "")),
+    )
+
+
+def activation(look: Look) -> Callable[..., Any]:
+    return ACTIVATIONS[look.lens.config.activation_function]
+
+
+def activation_name(look: Look) -> str:
+    """The engine's own name of the activation: some have two in a config."""
+    return activation(look).__name__
+
+
+SOFT = "The activation lets large numbers through and presses negative ones to almost nothing"
+ACTIVATION_WORDS = {
+    "gelu_new": SOFT, "gelu_pytorch_tanh": SOFT, "gelu": SOFT, "silu": SOFT, "swish": SOFT,
+    "relu": "The activation lets positive numbers through and makes negative ones 0",
+    "tanh": "The activation squeezes every number between −1 and 1",
+}  # fmt: skip
+ACTIVATION_FORMULAS = {
+    "gelu_new": "x ÷ 2 × (1 + tanh(0.798 × (x + 0.0447 × x³)))",
+    "gelu": "x × Φ(x)",
+    "relu": "max(x, 0)",
+    "silu": "x ÷ (1 + e^−x)",
+    "tanh": "(e^x − e^−x) ÷ (e^x + e^−x)",
+}
+
+
+def activation_line(look: Look, x: float, y: float) -> Line:
+    """The activation of one number, with that number in it."""
+    match activation_name(look):
+        case "gelu_new":
+            inside = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+            return say("post = {} ÷ 2 × (1 + tanh {}) = {}", x, inside, y)
+        case "gelu":
+            return say("post = {} × Φ = {} × {} = {}", x, x, 0.5 * (1 + math.erf(x / math.sqrt(2))), y)
+        case "relu":
+            return say("post = max({}, 0) = {}", x, y)
+        case "silu":
+            return say("post = {} ÷ (1 + {}) = {}", x, math.exp(min(-x, 700.0)), y)
+    return say("post = tanh {} = {}", x, y)
+
+
+def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
+    """One neuron's numbers: its fit ("pre"), its activation ("post"), and what it adds ("added")."""
+    pre = float(look.row(look.name("mlp.pre"))[n])
+    if end == "pre" or (end == "added" and look.lens.model is not None):
+        x = look.row(look.name("ln2.normalized")).astype(np.float64)
+        if end == "pre":
+            yield say("pre = {}", pre)
+        total, bias = float(x @ look.weight("mlp.c_fc.weight")[:, n]), float(look.weight("mlp.c_fc.bias")[n])
+        yield say("Σ x × w + b = {} {} = {}", total, Plus(bias), pre)
+    if end == "pre":
+        return
+    post = float(look.row(look.name("mlp.post"))[n])
+    yield activation_line(look, pre, post)
+    if end == "added":
+        length = norm(look.weight("mlp.c_proj.weight")[n])
+        yield say("it adds a vector of length |{}| × {} = {}", post, length, abs(post) * length)
+
+
+def writing(look: Look) -> Topic:
+    """The MLP's second half: what the neurons add together."""
+
+    def worked() -> Iterator[Line]:
+        y = float(look.row(look.name("mlp_out"))[look.element])
+        yield say("element {} of mlp_out = {}", look.element, y)
+        post = look.row(look.name("mlp.post"))
+        yield from weighed(look, post, look.weight("mlp.c_proj.weight"), look.weight("mlp.c_proj.bias"), y, "post")
+
+    return Topic(
+        f"L{look.place.block}: what the MLP adds",
+        (
+            say("Each neuron has a vector of its own, and adds as much of it to {} as the neuron fires.", look.here),
+            say("The sum of all, with a bias, goes into the residual stream."),
+        ),
+        ("mlp_out = post W_proj + b",),
+        worked(),
+        tuple(look.name(name) for name in ("mlp.post", "mlp_out")),
+        ((transformer_block, "mlp_out"), (ops.linear, "y")),
+        (("W_proj", ("m", "d")),),
+    )
+
+
+LISTED = {
+    None: "how strongly they fire for {}, after the activation",
+    "pre": "how well they fit the vector of {}, before the activation",
+    "added": "the length of the vector that they add for {}",
+}
+
+
+def neuron_list(look: Look) -> Topic:
+    """The MLP's neurons as a list, and the one that is selected in numbers."""
+    place = look.place
+
+    def worked() -> Iterator[Line]:
+        n = place.neuron
+        if n is None:
+            score = np.abs(look.row(look.name("mlp.pre" if place.face == "pre" else "mlp.post")))  # [m]
+            n = int((score * np.linalg.norm(look.weight("mlp.c_proj.weight"), axis=1) if place.face == "added" else score).argmax())
+        yield say("neuron {}:", n)
+        yield from neuron_lines(look, n, "added")
+
+    return Topic(
+        f"L{place.block}: the MLP's neurons",
+        (
+            say(f"The {{}} neurons of this MLP, sorted by {LISTED[place.face]}.", look.lens.config.n_inner, look.here),
+            say("Each looks for one pattern in the vector and, where it finds it, adds a vector of its own."),
+        ),
+        ("post = activation(LayerNorm(x) W_fc + b)", "mlp_out = post W_proj + b"),
+        worked(),
+        tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre", "mlp.post", "mlp_out")),
+        ((transformer_block, "mlp.pre" if place.face == "pre" else "mlp.post"), (activation(look), "")),
+    )
+
+
+def neuron(look: Look) -> Topic:
+    """One neuron."""
+    n = look.place.neuron or 0
+    return Topic(
+        f"L{look.place.block}: neuron {n}",
+        (
+            say("Neuron {} compares the vector of {} with a pattern of weights; how well they fit decides how it fires.", n, look.here),
+            say("It then adds that much of its own vector, which has the same direction for every token."),
+        ),
+        ("pre = LayerNorm(x) · w_in + b", f"post = {activation_name(look)}(pre)", "adds post × w_out"),
+        neuron_lines(look, n, "added"),
+        tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre", "mlp.post")),
+        ((transformer_block, "mlp.post"), (activation(look), "")),
+        (("w_in, w_out", ("d",)),),
+    )
+
+
+FILTERS = {
+    "full": "Softmax turns the logits of all {} tokens, divided by the temperature, into probabilities.",
+    "top-k": "Of {} tokens only the likeliest {} are kept, and softmax turns their logits into probabilities.",
+    "top-p": "Of {} tokens only the likeliest that reach {} together are kept, and softmax turns their logits into probabilities.",
+    "greedy": "At temperature 0 nothing is drawn: of {} tokens the one with the largest logit gets everything.",
+}
+
+
+def output(look: Look) -> Topic:
+    """A candidate's way from logit to probability."""
+    distribution = look.distribution
+    mode = distribution.mode if distribution is not None else "full"
+    settings: tuple[Value, ...] = (look.lens.config.vocab_size,)
+    if distribution is not None:
+        settings += {"top-k": (distribution.kept_count,), "top-p": (distribution.p or 0.0,)}.get(mode, ())
+
+    def worked() -> Iterator[Line]:
+        if distribution is None:
+            raise KeyError("logits")
+        rank = min(look.candidate, len(distribution.order) - 1)
+        id = int(distribution.order[rank])
+        logit, scaled, temperature = float(distribution.logits[id]), float(distribution.scaled[id]), distribution.shown_temperature
+        yield say("{}: logit x · row {} = {}", Entry(id), str(id), logit)
+        yield say("÷ T: {} ÷ {} = {}", logit, temperature, scaled)
+        full, top = Share(float(distribution.full_probability[id])), float(distribution.scaled[distribution.order[0]])
+        if not distribution.kept[id]:
+            yield say(f"{mode} cuts it: {{}}; of all it had {{}}", Share(0.0), full)
+        elif mode == "greedy":
+            yield say("the largest: {}; at T 1 it has {}", Share(1.0), full)
+        else:
+            share = Share(float(distribution.probability[id]))
+            yield say("e^({} {}) ÷ {} = {}", scaled, Plus(-top), float(distribution.exp.sum()), share)
+
+    kept: dict[str, tuple[Made, ...]] = {"top-p": ((sampling.nucleus_size, ""),)}
+    return Topic(
+        "The next token",
+        (
+            say("A logit says how well the last vector fits a token: its product with the row of that token in the unembedding."),
+            Line(FILTERS[mode], settings),
+        ),
+        ("logit = LayerNorm(x) · wte[token]", "p = e^(logit ÷ T) ÷ Σ e^(logit ÷ T)"),
+        worked(),
+        ("ln_final.normalized", "logits"),
+        ((GPT2.forward, "logits"), (sampling.settle, "weights"), *kept.get(mode, ()), (getter("_kept_ranked"), "return")),
+        (("unembedding", ("V", "d")),),
+    )
+
+
+def getter(name: str) -> Callable[..., Any]:
+    """The function behind a Distribution's computed field."""
+    return vars(Distribution)[name].func
+
+
+def part(look: Look) -> Topic:
+    """A part of the selected token's residual stream."""
+    select = look.place.select or "embed"
+    if select in ("embed", "pos"):
+        name, before, after = ("embed", None, "embed") if select == "embed" else ("pos_embed", "embed", "blocks.0.resid_pre")
+        said = {
+            "embed": "The first part of the stream of {}: what wte knows of the token alone.",
+            "pos": "The second part of the stream of {}: what wpe knows of its place.",
+        }[select]
+        made: Made = (GPT2.run, name)
+    else:
+        block, _, half = select.partition(".")
+        prefix = f"blocks.{block[1:]}."
+        inside, around = ("attn_out", ("resid_pre", "resid_mid")) if half == "attn" else ("mlp_out", ("resid_mid", "resid_post"))
+        name, before, after = prefix + inside, prefix + around[0], prefix + around[1]
+        what = "attention" if half == "attn" else "the MLP"
+        did = "fetched from the tokens that it sees" if half == "attn" else "made of the vector that it found"
+        said = f"What {what} of block {block[1:]} {did}, added to the stream of {{}}."
+        made = (transformer_block, inside)
+
+    def worked() -> Iterator[Line]:
+        yield say("length of this part: {}", norm(look.row(name)))
+        if before is not None:
+            was, now = look.row(before), look.row(after)
+            yield say("the stream was {} long, now {}", norm(was), norm(now))
+            cosine = float(was.astype(np.float64) @ look.row(name)) / max(norm(was) * norm(look.row(name)), 1e-30)
+            yield say("cosine to what was there: {}", cosine)
+
+    return Topic(
+        f"Residual stream: {select}",
+        (say(said, look.here), say("The stream is the sum of all its parts, so each can be read by every later block.")),
+        ("x = wte[id] + wpe[position] + Σ of all added",),
+        worked(),
+        tuple(dict.fromkeys(each for each in (before, name, after) if each is not None)),
+        (made,),
+    )
+
+
+def norm(vector: Array) -> float:
+    """A vector's length."""
+    return float(np.linalg.norm(vector.astype(np.float64)))
+
+
+LETTERS: dict[str, tuple[str, ...]] = {
+    ".q": ("T", "H", "dh"), ".k": ("T", "H", "dh"), ".v": ("T", "H", "dh"), ".z": ("T", "H", "dh"),
+    ".attn_scores": ("H", "T", "T"), ".pattern": ("H", "T", "T"), ".scale": ("T", "1"), ".pre": ("T", "m"), ".post": ("T", "m"),
+}  # fmt: skip
+
+
+def shape_of(lens: Lens, name: str) -> Shape:
+    """A trace's tensor with its shape: as recorded, or as it would be."""
+    recorded = name in lens.trace
+    if name == "logits":
+        sizes = lens.trace[name].shape if recorded else (lens.config.vocab_size,)
+        return Shape(name, ("T", "V")[-len(sizes) :], sizes, recorded)
+    letters = next((letters for end, letters in LETTERS.items() if name.endswith(end)), ("T", "d"))
+    sizes = lens.trace[name].shape if recorded else expected_shapes(lens.config, lens.trace.n_tokens)[name]
+    return Shape(name, letters, sizes, recorded)
+
+
+def size_of(lens: Lens, letter: str) -> int:
+    """What a letter of a weight's shape stands for."""
+    config = lens.config
+    return {
+        "d": config.n_embd, "3·d": 3 * config.n_embd, "m": config.n_inner, "dh": config.head_dim, "V": config.vocab_size,
+        "context": config.n_positions,
+    }[letter]  # fmt: skip
+
+
+TILES: dict[str, Callable[[Look], Topic]] = {
+    "resid_pre": entering,
+    "ln1": partial(layer_norm, which="ln1"),
+    "qkv": qkv,
+    "attn": attention,
+    "proj": projection,
+    "add1": partial(added, what="attention", source="resid_pre", addend="attn_out", result="resid_mid"),
+    "ln2": partial(layer_norm, which="ln2"),
+    "fc": fitting,
+    "act": activating,
+    "out": writing,
+    "add2": partial(added, what="the MLP", source="resid_mid", addend="mlp_out", result="resid_post"),
+}
+ENDS: dict[str, Callable[[Look], Topic]] = {"embed": embedding, "final": partial(layer_norm, which="final"), "output": output}
+PAGES: dict[Level, Callable[[Look], Topic]] = {
+    Level.LN1: TILES["ln1"],
+    Level.QKV: qkv,
+    Level.ATTN: heads,
+    Level.PROJ: projection,
+    Level.LN2: TILES["ln2"],
+    Level.NEURON: neuron,
+    Level.HEAD: head,
+    Level.PRODUCT: product,
+    Level.FINAL: ENDS["final"],
+    Level.OUTPUT: output,
+}
