@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from txexplain import __version__
-from txexplain.engine.errors import ExplainError, PromptError
+from txexplain.engine.errors import ExplainError, PromptError, TraceError
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from txexplain.engine.trace import Trace
     from txexplain.explorer.state import ExplorerState
     from txexplain.ui.options import UiOptions
+    from txexplain.ui.session import Recorded
+
+    Names = Tokenizer | Recorded
 
 COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
@@ -39,7 +42,7 @@ BAR = 20  # cells
 
 @dataclass(frozen=True)
 class Source:
-    """The model and the prompt asked for."""
+    """The model and the prompt asked for, or a trace of one."""
 
     prompt: tuple[str, ...]
     prompt_text: str | None
@@ -47,6 +50,23 @@ class Source:
     ids: tuple[int, ...] | None
     model: str
     revision: str | None
+    trace: str | None = None
+
+    @classmethod
+    def of(cls, trace: str | None, **rest: Any) -> Source:
+        """Raises UsageError for a trace beside what the trace brings itself."""
+        if trace is not None:
+            context = click.get_current_context()
+            for name in rest:
+                if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE and rest[name] != ():
+                    flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text")
+                    raise click.UsageError(f"A trace has its own prompt and model: give --trace without {flag}.")
+            return cls.recorded(trace)
+        return cls(**rest)
+
+    @classmethod
+    def recorded(cls, trace: str) -> Source:
+        return cls((), None, None, None, "storyteller", None, trace)
 
     def text(self) -> str | None:
         """The prompt, None where there is none or where ids replace it. Raises UsageError, PromptError."""
@@ -65,7 +85,7 @@ class Source:
     def required_text(self) -> str | None:
         """As text(), where one of PROMPT and --ids must be given."""
         text = self.text()
-        if text is None and self.ids is None:
+        if text is None and self.ids is None and self.trace is None:
             raise click.UsageError('A prompt is needed: put it in quotes ("" is allowed), or give --file PATH, or --file - to read a pipe.')
         return text
 
@@ -169,9 +189,7 @@ def gather(name: str, make: Callable[..., Any], *params: Callable[[Any], Any]) -
     return decorate
 
 
-source_flags = gather(
-    "source",
-    Source,
+source_params = (
     click.argument("prompt", nargs=-1, metavar="[PROMPT]"),
     click.option("--prompt", "prompt_text", metavar="TEXT", help="The prompt, whatever it looks like."),
     click.option("--file", metavar="PATH|-", help="The prompt from a file, or - for a pipe."),
@@ -180,6 +198,10 @@ source_flags = gather(
         "--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="A name, folder or repo id [storyteller]."
     ),
     click.option("--revision", metavar="REV", help="The repo's revision."),
+)
+source_flags = gather("source", Source, *source_params)
+run_flags = gather(
+    "source", Source.of, *source_params, click.option("--trace", metavar="FILE", help="A recorded run in place of model and prompt.")
 )
 sampling_flags = gather(
     "sampling",
@@ -213,11 +235,13 @@ Commands (txexplain COMMAND --help says more):
   predict   the next token's probabilities trace     save every activation
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
+  open      a recorded run in the app
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
   --ids 1,2,3                              token ids in place of the prompt
   --model NAME, --revision REV             name, folder, repo id [storyteller]
+  --trace FILE                             a recorded run in place of both
   --at PLACE                               model, L5, L5H1, L5H1[7,3], output
   --temperature T                          0 is greedy [1.0]
   --top-k K, --top-p P, --greedy           which tokens may be drawn [all]
@@ -295,23 +319,43 @@ def cli() -> None:
 
 
 @click.command(cls=AppCommand, context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @view_flags
 @click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
 def app(source: Source, sampling: Sampling, view: View) -> None:
     check_terminal(source.file)
-    state = first_state(source, sampling, view)
-    if view.at is not None:
+    start(source, first_state(source, sampling, view), view)
+
+
+@cli.command(name="open", context_settings=settings)
+@click.argument("trace", metavar="FILE.safetensors")
+@sampling_flags
+@view_flags
+def open_file(trace: str, sampling: Sampling, view: View) -> None:
+    """A recorded run in the app, without its model. Example: txexplain open once.safetensors --at L3H5"""
+    check_terminal(None)
+    source = Source.recorded(trace)
+    start(source, first_state(source, sampling, view), view)
+
+
+def start(source: Source, state: ExplorerState, view: View) -> NoReturn:
+    """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
+    lens = None
+    if state.trace is not None:
+        from txexplain.ui.render import open_trace
+
+        lens = open_trace(state)
+    elif view.at is not None:
         require_place(source, state)
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
 
-    sys.exit(run_app(state, view.options()))
+    sys.exit(run_app(state, view.options(), lens))
 
 
 @cli.command(context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @click.option("--top", type=click.IntRange(min=1), metavar="N", default=10, help="How many candidates [10].")
 @json_flag
@@ -321,17 +365,16 @@ def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None
     Example: txexplain predict "Once upon a time" --temperature 0.8 --top-k 40
     """
     text = source.required_text()
-    model = source.load()
-    trace = run(model, source.token_ids(model, text))
+    name, trace, names = answered(source, text)
     dist = sampling.distribution(trace)
     candidates = dist.order[:top].tolist()
     if as_json:
         prompt = trace.prompt if text is None else text
-        tokens = [token_fields(model.tokenizer, i) for i in trace.ids]
-        following = [candidate_fields(model.tokenizer, dist, i) for i in candidates]
+        tokens = [token_fields(names, i) for i in trace.ids]
+        following = [candidate_fields(names, dist, i) for i in candidates]
         print_json(
             {
-                "model": model.name,
+                "model": name,
                 "prompt": prompt,
                 "tokens": tokens,
                 "temperature": dist.temperature,
@@ -340,7 +383,7 @@ def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None
             }
         )
     else:
-        print_candidates(model, dist, candidates)
+        print_candidates(name, names, dist, candidates)
 
 
 @cli.command(context_settings=settings)
@@ -408,13 +451,13 @@ def trace(source: Source, path: Path, all_logits: bool) -> None:
 
 
 @cli.command(context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @view_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
 def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], path: Path) -> None:
-    """The app's screen as a file. Example: txexplain render "Once upon" --at L3H5 -o head.svg"""
+    """The app's screen as a file. Example: txexplain render "Once" -o head.svg"""
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
@@ -426,7 +469,7 @@ def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int]
 
 
 @cli.command(context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @view_flags
 def describe(source: Source, sampling: Sampling, view: View) -> None:
@@ -435,6 +478,21 @@ def describe(source: Source, sampling: Sampling, view: View) -> None:
     from txexplain.ui.render import describe_screen
 
     click.echo(clean(describe_screen(state, view.options())), nl=False)
+
+
+def answered(source: Source, text: str | None) -> tuple[str, Trace, Names]:
+    """The run asked for, or the recorded one: its model's name, its trace, and what tokens are called. Raises TraceError."""
+    if source.trace is None:
+        model = source.load()
+        return model.name, run(model, source.token_ids(model, text)), model.tokenizer
+    from txexplain.engine.derive import Lens
+    from txexplain.engine.trace import Trace
+    from txexplain.ui.session import recorded_names
+
+    lens = Lens(Trace.load(source.trace), None)
+    if "logits" not in lens.trace:
+        raise TraceError(f"The trace {source.trace} has no logits, which the probabilities come from; record it with them.")
+    return lens.trace.model or "trace", lens.trace, recorded_names(lens)
 
 
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
@@ -459,6 +517,7 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         top_p=sampling.top_p,
         seed=view.seed,
         flow=view.flow,
+        trace=source.trace,
     )
 
 
@@ -582,7 +641,7 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
 # What the commands print
 
 
-def token_fields(tokenizer: Tokenizer, id: int) -> dict[str, Any]:
+def token_fields(tokenizer: Names, id: int) -> dict[str, Any]:
     return {"id": id, "text": tokenizer.decode([id])}
 
 
@@ -596,7 +655,7 @@ def sampling_fields(dist: Distribution) -> dict[str, Any]:
     return {"mode": dist.mode, **setting, "kept": dist.kept_count}
 
 
-def candidate_fields(tokenizer: Tokenizer, dist: Distribution, id: int) -> dict[str, Any]:
+def candidate_fields(tokenizer: Names, dist: Distribution, id: int) -> dict[str, Any]:
     rank = dist.rank_of(id)
     return {
         "rank": rank + 1,
@@ -623,7 +682,7 @@ def strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_candidates(model: GPT2, dist: Distribution, candidates: Sequence[int]) -> None:
+def print_candidates(name: str, names: Names, dist: Distribution, candidates: Sequence[int]) -> None:
     """The candidates as a table with bars; the bar is the probability after the filter."""
     from txexplain.viz.numbers import percent
 
@@ -637,12 +696,10 @@ def print_candidates(model: GPT2, dist: Distribution, candidates: Sequence[int])
         if filtered:
             shares.append(percent(float(dist.full_probability[id]), ascii=ascii))
         shares.append(percent(float(dist.cumulative[rank - 1]), ascii=ascii))
-        token = model.tokenizer.display(id, ascii=ascii)
+        token = names.display(id, ascii=ascii)
         rows.append((str(rank), token, bar(probability / largest, ascii), *shares, f"{dist.logits[id]:.2f}"))
     kept = {"full": "", "greedy": ", greedy", "top-k": f", top-k {dist.k}", "top-p": f", top-p {dist.p}"}[dist.mode]
-    click.echo(
-        clean(f"{model.name}, T {dist.temperature:g}{kept}: {dist.kept_count} of {len(dist.order)} tokens, {dist.entropy_bits:.2f} bits")
-    )
+    click.echo(clean(f"{name}, T {dist.temperature:g}{kept}: {dist.kept_count} of {len(dist.order)} tokens, {dist.entropy_bits:.2f} bits"))
     heads = ("rank", "token", "", "probability", *(("of all",) if filtered else ()), "cumulative", "logit")
     print_table(heads, rows, right=(0, *range(3, len(heads))))
 

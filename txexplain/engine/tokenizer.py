@@ -458,6 +458,13 @@ def display_bytes(token: bytes, *, ascii: bool = False) -> str:
     return "".join(shown)
 
 
+def visible(text: str) -> str:
+    """A token's text from outside as it may stand on a screen: itself where `display_bytes` could have made it, else its display."""
+    if text and all(_is_base(c) or _is_mark(c) or c in _OWN_SIGNS or c in " ×" for c in text):
+        return text
+    return display_bytes(text.encode("utf-8", "replace")) if text else "⟨⟩"
+
+
 def cell_width(text: str) -> int:
     """The cells that a text takes, if it holds only what `display_bytes` gives; equal to rich's and Textual's measure of it."""
     return len(text) if text.isascii() else sum(map(_cells, text))

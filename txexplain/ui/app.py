@@ -60,6 +60,14 @@ class Loaded(Message):
         self.model = model
 
 
+class Opened(Message):
+    """A recorded run is there."""
+
+    def __init__(self, lens: Lens) -> None:
+        super().__init__()
+        self.lens = lens
+
+
 class Ran(Message):
     """A forward pass ended; `serial` tells which request it answers."""
 
@@ -107,7 +115,7 @@ class ExplorerApp(App[None]):
         if action.id != "palette"
     ]
 
-    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2]) -> None:
+    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens]) -> None:
         self.tones = palette_of(options)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
         self.state = state
@@ -208,9 +216,15 @@ class ExplorerApp(App[None]):
 
     def surprisal(self, width: int, height: int) -> tuple[Surprise | None, ...] | None:
         """What is known of the prompt's surprisal where the strip is open: a text's beginning keeps its own."""
-        if self.lens is None or self.lens.model is None or not (roomy(width, height) if self.strip is None else self.strip):
+        if self.lens is None or not self.can_surprise() or not (roomy(width, height) if self.strip is None else self.strip):
             return None
         return self.surprised[1][: shared_length(self.lens.trace.ids, self.surprised[0])]
+
+    def can_surprise(self) -> bool:
+        """Whether the surprisal of each token can be known: from the model, or from logits of every position."""
+        if self.lens is None or self.lens.model is not None:
+            return self.lens is not None
+        return "logits" in self.lens.trace and self.lens.trace["logits"].ndim == 2
 
     def current(self) -> bool:
         """Whether the result on screen is of the prompt on screen."""
@@ -221,7 +235,8 @@ class ExplorerApp(App[None]):
     @work(thread=True, exclusive=True, group="load", exit_on_error=False)
     def load_model(self) -> None:
         try:
-            self.post_message(Loaded(self.load()))
+            found = self.load()
+            self.post_message(Opened(found) if isinstance(found, Lens) else Loaded(found))
         except (ExplainError, OSError) as error:
             self.post_message(Failed(self.serial, str(error)))
 
@@ -231,6 +246,23 @@ class ExplorerApp(App[None]):
         self.surprised = ((), ())  # another model, another surprise
         self.editor.tokenizer = message.model.tokenizer
         self.run_model()
+
+    def on_opened(self, message: Opened) -> None:
+        """A trace file's run, which stays what it is: there is no model to ask anything else."""
+        self.lens = message.lens
+        self.message = ""
+        self.distribution = distribution_of(self.lens, self.state)
+        self.state = self.state.fit(self.dims())
+        self.draw()
+        self.trace_flow(message.lens, self.state.flow)
+        self.find_surprisal()
+
+    def recorded(self, what: str) -> bool:
+        """Whether what is shown is a recorded run; says then that it isn't enough for this."""
+        if self.state.trace is None:
+            return False
+        self.say(f"This is a recorded run: {what} needs the model. m opens one.")
+        return True
 
     def run_model(self) -> None:
         """Ask for the model's answer to the present prompt; an answer to an earlier request is dropped."""
@@ -307,11 +339,11 @@ class ExplorerApp(App[None]):
     def be_surprised(self, lens: Lens, earlier: tuple[tuple[int, ...], tuple[Surprise | None, ...]]) -> None:
         """Chunk by chunk, so that a forward pass never waits for more than one."""
         ids, values = earlier
-        assert lens.model is not None
+        unembedding = None if lens.model is None else lens.model.unembedding
         try:
             while lens is self.lens:
                 with self.engine:
-                    values = surprisal(lens.trace, lens.model.unembedding, (ids, values), CHUNK)
+                    values = surprisal(lens.trace, unembedding, (ids, values), CHUNK)
                 ids = lens.trace.ids[: len(values)]
                 if len(values) == lens.trace.n_tokens:
                     self.post_message(Surprised(lens, values))
@@ -529,12 +561,16 @@ class ExplorerApp(App[None]):
         self.change(self.state.reseed())
 
     def do_draw(self) -> None:
+        if self.recorded("drawing a token to go on with"):
+            return
         if self.running:
             self.queued += 1
         else:
             self.append_draw()
 
     def do_generate(self) -> None:
+        if self.recorded("generating text"):
+            return
         if self.lens is None and not self.running:
             return  # there is nothing to go on from, and the screen says why
         self.generating = not self.generating
@@ -548,13 +584,14 @@ class ExplorerApp(App[None]):
 
     def choose(self, rank: int) -> None:
         """Append a candidate of the reader's choice."""
+        if self.recorded("going on with a token"):
+            return
         if self.distribution is not None and not self.running and self.current() and not self.full():
             self.append(int(self.distribution.order[rank]), "chosen")
 
     def do_surprisal(self) -> None:
         """Open or shut the surprisal strip."""
-        if self.lens is not None and self.lens.model is None:
-            self.say("This is a recorded trace: surprisal needs the model.")
+        if not self.can_surprise() and self.recorded("surprisal without the logits of every position"):
             return
         self.strip = not (roomy(*self.size) if self.strip is None else self.strip)
         self.find_surprisal()
@@ -579,8 +616,7 @@ class ExplorerApp(App[None]):
 
     def do_examples(self) -> None:
         """Begin again with a prompt that shows something."""
-        if self.state.trace is not None:
-            self.say("This is a recorded trace: another prompt needs the model.")
+        if self.recorded("another prompt"):
             return
         examples = examples_for(self.state.model)
 
@@ -628,8 +664,7 @@ class ExplorerApp(App[None]):
     # The prompt
 
     def focus_pane(self, name: str) -> None:
-        if name == "prompt" and self.state.trace is not None:
-            self.say("This is a recorded trace: its prompt can't be edited without the model.")
+        if name == "prompt" and self.recorded("another prompt"):
             return
         self.pane = name
         editing = name == "prompt"
@@ -721,12 +756,12 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
-def run_app(state: ExplorerState, options: UiOptions) -> int:
-    """Run the app until the reader leaves it; the exit code."""
+def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None) -> int:
+    """Run the app until the reader leaves it; the exit code. `lens`: the recorded run that it opens instead of a model."""
     from txexplain.models import load_model
 
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: load_model(state.model, revision=state.revision))
+    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision))
     app.run()
     return app.return_code or 0

@@ -27,9 +27,21 @@ def facts(scene: Scene, room: int) -> str:
         return scene.model_name
     config = scene.config
     dot, times = scene.palette.glyphs.dot, scene.palette.glyphs.times
+    if scene.result.known is not None:
+        told = f"{scene.model_name} {dot} {known_sizes(scene)}"
+        return told if cell_width(told) <= room else clip(scene.model_name, max(room, 0))
     sizes = f"{config.n_layer} blocks {times} {config.n_head} heads"
     variants = (f"{scene.model_name} {dot} {sizes} {dot} d {config.n_embd}", f"{scene.model_name} {dot} {sizes}", scene.model_name)
     return next((text for text in variants if cell_width(text) <= room), clip(scene.model_name, max(room, 0)))
+
+
+def known_sizes(scene: Scene) -> str:
+    """What the tensors of a trace without its config tell of the model; how many blocks follow the recorded ones, none does."""
+    config, known = scene.config, scene.result.known or ()
+    parts = [f"blocks to L{config.n_layer - 1}"]
+    parts += [f"{config.n_head} heads"] if "n_head" in known else []
+    parts += [f"d {config.n_embd}"] if "n_embd" in known else []
+    return f" {scene.palette.glyphs.dot} ".join(parts)
 
 
 def draw_header(scene: Scene) -> Canvas:

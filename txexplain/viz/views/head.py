@@ -88,7 +88,13 @@ def draw_head(scene: Scene) -> Canvas:
         if number_ and width:
             canvas.put(x - 2, top + (len(rows) * tall - 1) // 2, glyphs.arrow, "faint")
     part = len(rows) < n or len(columns) < n
-    note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}" if part else f"dh {scene.config.head_dim}"
+    note = (
+        f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}"
+        if part
+        else f"dh {scene.result.head_dim}"
+        if scene.result.head_dim
+        else ""
+    )
     title(canvas, scene, f"L{layer}H{head} {glyphs.dot} {NAMES[place.stage]}", note)
     readout(canvas, scene, scene.hover or replace(place, query=query, key=key), scene.height - 2)
     return canvas
@@ -177,6 +183,6 @@ def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
     row = values[query, : query + 1]
     strongest = int(np.argmax(row))
     text = f"row {query}: sum {number(float(row.sum()))}, strongest key {strongest} {scene.label(strongest).strip()}"
-    if stage in SIGNED:
+    if stage in SIGNED and scene.result.head_dim:
         text += f", scale {number(attention_scale(scene.config, layer))}"
     canvas.put(1, y + 1, text, "muted", width=scene.width - 2)

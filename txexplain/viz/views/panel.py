@@ -51,7 +51,8 @@ def draw_panel(scene: Scene) -> Canvas:
         canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
     distribution = scene.distribution
     if distribution is None:
-        canvas.put(2, 1, scene.message or "not computed yet", "muted", width=scene.width - 3)
+        unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
+        canvas.put(2, 1, scene.message or unknown, "muted", width=scene.width - 3)
         return canvas
     if beside:
         settings(canvas, scene, 2, 2, scene.width - 3)
