@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import fnmatch
 import functools
 import json
 import math
@@ -20,6 +22,7 @@ from txexplain import __version__
 from txexplain.engine.errors import ExplainError, PromptError, TraceError
 
 if TYPE_CHECKING:
+    from txexplain.engine.derive import Lens
     from txexplain.engine.model import GPT2
     from txexplain.engine.sampling import Distribution, Draw
     from txexplain.engine.tokenizer import Tokenizer
@@ -235,7 +238,7 @@ Commands (txexplain COMMAND --help says more):
   predict   the next token's probabilities trace     save every activation
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
-  open      a recorded run in the app
+  attention one head's grid in numbers     open      a recorded run in the app
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -365,7 +368,10 @@ def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None
     Example: txexplain predict "Once upon a time" --temperature 0.8 --top-k 40
     """
     text = source.required_text()
-    name, trace, names = answered(source, text)
+    name, lens, names = answered(source, text)
+    trace = lens.trace
+    if "logits" not in trace:
+        raise TraceError(f"The trace {source.trace} has no logits, which the probabilities come from; record it with them.")
     dist = sampling.distribution(trace)
     candidates = dist.order[:top].tolist()
     if as_json:
@@ -436,8 +442,9 @@ def tokens(source: Source, as_json: bool) -> None:
 @cli.command(context_settings=settings)
 @source_flags
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.safetensors", required=True, help="Where to write.")
+@click.option("--only", multiple=True, metavar="NAMES", help="Only tensors of these names, as 'blocks.5.*'; may be repeated.")
 @click.option("--all-logits", is_flag=True, help="The logits of every position, not of the last alone.")
-def trace(source: Source, path: Path, all_logits: bool) -> None:
+def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -> None:
     """Every activation of the model on a prompt, written to a safetensors file.
 
     Example: txexplain trace "Once upon a time" -o once.safetensors
@@ -445,9 +452,49 @@ def trace(source: Source, path: Path, all_logits: bool) -> None:
     text = source.required_text()
     path = writable(path)
     model = source.load()
+    names = chosen_names(only, model)
     recorded = run(model, source.token_ids(model, text), all_logits=all_logits)
-    recorded.save(path)
-    click.echo(clean(f"{path}: {len(recorded.names)} tensors of {len(recorded.ids)} tokens, {path.stat().st_size / 1e6:.1f} MB"))
+    recorded.save(path, only=names)
+    click.echo(clean(f"{path}: {len(names)} tensors of {len(recorded.ids)} tokens, {path.stat().st_size / 1e6:.1f} MB"))
+
+
+@cli.command(context_settings=settings)
+@run_flags
+@click.option("--at", metavar="PLACE", required=True, help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.")
+@json_flag
+@click.option("--csv", "as_csv", is_flag=True, help="A line for each query and key.")
+def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
+    """One head's grid in numbers: a row for each query, a column for each key.
+
+    Example: txexplain attention "Once upon a time" --at L5H1:scaled --csv
+    """
+    from txexplain.explorer.location import Level, check, parse
+    from txexplain.ui.session import dims_of
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv are two forms of the same numbers: give one of them.")
+    text, place = source.required_text(), parse(at)
+    if place.level is not Level.HEAD:
+        raise click.UsageError(f"--at {place} isn't a head's grid; name a head and a stage, as L5H1:scaled.")
+    name, lens, names = answered(source, text)
+    check(place, dims_of(lens))
+    try:
+        values = lens.stage(place.block, place.head, place.stage)  # [T, T]
+    except KeyError as missing:
+        raise TraceError(f"The trace {source.trace} has no {missing.args[0]}, which this takes; record it with that.") from None
+    n, after_mask = len(values), place.stage not in ("qk", "scaled")
+    cells = [[None if after_mask and j > i else float(str(values[i, j])) for j in range(n)] for i in range(n)]  # float32's own figures
+    ids = lens.trace.ids
+    if as_json:
+        head = {"block": place.block, "head": place.head, "stage": place.stage}
+        print_json({"model": name, "tokens": [token_fields(names, i) for i in ids], **head, "values": cells})
+    elif as_csv:
+        lines = csv.writer(sys.stdout, lineterminator="\n")
+        lines.writerow(("query", "key", "query_token", "key_token", place.stage))
+        shown = [names.display(i) for i in ids]
+        lines.writerows((i, j, shown[i], shown[j], cell) for i, row in enumerate(cells) for j, cell in enumerate(row) if cell is not None)
+    else:
+        print_grid(cells, [names.display(i, ascii=not unicode_out()) for i in ids])
 
 
 @cli.command(context_settings=settings)
@@ -480,25 +527,37 @@ def describe(source: Source, sampling: Sampling, view: View) -> None:
     click.echo(clean(describe_screen(state, view.options())), nl=False)
 
 
-def answered(source: Source, text: str | None) -> tuple[str, Trace, Names]:
-    """The run asked for, or the recorded one: its model's name, its trace, and what tokens are called. Raises TraceError."""
+def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:
+    """The run asked for, or the recorded one: its model's name, the run, and what tokens are called. Raises TraceError."""
+    from txexplain.engine.derive import Lens
+
     if source.trace is None:
         model = source.load()
-        return model.name, run(model, source.token_ids(model, text)), model.tokenizer
-    from txexplain.engine.derive import Lens
+        return model.name, Lens(run(model, source.token_ids(model, text)), model), model.tokenizer
     from txexplain.engine.trace import Trace
     from txexplain.ui.session import recorded_names
 
     lens = Lens(Trace.load(source.trace), None)
-    if "logits" not in lens.trace:
-        raise TraceError(f"The trace {source.trace} has no logits, which the probabilities come from; record it with them.")
-    return lens.trace.model or "trace", lens.trace, recorded_names(lens)
+    return lens.trace.model or "trace", lens, recorded_names(lens)
 
 
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
     trace = model.forward(ids, all_logits=all_logits)
     assert trace is not None  # None says "stopped", and nobody stops it here
     return trace
+
+
+def chosen_names(only: Sequence[str], model: GPT2) -> list[str]:
+    """The tensors that patterns like blocks.5.* name, of those that a run of the model makes. Raises UsageError."""
+    from txexplain.engine.trace import activation_names
+
+    names = activation_names(model.config.n_layer)
+    for pattern in only:
+        if not fnmatch.filter(names, pattern):
+            raise click.UsageError(
+                f"--only {pattern}: no tensor has such a name; they are called {names[0]}, blocks.0.attn.pattern, logits."
+            )
+    return [name for name in names if not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only)]
 
 
 def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState:
@@ -702,6 +761,17 @@ def print_candidates(name: str, names: Names, dist: Distribution, candidates: Se
     click.echo(clean(f"{name}, T {dist.temperature:g}{kept}: {dist.kept_count} of {len(dist.order)} tokens, {dist.entropy_bits:.2f} bits"))
     heads = ("rank", "token", "", "probability", *(("of all",) if filtered else ()), "cumulative", "logit")
     print_table(heads, rows, right=(0, *range(3, len(heads))))
+
+
+def print_grid(cells: Sequence[Sequence[float | None]], tokens: Sequence[str]) -> None:
+    """A row a query, a column a key; a dot where the key comes after the query. Never cut, however long the lines."""
+    from txexplain.viz.describe import plain_table
+    from txexplain.viz.numbers import number
+
+    ascii = not unicode_out()
+    blank = "." if ascii else "·"
+    rows = [(f"{i} {tokens[i]}", *(blank if cell is None else number(cell, ascii=ascii) for cell in row)) for i, row in enumerate(cells)]
+    click.echo(clean(plain_table([("query", *(f"{j} {token}" for j, token in enumerate(tokens))), *rows])))
 
 
 def bar(share: float, ascii: bool) -> str:

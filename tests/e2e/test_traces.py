@@ -83,10 +83,9 @@ def test_what_was_not_recorded_says_so(files: dict[str, str], kind: str, place: 
 def test_the_numbers_of_a_partial_trace_are_the_recorded_ones(files: dict[str, str], kind: str, tmp_path: Path) -> None:
     """The shares of block 3 follow from its scores."""
     trace = Trace.load(files["whole"])
-    for place, name in (("L3H5:softmax[6,1]", "3.attn.pattern"), ("L3H5:masked[6,1]", "3.attn.attn_scores"), ("L5H5[6,1]", "")):
-        if name:
-            value = str(trace[f"blocks.{name}"][5, 6, 1])
-            assert f"= {value}" in "\n".join(screen(tmp_path, "--trace", files[kind], "--at", place))
+    for head, stage, name in (("L3H5", "softmax", "pattern"), ("L3H5", "masked", "attn_scores"), ("L5H5", "softmax", "pattern")):
+        value = str(trace[f"blocks.{head[1]}.attn.{name}"][5, 6, 1])
+        assert f"= {value}" in "\n".join(screen(tmp_path, "--trace", files[kind], "--at", f"{head}:{stage}[6,1]"))
     lines = screen(tmp_path, "--trace", files[kind], "--at", "heads", "--size", "80x24")
     assert sum("not recorded" in line for line in lines) == 4
 

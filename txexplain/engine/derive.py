@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
 Doubles = NDArray[np.float64]
+STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
 
 
 def raw_scores(trace: Trace, layer: int, head: int) -> Array:
@@ -151,6 +152,10 @@ class Lens:
     def head_dim(self) -> int | None:
         """dh, or None where a trace's tensors don't tell it."""
         return self.config.head_dim if self.known is None or "n_embd" in self.known else None
+
+    def has_stage(self, layer: int, stage: str) -> bool:
+        """Whether stage() can answer."""
+        return self.has(*(f"blocks.{layer}.attn.{name}" for name in STAGE_NEEDS[stage]))
 
     def stage(self, layer: int, head: int, stage: str) -> Array:
         """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]."""

@@ -261,7 +261,7 @@ class ExplorerApp(App[None]):
         """Whether what is shown is a recorded run; says then that it isn't enough for this."""
         if self.state.trace is None:
             return False
-        self.say(f"This is a recorded run: {what} needs the model. m opens one.")
+        self.say(f"This is a recorded run: {what} needs the model, which m opens.")
         return True
 
     def run_model(self) -> None:
