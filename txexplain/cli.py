@@ -12,6 +12,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from txexplain.engine.tokenizer import Tokenizer
     from txexplain.engine.trace import Trace
     from txexplain.explorer.state import ExplorerState
+    from txexplain.models.hub import Progress
     from txexplain.ui.options import UiOptions
     from txexplain.ui.session import Recorded
 
@@ -95,7 +97,8 @@ class Source:
     def load(self) -> GPT2:
         from txexplain.models import load_model
 
-        return load_model(self.model, revision=self.revision)
+        with terminal_progress(self.model) as progress:
+            return load_model(self.model, revision=self.revision, progress=progress)
 
     def token_ids(self, model: GPT2, text: str | None) -> list[int]:
         return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
@@ -239,6 +242,7 @@ Commands (txexplain COMMAND --help says more):
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
   attention one head's grid in numbers     open      a recorded run in the app
+  models    what there is; info, verify, pull
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -527,6 +531,100 @@ def describe(source: Source, sampling: Sampling, view: View) -> None:
     click.echo(clean(describe_screen(state, view.options())), nl=False)
 
 
+@cli.group(context_settings=settings, invoke_without_command=True)
+@json_flag
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
+    """The models: bundled, in the Hugging Face cache, or to download.
+
+    Example: txexplain models pull gpt2
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from txexplain.models.report import known_models
+
+    found = known_models()
+    if as_json:
+        print_json([entry.to_dict() for entry in found])
+        return
+    unknown = "?"
+    rows = [
+        (entry.name, entry.state, f"{entry.parameters:,}" if entry.parameters else unknown, megabytes(entry.bytes or 0)) for entry in found
+    ]
+    print_table(("name", "state", "parameters", "size"), rows, right=(2, 3))
+
+
+revision_flag = click.option("--revision", metavar="REV", help="The repo's revision.")
+
+
+@models.command(name="info", context_settings=settings)
+@click.argument("name", metavar="NAME|DIR")
+@revision_flag
+@json_flag
+def models_info(name: str, revision: str | None, as_json: bool) -> None:
+    """What a model on this machine is made of. Example: txexplain models info gpt2"""
+    from txexplain.models.report import info
+
+    found = info(name, revision)
+    if as_json:
+        print_json(found)
+        return
+    sizes = found["architecture"]
+    lines = [
+        f"{found['name']}: {sizes['n_layer']} blocks of {sizes['n_head']} heads, d {sizes['n_embd']}, MLP {sizes['n_inner']}, "
+        f"context {sizes['n_positions']}, {sizes['vocab_size']:,} tokens",
+        f"activation  {sizes['activation_function']}",
+        f"parameters  {found['parameters']:,}",
+        *(f"  {part:<20}{count:>15,}" for part, count in found["parameters_by_part"].items()),
+        f"dtype       {found['dtype']}",
+        f"licence     {found['licence']}",
+        f"folder      {found['folder']}",
+        *(f"  {file['name']}  {megabytes(file['bytes'])}" for file in found["files"]),
+    ]
+    click.echo(clean("\n".join(lines)))
+
+
+@models.command(name="verify", context_settings=settings)
+@click.argument("name", metavar="NAME|DIR")
+@revision_flag
+@json_flag
+def models_verify(name: str, revision: str | None, as_json: bool) -> None:
+    """Whether a model is whole: its shapes, every number, its tokenizer, a run.
+
+    Example: txexplain models verify gpt2
+    """
+    from txexplain.models.report import verify
+
+    good: dict[str, str] = {}
+    try:
+        for what, finding in verify(name, revision):
+            good[what] = finding
+            if not as_json:
+                click.echo(clean(f"ok  {what}: {finding}"))
+    except ExplainError as error:
+        if as_json:
+            print_json({"name": name, "ok": False, "checks": good, "error": str(error)})
+        raise
+    if as_json:
+        print_json({"name": name, "ok": True, "checks": good, "error": None})
+
+
+@models.command(name="pull", context_settings=settings)
+@click.argument("name", metavar="NAME")
+@revision_flag
+def models_pull(name: str, revision: str | None) -> None:
+    """Fetch a model into the Hugging Face cache. Example: txexplain models pull gpt2"""
+    from txexplain.models import resolve
+
+    with terminal_progress(name) as progress:
+        folder = resolve(name, revision=revision, progress=progress)
+    click.echo(clean(f"{name}: {folder}"))
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"
+
+
 def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:
     """The run asked for, or the recorded one: its model's name, the run, and what tokens are called. Raises TraceError."""
     from txexplain.engine.derive import Lens
@@ -654,6 +752,30 @@ def take_keyboard(file: str | None) -> None:
         raise click.UsageError("There is no terminal to read keys from; give the prompt as --file PATH, or use predict.") from None
     os.dup2(terminal, 0)
     os.close(terminal)
+
+
+@contextmanager
+def terminal_progress(name: str) -> Iterator[Progress | None]:
+    """What tells how far a download is, on one line of standard error that is gone in the end; None where that is no terminal."""
+    if not is_terminal(sys.stderr):
+        yield None
+        return
+    shown = ""
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        text = clean(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        if text != shown:
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+            shown = text
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
 
 
 # Generation

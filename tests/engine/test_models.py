@@ -88,7 +88,7 @@ def test_names_come_before_folders_and_folders_before_the_hub(monkeypatch: pytes
     for name in ("gpt2", "storyteller", "owner/name", "mine"):
         (tmp_path / name).mkdir(parents=True)
     asked: list[str] = []
-    monkeypatch.setattr("txexplain.models.fetch", lambda repo, revision: asked.append(repo) or tmp_path)
+    monkeypatch.setattr("txexplain.models.fetch", lambda repo, revision, progress: asked.append(repo) or tmp_path)
     assert resolve("storyteller") == bundled_path()
     assert resolve("owner/name") == Path("owner/name")
     assert resolve("mine") == Path("mine")
@@ -167,7 +167,7 @@ class Hub:
         self.cache, self.remote, self.failure = cache, remote, failure
         self.calls: list[tuple[bool, Any]] = []
 
-    def __call__(self, repo: str, *, revision: str | None, allow_patterns: Any, local_files_only: bool = False) -> str:
+    def __call__(self, repo: str, *, revision: str | None, allow_patterns: Any, local_files_only: bool = False, **_: Any) -> str:
         self.calls.append((local_files_only, allow_patterns))
         if local_files_only:
             if not self.cache.exists():

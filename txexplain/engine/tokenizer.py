@@ -90,6 +90,11 @@ class Tokenizer:
             return _from_vocab_and_merges(path, merges, vocab_size)
         return Tokenizer.gpt2() if vocab_size == GPT2_VOCABULARY else Tokenizer.ids_only(folder.name, vocab_size)
 
+    @property
+    def has_no_text(self) -> bool:
+        """Whether there are ids only."""
+        return not self._ranks
+
     def encode(self, text: str, *, limit: int | None = None) -> list[int]:
         """The ids of a text; with a limit the first limit + 1 of them at most, so that a longer list says "too long" without the
         cost of the rest. `encode(text, limit=n) == encode(text)[:n + 1]`.
