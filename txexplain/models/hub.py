@@ -26,6 +26,7 @@ FILES = [
     *("config.json", "tokenizer.json", "vocab.json", "merges.txt"),
     *("model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
 ]
+CHUNK = 1 << 20  # bytes of a download: as many are lost where it breaks, and may pass until it stops
 OR_A_FOLDER = "or name a folder that holds a GPT-2"
 
 
@@ -77,10 +78,11 @@ def snapshots(repo: str, revision: str | None) -> Callable[..., str]:
     # Plain HTTP: it can be stopped at any byte, goes on where a connection broke, and ends in a file whose sha256 can be checked.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
     try:
-        from huggingface_hub import snapshot_download
+        from huggingface_hub import constants, snapshot_download
         from huggingface_hub.utils import logging as library_log
     except ImportError as error:
         raise ModelNotFound(f"{repo} can't be fetched: {reason(error)}; install huggingface-hub, {OR_A_FOLDER}.") from None
+    constants.DOWNLOAD_CHUNK_SIZE = CHUNK
     library_log.set_verbosity(logging.CRITICAL)  # what goes wrong is said by us, and never on the app's screen
     return partial(snapshot_download, repo, revision=revision)
 
