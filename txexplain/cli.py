@@ -9,6 +9,7 @@ import functools
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,10 @@ COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
 THEMES = ("dark", "light", "contrast")
 HELP = ("-h", "--help")
+SHELLS = ("bash", "zsh", "fish")
+COMPLETE_VAR = "_TXEXPLAIN_COMPLETE"
+STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
+PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
 BAR = 20  # cells
 
@@ -195,19 +200,57 @@ def gather(name: str, make: Callable[..., Any], *params: Callable[[Any], Any]) -
     return decorate
 
 
+def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_model(context: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """The known names; else a folder or file."""
+    from click.shell_completion import CompletionItem
+
+    from txexplain.models.bundled import NAME
+    from txexplain.models.known import KNOWN
+
+    return [CompletionItem(name) for name in (NAME, *KNOWN) if name.startswith(incomplete)] or complete_file(context, param, incomplete)
+
+
+def complete_place(_: click.Context, __: click.Parameter, incomplete: str) -> list[Any]:
+    """The places of the model, and the parts of the block or head that is begun."""
+    from click.shell_completion import CompletionItem
+
+    begun = re.match(r"(L\d+)(?:(\.)|H\d+(:)?)?", incomplete)
+    if begun is None:
+        places = ["model", "embed", "heads", "final", "output", "L0"]
+    elif begun[3]:
+        places = [begun[0] + stage for stage in STAGE_NAMES]
+    else:
+        places = [f"{begun[1]}.{page}" for page in PAGE_NAMES] + [f"{begun[1]}H0"]
+    return [CompletionItem(place) for place in places if place.startswith(incomplete)]
+
+
 source_params = (
     click.argument("prompt", nargs=-1, metavar="[PROMPT]"),
     click.option("--prompt", "prompt_text", metavar="TEXT", help="The prompt, whatever it looks like."),
-    click.option("--file", metavar="PATH|-", help="The prompt from a file, or - for a pipe."),
+    click.option("--file", metavar="PATH|-", shell_complete=complete_file, help="The prompt from a file, or - for a pipe."),
     click.option("--ids", type=Ids(), help="Token ids in place of the prompt."),
     click.option(
-        "--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="A name, folder or repo id [storyteller]."
+        "--model",
+        metavar="NAME",
+        envvar="TXEXPLAIN_MODEL",
+        default="storyteller",
+        shell_complete=complete_model,
+        help="A name, folder or repo id [storyteller].",
     ),
     click.option("--revision", metavar="REV", help="The repo's revision."),
 )
 source_flags = gather("source", Source, *source_params)
 run_flags = gather(
-    "source", Source.of, *source_params, click.option("--trace", metavar="FILE", help="A recorded run in place of model and prompt.")
+    "source",
+    Source.of,
+    *source_params,
+    click.option("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt."),
 )
 sampling_flags = gather(
     "sampling",
@@ -220,7 +263,7 @@ sampling_flags = gather(
 view_flags = gather(
     "view",
     View,
-    click.option("--at", metavar="PLACE", help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
+    click.option("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
@@ -242,7 +285,7 @@ Commands (txexplain COMMAND --help says more):
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
   attention one head's grid in numbers     open      a recorded run in the app
-  models    what there is; info, verify, pull
+  models    info, verify, pull             completion  for bash, zsh, fish
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -272,6 +315,8 @@ class Program(click.Group):
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> Any:
         """Run the command line and exit: 0, 2 after one sentence to stderr, 130 where interrupted."""
         argv = list(sys.argv[1:] if args is None else args)
+        if args is None and (asked := os.environ.get(COMPLETE_VAR)):
+            sys.exit(self.complete(asked))
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # a token that the locale's encoding lacks is no reason to end
         name, rest = self.route(argv)
@@ -295,6 +340,29 @@ class Program(click.Group):
                 sys.exit(1)
             refuse(f"{error.filename or 'The output'} can't be used: {reason(error)}.")
         sys.exit(0)
+
+    def complete(self, asked: str) -> int:
+        """Answer a shell that asks what may come next, as the script of `txexplain completion` does."""
+        from click.shell_completion import CompletionItem, get_completion_class
+
+        program, known = self, get_completion_class(asked.partition("_")[0])
+        if known is None or not asked.endswith("_complete"):
+            return 1
+        shell = known
+
+        class Completer(shell):  # type: ignore[misc, valid-type]
+            def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+                name, rest = program.route(args)
+                found: list[CompletionItem] = shell(program.commands[name] if name else app, {}, "txexplain", COMPLETE_VAR).get_completions(
+                    rest, incomplete
+                )
+                if not args:
+                    commands = [CompletionItem(each, help=command.get_short_help_str()) for each, command in program.commands.items()]
+                    found = [item for item in commands if item.value.startswith(incomplete)] + found
+                return found
+
+        click.echo(Completer(self, {}, "txexplain", COMPLETE_VAR).complete())
+        return 0
 
     def route(self, argv: list[str]) -> tuple[str, list[str]]:
         """The command that the first word names ("" is the app), and the arguments without that word."""
@@ -336,7 +404,7 @@ def app(source: Source, sampling: Sampling, view: View) -> None:
 
 
 @cli.command(name="open", context_settings=settings)
-@click.argument("trace", metavar="FILE.safetensors")
+@click.argument("trace", metavar="FILE.safetensors", shell_complete=complete_file)
 @sampling_flags
 @view_flags
 def open_file(trace: str, sampling: Sampling, view: View) -> None:
@@ -464,7 +532,13 @@ def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -
 
 @cli.command(context_settings=settings)
 @run_flags
-@click.option("--at", metavar="PLACE", required=True, help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.")
+@click.option(
+    "--at",
+    metavar="PLACE",
+    required=True,
+    shell_complete=complete_place,
+    help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.",
+)
 @json_flag
 @click.option("--csv", "as_csv", is_flag=True, help="A line for each query and key.")
 def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
@@ -558,7 +632,7 @@ revision_flag = click.option("--revision", metavar="REV", help="The repo's revis
 
 
 @models.command(name="info", context_settings=settings)
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=complete_model)
 @revision_flag
 @json_flag
 def models_info(name: str, revision: str | None, as_json: bool) -> None:
@@ -585,7 +659,7 @@ def models_info(name: str, revision: str | None, as_json: bool) -> None:
 
 
 @models.command(name="verify", context_settings=settings)
-@click.argument("name", metavar="NAME|DIR")
+@click.argument("name", metavar="NAME|DIR", shell_complete=complete_model)
 @revision_flag
 @json_flag
 def models_verify(name: str, revision: str | None, as_json: bool) -> None:
@@ -610,7 +684,7 @@ def models_verify(name: str, revision: str | None, as_json: bool) -> None:
 
 
 @models.command(name="pull", context_settings=settings)
-@click.argument("name", metavar="NAME")
+@click.argument("name", metavar="NAME", shell_complete=complete_model)
 @revision_flag
 def models_pull(name: str, revision: str | None) -> None:
     """Fetch a model into the Hugging Face cache. Example: txexplain models pull gpt2"""
@@ -619,6 +693,20 @@ def models_pull(name: str, revision: str | None) -> None:
     with terminal_progress(name) as progress:
         folder = resolve(name, revision=revision, progress=progress)
     click.echo(clean(f"{name}: {folder}"))
+
+
+@cli.command(context_settings=settings)
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """The script that teaches a shell to complete txexplain's commands and flags.
+
+    Example: txexplain completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # click knows the three
+    click.echo(found(cli, {}, "txexplain", COMPLETE_VAR).source(), nl=False)
 
 
 def megabytes(size: int) -> str:
