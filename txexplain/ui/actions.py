@@ -98,6 +98,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("examples", ("e",), "examples", "Prompts that show something, each with what to look for", "Prompt", "examples"),
     Action("prompt", ("slash", "f9"), "edit prompt", "Edit the prompt; Enter or Escape returns, the text stays", "Prompt", "prompt"),
     Action("surprisal", ("x",), "surprisal", "How surprising each token of the prompt was, or not", "Prompt"),
+    Action("models", ("m",), "models", "Another model: the bundled one, one of the cache, or one to fetch", "App"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
     Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App"),

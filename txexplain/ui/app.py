@@ -31,11 +31,15 @@ from txexplain.engine.trace import Trace
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
+from txexplain.models import load_model
+from txexplain.models.hub import Progress, Stopped
+from txexplain.models.report import known_models
 from txexplain.ui.actions import ACTIONS, footer
 from txexplain.ui.choose import ExamplesScreen, FindScreen
 from txexplain.ui.help import HelpScreen
+from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
-from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of
+from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.viz.canvas import Canvas
@@ -58,6 +62,22 @@ class Loaded(Message):
     def __init__(self, model: GPT2) -> None:
         super().__init__()
         self.model = model
+
+
+class Arriving(Message):
+    """A model on its way has come further."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        super().__init__()
+        self.arrival = arrival
+
+
+class Arrived(Message):
+    """Another model is open; or `sentence` says why it isn't."""
+
+    def __init__(self, arrival: Arrival, model: GPT2 | None, sentence: str = "") -> None:
+        super().__init__()
+        self.arrival, self.model, self.sentence = arrival, model, sentence
 
 
 class Opened(Message):
@@ -121,6 +141,10 @@ class ExplorerApp(App[None]):
         self.state = state
         self.options = options
         self.load = load
+        self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
+        self.list_models = known_models
+        self.arrival: Arrival | None = None  # the model that will take the present one's place
+        self.first = Arrival(state.model, self.first_arriving)  # the one that the app starts with
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
         self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
@@ -198,7 +222,7 @@ class ExplorerApp(App[None]):
             distribution=self.distribution,
             stale=self.running and self.lens is not None,
             message=self.message,
-            cost=self.cost,
+            cost=self.cost if self.arrival is None else self.arrival.words,
             keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
             surprisal=self.surprisal(width, height),
             draw=self.last_draw,
@@ -237,8 +261,13 @@ class ExplorerApp(App[None]):
         try:
             found = self.load()
             self.post_message(Opened(found) if isinstance(found, Lens) else Loaded(found))
+        except Stopped:
+            return
         except (ExplainError, OSError) as error:
             self.post_message(Failed(self.serial, str(error)))
+
+    def first_arriving(self, arrival: Arrival) -> None:
+        self.post_message(Arriving(arrival))
 
     def on_loaded(self, message: Loaded) -> None:
         self.model = message.model
@@ -246,6 +275,76 @@ class ExplorerApp(App[None]):
         self.surprised = ((), ())  # another model, another surprise
         self.editor.tokenizer = message.model.tokenizer
         self.run_model()
+
+    def fetch(self, name: str) -> None:
+        """Open another model, after a download where that takes one. The present one stays until then."""
+        self.stop_arrival()
+        self.arrival = Arrival(name, lambda arrival: self.post_message(Arriving(arrival)))
+        self.draw()
+        self.bring(self.arrival)
+
+    @work(thread=True, group="arrive", exit_on_error=False)
+    def bring(self, arrival: Arrival) -> None:
+        try:
+            self.post_message(Arrived(arrival, self.open_model(arrival.name, arrival.progress)))
+        except Stopped:
+            return
+        except (ExplainError, OSError) as error:
+            self.post_message(Arrived(arrival, None, str(error)))
+
+    def stop_arrival(self) -> None:
+        """A download that runs ends at its next piece."""
+        if self.arrival is not None:
+            self.arrival.stopped = True
+            self.arrival = None
+
+    def on_arriving(self, message: Arriving) -> None:
+        if message.arrival is self.first and self.model is None:
+            megabytes = f"{round(message.arrival.done / 1e6)} of {round(message.arrival.total / 1e6)} MB"
+            self.message = f"Fetching {message.arrival.name}: {megabytes}, {message.arrival.percent}%"
+        elif message.arrival is not self.arrival:
+            return
+        self.show_arrival()
+
+    def show_arrival(self) -> None:
+        self.draw()
+        if isinstance(self.screen, ModelsScreen):
+            self.screen.update()
+
+    def on_arrived(self, message: Arrived) -> None:
+        if message.arrival is not self.arrival:
+            return
+        self.arrival = None
+        if message.model is None:
+            self.say(message.sentence)
+            self.show_arrival()
+            return
+        if isinstance(self.screen, ModelsScreen):
+            self.screen.dismiss(None)
+        self.state = replace(
+            self.kept_prompt(message.model), model=message.arrival.name, revision=None, trace=None,
+            k=min(self.state.k, message.model.config.vocab_size),
+        )  # fmt: skip
+        self.generating, self.queued, self.prefix, self.cost = False, 0, None, ""
+        self.lens = self.distribution = self.last_draw = None  # what was there is the other model's
+        self.serial += 1
+        self.post_message(Loaded(message.model))
+
+    def kept_prompt(self, model: GPT2) -> ExplorerState:
+        """The state with its prompt for another model: the same ids where they mean the same tokens there, else the text."""
+        state, lens = self.state, self.lens
+        ids = lens.trace.ids if lens is not None and state.trace is not None else state.ids
+        if ids is None:
+            return state
+        names = self.model.tokenizer if self.model is not None else None
+        if lens is not None and names is None:
+            names = recorded_names(lens).gpt2
+        if names is None:  # ids without names: nobody knows what they mean elsewhere
+            prompt = lens.trace.prompt if lens is not None else ""
+            return state.with_prompt(prompt) if prompt else state.with_ids(ids)
+        if all(model.tokenizer.token_bytes(i) == names.token_bytes(i) != b"" for i in ids):
+            return state.with_ids(ids)
+        return state.with_prompt(names.decode(ids))
 
     def on_opened(self, message: Opened) -> None:
         """A trace file's run, which stays what it is: there is no model to ask anything else."""
@@ -638,6 +737,22 @@ class ExplorerApp(App[None]):
     def do_previous_pane(self) -> None:
         self.focus_pane(FOCUS[(FOCUS.index(self.pane) - 1) % len(FOCUS)])
 
+    def do_models(self) -> None:
+        """The list of models: one that is picked is opened; the one on its way, stopped."""
+        screen = ModelsScreen(self.tones, "" if self.state.trace else self.state.model, lambda: self.arrival, self.list_models)
+
+        def picked(number: int | None) -> None:
+            if number is None or screen.models is None:
+                return
+            name = screen.models[number].name
+            if self.arrival is not None and self.arrival.name == name:
+                self.stop_arrival()
+                self.draw()
+            elif self.state.trace is not None or name != self.state.model or self.model is None:
+                self.fetch(name)
+
+        self.push_screen(screen, picked)
+
     def do_copy(self) -> None:
         command = self.state.command_line()
         self.copy_to_clipboard(command)
@@ -660,6 +775,10 @@ class ExplorerApp(App[None]):
     def do_quit(self) -> None:
         self.serial += 1  # a forward pass that runs sees that nobody waits for it
         self.exit()
+
+    def on_unmount(self) -> None:
+        self.first.stopped = True  # nor does anybody wait for a download
+        self.stop_arrival()
 
     # The prompt
 
@@ -758,10 +877,8 @@ def put(widget: Widget, rect: Rect) -> None:
 
 def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None) -> int:
     """Run the app until the reader leaves it; the exit code. `lens`: the recorded run that it opens instead of a model."""
-    from txexplain.models import load_model
-
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision))
+    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress))
     app.run()
     return app.return_code or 0

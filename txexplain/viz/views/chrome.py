@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Location, breadcrumb
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
@@ -19,6 +21,12 @@ def title(canvas: Canvas, scene: Scene, text: str, right: str = "", *, focused: 
     room = canvas.width - used - 5
     if right and room >= cell_width(right) + 2:
         canvas.put(canvas.width - cell_width(right) - 4, 0, f" {right} ", "muted")
+
+
+def paragraph(canvas: Canvas, x: int, y: int, text: str, width: int) -> None:
+    """A sentence in as many lines as it takes; a word longer than a line, as a path may be, goes on in the next."""
+    for row, line in enumerate(textwrap.wrap(text, max(1, width))):
+        canvas.put(x, y + row, line, "muted", width=width)
 
 
 def facts(scene: Scene, room: int) -> str:

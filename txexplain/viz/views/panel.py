@@ -15,7 +15,7 @@ from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import OLD, title
+from txexplain.viz.views.chrome import OLD, paragraph, title
 
 AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0
@@ -52,7 +52,7 @@ def draw_panel(scene: Scene) -> Canvas:
     distribution = scene.distribution
     if distribution is None:
         unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
-        canvas.put(2, 1, scene.message or unknown, "muted", width=scene.width - 3)
+        paragraph(canvas, 2, 1, scene.message or unknown, scene.width - 3)
         return canvas
     if beside:
         settings(canvas, scene, 2, 2, scene.width - 3)
