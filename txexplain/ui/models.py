@@ -52,7 +52,7 @@ class ModelsScreen(ChooseScreen):
     """The models with their size and state; the answer is the number of the one picked in `models`."""
 
     heading = "Models"
-    hint = "↑ ↓ move   ⏎ open it, fetching it first where it must be   esc back"
+    hint = "↑ ↓ move   ⏎ open, or fetch and open   esc back"
 
     class Listed(Message):
         """What models there are is known."""
