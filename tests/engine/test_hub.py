@@ -5,6 +5,7 @@ The library reads its settings when it is imported, so each stage runs in a proc
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +17,9 @@ from typing import Any
 
 import pytest
 from hub_server import Hub
+
+from txexplain.engine.errors import ModelNotFound
+from txexplain.models.hub import checksum_of, is_damaged, require_checksum
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "golden" / "saved"
@@ -241,3 +245,25 @@ def test_verify_finds_a_cached_file_that_was_changed_since(first: First) -> None
     assert code == 2
     assert "model-00003-of-00004.safetensors" in said
     assert "sha256" in said
+    assert file.exists(), "to look changes nothing"
+
+
+def test_a_blob_that_is_a_link_into_a_shared_store_is_still_known_by_its_own_name(tmp_path: Path) -> None:
+    """The library can keep the bytes of many repositories in one place, under names that are no sha256 of them."""
+    data = b"weights"
+    (tmp_path / ("f" * 64)).write_bytes(data)
+    blob = tmp_path / hashlib.sha256(data).hexdigest()
+    blob.symlink_to("f" * 64)
+    (tmp_path / "snapshots").mkdir()
+    file = tmp_path / "snapshots" / "model.safetensors"
+    file.symlink_to(Path("..") / blob.name)
+    assert checksum_of(file) == blob.name
+    assert not is_damaged(file)
+    (tmp_path / ("f" * 64)).write_bytes(b"Weights")
+    assert is_damaged(file)
+    with pytest.raises(ModelNotFound, match="arrived damaged"):
+        require_checksum(file)
+    assert not file.is_symlink()
+    assert not blob.is_symlink()
+    (tmp_path / "plain").write_bytes(data)
+    assert checksum_of(tmp_path / "plain") is None

@@ -134,19 +134,23 @@ def meter(progress: Progress | None) -> type[Any]:
 
 def checksum_of(file: Path) -> str | None:
     """The sha256 that the hub gave for a cached file: the name of the blob that it links to. None where it is no such link."""
-    blob = file.resolve().name
-    return blob if file.is_symlink() and re.fullmatch(r"[0-9a-f]{64}", blob) else None
+    blob = file.readlink().name if file.is_symlink() else ""  # the blob may be a link itself, to a store with other names
+    return blob if re.fullmatch(r"[0-9a-f]{64}", blob) else None
+
+
+def is_damaged(file: Path) -> bool:
+    """Whether a cached file's bytes aren't those that the hub promised."""
+    wanted = checksum_of(file)
+    if wanted is None:
+        return False
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest() != wanted
 
 
 def require_checksum(file: Path) -> None:
-    """Remove a cached file whose bytes aren't those that the hub promised. Raises ModelNotFound."""
-    wanted = checksum_of(file)
-    if wanted is None:
-        return
-    with file.open("rb") as data:
-        found = hashlib.file_digest(data, "sha256").hexdigest()
-    if found != wanted:
-        file.resolve().unlink()
+    """Remove a file that arrived damaged. Raises ModelNotFound."""
+    if is_damaged(file):
+        (file.parent / file.readlink()).unlink()
         file.unlink()
         raise ModelNotFound(f"{file.name} arrived damaged: its sha256 isn't the one that the hub gives; it was removed, so fetch it again.")
 
