@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import codecs
+import csv
+import fnmatch
 import functools
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,15 +21,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from txexplain import __version__
-from txexplain.engine.errors import ExplainError, PromptError
+from txexplain.engine.errors import ExplainError, PromptError, TraceError
 
 if TYPE_CHECKING:
+    from txexplain.engine.derive import Lens
     from txexplain.engine.model import GPT2
     from txexplain.engine.sampling import Distribution, Draw
     from txexplain.engine.tokenizer import Tokenizer
     from txexplain.engine.trace import Trace
     from txexplain.explorer.state import ExplorerState
+    from txexplain.models.hub import Progress
     from txexplain.ui.options import UiOptions
+    from txexplain.ui.session import Recorded
+
+    Names = Tokenizer | Recorded
 
 COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
@@ -37,6 +46,10 @@ USUAL = {
     "TEXTUAL_FPS": "120",  # a key is painted within 8 ms instead of 17
     "OPENBLAS_THREAD_TIMEOUT": "22",  # 2^22 cycles: idle threads of a product sleep after 1.5 ms, not 25; others share the machine
 }
+SHELLS = ("bash", "zsh", "fish")
+COMPLETE_VAR = "_TXEXPLAIN_COMPLETE"
+STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
+PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
 BAR = 20  # cells
 
@@ -45,7 +58,7 @@ BAR = 20  # cells
 
 @dataclass(frozen=True)
 class Source:
-    """The model and the prompt asked for."""
+    """The model and the prompt asked for, or a trace of one."""
 
     prompt: tuple[str, ...]
     prompt_text: str | None
@@ -53,6 +66,23 @@ class Source:
     ids: tuple[int, ...] | None
     model: str
     revision: str | None
+    trace: str | None = None
+
+    @classmethod
+    def of(cls, trace: str | None, **rest: Any) -> Source:
+        """Raises UsageError for a trace beside what the trace brings itself."""
+        if trace is not None:
+            context = click.get_current_context()
+            for name in rest:
+                if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE and rest[name] != ():
+                    flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text")
+                    raise click.UsageError(f"A trace has its own prompt and model: give --trace without {flag}.")
+            return cls.recorded(trace)
+        return cls(**rest)
+
+    @classmethod
+    def recorded(cls, trace: str) -> Source:
+        return cls((), None, None, None, "storyteller", None, trace)
 
     def text(self) -> str | None:
         """The prompt, None where there is none or where ids replace it. Raises UsageError, PromptError."""
@@ -71,14 +101,15 @@ class Source:
     def required_text(self) -> str | None:
         """As text(), where one of PROMPT and --ids must be given."""
         text = self.text()
-        if text is None and self.ids is None:
+        if text is None and self.ids is None and self.trace is None:
             raise click.UsageError('A prompt is needed: put it in quotes ("" is allowed), or give --file PATH, or --file - to read a pipe.')
         return text
 
     def load(self) -> GPT2:
         from txexplain.models import load_model
 
-        return load_model(self.model, revision=self.revision)
+        with terminal_progress(self.model) as progress:
+            return load_model(self.model, revision=self.revision, progress=progress)
 
     def token_ids(self, model: GPT2, text: str | None) -> list[int]:
         return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
@@ -175,17 +206,57 @@ def gather(name: str, make: Callable[..., Any], *params: Callable[[Any], Any]) -
     return decorate
 
 
-source_flags = gather(
-    "source",
-    Source,
+def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[Any]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_model(context: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """The known names; else a folder or file."""
+    from click.shell_completion import CompletionItem
+
+    from txexplain.models.bundled import NAME
+    from txexplain.models.known import KNOWN
+
+    return [CompletionItem(name) for name in (NAME, *KNOWN) if name.startswith(incomplete)] or complete_file(context, param, incomplete)
+
+
+def complete_place(_: click.Context, __: click.Parameter, incomplete: str) -> list[Any]:
+    """The places of the model, and the parts of the block or head that is begun."""
+    from click.shell_completion import CompletionItem
+
+    begun = re.match(r"(L\d+)(?:(\.)|H\d+(:)?)?", incomplete)
+    if begun is None:
+        places = ["model", "embed", "heads", "final", "output", "L0"]
+    elif begun[3]:
+        places = [begun[0] + stage for stage in STAGE_NAMES]
+    else:
+        places = [f"{begun[1]}.{page}" for page in PAGE_NAMES] + [f"{begun[1]}H0"]
+    return [CompletionItem(place) for place in places if place.startswith(incomplete)]
+
+
+source_params = (
     click.argument("prompt", nargs=-1, metavar="[PROMPT]"),
     click.option("--prompt", "prompt_text", metavar="TEXT", help="The prompt, whatever it looks like."),
-    click.option("--file", metavar="PATH|-", help="The prompt from a file, or - for a pipe."),
+    click.option("--file", metavar="PATH|-", shell_complete=complete_file, help="The prompt from a file, or - for a pipe."),
     click.option("--ids", type=Ids(), help="Token ids in place of the prompt."),
     click.option(
-        "--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="A name, folder or repo id [storyteller]."
+        "--model",
+        metavar="NAME",
+        envvar="TXEXPLAIN_MODEL",
+        default="storyteller",
+        shell_complete=complete_model,
+        help="A name, folder or repo id [storyteller].",
     ),
     click.option("--revision", metavar="REV", help="The repo's revision."),
+)
+source_flags = gather("source", Source, *source_params)
+run_flags = gather(
+    "source",
+    Source.of,
+    *source_params,
+    click.option("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt."),
 )
 sampling_flags = gather(
     "sampling",
@@ -198,7 +269,7 @@ sampling_flags = gather(
 view_flags = gather(
     "view",
     View,
-    click.option("--at", metavar="PLACE", help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
+    click.option("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
@@ -219,12 +290,15 @@ Commands (txexplain COMMAND --help says more):
   predict   the next token's probabilities trace     save every activation
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
-  explain   a place's formula in numbers, its shapes, its source
+  explain   a place's formula and source   completion  for bash, zsh, fish
+  attention one head's grid in numbers     open      a recorded run in the app
+  models    info, verify, pull
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
   --ids 1,2,3                              token ids in place of the prompt
   --model NAME, --revision REV             name, folder, repo id [storyteller]
+  --trace FILE                             a recorded run in place of both
   --at PLACE                               model, L5, L5H1, L5H1[7,3], output
   --temperature T                          0 is greedy [1.0]
   --top-k K, --top-p P, --greedy           which tokens may be drawn [all]
@@ -248,6 +322,8 @@ class Program(click.Group):
     def main(self, args: Sequence[str] | None = None, *_: Any, **__: Any) -> Any:
         """Run the command line and exit: 0, 2 after one sentence to stderr, 130 where interrupted."""
         argv = list(sys.argv[1:] if args is None else args)
+        if args is None and (asked := os.environ.get(COMPLETE_VAR)):
+            sys.exit(self.complete(asked))
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # a token that the locale's encoding lacks is no reason to end
         name, rest = self.route(argv)
@@ -271,6 +347,29 @@ class Program(click.Group):
                 sys.exit(1)
             refuse(f"{error.filename or 'The output'} can't be used: {reason(error)}.")
         sys.exit(0)
+
+    def complete(self, asked: str) -> int:
+        """Answer a shell that asks what may come next, as the script of `txexplain completion` does."""
+        from click.shell_completion import CompletionItem, get_completion_class
+
+        program, known = self, get_completion_class(asked.partition("_")[0])
+        if known is None or not asked.endswith("_complete"):
+            return 1
+        shell = known
+
+        class Completer(shell):  # type: ignore[misc, valid-type]
+            def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+                name, rest = program.route(args)
+                found: list[CompletionItem] = shell(program.commands[name] if name else app, {}, "txexplain", COMPLETE_VAR).get_completions(
+                    rest, incomplete
+                )
+                if not args:
+                    commands = [CompletionItem(each, help=command.get_short_help_str()) for each, command in program.commands.items()]
+                    found = [item for item in commands if item.value.startswith(incomplete)] + found
+                return found
+
+        click.echo(Completer(self, {}, "txexplain", COMPLETE_VAR).complete())
+        return 0
 
     def route(self, argv: list[str]) -> tuple[str, list[str]]:
         """The command that the first word names ("" is the app), and the arguments without that word."""
@@ -302,23 +401,43 @@ def cli() -> None:
 
 
 @click.command(cls=AppCommand, context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @view_flags
 @click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
 def app(source: Source, sampling: Sampling, view: View) -> None:
     check_terminal(source.file)
-    state = first_state(source, sampling, view)
-    if view.at is not None:
+    start(source, first_state(source, sampling, view), view)
+
+
+@cli.command(name="open", context_settings=settings)
+@click.argument("trace", metavar="FILE.safetensors", shell_complete=complete_file)
+@sampling_flags
+@view_flags
+def open_file(trace: str, sampling: Sampling, view: View) -> None:
+    """A recorded run in the app, without its model. Example: txexplain open once.safetensors --at L3H5"""
+    check_terminal(None)
+    source = Source.recorded(trace)
+    start(source, first_state(source, sampling, view), view)
+
+
+def start(source: Source, state: ExplorerState, view: View) -> NoReturn:
+    """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
+    lens = None
+    if state.trace is not None:
+        from txexplain.ui.render import open_trace
+
+        lens = open_trace(state)
+    elif view.at is not None:
         require_place(source, state)
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
 
-    sys.exit(run_app(state, view.options()))
+    sys.exit(run_app(state, view.options(), lens))
 
 
 @cli.command(context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @click.option("--top", type=click.IntRange(min=1), metavar="N", default=10, help="How many candidates [10].")
 @json_flag
@@ -328,17 +447,19 @@ def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None
     Example: txexplain predict "Once upon a time" --temperature 0.8 --top-k 40
     """
     text = source.required_text()
-    model = source.load()
-    trace = run(model, source.token_ids(model, text))
+    name, lens, names = answered(source, text)
+    trace = lens.trace
+    if "logits" not in trace:
+        raise TraceError(f"The trace {source.trace} has no logits, which the probabilities come from; record it with them.")
     dist = sampling.distribution(trace)
     candidates = dist.order[:top].tolist()
     if as_json:
         prompt = trace.prompt if text is None else text
-        tokens = [token_fields(model.tokenizer, i) for i in trace.ids]
-        following = [candidate_fields(model.tokenizer, dist, i) for i in candidates]
+        tokens = [token_fields(names, i) for i in trace.ids]
+        following = [candidate_fields(names, dist, i) for i in candidates]
         print_json(
             {
-                "model": model.name,
+                "model": name,
                 "prompt": prompt,
                 "tokens": tokens,
                 "temperature": dist.temperature,
@@ -347,7 +468,7 @@ def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None
             }
         )
     else:
-        print_candidates(model, dist, candidates)
+        print_candidates(name, names, dist, candidates)
 
 
 @cli.command(context_settings=settings)
@@ -400,8 +521,9 @@ def tokens(source: Source, as_json: bool) -> None:
 @cli.command(context_settings=settings)
 @source_flags
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.safetensors", required=True, help="Where to write.")
+@click.option("--only", multiple=True, metavar="NAMES", help="Only tensors of these names, as 'blocks.5.*'; may be repeated.")
 @click.option("--all-logits", is_flag=True, help="The logits of every position, not of the last alone.")
-def trace(source: Source, path: Path, all_logits: bool) -> None:
+def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -> None:
     """Every activation of the model on a prompt, written to a safetensors file.
 
     Example: txexplain trace "Once upon a time" -o once.safetensors
@@ -409,20 +531,66 @@ def trace(source: Source, path: Path, all_logits: bool) -> None:
     text = source.required_text()
     path = writable(path)
     model = source.load()
+    names = chosen_names(only, model)
     recorded = run(model, source.token_ids(model, text), all_logits=all_logits)
-    recorded.save(path)
-    click.echo(clean(f"{path}: {len(recorded.names)} tensors of {len(recorded.ids)} tokens, {path.stat().st_size / 1e6:.1f} MB"))
+    recorded.save(path, only=names)
+    click.echo(clean(f"{path}: {len(names)} tensors of {len(recorded.ids)} tokens, {path.stat().st_size / 1e6:.1f} MB"))
 
 
 @cli.command(context_settings=settings)
-@source_flags
+@run_flags
+@click.option(
+    "--at",
+    metavar="PLACE",
+    required=True,
+    shell_complete=complete_place,
+    help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.",
+)
+@json_flag
+@click.option("--csv", "as_csv", is_flag=True, help="A line for each query and key.")
+def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
+    """One head's grid in numbers: a row for each query, a column for each key.
+
+    Example: txexplain attention "Once upon a time" --at L5H1:scaled --csv
+    """
+    from txexplain.explorer.location import Level, check, parse
+    from txexplain.ui.session import dims_of
+
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv are two forms of the same numbers: give one of them.")
+    text, place = source.required_text(), parse(at)
+    if place.level is not Level.HEAD:
+        raise click.UsageError(f"--at {place} isn't a head's grid; name a head and a stage, as L5H1:scaled.")
+    name, lens, names = answered(source, text)
+    check(place, dims_of(lens))
+    try:
+        values = lens.stage(place.block, place.head, place.stage)  # [T, T]
+    except KeyError as missing:
+        raise TraceError(f"The trace {source.trace} has no {missing.args[0]}, which this takes; record it with that.") from None
+    n, after_mask = len(values), place.stage not in ("qk", "scaled")
+    cells = [[None if after_mask and j > i else float(str(values[i, j])) for j in range(n)] for i in range(n)]  # float32's own figures
+    ids = lens.trace.ids
+    if as_json:
+        head = {"block": place.block, "head": place.head, "stage": place.stage}
+        print_json({"model": name, "tokens": [token_fields(names, i) for i in ids], **head, "values": cells})
+    elif as_csv:
+        lines = csv.writer(sys.stdout, lineterminator="\n")
+        lines.writerow(("query", "key", "query_token", "key_token", place.stage))
+        shown = [names.display(i) for i in ids]
+        lines.writerows((i, j, shown[i], shown[j], cell) for i, row in enumerate(cells) for j, cell in enumerate(row) if cell is not None)
+    else:
+        print_grid(cells, [names.display(i, ascii=not unicode_out()) for i in ids])
+
+
+@cli.command(context_settings=settings)
+@run_flags
 @sampling_flags
 @view_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
 @click.option("--explain", "explained", is_flag=True, help="With what is selected explained, if 100 columns wide.")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
 def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], explained: bool, path: Path) -> None:
-    """The screen as a file. Example: txexplain render "Once" --at L3H5 -o head.svg"""
+    """The app's screen as a file. Example: txexplain render "Once" -o head.svg"""
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
@@ -434,7 +602,7 @@ def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int]
 
 
 @cli.command(context_settings=settings)
-@source_flags
+@run_flags
 @sampling_flags
 @view_flags
 def describe(source: Source, sampling: Sampling, view: View) -> None:
@@ -457,10 +625,145 @@ def explain(source: Source, sampling: Sampling, view: View) -> None:
     click.echo(clean(explain_screen(state, view.options())), nl=False)
 
 
+@cli.group(context_settings=settings, invoke_without_command=True)
+@json_flag
+@click.pass_context
+def models(context: click.Context, as_json: bool) -> None:
+    """The models: bundled, in the Hugging Face cache, or to download.
+
+    Example: txexplain models pull gpt2
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from txexplain.models.report import known_models
+
+    found = known_models()
+    if as_json:
+        print_json([entry.to_dict() for entry in found])
+        return
+    unknown = "?"
+    rows = [
+        (entry.name, entry.state, f"{entry.parameters:,}" if entry.parameters else unknown, megabytes(entry.bytes or 0)) for entry in found
+    ]
+    print_table(("name", "state", "parameters", "size"), rows, right=(2, 3))
+
+
+revision_flag = click.option("--revision", metavar="REV", help="The repo's revision.")
+
+
+@models.command(name="info", context_settings=settings)
+@click.argument("name", metavar="NAME|DIR", shell_complete=complete_model)
+@revision_flag
+@json_flag
+def models_info(name: str, revision: str | None, as_json: bool) -> None:
+    """What a model on this machine is made of. Example: txexplain models info gpt2"""
+    from txexplain.models.report import info
+
+    found = info(name, revision)
+    if as_json:
+        print_json(found)
+        return
+    sizes = found["architecture"]
+    lines = [
+        f"{found['name']}: {sizes['n_layer']} blocks of {sizes['n_head']} heads, d {sizes['n_embd']}, MLP {sizes['n_inner']}, "
+        f"context {sizes['n_positions']}, {sizes['vocab_size']:,} tokens",
+        f"activation  {sizes['activation_function']}",
+        f"parameters  {found['parameters']:,}",
+        *(f"  {part:<20}{count:>15,}" for part, count in found["parameters_by_part"].items()),
+        f"dtype       {found['dtype']}",
+        f"licence     {found['licence']}",
+        f"folder      {found['folder']}",
+        *(f"  {file['name']}  {megabytes(file['bytes'])}" for file in found["files"]),
+    ]
+    click.echo(clean("\n".join(lines)))
+
+
+@models.command(name="verify", context_settings=settings)
+@click.argument("name", metavar="NAME|DIR", shell_complete=complete_model)
+@revision_flag
+@json_flag
+def models_verify(name: str, revision: str | None, as_json: bool) -> None:
+    """Whether a model is whole: its shapes, every number, its tokenizer, a run.
+
+    Example: txexplain models verify gpt2
+    """
+    from txexplain.models.report import verify
+
+    good: dict[str, str] = {}
+    try:
+        for what, finding in verify(name, revision):
+            good[what] = finding
+            if not as_json:
+                click.echo(clean(f"ok  {what}: {finding}"))
+    except ExplainError as error:
+        if as_json:
+            print_json({"name": name, "ok": False, "checks": good, "error": str(error)})
+        raise
+    if as_json:
+        print_json({"name": name, "ok": True, "checks": good, "error": None})
+
+
+@models.command(name="pull", context_settings=settings)
+@click.argument("name", metavar="NAME", shell_complete=complete_model)
+@revision_flag
+def models_pull(name: str, revision: str | None) -> None:
+    """Fetch a model into the Hugging Face cache. Example: txexplain models pull gpt2"""
+    from txexplain.models import resolve
+
+    with terminal_progress(name) as progress:
+        folder = resolve(name, revision=revision, progress=progress)
+    click.echo(clean(f"{name}: {folder}"))
+
+
+@cli.command(context_settings=settings)
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> None:
+    """The script that teaches a shell to complete txexplain's commands and flags.
+
+    Example: txexplain completion bash >> ~/.bashrc
+    """
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    assert found is not None  # click knows the three
+    click.echo(found(cli, {}, "txexplain", COMPLETE_VAR).source(), nl=False)
+
+
+def megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"
+
+
+def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:
+    """The run asked for, or the recorded one: its model's name, the run, and what tokens are called. Raises TraceError."""
+    from txexplain.engine.derive import Lens
+
+    if source.trace is None:
+        model = source.load()
+        return model.name, Lens(run(model, source.token_ids(model, text)), model), model.tokenizer
+    from txexplain.engine.trace import Trace
+    from txexplain.ui.session import recorded_names
+
+    lens = Lens(Trace.load(source.trace), None)
+    return lens.trace.model or "trace", lens, recorded_names(lens)
+
+
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
     trace = model.forward(ids, all_logits=all_logits)
     assert trace is not None  # None says "stopped", and nobody stops it here
     return trace
+
+
+def chosen_names(only: Sequence[str], model: GPT2) -> list[str]:
+    """The tensors that patterns like blocks.5.* name, of those that a run of the model makes. Raises UsageError."""
+    from txexplain.engine.trace import activation_names
+
+    names = activation_names(model.config.n_layer)
+    for pattern in only:
+        if not fnmatch.filter(names, pattern):
+            raise click.UsageError(
+                f"--only {pattern}: no tensor has such a name; they are called {names[0]}, blocks.0.attn.pattern, logits."
+            )
+    return [name for name in names if not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only)]
 
 
 def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState:
@@ -479,6 +782,7 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         top_p=sampling.top_p,
         seed=view.seed,
         flow=view.flow,
+        trace=source.trace,
     )
 
 
@@ -558,6 +862,30 @@ def take_keyboard(file: str | None) -> None:
     os.close(terminal)
 
 
+@contextmanager
+def terminal_progress(name: str) -> Iterator[Progress | None]:
+    """What tells how far a download is, on one line of standard error that is gone in the end; None where that is no terminal."""
+    if not is_terminal(sys.stderr):
+        yield None
+        return
+    shown = ""
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        text = clean(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+        if text != shown:
+            sys.stderr.write(f"\r{text}\x1b[K")
+            sys.stderr.flush()
+            shown = text
+
+    try:
+        yield tell
+    finally:
+        if shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
 # Generation
 
 
@@ -602,7 +930,7 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
 # What the commands print
 
 
-def token_fields(tokenizer: Tokenizer, id: int) -> dict[str, Any]:
+def token_fields(tokenizer: Names, id: int) -> dict[str, Any]:
     return {"id": id, "text": tokenizer.decode([id])}
 
 
@@ -616,7 +944,7 @@ def sampling_fields(dist: Distribution) -> dict[str, Any]:
     return {"mode": dist.mode, **setting, "kept": dist.kept_count}
 
 
-def candidate_fields(tokenizer: Tokenizer, dist: Distribution, id: int) -> dict[str, Any]:
+def candidate_fields(tokenizer: Names, dist: Distribution, id: int) -> dict[str, Any]:
     rank = dist.rank_of(id)
     return {
         "rank": rank + 1,
@@ -643,7 +971,7 @@ def strict(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def print_candidates(model: GPT2, dist: Distribution, candidates: Sequence[int]) -> None:
+def print_candidates(name: str, names: Names, dist: Distribution, candidates: Sequence[int]) -> None:
     """The candidates as a table with bars; the bar is the probability after the filter."""
     from txexplain.viz.numbers import percent
 
@@ -657,14 +985,23 @@ def print_candidates(model: GPT2, dist: Distribution, candidates: Sequence[int])
         if filtered:
             shares.append(percent(float(dist.full_probability[id]), ascii=ascii))
         shares.append(percent(float(dist.cumulative[rank - 1]), ascii=ascii))
-        token = model.tokenizer.display(id, ascii=ascii)
+        token = names.display(id, ascii=ascii)
         rows.append((str(rank), token, bar(probability / largest, ascii), *shares, f"{dist.logits[id]:.2f}"))
     kept = {"full": "", "greedy": ", greedy", "top-k": f", top-k {dist.k}", "top-p": f", top-p {dist.p}"}[dist.mode]
-    click.echo(
-        clean(f"{model.name}, T {dist.temperature:g}{kept}: {dist.kept_count} of {len(dist.order)} tokens, {dist.entropy_bits:.2f} bits")
-    )
+    click.echo(clean(f"{name}, T {dist.temperature:g}{kept}: {dist.kept_count} of {len(dist.order)} tokens, {dist.entropy_bits:.2f} bits"))
     heads = ("rank", "token", "", "probability", *(("of all",) if filtered else ()), "cumulative", "logit")
     print_table(heads, rows, right=(0, *range(3, len(heads))))
+
+
+def print_grid(cells: Sequence[Sequence[float | None]], tokens: Sequence[str]) -> None:
+    """A row a query, a column a key; a dot where the key comes after the query. Never cut, however long the lines."""
+    from txexplain.viz.describe import plain_table
+    from txexplain.viz.numbers import number
+
+    ascii = not unicode_out()
+    blank = "." if ascii else "·"
+    rows = [(f"{i} {tokens[i]}", *(blank if cell is None else number(cell, ascii=ascii) for cell in row)) for i, row in enumerate(cells)]
+    click.echo(clean(plain_table([("query", *(f"{j} {token}" for j, token in enumerate(tokens))), *rows])))
 
 
 def bar(share: float, ascii: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import pty
@@ -33,7 +34,7 @@ from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
 ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe", "explain")
+COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "attention", "models", "completion")
 
 
 def run(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
@@ -339,6 +340,67 @@ def test_trace_writes_a_trace_file(tmp_path: Path, storyteller: GPT2) -> None:
     ok("trace", "--model", TINY, "--ids", "1,2,3", "-o", str(path), "--all-logits")
     assert Trace.load(path)["logits"].shape == (3, 61)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_trace_keeps_the_tensors_that_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "few.safetensors"
+
+    def kept(*flags: str) -> list[str]:
+        ok("trace", "--model", TINY, "--ids", "1,2,3", "-o", str(path), *flags)
+        return list(Trace.load(path).names)
+
+    whole = kept()
+    assert len(whole) == 39
+    assert kept("--only", "blocks.1.*") == ["blocks.0.resid_post", *(name for name in whole if name.startswith("blocks.1."))]
+    assert kept("--only", "*.pattern", "--only", "logits") == ["blocks.0.attn.pattern", "blocks.1.attn.pattern", "logits"]
+    assert kept("--only", "logits", "--all-logits") == ["logits"]
+    assert Trace.load(path)["logits"].shape == (3, 61)
+    path.unlink()
+    assert "blocks.2.*" in sentence("trace", "--model", TINY, "--ids", "1", "-o", str(path), "--only", "blocks.2.*")
+    assert not path.exists()
+
+
+# attention
+
+
+@pytest.mark.parametrize("stage", ["qk", "scaled", "masked", "softmax", "values"])
+def test_attention_gives_the_heads_own_numbers(storyteller: GPT2, stage: str) -> None:
+    trace = storyteller.forward(storyteller.tokenizer.encode(ONCE))
+    assert trace is not None
+    q, k, v = (trace[f"blocks.3.attn.{name}"][:, 5].astype(np.float64) for name in "qkv")
+    shares = np.array(trace["blocks.3.attn.pattern"][5])
+    want = {
+        "qk": q @ k.T, "scaled": q @ k.T / np.sqrt(32), "masked": q @ k.T / np.sqrt(32), "softmax": shares,
+        "values": shares * np.linalg.norm(v, axis=1),
+    }[stage]  # fmt: skip
+    seen = [(i, j) for i in range(7) for j in range(7) if stage in ("qk", "scaled") or j <= i]
+    at = f"L3H5:{stage}" if stage != "softmax" else "L3H5"
+    got = document("attention", ONCE, "--at", at)
+    assert list(got) == ["model", "tokens", "block", "head", "stage", "values"]
+    assert (got["model"], got["block"], got["head"], got["stage"]) == ("storyteller", 3, 5, stage)
+    assert got["tokens"] == [{"id": i, "text": storyteller.tokenizer.decode([i])} for i in trace.ids]
+    assert [(i, j) for i in range(7) for j in range(7) if got["values"][i][j] is not None] == seen
+    assert [got["values"][i][j] for i, j in seen] == pytest.approx([float(want[i, j]) for i, j in seen], rel=1e-4, abs=1e-4)
+    lines = list(csv.DictReader(ok("attention", ONCE, "--at", at, "--csv").splitlines()))
+    assert list(lines[0]) == ["query", "key", "query_token", "key_token", stage]
+    assert [(int(line["query"]), int(line["key"])) for line in lines] == seen
+    assert [float(line[stage]) for line in lines] == [got["values"][i][j] for i, j in seen]
+    assert (lines[1]["query_token"], lines[1]["key_token"]) == ((" upon", "Once") if len(seen) == 28 else ("Once", " upon"))
+    table = ok("attention", ONCE, "--at", at).splitlines()
+    assert len(table) == 8
+    assert sum(line.count("·") for line in table) == 49 - len(seen)
+
+
+def test_what_has_no_grid_is_refused(tmp_path: Path) -> None:
+    assert "L5H1:scaled" in sentence("attention", ONCE, "--at", "L3")
+    assert "L5H1:scaled" in sentence("attention", ONCE, "--at", "L3H5[2,1]")
+    assert "L0 to L5" in sentence("attention", ONCE, "--at", "L6H0")
+    assert "--csv" in sentence("attention", ONCE, "--at", "L3H5", "--csv", "--json")
+    assert "--at" in sentence("attention", ONCE)
+    ok("trace", ONCE, "-o", str(tmp_path / "t"), "--only", "blocks.3.attn.pattern")
+    whole = document("attention", ONCE, "--at", "L3H5")
+    assert document("attention", "--trace", str(tmp_path / "t"), "--at", "L3H5") == whole
+    assert "blocks.3.attn.q" in sentence("attention", "--trace", str(tmp_path / "t"), "--at", "L3H5:qk")
 
 
 def test_a_file_is_written_with_the_users_umask_and_through_links(tmp_path: Path) -> None:

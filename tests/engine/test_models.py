@@ -41,18 +41,51 @@ def test_the_bundled_model_is_whole() -> None:
     assert resolve("storyteller") == bundled_path()
 
 
+NO_NETWORK = """
+import socket, sys
+def refuse(event, args):
+    if event in ("socket.getaddrinfo", "socket.gethostbyname") or event == "socket.connect" and args[0].family != socket.AF_UNIX:
+        raise AssertionError(event)
+sys.addaudithook(refuse)
+"""
+
+
 def test_the_bundled_model_needs_no_hub_and_no_network() -> None:
     code = """
-import socket, sys
-def refuse(*_): raise AssertionError("network")
-socket.socket.connect = refuse
 from txexplain import load_model
 model = load_model()
 assert model.forward(model.prompt_ids("Once upon a time")) is not None
 strangers = {"huggingface_hub", "httpx", "requests", "textual", "torch", "safetensors"}
 print(model.name, sorted(strangers & {name.partition(".")[0] for name in sys.modules}))
 """
-    assert run_python(code) == "storyteller []"
+    assert run_python(NO_NETWORK + code) == "storyteller []"
+
+
+def test_the_app_and_the_commands_open_the_bundled_model_without_a_network() -> None:
+    code = """
+import asyncio
+from click.testing import CliRunner
+from txexplain.cli import cli
+from txexplain.explorer.state import ExplorerState
+from txexplain.models import load_model
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.options import UiOptions
+assert "little" in CliRunner().invoke(cli, ["predict", "Once upon a time there was a"]).stdout
+async def go():
+    app = ExplorerApp(ExplorerState(), UiOptions(), load_model)
+    async with app.run_test() as pilot:
+        while app.lens is None:
+            await pilot.pause()
+        return app.lens.trace.n_tokens
+print(asyncio.run(go()))
+"""
+    assert run_python(NO_NETWORK + code) == "7"
+    assert (
+        "AssertionError"
+        in subprocess.run(
+            [sys.executable, "-c", NO_NETWORK + "socket.create_connection(('127.0.0.1', 9))"], capture_output=True, text=True, check=False
+        ).stderr
+    ), "the guard guards"
 
 
 def test_models_can_be_imported_without_numpy() -> None:
@@ -88,7 +121,7 @@ def test_names_come_before_folders_and_folders_before_the_hub(monkeypatch: pytes
     for name in ("gpt2", "storyteller", "owner/name", "mine"):
         (tmp_path / name).mkdir(parents=True)
     asked: list[str] = []
-    monkeypatch.setattr("txexplain.models.fetch", lambda repo, revision: asked.append(repo) or tmp_path)
+    monkeypatch.setattr("txexplain.models.fetch", lambda repo, revision, progress: asked.append(repo) or tmp_path)
     assert resolve("storyteller") == bundled_path()
     assert resolve("owner/name") == Path("owner/name")
     assert resolve("mine") == Path("mine")
@@ -167,7 +200,7 @@ class Hub:
         self.cache, self.remote, self.failure = cache, remote, failure
         self.calls: list[tuple[bool, Any]] = []
 
-    def __call__(self, repo: str, *, revision: str | None, allow_patterns: Any, local_files_only: bool = False) -> str:
+    def __call__(self, repo: str, *, revision: str | None, allow_patterns: Any, local_files_only: bool = False, **_: Any) -> str:
         self.calls.append((local_files_only, allow_patterns))
         if local_files_only:
             if not self.cache.exists():

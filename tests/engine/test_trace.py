@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from txexplain.engine.derive import Lens
 from txexplain.engine.errors import TraceError
 from txexplain.engine.model import GPT2
+from txexplain.engine.tokenizer import Tokenizer, visible
 from txexplain.engine.trace import Trace
 
 IDS = [7, 3, 3, 60, 0]
@@ -94,7 +96,18 @@ def low_inf() -> np.ndarray:
         ({"blocks.0.attn.attn_scores": low_inf()}, "attn_scores holds numbers that aren't finite"),
         ({"blocks.0.resid_mid": np.zeros((4, 6), dtype=np.float32)}, "resid_mid"),
         ({"logits": np.zeros((2, 9), dtype=np.float32)}, "logits"),
+        ({"logits": np.zeros((3, 9, 1), dtype=np.float32)}, "logits"),
+        ({"logits": np.zeros(3, dtype=np.float32)}, "token id 3, but its vocabulary has 3"),
         ({"weird": np.zeros(3, dtype=np.float32)}, "weird"),
+        ({"\x1b[2J": np.zeros(3, dtype=np.float32)}, "none of GPT-2's activations"),
+        ({"blocks.0.attn.pattern": np.tril(np.full((2, 3, 3), 1.5, dtype=np.float32))}, "aren't shares"),
+        ({"blocks.0.attn.pattern": np.tril(np.full((2, 3, 3), -0.5, dtype=np.float32))}, "aren't shares"),
+        ({"blocks.0.attn.pattern": np.full((2, 3, 3), 0.3, dtype=np.float32)}, "aren't shares"),
+        ({"blocks.1.attn.pattern": np.tril(np.full((3, 3, 3), 0.3, dtype=np.float32))}, "blocks.1.attn.pattern"),
+        ({"blocks.0.attn.q": np.zeros((3, 3, 4), dtype=np.float32)}, "blocks.0.attn.q"),
+        ({"blocks.123456.attn.pattern": np.zeros((2, 3, 3), dtype=np.float32)}, "none of GPT-2's activations"),
+        ({"ids": np.array([1, 2, 1 << 40])}, "no vocabulary"),
+        ({"ids": np.arange(70_000) % 50}, "70000 tokens"),
     ],
 )
 def test_a_file_whose_parts_disagree_is_refused(tmp_path: Path, changes: dict[str, object], words: str) -> None:
@@ -119,3 +132,79 @@ def test_a_trace_without_metadata_opens(tmp_path: Path) -> None:
     save_file(broken(), tmp_path / "t.safetensors")
     trace = Trace.load(tmp_path / "t.safetensors")
     assert (trace.ids, trace.config, trace.tokens, trace.model) == ((1, 2, 3), None, None, "")
+
+
+# Files from elsewhere
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"n_layer": 1}, "blocks.1"),
+        ({"n_head": 4}, "attn"),
+        ({"n_embd": 48}, "must be float32"),
+        ({"vocab_size": 62}, "logits is float32 \\[5, 61\\]"),
+        ({"vocab_size": 60}, "token id 60, but its vocabulary has 60"),
+        ({"n_positions": 4}, "5 tokens, but its config says that the model reads at most 4"),
+    ],
+)
+def test_tensors_that_their_config_contradicts_are_refused(trace: Trace, tmp_path: Path, config: dict[str, int], words: str) -> None:
+    assert trace.config is not None
+    tensors = {name: np.array(trace[name]) for name in trace.names} | {"ids": np.array(trace.ids)}
+    save_file(tensors, tmp_path / "t.safetensors", metadata={"config": json.dumps(trace.config.to_dict() | config)})
+    with pytest.raises(TraceError, match=words):
+        Trace.load(tmp_path / "t.safetensors")
+
+
+def test_nothing_raw_from_a_files_texts_reaches_a_screen(tmp_path: Path) -> None:
+    metadata = {"tokens": json.dumps(["a\x1b[2J", "\ud800", ""]), "model": "m\x1b[2J\n" + "x" * 500}
+    save_file(broken(), tmp_path / "t.safetensors", metadata=metadata)
+    trace = Trace.load(tmp_path / "t.safetensors")
+    assert trace.tokens == ("a␛[2J", "?", "⟨⟩")
+    assert trace.model.isprintable()
+    assert len(trace.model) <= 200
+
+
+def test_what_was_displayed_once_is_displayed_alike() -> None:
+    gpt2 = Tokenizer.gpt2()
+    shown = [gpt2.display(i) for i in range(50257)]
+    assert [text for text in shown if visible(text) != text] == []
+
+
+def load_part(trace: Trace, path: Path, names: list[str], **metadata: str) -> Trace:
+    save_file({name: np.array(trace[name]) for name in names} | {"ids": np.array(trace.ids)}, path, metadata=metadata or None)
+    return Trace.load(path)
+
+
+def test_shares_follow_from_scores_and_scores_from_queries_and_keys(trace: Trace, tmp_path: Path) -> None:
+    """What follows exactly is computed when a view asks; nothing else appears."""
+    scores, pattern = "blocks.1.attn.attn_scores", "blocks.1.attn.pattern"
+    lens = Lens(load_part(trace, tmp_path / "a", [scores]), None)
+    assert lens.trace.names == (scores, pattern)
+    np.testing.assert_array_equal(lens.trace[pattern], trace[pattern])
+    assert trace.config is not None
+    pair = ["blocks.1.attn.q", "blocks.1.attn.k"]
+    lens = Lens(load_part(trace, tmp_path / "b", pair, config=json.dumps(trace.config.to_dict())), None)
+    assert lens.trace.names == (*pair, scores, pattern)
+    np.testing.assert_allclose(lens.trace[scores], trace[scores], rtol=1e-6)
+    np.testing.assert_allclose(lens.trace[pattern], trace[pattern], rtol=1e-5)
+    assert Lens(load_part(trace, tmp_path / "c", pair), None).trace.names == tuple(pair), "without a config nobody knows the scale"
+    assert Trace.load(tmp_path / "a").names == (scores,), "the file's own trace holds what was recorded"
+
+
+def test_scores_recorded_before_the_mask_give_the_same_shares(trace: Trace, tmp_path: Path) -> None:
+    scores = np.where(np.isfinite(trace["blocks.1.attn.attn_scores"]), trace["blocks.1.attn.attn_scores"], np.float32(9))
+    save_file({"ids": np.array(trace.ids), "blocks.1.attn.attn_scores": scores}, tmp_path / "t")
+    lens = Lens(Trace.load(tmp_path / "t"), None)
+    np.testing.assert_array_equal(lens.trace["blocks.1.attn.pattern"], trace["blocks.1.attn.pattern"])
+
+
+def test_without_a_config_the_sizes_are_those_that_the_tensors_tell(trace: Trace, tmp_path: Path) -> None:
+    few = Lens(load_part(trace, tmp_path / "a", ["blocks.1.attn.pattern", "logits"]), None)
+    assert (few.config.n_layer, few.config.n_head, few.config.vocab_size) == (2, 3, 61)
+    assert (few.known, few.head_dim) == ({"n_head", "vocab_size"}, None)
+    more = Lens(load_part(trace, tmp_path / "b", ["blocks.0.attn.v", "blocks.0.mlp.pre"]), None)
+    assert (more.config.n_head, more.config.n_embd, more.config.n_inner, more.head_dim) == (3, 24, 96, 8)
+    assert Lens(load_part(trace, tmp_path / "c", ["logits"]), None).config.vocab_size == 61
+    whole = Lens(trace, None)
+    assert (whole.known, whole.trace) == (None, trace)

@@ -52,18 +52,20 @@ warm = st.floats(0.001, 100, allow_nan=False).map(lambda t: round(t, 6)) | st.sa
 def states(draw: st.DrawFn) -> ExplorerState:
     """Any state that a session can show; what the command line has no flag for (k outside top-k, …) is at its default."""
     mode = draw(st.sampled_from(MODES))
-    ids = draw(st.none() | st.lists(st.integers(0, 50256), min_size=1, max_size=5).map(tuple))
+    trace = draw(st.none() | names)  # brings its own model and prompt
+    ids = None if trace else draw(st.none() | st.lists(st.integers(0, 50256), min_size=1, max_size=5).map(tuple))
     state = ExplorerState(
-        model=draw(st.just("storyteller") | names),
-        revision=draw(st.none() | names),
+        model="storyteller" if trace else draw(st.just("storyteller") | names),
+        revision=None if trace else draw(st.none() | names),
         ids=ids,
+        trace=trace,
         location=draw(locations),
         temperature=0.0 if mode == "greedy" else draw(warm),
         mode=mode,
         seed=draw(st.integers(0, 2**40)),
         flow=draw(st.sampled_from(FLOWS)),
     )
-    if ids is None:
+    if ids is None and trace is None:
         state = replace(state, prompt=draw(st.just(state.prompt) | printable | st.sampled_from(["predict", "--help", "-", "a\nb", "-- x"])))
     if mode == "top-k":
         state = replace(state, k=draw(st.integers(1, 60000)))
@@ -81,7 +83,7 @@ def through_click(arguments: list[str]) -> ExplorerState:
         source, sampling, view = collected(values)
     return from_flags(
         model=source.model, revision=source.revision, prompt=source.text(), ids=source.ids, at=view.at, temperature=sampling.temperature,
-        top_k=sampling.top_k, top_p=sampling.top_p, seed=view.seed, flow=view.flow,
+        top_k=sampling.top_k, top_p=sampling.top_p, seed=view.seed, flow=view.flow, trace=source.trace,
     )  # fmt: skip
 
 
@@ -90,7 +92,7 @@ def collected(values: dict[str, Any]) -> tuple[cli.Source, cli.Sampling, cli.Vie
         return {name: values[name] for name in names}
 
     return (
-        cli.Source(**take("prompt", "prompt_text", "file", "ids", "model", "revision")),
+        cli.Source(**take("prompt", "prompt_text", "file", "ids", "model", "revision", "trace")),
         cli.Sampling.of(**take("temperature", "top_k", "top_p", "greedy")),
         cli.View(**take("at", "seed", "flow", "theme", "ascii", "color")),
     )
@@ -125,7 +127,7 @@ def test_a_default_needs_no_flag_but_the_model_s() -> None:
     ],
 )
 def test_the_arguments_of_a_state(flags: dict[str, Any], arguments: list[str]) -> None:
-    model = [] if "model" in flags else ["--model", "storyteller"]
+    model = [] if "model" in flags or "trace" in flags else ["--model", "storyteller"]
     assert from_flags(**flags).arguments() == [*model, *arguments]
 
 

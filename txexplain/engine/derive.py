@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.measures import HeadMeasures, head_measures
-from txexplain.engine.ops import Array, attention_scale
+from txexplain.engine.ops import Array, attention_scale, attention_scores, softmax
 from txexplain.engine.sampling import Ranking
-from txexplain.engine.trace import Trace, guess_config
+from txexplain.engine.trace import Trace, guess_config, known_sizes
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
 Doubles = NDArray[np.float64]
+STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
 
 
 def raw_scores(trace: Trace, layer: int, head: int) -> Array:
@@ -223,6 +225,25 @@ def residual_parts(trace: Trace, model: GPT2 | None, n_layer: int, token: int, o
     return parts
 
 
+def masked(scores: Array) -> Array:
+    """Scores with −inf where the key comes after the query. Shapes: [H, T, T] -> [H, T, T]."""
+    return np.where(np.tri(scores.shape[-1], dtype=bool), scores, np.float32(-np.inf)).astype(np.float32)  # [H, T, T]
+
+
+def completed(trace: Trace, config: GPT2Config) -> Trace:
+    """A trace file's run with what follows exactly from what it recorded: scores from queries and keys, shares from scores."""
+    lazy: dict[str, Callable[[], Array]] = {}
+    for layer in range(config.n_layer):
+        scores, pattern, q, k = (f"blocks.{layer}.attn.{name}" for name in ("attn_scores", "pattern", "q", "k"))
+        if scores in trace:
+            lazy[pattern] = partial(lambda name: softmax(masked(trace[name])), scores)
+        elif q in trace and k in trace and trace.config is not None:  # without a config nobody knows the scale
+            scale = attention_scale(config, layer)
+            lazy[scores] = make = partial(lambda q, k, scale: masked(attention_scores(trace[q], trace[k], scale)), q, k, scale)
+            lazy[pattern] = partial(lambda make: softmax(make()), make)
+    return trace.completed(lazy)
+
+
 class Lens:
     """One trace, seen with the weights that made it (None for a trace file opened alone): what views look through.
 
@@ -231,20 +252,32 @@ class Lens:
     """
 
     def __init__(self, trace: Trace, model: GPT2 | None) -> None:
-        self.trace = trace
         self.model = model
         config = model.config if model else trace.config
+        self.known: frozenset[str] | None = None  # the sizes that are known; None: all of them
         if config is None:
-            config = guess_config("This trace", {name: trace[name] for name in trace.names})
+            tensors = {name: trace[name] for name in trace.names}
+            config = guess_config("This trace", tensors, trace.n_tokens)
+            self.known = frozenset(known_sizes(tensors))
         self.config: GPT2Config = config
         self._reach: dict[int, Array] = {}
         self._neurons: tuple[tuple[int, int, str], tuple[int, ...]] = ((-1, -1, ""), ())
         self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
         self._nearest: tuple[int, Array] = (-1, np.empty(0, dtype=np.float32))
+        self.trace = trace if model is not None else completed(trace, config)
 
     def has(self, *names: str) -> bool:
         """Whether all of these activations were recorded."""
         return all(name in self.trace for name in names)
+
+    @property
+    def head_dim(self) -> int | None:
+        """dh, or None where a trace's tensors don't tell it."""
+        return self.config.head_dim if self.known is None or "n_embd" in self.known else None
+
+    def has_stage(self, layer: int, stage: str) -> bool:
+        """Whether stage() can answer."""
+        return self.has(*(f"blocks.{layer}.attn.{name}" for name in STAGE_NEEDS[stage]))
 
     def stage(self, layer: int, head: int, stage: str) -> Array:
         """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]."""
@@ -321,6 +354,17 @@ class Lens:
     def rollout_flow(self) -> list[Doubles]:
         """rollout_shares of every block. Shapes: L × [T, T]."""
         return [rollout_shares(self.trace, layer) for layer in range(self.config.n_layer)]
+
+    def flow_lacks(self, mode: str) -> str:
+        """What the ribbons of a mode would need and this trace doesn't have, in words; "" where they can be traced."""
+        if mode == "norms" and self.model is None:
+            return "the model's weights"
+        needs = ("attn.pattern", "attn.v", "resid_pre") if mode == "norms" else ("attn.pattern",)
+        for layer in range(self.config.n_layer):
+            for name in needs:
+                if f"blocks.{layer}.{name}" not in self.trace:
+                    return f"blocks.{layer}.{name}"
+        return ""
 
     def flow(self, mode: str) -> list[Doubles]:
         """The shares that the ribbons show: mode "norms" or "rollout". Shapes: L × [T, T]."""

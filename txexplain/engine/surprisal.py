@@ -41,21 +41,24 @@ def surprises(logits: Array, ids: Sequence[int]) -> list[Surprise]:
 
 
 def surprisal(
-    trace: Trace, unembedding: Array, earlier: tuple[Sequence[int], Sequence[Surprise | None]] = ((), ()), limit: int | None = None
+    trace: Trace, unembedding: Array | None, earlier: tuple[Sequence[int], Sequence[Surprise | None]] = ((), ()), limit: int | None = None
 ) -> tuple[Surprise | None, ...]:
     """Each token's Surprise; None for the first, before which there is nothing to go by.
 
     earlier: the ids and the Surprises of another text; those of the beginning that both share are taken over.
     limit: compute so many more at most; the answer is then that of the text's beginning, and may be handed in as earlier.
-    Raises KeyError where the trace lacks ln_final.normalized.
+    Without an unembedding, by the trace's own logits of every position. Raises KeyError where the trace lacks what is needed.
     """
     ids = trace.ids
     kept = list(earlier[1][: shared_length(ids, earlier[0])]) or [None]
-    normalized = trace["ln_final.normalized"]  # [T, d]; row t foretells token t + 1
+    recorded = trace["logits" if unembedding is None else "ln_final.normalized"]  # [T, V] or [T, d]; row t foretells token t + 1
+    if recorded.ndim != 2:
+        raise KeyError("logits of every position")
     last = len(ids) - 1 if limit is None else min(len(ids) - 1, len(kept) - 1 + limit)
     for start in range(len(kept) - 1, last, CHUNK):
         end = min(start + CHUNK, last)
-        kept += surprises(normalized[start:end] @ unembedding.T, ids[start + 1 : end + 1])  # [n, d] @ [d, V] -> [n, V]
+        logits = recorded[start:end] if unembedding is None else recorded[start:end] @ unembedding.T  # [n, d] @ [d, V] -> [n, V]
+        kept += surprises(logits, ids[start + 1 : end + 1])
     return tuple(kept)
 
 

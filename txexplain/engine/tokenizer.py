@@ -90,6 +90,11 @@ class Tokenizer:
             return _from_vocab_and_merges(path, merges, vocab_size)
         return Tokenizer.gpt2() if vocab_size == GPT2_VOCABULARY else Tokenizer.ids_only(folder.name, vocab_size)
 
+    @property
+    def has_no_text(self) -> bool:
+        """Whether there are ids only."""
+        return not self._ranks
+
     def encode(self, text: str, *, limit: int | None = None) -> list[int]:
         """The ids of a text; with a limit the first limit + 1 of them at most, so that a longer list says "too long" without the
         cost of the rest. `encode(text, limit=n) == encode(text)[:n + 1]`.
@@ -456,6 +461,13 @@ def display_bytes(token: bytes, *, ascii: bool = False) -> str:
             shown.append((_ASCII_SIGNS if ascii else _SIGNS).get(c) or _code(c, ascii))
             room = None
     return "".join(shown)
+
+
+def visible(text: str) -> str:
+    """A token's text from outside as it may stand on a screen: itself where `display_bytes` could have made it, else its display."""
+    if text and all(_is_base(c) or _is_mark(c) or c in _OWN_SIGNS or c in " ×" for c in text):
+        return text
+    return display_bytes(text.encode("utf-8", "replace")) if text else "⟨⟩"
 
 
 def cell_width(text: str) -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.checkpoint import read_safetensors
-from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import CheckpointError, TraceError
+from txexplain.engine.config import LARGEST, GPT2Config
+from txexplain.engine.errors import CheckpointError, TraceError, shown
+from txexplain.engine.tokenizer import visible
 
 Floats = NDArray[np.float32]
 Parts = tuple[Floats, ...]
@@ -28,6 +29,8 @@ Parts = tuple[Floats, ...]
 FORMAT = "txexplain-trace/1"
 SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
+MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
+ROUNDING = 1e-2  # how far a share may lie outside of 0 to 1: a file may come from a run in half precision
 
 
 @cache
@@ -80,6 +83,7 @@ class Trace(Mapping[str, Floats]):
         tokens: tuple[str, ...] | None = None,
         origin: object = None,
         qkv: Any = None,
+        lazy: Mapping[str, Callable[[], Floats]] | None = None,
     ) -> None:
         self.ids: tuple[int, ...] = tuple(int(i) for i in ids)
         self.config = config
@@ -89,6 +93,7 @@ class Trace(Mapping[str, Floats]):
         self.origin = origin  # the GPT2 that made it; its rows may only be continued by the same weights
         self.qkv = qkv  # the buffers that q, k and v are views of, with room for more rows
         self._parts: dict[str, Parts] = dict(parts)
+        self._lazy = dict(lazy or {})  # tensors that follow from others, computed when somebody looks
 
     @property
     def n_tokens(self) -> int:
@@ -99,7 +104,7 @@ class Trace(Mapping[str, Floats]):
         """The names of the recorded tensors, in the order in which a forward pass makes them."""
         layers = [int(m[1]) for name in self._parts if (m := re.match(r"blocks\.(\d+)\.", name))]
         n_layer = self.config.n_layer if self.config else max(layers, default=-1) + 2  # what left the last may enter one more
-        return tuple(name for name in activation_names(n_layer) if canonical(name) in self._parts)
+        return tuple(name for name in activation_names(n_layer) if name in self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
@@ -108,10 +113,13 @@ class Trace(Mapping[str, Floats]):
         return len(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and canonical(name) in self._parts
+        return isinstance(name, str) and (canonical(name) in self._parts or canonical(name) in self._lazy)
 
     def __getitem__(self, name: str) -> Floats:
         own = canonical(name)
+        if own in self._lazy:
+            self._parts[own] = (self._lazy[own](),)
+            del self._lazy[own]
         parts = self._parts[own]
         if len(parts) > 1:
             # The joined array takes its parts' place, so that looking at a tensor doesn't hold it twice.
@@ -128,6 +136,13 @@ class Trace(Mapping[str, Floats]):
         """The logits that the last token predicts the next one with, [V]."""
         logits = self["logits"]
         return logits if logits.ndim == 1 else logits[-1]
+
+    def completed(self, lazy: Mapping[str, Callable[[], Floats]]) -> Trace:
+        """The same run with tensors that follow from the recorded ones, each computed when it is first asked for."""
+        more = {name: make for name, make in lazy.items() if name not in self}
+        if not more:
+            return self
+        return Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=more)
 
     def rows(self, n: int) -> dict[str, Parts]:
         """Every tensor but the logits, cut to the first n tokens; views, nothing is copied."""
@@ -163,8 +178,8 @@ class Trace(Mapping[str, Floats]):
         config = read_config(where, metadata)
         tokens = read_tokens(where, metadata, len(ids))
         parts = {canonical(name): (array,) for name, array in checked(where, tensors, config, len(ids)).items()}
-        text = {key: metadata.get(key, "") for key in ("model", "prompt")}
-        return cls(ids, parts, config=config, tokens=tokens, **text)
+        model = shown(metadata["model"], 200) if metadata.get("model") else ""
+        return cls(ids, parts, config=config, tokens=tokens, model=model, prompt=metadata.get("prompt", ""))
 
 
 def join(name: str, parts: Parts) -> Floats:
@@ -216,6 +231,10 @@ def read_ids(where: str, tensors: Mapping[str, NDArray[Any]]) -> tuple[int, ...]
     ids = tensors.get("ids")
     if ids is None or ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
         raise TraceError(f"{where} has no list of token ids (a tensor `ids` of whole numbers): it isn't one that txexplain can show.")
+    if ids.size > MOST_TOKENS:
+        raise TraceError(f"{where} says that it has {ids.size} tokens; txexplain opens traces of at most {MOST_TOKENS}.")
+    if ids.max() >= LARGEST:
+        raise TraceError(f"{where} holds the token id {ids.max()}, which no vocabulary has.")
     return tuple(ids.tolist())
 
 
@@ -237,43 +256,79 @@ def read_tokens(where: str, metadata: Mapping[str, str], n_tokens: int) -> tuple
         tokens = None
     if not isinstance(tokens, list) or len(tokens) != n_tokens or not all(isinstance(t, str) for t in tokens):
         raise TraceError(f"{where} holds a list of tokens that isn't {n_tokens} strings, one for each id.")
-    return tuple(tokens)
+    return tuple(visible(token) for token in tokens)
 
 
 def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> dict[str, Floats]:
     """The activations of a file, each of the shape that the others ask for, and finite where it must be."""
-    known = expected_shapes(config or guess_config(where, tensors), n_tokens)
+    sizes = config or guess_config(where, tensors)
+    require_room(where, tensors, config, n_tokens)
+    known = expected_shapes(sizes, n_tokens)
     good: dict[str, Floats] = {}
     for name, array in tensors.items():
         if name == "ids":
             continue
         if name == "logits":
-            fits = array.ndim in (1, 2) and array.shape[:-1] in ((), (n_tokens,)) and array.shape[-1] > 0
-            wanted = f"[V] or [{n_tokens}, V]"
+            V = sizes.vocab_size
+            fits = array.shape in ((V,), (n_tokens, V))
+            wanted = f"[{V}] or [{n_tokens}, {V}]"
         elif name in known:
             fits, wanted = array.shape == known[name], str(list(known[name]))
         else:
-            raise TraceError(f"{where} has a tensor {name!r}, which is none of GPT-2's activations here; remove it from the file.")
+            raise TraceError(f"{where} has a tensor {shown(name)}, which is none of GPT-2's activations here; remove it from the file.")
         if array.dtype != np.float32 or not fits:
             raise TraceError(f"{where}: {name} is {array.dtype} {list(array.shape)}, but must be float32 {wanted}.")
         if not finite(name, array):
             raise TraceError(f"{where}: {name} holds numbers that aren't finite.")
+        if name.endswith(".pattern") and not are_shares(array):
+            raise TraceError(
+                f"{where}: {name} holds numbers that aren't shares: each is 0 to 1, and 0 where the key comes after the query."
+            )
         good[name] = array
     return good
 
 
-def guess_config(where: str, tensors: Mapping[str, NDArray[Any]]) -> GPT2Config:
-    """A config that the tensors themselves agree with, where the file holds none."""
-    layers = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d{1,4})\.", name))]
+def require_room(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> None:
+    """Raise TraceError for more tokens than the model reads, or an id outside of its vocabulary."""
+    if config is not None and n_tokens > config.n_positions:
+        raise TraceError(f"{where} has {n_tokens} tokens, but its config says that the model reads at most {config.n_positions}.")
+    V = config.vocab_size if config is not None else known_sizes(tensors).get("vocab_size")
+    largest = int(tensors["ids"].max())
+    if V is not None and largest >= V:
+        raise TraceError(f"{where} holds the token id {largest}, but its vocabulary has {V} tokens.")
+
+
+def are_shares(pattern: Floats) -> bool:
+    """Whether a pattern can be softmax's: between 0 and 1, nothing above the diagonal. Shapes: [H, T, T]."""
+    above = np.triu(np.ones(pattern.shape[1:], dtype=bool), 1)  # [T, T]
+    return bool(pattern.min(initial=0.0) >= -ROUNDING and pattern.max(initial=0.0) <= 1 + ROUNDING and not pattern[:, above].any())
+
+
+def known_sizes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, int]:
+    """The sizes of the model that the shapes of its activations tell, under their names in a config."""
 
     def axis(ends: tuple[str, ...], ndim: int, which: int) -> int | None:
         return next((t.shape[which] for name, t in tensors.items() if name.endswith(ends) and t.ndim == ndim), None)
 
     rows = (".resid_pre", ".resid_mid", ".resid_post", ".normalized", "attn_out", "mlp_out", "embed")
-    n_head = axis(SQUARE, 3, 0) or axis((".q", ".k", ".v", ".z"), 3, 1) or 1
-    head_dim = axis((".q", ".k", ".v", ".z"), 3, 2)
-    n_embd = axis(rows, 2, 1) or n_head * (head_dim or 1)
-    sizes = {"n_layer": max(layers, default=0) + 1, "n_head": n_head, "n_embd": n_embd, "n_inner": axis((".pre", ".post"), 2, 1)}
+    per_head = (".q", ".k", ".v", ".z")
+    n_head, head_dim, n_embd = axis(SQUARE, 3, 0) or axis(per_head, 3, 1), axis(per_head, 3, 2), axis(rows, 2, 1)
+    if n_embd is None and n_head and head_dim:
+        n_embd = n_head * head_dim
+    logits = tensors.get("logits")
+    found = {
+        "n_head": n_head, "n_embd": n_embd, "n_inner": axis((".pre", ".post"), 2, 1),
+        "vocab_size": logits.shape[-1] if logits is not None and logits.ndim in (1, 2) else None,
+    }  # fmt: skip
+    return {name: size for name, size in found.items() if size}
+
+
+def guess_config(where: str, tensors: Mapping[str, NDArray[Any]], n_tokens: int = 1) -> GPT2Config:
+    """A config that the tensors themselves agree with, where the file holds none; what they don't tell is GPT-2's, or 1."""
+    layers = [int(m[1]) for name in tensors if (m := re.match(r"blocks\.(\d{1,4})\.", name))]
+    known = known_sizes(tensors)
+    n_head, context = known.get("n_head", 1), max(GPT2Config.n_positions, n_tokens)
+    sizes = {"n_layer": max(layers, default=0) + 1, "n_head": n_head, "n_embd": n_head, "n_positions": context} | known
     try:
         return GPT2Config.from_dict({"model_type": "gpt2", **sizes}, source=where)
     except CheckpointError as error:

@@ -292,9 +292,9 @@ class ExplorerState:
         default = ExplorerState()
         flags: list[str] = []
         for flag, value, usual in (
-            ("--model", self.model, None),  # always: TXEXPLAIN_MODEL may differ where it is run
+            ("--trace", self.trace, None),  # which brings its model's name and its prompt
+            ("--model", self.model, self.model if self.trace is not None else None),  # always: TXEXPLAIN_MODEL may differ where it is run
             ("--revision", self.revision, None),
-            ("--trace", self.trace, None),
             ("--at", str(self.location), str(default.location)),
             ("--seed", self.seed, default.seed),
             ("--flow", self.flow, default.flow),
@@ -312,7 +312,7 @@ class ExplorerState:
             flags += ["--top-k", str(self.k)] if self.mode == "top-k" else ["--top-p", repr(self.p)]
         if self.ids is not None:
             flags += ["--ids", ",".join(map(str, self.ids))]
-        elif self.prompt != default.prompt:
+        elif self.prompt != default.prompt and self.trace is None:
             flags += ["--prompt", self.prompt]
         return flags
 

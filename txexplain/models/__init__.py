@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from txexplain.engine.errors import ModelNotFound, reason, shown
 from txexplain.models.bundled import NAME, bundled_path, weights_dir
-from txexplain.models.hub import REPOS, fetch, repo_id
+from txexplain.models.hub import REPOS, Progress, cached, fetch, repo_id
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["bundled_path", "load_model", "resolve", "weights_dir"]
 
 
-def load_model(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str | None = None) -> GPT2:
+def load_model(
+    name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str | None = None, progress: Progress | None = None
+) -> GPT2:
     """Open a GPT-2 by name ("storyteller", "gpt2", …), folder, .safetensors file, or hub repository; its weights are mapped.
 
     None is the model that TXEXPLAIN_MODEL names, or the bundled one; `revision` is a hub repository's branch, tag or commit.
+    `progress` is told a download's bytes: those that are there, and all of them as far as known. What it raises ends the download.
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
     """
     from txexplain.engine.checkpoint import open_checkpoint
@@ -29,15 +32,22 @@ def load_model(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: 
 
     keep_freed_memory()
     name = named(name_or_path)
-    checkpoint = open_checkpoint(resolve(name, revision=revision))
+    checkpoint = open_checkpoint(resolve(name, revision=revision, progress=progress))
     tokenizer = Tokenizer.from_folder(checkpoint.folder, checkpoint.config.vocab_size)
     return GPT2(checkpoint, tokenizer, name)
 
 
-def resolve(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str | None = None) -> Path:
+def resolve(
+    name_or_path: str | os.PathLike[str] | None = NAME,
+    *,
+    revision: str | None = None,
+    progress: Progress | None = None,
+    offline: bool = False,
+) -> Path:
     """The folder or file of a model's checkpoint.
 
     The known names come first, then what exists on disk, then the hub: `./gpt2` is a folder, `gpt2` is GPT-2.
+    offline: what isn't on this machine isn't fetched.
     Raises ModelNotFound.
     """
     name = named(name_or_path)
@@ -50,7 +60,12 @@ def resolve(name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str
     if repo is None:
         known = ", ".join([NAME, *REPOS])
         raise ModelNotFound(f"There is no model {shown(name)}; give {known}, a hub repository (owner/name), or a folder that exists.")
-    return fetch(repo, revision)
+    if offline:
+        folder = cached(repo, revision)
+        if folder is None:
+            raise ModelNotFound(f"{shown(name)} isn't on this machine; `txexplain models pull {shown(name)}` fetches it.")
+        return folder
+    return fetch(repo, revision, progress)
 
 
 def named(name_or_path: str | os.PathLike[str] | None) -> str:

@@ -108,6 +108,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("explain", ("i",), "explain", "What is selected: in words, in numbers, its shapes and its source", "App", "explain"),
     Action("page_up", ("pageup",), "explanation up", "The explanation's page before", "App"),
     Action("page_down", ("pagedown",), "explanation down", "The explanation's next page", "App"),
+    Action("models", ("m",), "models", "Another model: the bundled one, one of the cache, or one to fetch", "App"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),

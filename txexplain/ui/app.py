@@ -32,12 +32,16 @@ from txexplain.engine.trace import Trace
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
+from txexplain.models import load_model
+from txexplain.models.hub import Progress, Stopped
+from txexplain.models.report import known_models
 from txexplain.ui.actions import ACTIONS, footer
 from txexplain.ui.choose import ExamplesScreen, FindScreen
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
+from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
-from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of
+from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
@@ -64,6 +68,30 @@ class Loaded(Message):
     def __init__(self, model: GPT2) -> None:
         super().__init__()
         self.model = model
+
+
+class Arriving(Message):
+    """A model on its way has come further."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        super().__init__()
+        self.arrival = arrival
+
+
+class Arrived(Message):
+    """Another model is open; or `sentence` says why it isn't."""
+
+    def __init__(self, arrival: Arrival, model: GPT2 | None, sentence: str = "") -> None:
+        super().__init__()
+        self.arrival, self.model, self.sentence = arrival, model, sentence
+
+
+class Opened(Message):
+    """A recorded run is there."""
+
+    def __init__(self, lens: Lens) -> None:
+        super().__init__()
+        self.lens = lens
 
 
 class Ran(Message):
@@ -113,12 +141,16 @@ class ExplorerApp(App[None]):
         if action.id != "palette"
     ]
 
-    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2]) -> None:
+    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens]) -> None:
         self.tones = palette_of(options)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
         self.state = state
         self.options = options
         self.load = load
+        self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
+        self.list_models = known_models
+        self.arrival: Arrival | None = None  # the model that will take the present one's place
+        self.first = Arrival(state.model, self.first_arriving)  # the one that the app starts with
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
         self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
@@ -204,7 +236,7 @@ class ExplorerApp(App[None]):
             stale=self.running and self.lens is not None,
             faded=self.running and self.late and self.lens is not None,
             message=self.message,
-            cost=self.cost,
+            cost=self.cost if self.arrival is None else self.arrival.words,
             keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
             surprisal=self.surprisal(width, height),
             draw=self.last_draw,
@@ -224,9 +256,15 @@ class ExplorerApp(App[None]):
 
     def surprisal(self, width: int, height: int) -> tuple[Surprise | None, ...] | None:
         """What is known of the prompt's surprisal where the strip is open: a text's beginning keeps its own."""
-        if self.lens is None or self.lens.model is None or not (roomy(width, height) if self.strip is None else self.strip):
+        if self.lens is None or not self.can_surprise() or not (roomy(width, height) if self.strip is None else self.strip):
             return None
         return self.surprised[1][: shared_length(self.lens.trace.ids, self.surprised[0])]
+
+    def can_surprise(self) -> bool:
+        """Whether the surprisal of each token can be known: from the model, or from logits of every position."""
+        if self.lens is None or self.lens.model is not None:
+            return self.lens is not None
+        return "logits" in self.lens.trace and self.lens.trace["logits"].ndim == 2
 
     def current(self) -> bool:
         """Whether the result on screen is of the prompt on screen."""
@@ -237,9 +275,15 @@ class ExplorerApp(App[None]):
     @work(thread=True, exclusive=True, group="load", exit_on_error=False)
     def load_model(self) -> None:
         try:
-            self.post_message(Loaded(self.load()))
+            found = self.load()
+            self.post_message(Opened(found) if isinstance(found, Lens) else Loaded(found))
+        except Stopped:
+            return
         except (ExplainError, OSError) as error:
             self.post_message(Failed(self.serial, str(error)))
+
+    def first_arriving(self, arrival: Arrival) -> None:
+        self.post_message(Arriving(arrival))
 
     def on_loaded(self, message: Loaded) -> None:
         self.model = message.model
@@ -247,6 +291,93 @@ class ExplorerApp(App[None]):
         self.surprised = ((), ())  # another model, another surprise
         self.editor.tokenizer = message.model.tokenizer
         self.run_model()
+
+    def fetch(self, name: str) -> None:
+        """Open another model, after a download where that takes one. The present one stays until then."""
+        self.stop_arrival()
+        self.arrival = Arrival(name, lambda arrival: self.post_message(Arriving(arrival)))
+        self.draw()
+        self.bring(self.arrival)
+
+    @work(thread=True, group="arrive", exit_on_error=False)
+    def bring(self, arrival: Arrival) -> None:
+        try:
+            self.post_message(Arrived(arrival, self.open_model(arrival.name, arrival.progress)))
+        except Stopped:
+            return
+        except (ExplainError, OSError) as error:
+            self.post_message(Arrived(arrival, None, str(error)))
+
+    def stop_arrival(self) -> None:
+        """A download that runs ends at its next piece."""
+        if self.arrival is not None:
+            self.arrival.stopped = True
+            self.arrival = None
+
+    def on_arriving(self, message: Arriving) -> None:
+        if message.arrival is self.first and self.model is None:
+            megabytes = f"{round(message.arrival.done / 1e6)} of {round(message.arrival.total / 1e6)} MB"
+            self.message = f"Fetching {message.arrival.name}: {megabytes}, {message.arrival.percent}%"
+        elif message.arrival is not self.arrival:
+            return
+        self.show_arrival()
+
+    def show_arrival(self) -> None:
+        self.draw()
+        if isinstance(self.screen, ModelsScreen):
+            self.screen.update()
+
+    def on_arrived(self, message: Arrived) -> None:
+        if message.arrival is not self.arrival:
+            return
+        self.arrival = None
+        if message.model is None:
+            self.say(message.sentence)
+            self.show_arrival()
+            return
+        if isinstance(self.screen, ModelsScreen):
+            self.screen.dismiss(None)
+        self.state = replace(
+            self.kept_prompt(message.model), model=message.arrival.name, revision=None, trace=None,
+            k=min(self.state.k, message.model.config.vocab_size),
+        )  # fmt: skip
+        self.generating, self.queued, self.prefix, self.cost = False, 0, None, ""
+        self.lens = self.distribution = self.last_draw = None  # what was there is the other model's
+        self.serial += 1
+        self.post_message(Loaded(message.model))
+
+    def kept_prompt(self, model: GPT2) -> ExplorerState:
+        """The state with its prompt for another model: the same ids where they mean the same tokens there, else the text."""
+        state, lens = self.state, self.lens
+        ids = lens.trace.ids if lens is not None and state.trace is not None else state.ids
+        if ids is None:
+            return state
+        names = self.model.tokenizer if self.model is not None else None
+        if lens is not None and names is None:
+            names = recorded_names(lens).gpt2
+        if names is None:  # ids without names: nobody knows what they mean elsewhere
+            prompt = lens.trace.prompt if lens is not None else ""
+            return state.with_prompt(prompt) if prompt else state.with_ids(ids)
+        if all(model.tokenizer.token_bytes(i) == names.token_bytes(i) != b"" for i in ids):
+            return state.with_ids(ids)
+        return state.with_prompt(names.decode(ids))
+
+    def on_opened(self, message: Opened) -> None:
+        """A trace file's run, which stays what it is: there is no model to ask anything else."""
+        self.lens = message.lens
+        self.message = ""
+        self.distribution = distribution_of(self.lens, self.state)
+        self.state = self.state.fit(self.dims())
+        self.draw()
+        self.trace_flow(message.lens, self.state.flow)
+        self.find_surprisal()
+
+    def recorded(self, what: str) -> bool:
+        """Whether what is shown is a recorded run; says then that it isn't enough for this."""
+        if self.state.trace is None:
+            return False
+        self.say(f"This is a recorded run: {what} needs the model, which m opens.")
+        return True
 
     def run_model(self) -> None:
         """Ask for the model's answer to the present prompt; an answer to an earlier request is dropped."""
@@ -340,11 +471,11 @@ class ExplorerApp(App[None]):
     def be_surprised(self, lens: Lens, earlier: tuple[tuple[int, ...], tuple[Surprise | None, ...]]) -> None:
         """Chunk by chunk, so that a forward pass never waits for more than one."""
         ids, values = earlier
-        assert lens.model is not None
+        unembedding = None if lens.model is None else lens.model.unembedding
         try:
             while lens is self.lens:
                 with self.engine:
-                    values = surprisal(lens.trace, lens.model.unembedding, (ids, values), CHUNK)
+                    values = surprisal(lens.trace, unembedding, (ids, values), CHUNK)
                 ids = lens.trace.ids[: len(values)]
                 if len(values) == lens.trace.n_tokens:
                     self.post_message(Surprised(lens, values))
@@ -570,12 +701,16 @@ class ExplorerApp(App[None]):
         self.change(self.state.reseed())
 
     def do_draw(self) -> None:
+        if self.recorded("drawing a token to go on with"):
+            return
         if self.running:
             self.queued += 1
         else:
             self.append_draw()
 
     def do_generate(self) -> None:
+        if self.recorded("generating text"):
+            return
         if self.lens is None and not self.running:
             return  # there is nothing to go on from, and the screen says why
         self.generating = not self.generating
@@ -589,13 +724,14 @@ class ExplorerApp(App[None]):
 
     def choose(self, rank: int) -> None:
         """Append a candidate of the reader's choice."""
+        if self.recorded("going on with a token"):
+            return
         if self.distribution is not None and not self.running and self.current() and not self.full():
             self.append(int(self.distribution.order[rank]), "chosen")
 
     def do_surprisal(self) -> None:
         """Open or shut the surprisal strip."""
-        if self.lens is not None and self.lens.model is None:
-            self.say("This is a recorded trace: surprisal needs the model.")
+        if not self.can_surprise() and self.recorded("surprisal without the logits of every position"):
             return
         self.strip = not (roomy(*self.size) if self.strip is None else self.strip)
         self.find_surprisal()
@@ -620,8 +756,7 @@ class ExplorerApp(App[None]):
 
     def do_examples(self) -> None:
         """Begin again with a prompt that shows something."""
-        if self.state.trace is not None:
-            self.say("This is a recorded trace: another prompt needs the model.")
+        if self.recorded("another prompt"):
             return
         examples = examples_for(self.state.model)
 
@@ -642,6 +777,22 @@ class ExplorerApp(App[None]):
 
     def do_previous_pane(self) -> None:
         self.focus_pane(FOCUS[(FOCUS.index(self.pane) - 1) % len(FOCUS)])
+
+    def do_models(self) -> None:
+        """The list of models: one that is picked is opened; the one on its way, stopped."""
+        screen = ModelsScreen(self.tones, "" if self.state.trace else self.state.model, lambda: self.arrival, self.list_models)
+
+        def picked(number: int | None) -> None:
+            if number is None or screen.models is None:
+                return
+            name = screen.models[number].name
+            if self.arrival is not None and self.arrival.name == name:
+                self.stop_arrival()
+                self.draw()
+            elif self.state.trace is not None or name != self.state.model or self.model is None:
+                self.fetch(name)
+
+        self.push_screen(screen, picked)
 
     def do_copy(self) -> None:
         command = self.state.command_line()
@@ -697,11 +848,14 @@ class ExplorerApp(App[None]):
         self.serial += 1  # a forward pass that runs sees that nobody waits for it
         self.exit()
 
+    def on_unmount(self) -> None:
+        self.first.stopped = True  # nor does anybody wait for a download
+        self.stop_arrival()
+
     # The prompt
 
     def focus_pane(self, name: str) -> None:
-        if name == "prompt" and self.state.trace is not None:
-            self.say("This is a recorded trace: its prompt can't be edited without the model.")
+        if name == "prompt" and self.recorded("another prompt"):
             return
         self.pane = name
         editing = name == "prompt"
@@ -795,12 +949,10 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
-def run_app(state: ExplorerState, options: UiOptions) -> int:
-    """Run the app until the reader leaves it; the exit code."""
-    from txexplain.models import load_model
-
+def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None) -> int:
+    """Run the app until the reader leaves it; the exit code. `lens`: the recorded run that it opens instead of a model."""
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: load_model(state.model, revision=state.revision))
+    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress))
     app.run()
     return app.return_code or 0

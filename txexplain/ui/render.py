@@ -24,13 +24,20 @@ EXPLAINED = 76  # cells of a line of `explain`
 def lens_of(state: ExplorerState) -> Lens:
     """Run the model, or open the trace, that a state names. Raises ExplainError, LocationError for a place that isn't there."""
     if state.trace is not None:
-        lens = Lens(Trace.load(state.trace), None)
-    else:
-        model = load_model(state.model, revision=state.revision)
-        trace = model.forward(list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt))
-        assert trace is not None  # None says "stopped", and nobody stops it here
-        lens = Lens(trace, model)
+        return open_trace(state)
+    model = load_model(state.model, revision=state.revision)
+    trace = model.forward(list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt))
+    assert trace is not None  # None says "stopped", and nobody stops it here
+    lens = Lens(trace, model)
     check(state.location, replace(dims_of(lens), model=state.model))
+    return lens
+
+
+def open_trace(state: ExplorerState) -> Lens:
+    """The run that a state's trace file holds. Raises TraceError, LocationError for a place that it lacks."""
+    assert state.trace is not None
+    lens = Lens(Trace.load(state.trace), None)
+    check(state.location, dims_of(lens))
     return lens
 
 

@@ -6,14 +6,17 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
+from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.options import UiOptions
+from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
 from txexplain.viz.scene import Display, Scene
 from txexplain.viz.screen import ROOMY
@@ -21,13 +24,39 @@ from txexplain.viz.views.attn import heads_columns
 
 
 class Recorded:
-    """How a trace file without its model shows tokens: by its own list where it has one, else by id."""
+    """How a trace file without its model shows tokens: by its own list where it has one, else by id.
 
-    def __init__(self, ids: Sequence[int], tokens: Sequence[str]) -> None:
-        self.texts = dict(zip(ids, tokens, strict=True))
+    A file lists the prompt's tokens alone. Where GPT-2's own vocabulary has each of them under the same id, the candidates' names
+    are taken from it.
+    """
+
+    def __init__(self, ids: Sequence[int], tokens: Sequence[str] | None, vocabulary: int) -> None:
+        self.texts = dict(zip(ids, tokens or (), strict=False))
+        self.gpt2: Tokenizer | None = None
+        if tokens and vocabulary == GPT2_VOCABULARY:
+            gpt2 = Tokenizer.gpt2()
+            self.gpt2 = gpt2 if all(gpt2.display(i) == visible(text) for i, text in self.texts.items()) else None
 
     def display(self, token_id: int, *, ascii: bool = False) -> str:
-        return self.texts.get(token_id, f"#{token_id}")
+        if self.gpt2 is not None:
+            return self.gpt2.display(token_id, ascii=ascii)
+        text = self.texts.get(token_id, f"#{token_id}")
+        return plain_ascii(text) if ascii else text
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.gpt2.decode(ids) if self.gpt2 is not None else "".join(map(self.display, ids))
+
+
+def names_of(lens: Lens) -> Display:
+    """How a result's tokens are called."""
+    if lens.model is not None:
+        return lens.model.tokenizer
+    return recorded_names(lens)
+
+
+@lru_cache(maxsize=1)
+def recorded_names(lens: Lens) -> Recorded:
+    return Recorded(lens.trace.ids, lens.trace.tokens, lens.config.vocab_size)
 
 
 def palette_of(options: UiOptions) -> Palette:
@@ -62,10 +91,11 @@ def roomy(width: int, height: int) -> bool:
 
 
 def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
-    """Each token's surprisal, where there is a model to ask."""
-    if lens.model is None or "ln_final.normalized" not in lens.trace:
+    """Each token's surprisal, where every position's logits were recorded or can be computed."""
+    try:
+        return surprisal(lens.trace, None if lens.model is None else lens.model.unembedding)
+    except KeyError:
         return None
-    return surprisal(lens.trace, lens.model.unembedding)
 
 
 def order_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
@@ -100,8 +130,12 @@ def sizes(lens: Lens, width: int = 80) -> Dims:
 
 def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens: Lens | None, **more: Any) -> Scene:
     """The Scene of a whole screen."""
-    display: Display | None = None
-    if lens is not None:
-        tokens = lens.trace.tokens
-        display = lens.model.tokenizer if lens.model is not None else Recorded(lens.trace.ids, tokens) if tokens else None
-    return Scene(state, palette, *size, lens=lens, display=display, model_name=state.model, **more)
+    display = None if lens is None else names_of(lens)
+    return Scene(state, palette, *size, lens=lens, display=display, model_name=name_of(state, lens), **more)
+
+
+def name_of(state: ExplorerState, lens: Lens | None) -> str:
+    """What the model shown is called: a trace names the one that it was recorded from."""
+    if state.trace is None:
+        return state.model
+    return f"trace of {lens.trace.model}" if lens is not None and lens.trace.model else "trace"

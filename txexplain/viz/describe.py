@@ -14,6 +14,7 @@ from txexplain.explorer.location import Level, breadcrumb
 from txexplain.viz.numbers import count, exact, number, percent, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.block import TILES
+from txexplain.viz.views.chrome import known_sizes
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
 from txexplain.viz.views.linear import chosen, map_of, meaning
@@ -48,9 +49,10 @@ Row = tuple[str, ...]
 def describe(scene: Scene) -> str:
     """The view of a finished scene: sentences, then its numbers as a table, then the next token."""
     config, trace = scene.config, scene.trace
+    sizes = f"{config.n_layer} blocks of {config.n_head} heads, d {config.n_embd}" if scene.result.known is None else known_sizes(scene)
     tokens = ", ".join(f"{i} {quoted(scene, i)}" for i in range(scene.n_tokens))
     parts = [
-        f"{scene.model_name}: {config.n_layer} blocks of {config.n_head} heads, d {config.n_embd}. {scene.n_tokens} tokens: {tokens}.",
+        f"{scene.model_name}: {sizes}. {scene.n_tokens} tokens: {tokens}.",
         f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.level]}",
         f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
     ]
@@ -211,8 +213,11 @@ def heads_table(scene: Scene) -> tuple[str, list[Row]]:
     layers = range(scene.config.n_layer) if place.level is Level.HEADS else (place.block,)
     rows: list[Row] = [("head", "strongest key", "share")]
     for layer in layers:
-        pattern = scene.trace[f"blocks.{layer}.attn.pattern"][:, scene.token, : scene.token + 1]
-        for head, row in enumerate(pattern):
+        name = f"blocks.{layer}.attn.pattern"
+        if place.level is Level.HEADS and name not in scene.trace:
+            rows.append((f"L{layer}", "not recorded", ""))
+            continue
+        for head, row in enumerate(scene.trace[name][:, scene.token, : scene.token + 1]):
             key = int(row.argmax())
             rows.append((f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
     return "Where each head looks most from the selected token:", rows
@@ -242,11 +247,13 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
     ]
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
-    model = scene.result.weights()
+    rows.append(("share", exact(scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, key])))
+    model = scene.result.model
+    if model is None:
+        return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
     moved = moved_vector(model, scene.trace, place.block, place.head, query, key)
     order = np.argsort(logit_effect(model, moved))
     rows += [
-        ("share", exact(scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, key])),
         ("norm moved", exact(float(np.linalg.norm(moved)))),
         ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i in order[::-1][:5].tolist())),
         ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i in order[:5].tolist())),

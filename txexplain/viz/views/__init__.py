@@ -9,7 +9,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.attn import draw_attn, draw_heads
 from txexplain.viz.views.block import draw_block
-from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, title
+from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
 from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.explain import draw_explain
 from txexplain.viz.views.head import draw_head
@@ -56,7 +56,7 @@ def draw_stage(scene: Scene) -> Canvas:
     if scene.lens is None:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         title(canvas, scene, scene.location.level.name.lower())
-        canvas.put(2, min(2, scene.height - 1), scene.message or "…", "muted", width=scene.width - 4)
+        paragraph(canvas, 2, min(2, scene.height - 1), scene.message or "…", scene.width - 4)
         return canvas
     draw = LEVELS[scene.location.level]
     try:

@@ -113,7 +113,11 @@ def draw_heads(scene: Scene) -> Canvas:
     for layer in range(top, min(top + visible_rows, config.n_layer)):
         y = 2 + (layer - top) * down
         canvas.put(1, y, f"L{layer}", "accent" if layer == place.block else "muted")
-        pattern = scene.trace[f"blocks.{layer}.attn.pattern"]
+        name = f"blocks.{layer}.attn.pattern"
+        if name not in scene.trace:
+            canvas.put(left, y, f"{name}: not recorded", "muted", width=scene.width - left - 1)
+            continue
+        pattern = scene.trace[name]
         for head in range(first, min(first + visible, config.n_head)):
             x = left + (head - first) * across
             lit = (layer, head) == (place.block, place.head)

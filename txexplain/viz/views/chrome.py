@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Location, breadcrumb
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
@@ -21,15 +23,33 @@ def title(canvas: Canvas, scene: Scene, text: str, right: str = "", *, focused: 
         canvas.put(canvas.width - cell_width(right) - 4, 0, f" {right} ", "muted")
 
 
+def paragraph(canvas: Canvas, x: int, y: int, text: str, width: int) -> None:
+    """A sentence in as many lines as it takes; a word longer than a line, as a path may be, goes on in the next."""
+    for row, line in enumerate(textwrap.wrap(text, max(1, width))):
+        canvas.put(x, y + row, line, "muted", width=width)
+
+
 def facts(scene: Scene, room: int) -> str:
     """The model in as many words as there is room for."""
     if scene.lens is None:
         return scene.model_name
     config = scene.config
     dot, times = scene.palette.glyphs.dot, scene.palette.glyphs.times
+    if scene.result.known is not None:
+        told = f"{scene.model_name} {dot} {known_sizes(scene)}"
+        return told if cell_width(told) <= room else clip(scene.model_name, max(room, 0))
     sizes = f"{config.n_layer} blocks {times} {config.n_head} heads"
     variants = (f"{scene.model_name} {dot} {sizes} {dot} d {config.n_embd}", f"{scene.model_name} {dot} {sizes}", scene.model_name)
     return next((text for text in variants if cell_width(text) <= room), clip(scene.model_name, max(room, 0)))
+
+
+def known_sizes(scene: Scene) -> str:
+    """What the tensors of a trace without its config tell of the model; how many blocks follow the recorded ones, none does."""
+    config, known = scene.config, scene.result.known or ()
+    parts = [f"blocks to L{config.n_layer - 1}"]
+    parts += [f"{config.n_head} heads"] if "n_head" in known else []
+    parts += [f"d {config.n_embd}"] if "n_embd" in known else []
+    return f" {scene.palette.glyphs.dot} ".join(parts)
 
 
 def draw_header(scene: Scene) -> Canvas:

@@ -41,10 +41,11 @@ def stages_shown(scene: Scene, room: int) -> tuple[tuple[str, ...], int]:
     """The stages that stand side by side and the width of their cells; in a narrow stage the present one alone."""
     stage = scene.location.stage
     three = ("qk", "scaled" if stage == "scaled" else "masked", "values" if stage == "values" else "softmax")
+    shown = tuple(each for each in three if each == stage or scene.result.has_stage(scene.location.block, each))
     n = scene.n_tokens
-    cell = (room - 2 * GAP) // (3 * n)
+    cell = (room - (len(shown) - 1) * GAP) // (len(shown) * n)
     if cell >= 2 and room >= 60 and scene.height >= TALL:
-        return three, min(cell, WIDEST_CELL)
+        return shown, min(cell, WIDEST_CELL)
     return (stage,), max(2, min(room // n, WIDEST_CELL))
 
 
@@ -88,7 +89,9 @@ def draw_head(scene: Scene) -> Canvas:
         if number_ and width:
             canvas.put(x - 2, top + (len(rows) * tall - 1) // 2, glyphs.arrow, "faint")
     part = len(rows) < n or len(columns) < n
-    note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}" if part else f"dh {scene.config.head_dim}"
+    note = f"dh {scene.result.head_dim}" if scene.result.head_dim else ""
+    if part:
+        note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}"
     title(canvas, scene, f"L{layer}H{head} {glyphs.dot} {NAMES[place.stage]}", note)
     readout(canvas, scene, scene.hover or replace(place, query=query, key=key), scene.height - 2)
     return canvas
@@ -177,6 +180,6 @@ def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
     row = values[query, : query + 1]
     strongest = int(np.argmax(row))
     text = f"row {query}: sum {number(float(row.sum()))}, strongest key {strongest} {scene.label(strongest).strip()}"
-    if stage in SIGNED:
+    if stage in SIGNED and scene.result.head_dim:
         text += f", scale {number(attention_scale(scene.config, layer))}"
     canvas.put(1, y + 1, text, "muted", width=scene.width - 2)

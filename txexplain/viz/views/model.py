@@ -85,7 +85,11 @@ def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: 
 def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: float, height: int) -> None:
     """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers."""
     if scene.ribbons is None:
-        canvas.put(x, y + len(tokens) * each // 2, "tracing the flow " + scene.palette.glyphs.ellipsis, "muted")
+        lacking = scene.result.flow_lacks(scene.state.flow)
+        note = f"ribbons: not recorded: {lacking}" if lacking else "tracing the flow " + scene.palette.glyphs.ellipsis
+        canvas.put(x, y + len(tokens) * each // 2, note, "muted", width=canvas.width - x - 1)
+        if lacking and scene.state.flow == "norms" and not scene.result.flow_lacks("rollout"):
+            canvas.put(x, y + len(tokens) * each // 2 + 1, "w shows attention rollout instead", "muted", width=canvas.width - x - 1)
         return
     columns, between = trace_back(scene.ribbons, scene.token)
     layers = scene.config.n_layer

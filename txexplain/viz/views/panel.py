@@ -15,7 +15,7 @@ from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import OLD, title
+from txexplain.viz.views.chrome import OLD, paragraph, title
 
 AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0
@@ -57,7 +57,8 @@ def draw_panel(scene: Scene) -> Canvas:
         canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
     distribution = scene.distribution
     if distribution is None:
-        canvas.put(2, 1, scene.message or "not computed yet", "muted", width=scene.width - 3)
+        unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
+        paragraph(canvas, 2, 1, scene.message or unknown, scene.width - 3)
         return canvas
     if beside and not tall:
         settings(canvas, scene, 2, 1, scene.width - 3)

@@ -103,7 +103,10 @@ def score_lines(canvas: Canvas, scene: Scene, product: NDArray[np.float32], quer
 def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> int:
     """The vector that this product moves, and the tokens that it raises and lowers, read linearly."""
     place = scene.location
-    model = scene.result.weights()
+    model = scene.result.model
+    if model is None:
+        canvas.put(1, y, "moves: not recorded: it takes the weights W_O", "muted", width=scene.width - 2)
+        return y + 1
     moved = moved_vector(model, scene.trace, place.block, place.head, query, key)  # [d]
     stream = float(np.linalg.norm(scene.trace[f"blocks.{place.block}.resid_pre"][query]))
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)

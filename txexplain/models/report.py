@@ -1,0 +1,177 @@
+"""What models there are, what one is made of, and whether it is whole: what `txexplain models` says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.checkpoint import Checkpoint, open_checkpoint, weight_shapes
+from txexplain.engine.config import GPT2Config
+from txexplain.engine.errors import CheckpointError
+from txexplain.engine.tokenizer import Tokenizer
+from txexplain.models import hub, resolve
+from txexplain.models.bundled import NAME, bundled_path
+from txexplain.models.known import KNOWN
+
+SAMPLE = "Once upon a time there was a café, 日本 and 42 cats."
+AT_ONCE = 1 << 24  # numbers looked at in one go
+PARTS = (
+    ("token embedding", r"wte\."),
+    ("position embedding", r"wpe\."),
+    ("attention", r"h\.\d+\.attn\."),
+    ("MLP", r"h\.\d+\.mlp\."),
+    ("LayerNorm", r"(h\.\d+\.)?ln_"),
+    ("output", r"lm_head\."),
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model of the list. `state` is "bundled", "cached" or "to download"; `bytes` is None where nobody has said."""
+
+    name: str
+    state: str
+    parameters: int | None
+    bytes: int | None
+    folder: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def known_models() -> list[Entry]:
+    """The bundled model, the well-known ones, and the other GPT-2s of the Hugging Face cache. Asks no network."""
+    found = [local_entry(NAME, "bundled", bundled_path())]
+    for name, known in KNOWN.items():
+        folder = hub.cached(known.repo, None)
+        if folder is not None:
+            found.append(local_entry(name, "cached", folder))
+        else:
+            found.append(Entry(name, "to download", known.parameters, known.megabytes * 1_000_000, None))
+    others = sorted(set(hub.cached_repos()) - {known.repo for known in KNOWN.values()})
+    found += [local_entry(repo, "cached", folder) for repo in others if (folder := hub.cached(repo, None)) is not None and is_gpt2(folder)]
+    return found
+
+
+def local_entry(name: str, state: str, folder: Path) -> Entry:
+    try:
+        parameters = count_parameters(GPT2Config.from_file(folder / "config.json"), with_head=False)
+    except CheckpointError:
+        parameters = None
+    return Entry(name, state, parameters, sum(path.stat().st_size for path in weight_files(folder)), str(folder))
+
+
+def is_gpt2(folder: Path) -> bool:
+    try:
+        GPT2Config.from_file(folder / "config.json")
+    except CheckpointError:
+        return False
+    return True
+
+
+def weight_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.safetensors") if path.exists())
+
+
+def count_parameters(config: GPT2Config, *, with_head: bool) -> int:
+    """How many numbers a GPT-2 has; a tied output is the token embedding and counts once."""
+    return sum(prod(shape) for shape in weight_shapes(config, with_head=with_head).values())
+
+
+def parameters_by_part(checkpoint: Checkpoint) -> dict[str, int]:
+    """The parameters of each kind of part; a part that the model lacks is left out."""
+    counts = {part: sum(tensor.size for name, tensor in checkpoint.tensors.items() if re.match(pattern, name)) for part, pattern in PARTS}
+    return {part: count for part, count in counts.items() if count}
+
+
+def licence_of(name: str, folder: Path) -> str:
+    """The licence by the model's card: the `license` of its README's front matter, or what is known of a well-known model."""
+    if name in KNOWN:
+        return KNOWN[name].licence
+    if name == NAME:
+        return "mit"
+    try:
+        card = (folder / "README.md").read_text("utf-8", "replace")[:100_000]
+    except OSError:
+        return "unknown: no card (README.md) beside the weights"
+    front = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    said = re.search(r"^license:[ \t]*['\"]?([\w.+-]{1,80})", front[1], re.MULTILINE) if front else None
+    return said[1] if said else "unknown: its card names none"
+
+
+def info(name: str, revision: str | None = None) -> dict[str, Any]:
+    """What a model on this machine is made of. Raises ModelNotFound, CheckpointError."""
+    path = resolve(name, revision=revision, offline=True)
+    checkpoint = open_checkpoint(path)
+    parts = parameters_by_part(checkpoint)
+    return {
+        "name": name,
+        "folder": str(checkpoint.folder),
+        "architecture": checkpoint.config.to_dict(),
+        "parameters": sum(parts.values()),
+        "parameters_by_part": parts,
+        "dtype": checkpoint.dtype,
+        "files": [{"name": file.name, "bytes": file.stat().st_size} for file in checkpoint.files],
+        "licence": licence_of(name, checkpoint.folder),
+    }
+
+
+def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
+    """Look at everything about a model that can be wrong: (what, finding) for each thing that is right.
+
+    Raises ExplainError, with one sentence, at the first that isn't.
+    """
+    from txexplain.engine.model import GPT2
+
+    checkpoint = open_checkpoint(resolve(name, revision=revision, offline=True))
+    config = checkpoint.config
+    yield "structure", f"{len(checkpoint.tensors)} tensors of the shapes that config.json asks for, {checkpoint.dtype}"
+    if checked := [file for file in checkpoint.files if hub.checksum_of(file)]:
+        for file in checked:
+            if hub.is_damaged(file):
+                raise CheckpointError(
+                    f"{file} is damaged: its sha256 isn't the one that the hub gave; delete it and fetch the model again."
+                )
+        yield "checksums", f"sha256 of {len(checked)} {'file is' if len(checked) == 1 else 'files are'} the hub's"
+    for tensor, array in checkpoint.tensors.items():
+        if not all_finite(array):
+            raise CheckpointError(f"{name}: the weights {tensor} hold numbers that aren't finite; fetch the model again.")
+    total = sum(tensor.size for tensor in checkpoint.tensors.values())
+    yield "numbers", f"all {total:,} are finite"
+    if name in KNOWN:
+        if total != KNOWN[name].parameters:
+            raise CheckpointError(
+                f"{name} has {total:,} parameters here, but {KNOWN[name].parameters:,} as published; it is another model."
+            )
+        yield "size", "as many parameters as published"
+    yield "output", "a matrix of its own" if "lm_head.weight" in checkpoint.tensors else "tied to the token embedding"
+    tokenizer = Tokenizer.from_folder(checkpoint.folder, config.vocab_size)
+    ids, said = sample_ids(name, tokenizer, config)
+    yield "tokenizer", said
+    model = GPT2(checkpoint, tokenizer, name)
+    trace = model.forward(ids[: min(config.n_positions, 32)])
+    assert trace is not None  # None says "stopped", and nobody stops it here
+    yield "forward pass", f"{trace.n_tokens} tokens in, {len(trace.last_logits):,} finite logits out"
+
+
+def sample_ids(name: str, tokenizer: Tokenizer, config: GPT2Config) -> tuple[list[int], str]:
+    """Ids to try a model with, and how its tokenizer did. Raises CheckpointError where text doesn't survive it."""
+    if tokenizer.has_no_text:
+        return list(range(min(8, config.vocab_size))), "none: prompts are given as ids"
+    ids = tokenizer.encode(SAMPLE)
+    if tokenizer.decode(ids) != SAMPLE or max(ids) >= config.vocab_size:
+        raise CheckpointError(f"{name}: its tokenizer doesn't give a text back as it was; its files are damaged or another model's.")
+    return ids, f"{tokenizer.n_vocab:,} ids; text comes back as it went in"
+
+
+def all_finite(array: NDArray[np.float32]) -> bool:
+    """Whether every number is finite, without a second array as large as the first."""
+    flat = array.reshape(-1)
+    return all(bool(np.isfinite(flat[start : start + AT_ONCE]).all()) for start in range(0, len(flat), AT_ONCE))

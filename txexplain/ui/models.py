@@ -1,0 +1,105 @@
+"""The list of models over the screen, and what is known of a model on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from textual import work
+from textual.message import Message
+
+from txexplain.models.hub import Stopped
+from txexplain.ui.choose import ChooseScreen, Entry
+from txexplain.viz.bars import bar
+from txexplain.viz.numbers import count, percent
+from txexplain.viz.palette import Palette
+
+if TYPE_CHECKING:
+    from txexplain.models.report import Entry as Model
+
+BAR = 24  # cells
+
+
+class Arrival:
+    """A model that was asked for and isn't open yet. The worker that opens it writes, the screen reads."""
+
+    def __init__(self, name: str, changed: Callable[[Arrival], object]) -> None:
+        self.name = name
+        self.changed = changed
+        self.done = self.total = 0
+        self.stopped = False
+
+    def progress(self, done: int, total: int) -> None:
+        """What a download tells; raises Stopped once nobody waits for it."""
+        if self.stopped:
+            raise Stopped
+        before = self.percent
+        self.done, self.total = done, total
+        if self.percent != before:
+            self.changed(self)
+
+    @property
+    def percent(self) -> int:
+        return min(100, 100 * self.done // self.total) if self.total else 0
+
+    @property
+    def words(self) -> str:
+        """How far it is, in a few words for the header."""
+        return f"{self.name} {self.percent}%" if self.total else f"opening {self.name}"
+
+
+class ModelsScreen(ChooseScreen):
+    """The models with their size and state; the answer is the number of the one picked in `models`."""
+
+    heading = "Models"
+    hint = "↑ ↓ move   ⏎ open, or fetch and open   esc back"
+
+    class Listed(Message):
+        """What models there are is known."""
+
+        def __init__(self, models: Sequence[Model]) -> None:
+            super().__init__()
+            self.models = models
+
+    def __init__(self, tones: Palette, present: str, arrival: Callable[[], Arrival | None], known: Callable[[], Sequence[Model]]) -> None:
+        super().__init__(tones)
+        self.present, self.arrival, self.known = present, arrival, known
+        self.models: Sequence[Model] | None = None
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.look()
+
+    @work(thread=True, exclusive=True, group="look", exit_on_error=False)
+    def look(self) -> None:
+        """The cache is read from the disk, which may take longer than a key may."""
+        self.post_message(self.Listed(self.known()))
+
+    def on_models_screen_listed(self, message: Listed) -> None:
+        self.models = message.models
+        self.at = next((i for i, model in enumerate(message.models) if model.name == self.present), 0)
+        self.update()
+
+    def nothing(self) -> str:
+        return "looking for models …"
+
+    def update(self) -> None:
+        """List the models as they stand now."""
+        self.entries = [self.entry(number, model) for number, model in enumerate(self.models or ())]
+        self.show()
+
+    def entry(self, number: int, model: Model) -> Entry:
+        arrival, ascii = self.arrival(), self.tones.ascii
+        state, below = model.state, model.folder or "enter fetches it into the Hugging Face cache"
+        if model.name == self.present:
+            below = "the present one"
+        if arrival is not None and arrival.name == model.name:
+            share = arrival.done / arrival.total if arrival.total else 0.0
+            state = f"fetched {arrival.percent}%" if arrival.total else "opening"
+            below = f"{bar(share, BAR, self.tones):<{BAR}} {percent(share, ascii=ascii)} of {megabytes(arrival.total)}; enter stops it"
+        parameters = count(model.parameters) if model.parameters else "?"
+        return Entry(model.name, f"{parameters:>13}  {megabytes(model.bytes or 0):>8}  {state:<12}", below, number)
+
+
+def megabytes(size: int) -> str:
+    return f"{count(round(size / 1e6))} MB"
