@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
 Doubles = NDArray[np.float64]
+SWIFT = 200_000  # shares that are measured within a few milliseconds
 
 
 def raw_scores(trace: Trace, layer: int, head: int) -> Array:
@@ -153,6 +154,12 @@ class Lens:
     def measures(self) -> HeadMeasures:
         """What every head does on this prompt. Shapes: [L, H] each."""
         return head_measures(self.trace, self.config.n_layer, self.config.n_head)
+
+    @property
+    def measured(self) -> bool:
+        """Whether `measures` is there, or so little work that a key press can wait for it."""
+        config = self.config
+        return "measures" in self.__dict__ or config.n_layer * config.n_head * self.trace.n_tokens**2 <= SWIFT
 
     @cached_property
     def norm_flow(self) -> list[Doubles]:
