@@ -213,6 +213,7 @@ Commands (txexplain COMMAND --help says more):
   predict   the next token's probabilities trace     save every activation
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
+  head-stats  what every head does on the prompt
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -435,6 +436,42 @@ def describe(source: Source, sampling: Sampling, view: View) -> None:
     from txexplain.ui.render import describe_screen
 
     click.echo(clean(describe_screen(state, view.options())), nl=False)
+
+
+@cli.command("head-stats", context_settings=settings)
+@source_flags
+@json_flag
+def head_stats(source: Source, as_json: bool) -> None:
+    """What every head does on a prompt, measured from its attention.
+
+    Shares to the token itself, the one before, the first, and the one after an
+    earlier copy (induction), and the entropy in bits: means over all queries
+    but the first.
+
+    Example: txexplain head-stats "one two one two" --json
+    """
+    text = source.required_text()
+    model = source.load()
+    recorded = run(model, source.token_ids(model, text))
+    from txexplain.engine.measures import head_measures
+    from txexplain.explorer.location import MEASURES
+
+    config = model.config
+    measures = head_measures(recorded, config.n_layer, config.n_head)
+    rows = [
+        (f"L{i}H{j}", *(float(measures.of(name)[i, j]) for name in MEASURES)) for i in range(config.n_layer) for j in range(config.n_head)
+    ]
+    if as_json:
+        tokens = [token_fields(model.tokenizer, i) for i in recorded.ids]
+        prompt = recorded.prompt if text is None else text
+        heads = [dict(zip(("head", *MEASURES), row, strict=True)) for row in rows]
+        print_json({"model": model.name, "prompt": prompt, "tokens": tokens, "heads": heads})
+        return
+    from txexplain.viz.views.atlas import figures
+
+    ascii = not unicode_out()
+    told = [(row[0], *figures(measures, *divmod(n, config.n_head), ascii=ascii).values()) for n, row in enumerate(rows)]
+    print_table(("head", *MEASURES), told, right=range(1, 1 + len(MEASURES)))
 
 
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:

@@ -9,12 +9,13 @@ from typing import Any
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, distribution
 from txexplain.engine.surprisal import Surprise, surprisal
-from txexplain.explorer.location import Dims
+from txexplain.explorer.location import Dims, Level, Location
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.options import UiOptions
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
 from txexplain.viz.scene import Display, Scene
 from txexplain.viz.screen import ROOMY
+from txexplain.viz.views.atlas import atlas_of
 from txexplain.viz.views.attn import heads_columns
 
 
@@ -69,17 +70,21 @@ def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
     return surprisal(lens.trace, lens.model.unembedding)
 
 
-def dims_of(lens: Lens, width: int = 80) -> Dims:
-    """The sizes that bound Locations for a result, on a stage of a width."""
+def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | None = None, place: Location | None = None) -> Dims:
+    """The sizes that bound Locations for a result, and how a stage of a size lists what a place shows."""
     config = lens.config
+    columns, order = heads_columns(config.n_head, size[0]), None
+    if place is not None and place.level is Level.HEADS and lens.measured:
+        order, columns = atlas_of(lens, palette or Palette(), place, *size)
     return Dims(
         config.n_layer,
         config.n_head,
         config.n_inner,
         lens.trace.n_tokens,
-        heads_columns(config.n_head, width),
+        columns,
         lens.trace.model or "this trace",
         config.n_embd,
+        order,
     )
 
 

@@ -14,7 +14,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.explorer.location import MEASURES, Location
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import number, percent, whole_percent
+from txexplain.viz.numbers import fit, number, percent, whole_percent
 from txexplain.viz.palette import Palette
 from txexplain.viz.ramps import MASKED, Ramp
 from txexplain.viz.scene import Scene
@@ -98,9 +98,11 @@ def sorted_grid(palette: Palette, config: GPT2Config, n_tokens: int, n: int, wid
 
 
 def listed_heads(scene: Scene) -> tuple[int, ...]:
-    """The heads (block × n_head + head) of a sorted face, in its order. Shapes of the measures: [L, H]."""
-    place = scene.location
-    return sorted_heads(scene.result.measures, place.face or "", scene.n_tokens, place.least)
+    """The heads (block × n_head + head) that the present face lists, in its order."""
+    place, config = scene.location, scene.config
+    if place.face is None:
+        return tuple(range(config.n_layer * config.n_head))
+    return sorted_heads(scene.result.measures, place.face, scene.n_tokens, place.least)
 
 
 def atlas_of(lens: Lens, palette: Palette, place: Location, width: int, height: int) -> tuple[tuple[int, ...] | None, int]:
@@ -123,7 +125,7 @@ def pooled(lens: Lens, layer: int, m: int) -> NDArray[np.float32] | None:
     if (layer, m) not in kept:
         name = f"blocks.{layer}.attn.pattern"
         starts = np.arange(m) * lens.trace.n_tokens // m  # [m], as ramps.pool divides
-        shares = lens.trace[name] if name in lens.trace else None  # [H, T, T]
+        shares = lens.trace.get(name)  # [H, T, T]
         kept[layer, m] = None if shares is None else np.maximum.reduceat(np.maximum.reduceat(shares, starts, axis=1), starts, axis=2)
     return kept[layer, m]
 
@@ -149,7 +151,7 @@ def draw_heads(scene: Scene) -> Canvas:
 
 def titled(scene: Scene) -> str:
     place = scene.location
-    by = f", by {place.face}" if place.face else ""
+    by = f", by {place.face}{' in bits' * (place.face == 'entropy')}" if place.face else ""
     return f"heads {scene.palette.glyphs.dot} L{place.block}H{place.head}{by}" + (f", {place.least}% or more" if place.least else "")
 
 
@@ -177,9 +179,9 @@ def in_order(canvas: Canvas, scene: Scene) -> None:
             tag(canvas, scene, grid, layer, head, x, y)
     whole = len(shown) == config.n_layer * config.n_head
     title(canvas, scene, titled(scene), "" if whole else f"L{top}-L{layers[-1]}, H{first}-H{heads[-1]} in view")
-    if scene.height >= ROOM:
-        more = f"; by each its largest share, or its entropy where none reaches {TELLING:.0%}" if tags else ""
-        note(canvas, scene, scene.height - 2, "softmax, queries down, keys right" + more)
+    if grid.y + grid.rows_seen * grid.down <= scene.height - 2:
+        more = f"; by each its largest share, or entropy if under {TELLING:.0%}" if tags else ""
+        note(canvas, scene, scene.height - 2, "queries down, keys right" + more)
 
 
 def sorted_by(canvas: Canvas, scene: Scene) -> None:
@@ -190,7 +192,9 @@ def sorted_by(canvas: Canvas, scene: Scene) -> None:
     if not order or np.isnan(values).all():
         title(canvas, scene, titled(scene))
         canvas.put(2, 2, nothing(scene, values), "text", width=scene.width - 4)
-        canvas.put(2, 4, "v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted", width=scene.width - 4)
+        canvas.put(
+            2, 4, "v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted", width=scene.width - 4
+        )
         return
     grid = sorted_grid(scene.palette, config, scene.n_tokens, len(order), scene.width, scene.height)
     here = place.block * config.n_head + place.head
@@ -271,8 +275,7 @@ def tag(canvas: Canvas, scene: Scene, grid: Grid, layer: int, head: int, x: int,
     name, value = most_telling(scene.result.measures, layer, head)
     if not name:
         return
-    ascii = scene.palette.ascii
-    first, second = (number(value, ascii=ascii), "bits") if name == "entropy" else (SHORT[name], whole_percent(value))
+    first, second = (fit(value, 3), "bits") if name == "entropy" else (SHORT[name], whole_percent(value))
     ink = "text" if (layer, head) == (scene.location.block, scene.location.head) else "muted"
     if grid.tag == "beside":
         side = grid.m * grid.scale + 1
@@ -301,7 +304,6 @@ def named(canvas: Canvas, scene: Scene, grid: Grid, layer: int, head: int, x: in
         canvas.put(x, y + 1, "none", "muted")
     elif scene.location.face == "entropy":
         canvas.put(x, y + 1, number(value, ascii=scene.palette.ascii), "muted")
-        canvas.put(x, y + 2, "bits" if grid.down > 2 else "", "muted")
     else:
         canvas.put(x, y + 1, percent(value, ascii=scene.palette.ascii), "muted")
 
@@ -321,6 +323,8 @@ def readout(canvas: Canvas, scene: Scene) -> None:
     """The selected head's five measures, in the bottom row."""
     place, y = scene.location, scene.height - 1
     name = f"L{place.block}H{place.head}"
+    if place.least and place.block * scene.config.n_head + place.head not in listed_heads(scene):
+        name += " (cut)"
     if f"blocks.{place.block}.attn.pattern" not in scene.trace:
         canvas.put(1, y, f"{name}: its pattern was not recorded", "muted", width=scene.width - 2)
         return
@@ -330,7 +334,8 @@ def readout(canvas: Canvas, scene: Scene) -> None:
     told = figures(scene.result.measures, place.block, place.head, ascii=scene.palette.ascii)
     long = {each: each for each in MEASURES}
     copies = {**told, "induction": f"none, {NO_COPY}"} if told["induction"] == "none" else told
-    for words, texts, between in ((long, copies, "  "), (long, told, "  "), (SHORT, told, "  "), (SHORT, told, " ")):
+    medium = long | {"previous": SHORT["previous"]}
+    for words, texts, between in ((long, copies, "  "), (long, told, "  "), (medium, told, "  "), (SHORT, told, "  "), (SHORT, told, " ")):
         parts = [(words[each], texts[each], each) for each in MEASURES]
         if len(name) + sum(len(between) + len(f"{word} {text}".strip()) for word, text, _ in parts) <= scene.width - 2:
             break

@@ -8,7 +8,6 @@ import numpy as np
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.tokenizer import clip
-from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.ramps import Ramp, pool2d
@@ -65,7 +64,7 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
-def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int, *, mark: bool = True) -> int:
+def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int) -> int:
     """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
     palette = scene.palette
     ramp = Ramp("sequential", "attention", palette)
@@ -85,12 +84,12 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
         if len(image) % 2:
             image = np.concatenate([image, np.broadcast_to(ground, (1, *image.shape[1:]))])
         canvas.pixels(x, y, image.astype(np.uint8))
-        if mark and m * cell < width:
+        if m * cell < width:
             canvas.put(x + m * cell, y + chosen * cell // 2, palette.glyphs.here, "accent")
         return factor
     for i in range(min(m, height)):
         for j in range(i + 1):
             ramp.cell(canvas, x + j * cell, y + i, cell, int(levels[i, j]))
-        if mark and i == chosen:
+        if i == chosen:
             canvas.put(x + min(m * cell, width - 1), y + i, palette.glyphs.here, "accent")
     return factor
