@@ -458,19 +458,17 @@ def head_stats(source: Source, as_json: bool) -> None:
 
     config = model.config
     measures = head_measures(recorded, config.n_layer, config.n_head)
-    rows = [
-        (f"L{i}H{j}", *(float(measures.of(name)[i, j]) for name in MEASURES)) for i in range(config.n_layer) for j in range(config.n_head)
-    ]
+    heads = [(i, j) for i in range(config.n_layer) for j in range(config.n_head)]
     if as_json:
         tokens = [token_fields(model.tokenizer, i) for i in recorded.ids]
         prompt = recorded.prompt if text is None else text
-        heads = [dict(zip(("head", *MEASURES), row, strict=True)) for row in rows]
-        print_json({"model": model.name, "prompt": prompt, "tokens": tokens, "heads": heads})
+        found = [{"head": f"L{i}H{j}"} | {name: float(measures.of(name)[i, j]) for name in MEASURES} for i, j in heads]
+        print_json({"model": model.name, "prompt": prompt, "tokens": tokens, "heads": found})
         return
     from txexplain.viz.views.atlas import figures
 
     ascii = not unicode_out()
-    told = [(row[0], *figures(measures, *divmod(n, config.n_head), ascii=ascii).values()) for n, row in enumerate(rows)]
+    told = [(f"L{i}H{j}", *figures(measures, i, j, ascii=ascii).values()) for i, j in heads]
     print_table(("head", *MEASURES), told, right=range(1, 1 + len(MEASURES)))
 
 

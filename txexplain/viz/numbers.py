@@ -78,6 +78,11 @@ def whole_percent(p: float) -> str:
     return "<1%" if x == 0 and p > 0 else f"{x}%"
 
 
+def tenths(x: float) -> str:
+    """A number to one place after the point, where there is room for no more: 2.0."""
+    return f"{x:.1f}"
+
+
 def shape(sizes: Sequence[int], *, ascii: bool = False) -> str:
     """A shape: 7×256."""
     return ("x" if ascii else "×").join(str(size) for size in sizes)

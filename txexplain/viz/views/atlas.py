@@ -14,7 +14,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.explorer.location import MEASURES, Location
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import fit, number, percent, whole_percent
+from txexplain.viz.numbers import number, percent, tenths, whole_percent
 from txexplain.viz.palette import Palette
 from txexplain.viz.ramps import MASKED, Ramp
 from txexplain.viz.scene import Scene
@@ -151,8 +151,12 @@ def draw_heads(scene: Scene) -> Canvas:
 
 def titled(scene: Scene) -> str:
     place = scene.location
+    cut = scene.measured and place.least and place.block * scene.config.n_head + place.head not in listed_heads(scene)
     by = f", by {place.face}{' in bits' * (place.face == 'entropy')}" if place.face else ""
-    return f"heads {scene.palette.glyphs.dot} L{place.block}H{place.head}{by}" + (f", {place.least}% or more" if place.least else "")
+    of = f" of log2({scene.n_tokens})" if place.face == "entropy" else ""
+    return f"heads {scene.palette.glyphs.dot} L{place.block}H{place.head}{' (cut)' if cut else ''}{by}" + (
+        f", {place.least}%{of} or more" if place.least else ""
+    )
 
 
 def in_order(canvas: Canvas, scene: Scene) -> None:
@@ -213,8 +217,7 @@ def sorted_by(canvas: Canvas, scene: Scene) -> None:
     seen = f"{start + 1}-{stop} of {len(order)} in view" if stop - start < len(order) else f"{len(order)} of {total}" if place.least else ""
     title(canvas, scene, titled(scene), seen)
     if scene.height >= ROOM:
-        most = f"; {place.least}% of log2({scene.n_tokens}) and more" if place.face == "entropy" and place.least else ""
-        note(canvas, scene, 1, f"{MEANT[place.face or '']}, the mean over all queries but the first, greatest first{most}")
+        note(canvas, scene, 1, f"{MEANT[place.face or '']}, the mean over all queries but the first, greatest first")
 
 
 def nothing(scene: Scene, values: NDArray[np.float64]) -> str:
@@ -275,7 +278,7 @@ def tag(canvas: Canvas, scene: Scene, grid: Grid, layer: int, head: int, x: int,
     name, value = most_telling(scene.result.measures, layer, head)
     if not name:
         return
-    first, second = (fit(value, 3), "bits") if name == "entropy" else (SHORT[name], whole_percent(value))
+    first, second = (tenths(value), "bits") if name == "entropy" else (SHORT[name], whole_percent(value))
     ink = "text" if (layer, head) == (scene.location.block, scene.location.head) else "muted"
     if grid.tag == "beside":
         side = grid.m * grid.scale + 1
@@ -319,12 +322,15 @@ def figures(measures: HeadMeasures, layer: int, head: int, *, ascii: bool = Fals
     return {name: figure(name, float(measures.of(name)[layer, head])) for name in MEASURES}
 
 
+def measured(scene: Scene, name: str) -> float:
+    """A measure of the selected head."""
+    return float(scene.result.measures.of(name)[scene.location.block, scene.location.head])
+
+
 def readout(canvas: Canvas, scene: Scene) -> None:
     """The selected head's five measures, in the bottom row."""
     place, y = scene.location, scene.height - 1
     name = f"L{place.block}H{place.head}"
-    if place.least and place.block * scene.config.n_head + place.head not in listed_heads(scene):
-        name += " (cut)"
     if f"blocks.{place.block}.attn.pattern" not in scene.trace:
         canvas.put(1, y, f"{name}: its pattern was not recorded", "muted", width=scene.width - 2)
         return
@@ -335,7 +341,15 @@ def readout(canvas: Canvas, scene: Scene) -> None:
     long = {each: each for each in MEASURES}
     copies = {**told, "induction": f"none, {NO_COPY}"} if told["induction"] == "none" else told
     medium = long | {"previous": SHORT["previous"]}
-    for words, texts, between in ((long, copies, "  "), (long, told, "  "), (medium, told, "  "), (SHORT, told, "  "), (SHORT, told, " ")):
+    brief = {each: told[each] if each == "entropy" or told[each] == "none" else whole_percent(measured(scene, each)) for each in MEASURES}
+    for words, texts, between in (
+        (long, copies, "  "),
+        (long, told, "  "),
+        (medium, told, "  "),
+        (SHORT, told, "  "),
+        (SHORT, told, " "),
+        (SHORT, brief, " "),
+    ):
         parts = [(words[each], texts[each], each) for each in MEASURES]
         if len(name) + sum(len(between) + len(f"{word} {text}".strip()) for word, text, _ in parts) <= scene.width - 2:
             break
