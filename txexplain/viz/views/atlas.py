@@ -109,7 +109,8 @@ def atlas_of(lens: Lens, palette: Palette, place: Location, width: int, height: 
     """The heads as the atlas lists them (None: as the model does) and how many stand in a row: what arrows go by."""
     if place.face is None:
         return None, lens.config.n_head
-    order = sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least)
+    known = not np.isnan(lens.measures.of(place.face)).all()
+    order = sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least) if known else ()
     return order, sorted_grid(palette, lens.config, lens.trace.n_tokens, len(order), width, height).columns
 
 
