@@ -25,7 +25,7 @@ SCREENS = [(80, 24), (120, 36), (200, 60)]
 LOOKS = [("truecolor", False), ("256", False), ("16", False), ("none", False), ("none", True)]
 PLACES = [
     "model", "model[L1]@2", "model[output]", "embed@3", "L1", "L0[add2]@4", "L1.ln1", "L1.qkv@2", "L1.attn", "L1.attn[2]@3", "L0.proj",
-    "L1.ln2", "L1.mlp", "L1.mlp[41]", "heads", "heads[1.2]", "heads:previous[1.0]", "heads:entropy.25", "heads:induction.50@3",
+    "L1.ln2", "L1.mlp", "L1.mlp[41]", "heads", "heads[1.2]", "heads:previous[1.0]", "heads:entropy.10", "heads:self.10@3",
     "L1H2:qk", "L0H1:scaled[2,5]", "L1H0:masked[5,2]", "L1H1", "L1H2[6,1]",
     "L1H1:softmax[3,6]", "L0H0:values[4,4]", "L1H2[2,5]", "final@1", "output",
 ]  # fmt: skip
