@@ -146,7 +146,12 @@ def test_no_copy_no_measure_and_no_pattern_are_said() -> None:
     nothing = Lens(Trace([1, 2], {}, config=partial.config), None)
     assert "Not recorded" in draw_stage(scene(nothing, "heads", (80, 14))).text()[2]
     nowhere = draw_stage(scene(random_lens(2, 3, 6, copies=False), "heads:self.50[1.1]", (80, 14))).text()
-    assert any("No head's self reaches 50%." in row for row in nowhere)
+    values = random_lens(2, 3, 6, copies=False).measures.self
+    layer, head = np.unravel_index(values.argmax(), values.shape)
+    told = next(re.search(r"No head's self reaches 50%; the most is (\S+), (L\dH\d)'s\.", row) for row in nowhere if "reaches" in row)
+    assert told
+    assert told[2] == f"L{layer}H{head}"
+    assert shows_percent(told[1], values.max())
 
 
 # In the model's order

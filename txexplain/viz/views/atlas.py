@@ -197,8 +197,9 @@ def sorted_by(canvas: Canvas, scene: Scene) -> None:
     if not order or np.isnan(values).all():
         title(canvas, scene, titled(scene))
         canvas.put(2, 2, nothing(scene, values), "text", width=scene.width - 4)
+        canvas.put(2, 3, f"{(place.face or '').capitalize()}: {MEANT[place.face or '']}.", "muted", width=scene.width - 4)
         canvas.put(
-            2, 4, "v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted", width=scene.width - 4
+            2, 5, "v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted", width=scene.width - 4
         )
         return
     grid = sorted_grid(scene.palette, config, scene.n_tokens, len(order), scene.width, scene.height)
@@ -227,10 +228,13 @@ def nothing(scene: Scene, values: NDArray[np.float64]) -> str:
     if np.isnan(values).all():
         why = "the prompt has one token" if n == 1 else NO_COPY
         return f"Nothing to sort by {place.face}: {why}."
+    layer, head = divmod(int(np.nanargmax(values)), scene.config.n_head)
+    ascii = scene.palette.ascii
+    most = f"the most is {figures(scene.result.measures, layer, head, ascii=ascii)[place.face or '']}, L{layer}H{head}'s"
     if place.face == "entropy":
-        bits = number(place.least / 100 * math.log2(n), ascii=scene.palette.ascii)
-        return f"No head's entropy reaches {place.least}% of log2({n}), which is {bits} bits."
-    return f"No head's {place.face} reaches {place.least}%."
+        bits = number(place.least / 100 * math.log2(n), ascii=ascii)
+        return f"No head's entropy reaches {place.least}% of log2({n}), which is {bits} bits; {most}."
+    return f"No head's {place.face} reaches {place.least}%; {most}."
 
 
 def note(canvas: Canvas, scene: Scene, y: int, text: str) -> None:
