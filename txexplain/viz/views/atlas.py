@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from textwrap import wrap
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -196,11 +197,14 @@ def sorted_by(canvas: Canvas, scene: Scene) -> None:
     values = scene.result.measures.of(place.face or "").reshape(-1)  # [L × H]
     if not order or np.isnan(values).all():
         title(canvas, scene, titled(scene))
-        canvas.put(2, 2, nothing(scene, values), "text", width=scene.width - 4)
-        canvas.put(2, 3, f"{(place.face or '').capitalize()}: {MEANT[place.face or '']}.", "muted", width=scene.width - 4)
-        canvas.put(
-            2, 5, "v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted", width=scene.width - 4
-        )
+        said = [
+            (nothing(scene, values), "text"),
+            (f"{(place.face or '').capitalize()}: {MEANT[place.face or '']}.", "muted"),
+            ("v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted"),
+        ]
+        lines = [(line, ink) for text, ink in said for line in wrap(text, scene.width - 4)]
+        for y, (line, ink) in enumerate(lines[: scene.height - 2], 1):
+            canvas.put(2, y, line, ink)
         return
     grid = sorted_grid(scene.palette, config, scene.n_tokens, len(order), scene.width, scene.height)
     here = place.block * config.n_head + place.head
