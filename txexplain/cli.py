@@ -292,7 +292,7 @@ Commands (txexplain COMMAND --help says more):
   tokens    how text becomes tokens        describe  the view in words
   explain   a place's formula and source   completion  for bash, zsh, fish
   attention one head's grid in numbers     open      a recorded run in the app
-  models    info, verify, pull
+  head-stats  what every head does         models    info, verify, pull
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -745,6 +745,40 @@ def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:
 
     lens = Lens(Trace.load(source.trace), None)
     return lens.trace.model or "trace", lens, recorded_names(lens)
+
+
+@cli.command("head-stats", context_settings=settings)
+@source_flags
+@json_flag
+def head_stats(source: Source, as_json: bool) -> None:
+    """What every head does on a prompt, measured from its attention.
+
+    Shares to the token itself, the one before, the first, and the one after an
+    earlier copy (induction), and the entropy in bits: means over all queries
+    but the first.
+
+    Example: txexplain head-stats "one two one two" --json
+    """
+    text = source.required_text()
+    model = source.load()
+    recorded = run(model, source.token_ids(model, text))
+    from txexplain.engine.measures import head_measures
+    from txexplain.explorer.location import MEASURES
+
+    config = model.config
+    measures = head_measures(recorded, config.n_layer, config.n_head)
+    heads = [(i, j) for i in range(config.n_layer) for j in range(config.n_head)]
+    if as_json:
+        tokens = [token_fields(model.tokenizer, i) for i in recorded.ids]
+        prompt = recorded.prompt if text is None else text
+        found = [{"head": f"L{i}H{j}"} | {name: float(measures.of(name)[i, j]) for name in MEASURES} for i, j in heads]
+        print_json({"model": model.name, "prompt": prompt, "tokens": tokens, "heads": found})
+        return
+    from txexplain.viz.views.atlas import figures
+
+    ascii = not unicode_out()
+    told = [(f"L{i}H{j}", *figures(measures, i, j, ascii=ascii).values()) for i, j in heads]
+    print_table(("head", *MEASURES), told, right=range(1, 1 + len(MEASURES)))
 
 
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:

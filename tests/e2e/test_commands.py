@@ -34,7 +34,9 @@ from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
 ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "attention", "models", "completion")
+COMMANDS = (
+    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "attention", "head-stats", "models", "completion",
+)  # fmt: skip
 
 
 def run(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
@@ -190,6 +192,50 @@ def test_json_is_ascii_and_holds_no_control_character() -> None:
     assert text.isascii()
     assert not [c for c in text.removesuffix("\n") if ord(c) < 32 or c == "\x7f"]
     assert "".join(token["text"] for token in json.loads(text) if "�" not in token["text"])
+
+
+# head-stats
+
+
+def test_head_stats_gives_every_heads_measures(storyteller: GPT2) -> None:
+    text = "one two one two"
+    got = document("head-stats", text)
+    trace = storyteller.forward(storyteller.tokenizer.encode(text))
+    assert trace is not None
+    assert list(got) == ["model", "prompt", "tokens", "heads"]
+    assert (got["model"], got["prompt"], [each["id"] for each in got["tokens"]]) == ("storyteller", text, list(trace.ids))
+    assert [each["head"] for each in got["heads"]] == [f"L{i}H{j}" for i in range(6) for j in range(8)]
+    copies = [j for j in range(1, 4) if trace.ids[j] in trace.ids[:j]]
+    assert copies
+    for each in got["heads"]:
+        layer, head = map(int, re.findall(r"\d+", each["head"]))
+        row = trace[f"blocks.{layer}.attn.pattern"][head].astype(float)
+        after = [sum(row[j, i + 1] for i in range(j) if trace.ids[i] == trace.ids[j]) for j in copies]
+        told = {
+            "self": (row[1, 1] + row[2, 2] + row[3, 3]) / 3,
+            "previous": (row[1, 0] + row[2, 1] + row[3, 2]) / 3,
+            "first": row[1:, 0].mean(),
+            "induction": sum(after) / len(after),
+            "entropy": -(row[1:] * np.log2(np.where(row[1:] > 0, row[1:], 1))).sum() / 3,
+        }
+        assert list(each) == ["head", *told]
+        assert {name: each[name] for name in told} == pytest.approx(told, rel=1e-4)
+    by_ids = document("head-stats", "--ids", ",".join(map(str, trace.ids)))
+    assert by_ids["heads"] == got["heads"]
+
+
+def test_head_stats_as_a_table_and_without_copies() -> None:
+    got = document("head-stats", "Once upon")
+    assert all(each["induction"] is None for each in got["heads"])
+    lines = ok("head-stats", "Once upon").splitlines()
+    assert lines[0].split() == ["head", "self", "previous", "first", "induction", "entropy"]
+    assert len(lines) == 49
+    for line, each in zip(lines[1:], got["heads"], strict=True):
+        cells = line.split()
+        assert cells[0] == each["head"]
+        assert cells[4] == "none"
+        assert float(cells[2].rstrip("%").replace("−", "-")) == pytest.approx(100 * each["previous"], rel=0.06)
+        assert float(cells[5].replace("−", "-")) == pytest.approx(each["entropy"], rel=0.01)
 
 
 # generate

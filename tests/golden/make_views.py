@@ -35,7 +35,8 @@ SIZES = ((80, 24), (120, 36))
 PLACES = {
     "model": "model", "model-token": "model[L1]@3", "embed": "embed@2", "block": "L1", "block-step": "L0[add2]@4", "ln1": "L1.ln1",
     "qkv": "L0.qkv@5", "attn": "L1.attn[1]", "proj": "L1.proj", "ln2": "L0.ln2", "mlp": "L1.mlp@3", "neuron": "L1.mlp[41]",
-    "heads": "heads[1.2]", "head-qk": "L1H2:qk[2,5]", "head-scaled": "L0H1:scaled[4,1]", "head-masked": "L1H0:masked[3,6]",
+    "heads": "heads[1.2]", "heads-sorted": "heads:previous[1.2]", "heads-cut": "heads:entropy.50[0.1]",
+    "head-qk": "L1H2:qk[2,5]", "head-scaled": "L0H1:scaled[4,1]", "head-masked": "L1H0:masked[3,6]",
     "head-softmax": "L1H1:softmax[6,2]", "head-values": "L0H2:values", "product": "L1H1[6,2]", "product-masked": "L0H0[1,4]",
     "final": "final", "output": "output", "nearest": "embed:nearest", "embed-cursor": "embed[7]@2", "ln1-cursor": "L1.ln1[3]@4",
     "qkv-cursor": "L0.qkv[2,40]", "qkv-matrix": "L1.qkv:matrix[5,20]", "proj-matrix": "L0.proj:matrix", "mlp-pre": "L1.mlp:pre[7]",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txexplain.viz.numbers import count, exact, fit, number, percent, shape
+from txexplain.viz.numbers import count, exact, fit, number, percent, shape, whole_percent
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 mantissas, signs = st.floats(1, 9.999), st.sampled_from([-1, 1])
@@ -121,3 +121,15 @@ def test_a_percentage_that_rounds_up_to_another_figure(mantissa: float, power: i
     text = percent(p)
     assert len(text) <= 7
     assert text.startswith(">") or abs(read(text) - 100 * p) <= 0.5000001 * unit(text)
+
+
+@given(st.floats(0, 1))
+def test_a_whole_percent_is_the_nearest_and_only_all_is_all(p: float) -> None:
+    text = whole_percent(p)
+    assert len(text) <= 4
+    assert (text == "100%") == (p == 1)
+    assert (text == "0%") == (p == 0)
+    if text != "<1%":
+        assert abs(int(text[:-1]) - 100 * p) <= (0.5 if p <= 0.99 else 1)
+    else:
+        assert p <= 0.005

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
+SWIFT = 200_000  # shares that are measured within a few milliseconds
 
 
 def raw_scores(trace: Trace, layer: int, head: int) -> Array:
@@ -344,6 +345,12 @@ class Lens:
     def measures(self) -> HeadMeasures:
         """What every head does on this prompt. Shapes: [L, H] each."""
         return head_measures(self.trace, self.config.n_layer, self.config.n_head)
+
+    @property
+    def measured(self) -> bool:
+        """Whether `measures` is there, or so little work that a key press can wait for it."""
+        config = self.config
+        return "measures" in self.__dict__ or config.n_layer * config.n_head * self.trace.n_tokens**2 <= SWIFT
 
     @cached_property
     def norm_flow(self) -> list[Doubles]:

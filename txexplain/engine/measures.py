@@ -34,6 +34,17 @@ class HeadMeasures:
         return getattr(self, name)
 
 
+def sorted_heads(measures: HeadMeasures, name: str, n_tokens: int, least: int = 0) -> tuple[int, ...]:
+    """Heads (block × H + head) by a measure, greatest first, NaN last, equal ones in the model's order.
+
+    least: only those of so many percent; entropy's are of log2(n_tokens), the most there can be.
+    """
+    values = measures.of(name).reshape(-1)  # [L × H]
+    whole = np.log2(max(n_tokens, 2)) if name == "entropy" else 1.0
+    order = np.argsort(-values, kind="stable")
+    return tuple(order[values[order] / whole >= least / 100].tolist() if least else order.tolist())
+
+
 def head_measures(trace: Trace, n_layer: int, n_head: int) -> HeadMeasures:
     """Every head's measures on a trace's own prompt. Shapes: -> [L, H] each."""
     after = after_copies(trace.ids)  # [T, T]

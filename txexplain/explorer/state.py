@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from txexplain.explorer.jump import jump
 from txexplain.explorer.location import (
     ENDS,
     FACES,
@@ -198,6 +199,11 @@ class ExplorerState:
         if self.location.level not in (Level.ATTN, Level.HEADS, Level.HEAD, Level.PRODUCT):
             return self
         return self.go(replace(self.location, head=(self.location.head + step) % dims.n_head), dims)
+
+    def jump(self, text: str, dims: Dims) -> ExplorerState:
+        """To a place that was typed; in the atlas into the head. Raises LocationError with one sentence."""
+        there = self.go(jump(text, self.location, dims), dims)
+        return there.enter(dims) if self.location.level is Level.HEADS is there.location.level else there
 
     def to_residual(self, dims: Dims) -> ExplorerState:
         """To the selected token's residual stream; from there, back to where it was looked up."""

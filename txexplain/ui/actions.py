@@ -88,6 +88,13 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("strongest", ("f",), "strongest key", "Go to the row's strongest key", "Move", "strongest", IN_A_HEAD),
     Action("atlas", ("a",), "all heads", "All heads of all blocks", "Move", "atlas"),
+    Action(
+        "jump",
+        ("J", *"123456789"),
+        "go to",
+        "Go to a head (5.11), element or neuron by its number, or to any place: type it, Enter",
+        "Move",
+    ),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
     Action("cooler", ("left_square_bracket", "shift+left"), "cooler", "Temperature down one stop", "Next token", "temperature"),
     Action("warmer", ("right_square_bracket", "shift+right"), "warmer", "Temperature up one stop", "Next token", "temperature"),

@@ -24,12 +24,13 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError
+from txexplain.engine.errors import ExplainError, LocationError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer.examples import examples_for
+from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
@@ -39,6 +40,7 @@ from txexplain.ui.actions import ACTIONS, footer
 from txexplain.ui.choose import ExamplesScreen, FindScreen
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
+from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
@@ -110,6 +112,14 @@ class Traced(Message):
         self.lens, self.mode = lens, mode
 
 
+class Measured(Message):
+    """What every head does was measured."""
+
+    def __init__(self, lens: Lens) -> None:
+        super().__init__()
+        self.lens = lens
+
+
 class Surprised(Message):
     """How surprising the prompt's tokens were was computed."""
 
@@ -133,12 +143,18 @@ class ExplorerApp(App[None]):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
-        # Textual's screen has its own idea of Tab, which comes first unless ours has priority.
+        # Textual's screen has its own idea of Tab, which comes first unless ours has priority. A digit says which it is.
         Binding(
-            ",".join(action.keys), f"do('{action.id}')", action.label, id=action.id, show=False, priority="tab" in ",".join(action.keys)
+            keys,
+            f"digit('{keys}')" if keys.isdigit() and action.id == "jump" else f"do('{action.id}')",
+            action.label,
+            id=action.id if keys.startswith(action.keys[0]) else f"{action.id}_{keys}",
+            show=False,
+            priority="tab" in keys,
         )
         for action in ACTIONS
         if action.id != "palette"
+        for keys in (action.keys if action.id == "jump" else [",".join(action.keys)])
     ]
 
     def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens]) -> None:
@@ -153,6 +169,7 @@ class ExplorerApp(App[None]):
         self.first = Arrival(state.model, self.first_arriving)  # the one that the app starts with
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
+        self.measuring: Lens | None = None  # whose heads are being measured, or were
         self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
         self.distribution: Distribution | None = None
         self.message = f"Loading {state.model} …"
@@ -172,6 +189,7 @@ class ExplorerApp(App[None]):
         self.clock: Timer | None = None
         self.late = False  # the run has lasted long enough for the old result to fade
         self.typing: Timer | None = None
+        self.digit = ""  # that the jump field is opened with
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
         self.pause: Timer | None = None
@@ -219,6 +237,9 @@ class ExplorerApp(App[None]):
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
+        if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens is not self.measuring:
+            self.measuring = self.lens
+            self.measure(self.lens)
         for name, rect in layout(width, height, self.side).items():
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
@@ -244,6 +265,7 @@ class ExplorerApp(App[None]):
             pane=self.pane,
             candidate=self.candidate,
             ribbons=self.ribbons(),
+            measured=self.lens is None or self.lens.measured,
             hover=self.hover,
             side=self.side,
             scroll=self.scroll,
@@ -446,6 +468,18 @@ class ExplorerApp(App[None]):
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
+    @work(thread=True, exclusive=True, group="measure", exit_on_error=False)
+    def measure(self, lens: Lens) -> None:
+        """What every head does takes long on a long prompt: it is measured once the atlas asks."""
+        with self.engine:
+            if lens is self.lens:
+                lens.measures  # noqa: B018
+        self.post_message(Measured(lens))
+
+    def on_measured(self, message: Measured) -> None:
+        if message.lens is self.lens:
+            self.draw()
+
     @work(thread=True, exclusive=True, group="flow", exit_on_error=False)
     def trace_flow(self, lens: Lens, mode: str) -> None:
         """The ribbons' shares take longer than a key may: they are traced after the frame."""
@@ -588,7 +622,13 @@ class ExplorerApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key acts on what lies under another screen."""
-        return action != "do" or len(self.screen_stack) == 1
+        return action not in ("do", "digit") or len(self.screen_stack) == 1
+
+    def action_digit(self, digit: str) -> None:
+        """A digit is the first of a number, where numbers name places."""
+        self.digit = digit
+        self.action_do("jump")
+        self.digit = ""
 
     def action_do(self, name: str) -> None:
         """Every key, click and palette entry comes through here."""
@@ -609,7 +649,7 @@ class ExplorerApp(App[None]):
 
     def dims(self) -> Dims:
         assert self.lens is not None
-        return dims_of(self.lens, self.query_one("#stage").size.width, self.state.location)
+        return dims_of(self.lens, self.query_one("#stage").size, self.tones, self.state.location)
 
     def moved(self, step: Callable[[ExplorerState, Dims], ExplorerState]) -> None:
         """A step that needs to know the model's and the prompt's sizes."""
@@ -646,6 +686,27 @@ class ExplorerApp(App[None]):
 
     def do_least(self) -> None:
         self.change(self.state.next_least())
+
+    def do_jump(self) -> None:
+        """Ask where to: by a number where numbers name places, else by a Location."""
+        place = self.state.location
+        if self.lens is None or (self.digit and (place.level not in NUMBERED or self.pane != "stage")):
+            return
+        self.generating = False  # the prompt must not move on under what is typed
+
+        def fault(text: str) -> str:
+            try:
+                self.state.jump(text, self.dims())
+            except LocationError as error:
+                return str(error)
+            return ""
+
+        def go(text: str | None) -> None:
+            if text is not None and not fault(text):
+                self.focus_pane("stage")
+                self.moved(lambda state, dims: state.jump(text, dims))
+
+        self.push_screen(JumpScreen(self.tones, asked(place), fault, self.digit), go)
 
     def do_residual(self) -> None:
         self.moved(lambda state, dims: state.to_residual(dims))

@@ -55,7 +55,7 @@ class HelpScreen(ModalScreen[None]):
                 group = action.group
                 text.append(f"\n{group}\n", "bold")
             keys = " ".join(key_name(key, ascii=self.tones.ascii) for key in action.keys)
-            text.append(f"  {keys:<16}", "bold")
+            text.append(f"  {keys:<20}", "bold")
             text.append(f" {action.help}\n")
         text.append(f"\n{PROMPT}\n", "dim")
         return text

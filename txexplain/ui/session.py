@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,13 +12,14 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
-from txexplain.explorer.location import Dims, Level, Location, clamp
+from txexplain.explorer.location import Dims, Level, Location
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.options import UiOptions
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
 from txexplain.viz.scene import Display, Scene
 from txexplain.viz.screen import ROOMY
+from txexplain.viz.views.atlas import atlas_of
 from txexplain.viz.views.attn import heads_columns
 
 
@@ -98,33 +98,30 @@ def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
         return None
 
 
-def order_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
-    """The neurons in the order in which a place lists them; None where it lists none."""
-    if place.level is not Level.MLP:
-        return None
-    with suppress(KeyError):
-        place = clamp(place, sizes(lens))
+def neurons_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
+    """The neurons in the order in which an MLP's page lists them; None where they weren't recorded."""
+    with suppress(KeyError, IndexError):
         return lens.neuron_order(place.block, place.token_index(lens.trace.n_tokens), place.face or "post")
     return None
 
 
-def dims_of(lens: Lens, width: int = 80, place: Location | None = None) -> Dims:
-    """The sizes that bound Locations for a result, on a stage of a width, with what a place lists in its order."""
-    dims = sizes(lens, width)
-    return dims if place is None else replace(dims, order=order_of(lens, place))
-
-
-def sizes(lens: Lens, width: int = 80) -> Dims:
-    """The sizes of a result's model and prompt."""
+def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | None = None, place: Location | None = None) -> Dims:
+    """The sizes that bound Locations for a result, and how a stage of a size lists what a place shows."""
     config = lens.config
+    columns, order = heads_columns(config.n_head, size[0]), None
+    if place is not None and place.level is Level.HEADS and lens.measured:
+        order, columns = atlas_of(lens, palette or Palette(), place, *size)
+    if place is not None and place.level is Level.MLP:
+        order = neurons_of(lens, place)
     return Dims(
         config.n_layer,
         config.n_head,
         config.n_inner,
         lens.trace.n_tokens,
-        heads_columns(config.n_head, width),
+        columns,
         lens.trace.model or "this trace",
         config.n_embd,
+        order,
     )
 
 

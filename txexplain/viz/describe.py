@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from txexplain.engine.derive import logit_effect, moved_vector
 from txexplain.engine.ops import attention_scale
-from txexplain.explorer.location import Level, breadcrumb
+from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.viz.numbers import count, exact, number, percent, shape
 from txexplain.viz.scene import Scene
+from txexplain.viz.views.atlas import figures, listed_heads, nothing
 from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import known_sizes
 from txexplain.viz.views.embed import story
@@ -34,7 +35,9 @@ VIEWS: dict[Level, str] = {
     Level.LN2: "The LayerNorm before the MLP.",
     Level.MLP: "The MLP: up to n_inner neurons, an activation, and back down to the residual stream.",
     Level.NEURON: "One neuron of the MLP, before and after its activation.",
-    Level.HEADS: "Every head of every block, each with its real softmax pattern.",
+    Level.HEADS: "Every head of every block, each with its real softmax pattern, and what it does on this prompt: its share to the token "
+    "itself, the one before, the first, and the one after an earlier copy (induction), and its entropy; means over all queries but the "
+    "first.",
     Level.HEAD: "One head: each row is a query token, each column a key token that it may look at.",
     Level.PRODUCT: "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
     Level.FINAL: "The final LayerNorm, whose result meets every row of the unembedding.",
@@ -98,8 +101,10 @@ def table_of(scene: Scene) -> tuple[str, list[Row]]:
             prefix = f"blocks.{scene.location.block}."
             steps = [(tile.name, prefix + tile.tensor) for tile in TILES if tile.tensor != "attn.pattern"]
             return "Its steps, for the selected token:", tensor_rows(scene, steps)
-        case Level.ATTN | Level.HEADS:
+        case Level.ATTN:
             return heads_table(scene)
+        case Level.HEADS:
+            return atlas_table(scene)
         case Level.HEAD:
             return head_table(scene)
         case Level.PRODUCT:
@@ -209,18 +214,30 @@ def model_table(scene: Scene) -> tuple[str, list[Row]]:
 
 
 def heads_table(scene: Scene) -> tuple[str, list[Row]]:
-    place = scene.location
-    layers = range(scene.config.n_layer) if place.level is Level.HEADS else (place.block,)
+    layer = scene.location.block
     rows: list[Row] = [("head", "strongest key", "share")]
-    for layer in layers:
-        name = f"blocks.{layer}.attn.pattern"
-        if place.level is Level.HEADS and name not in scene.trace:
-            rows.append((f"L{layer}", "not recorded", ""))
-            continue
-        for head, row in enumerate(scene.trace[name][:, scene.token, : scene.token + 1]):
-            key = int(row.argmax())
-            rows.append((f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
+    for head, row in enumerate(scene.trace[f"blocks.{layer}.attn.pattern"][:, scene.token, : scene.token + 1]):
+        key = int(row.argmax())
+        rows.append((f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
     return "Where each head looks most from the selected token:", rows
+
+
+def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
+    place, lens = scene.location, scene.result
+    if not any(f"blocks.{layer}.attn.pattern" in scene.trace for layer in range(scene.config.n_layer)):
+        raise KeyError("blocks.0.attn.pattern")
+    order = listed_heads(scene)
+    rows: list[Row] = [("", "head", *MEASURES)]
+    for each in order:
+        layer, head = divmod(each, scene.config.n_head)
+        lit = ">" if (layer, head) == (place.block, place.head) else ""
+        rows.append((lit, f"L{layer}H{head}", *figures(lens.measures, layer, head).values()))
+    if place.face is None:
+        return "All heads, in the model's order:", rows
+    values = lens.measures.of(place.face)
+    if not order or np.isnan(values).all():
+        return nothing(scene, values), rows
+    return f"Heads by {place.face}, greatest first" + (f", those of {place.least}% or more:" if place.least else ":"), rows
 
 
 def head_table(scene: Scene) -> tuple[str, list[Row]]:

@@ -72,6 +72,17 @@ def percent(p: float, *, ascii: bool = False) -> str:
     return (text if ascii else text.replace("-", MINUS)) + "%"
 
 
+def whole_percent(p: float) -> str:
+    """A share in at most 4 cells: 79%, <1%; only 1 is 100%, only 0 is 0%."""
+    x = min(round(100 * p), 99) if p < 1 else 100
+    return "<1%" if x == 0 and p > 0 else f"{x}%"
+
+
+def tenths(x: float) -> str:
+    """A number to one place after the point, where there is room for no more: 2.0."""
+    return f"{x:.1f}"
+
+
 def shape(sizes: Sequence[int], *, ascii: bool = False) -> str:
     """A shape: 7×256."""
     return ("x" if ascii else "×").join(str(size) for size in sizes)

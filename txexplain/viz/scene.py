@@ -51,6 +51,7 @@ class Scene:
     drawn_from: Distribution | None = None  # what that draw was made from
     surprisal: tuple[Surprise | None, ...] | None = None  # of the first tokens, as far as known; None where the strip is shut
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
+    measured: bool = True  # whether what the heads do may be asked for; False while it is being computed
     hover: Location | None = None  # the cell of a head's grid under the pointer
     side: str = ""  # what stands in the side pane: "" or "explain"
     scroll: int = 0  # the side pane's first row

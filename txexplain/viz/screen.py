@@ -70,7 +70,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "stage":
             ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
             own = sampling if place.level is Level.OUTPUT else ()
-            return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
+            heads = (scene.measured,) if place.level is Level.HEADS else ()
+            return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own, *heads)
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
         case "side":

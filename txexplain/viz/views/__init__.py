@@ -7,7 +7,8 @@ from collections.abc import Callable
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.attn import draw_attn, draw_heads
+from txexplain.viz.views.atlas import draw_heads
+from txexplain.viz.views.attn import draw_attn
 from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
 from txexplain.viz.views.embed import draw_embed

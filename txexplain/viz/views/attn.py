@@ -1,4 +1,4 @@
-"""Heads side by side as thumbnails of their real patterns: one block's, or all of them (the atlas)."""
+"""A block's heads side by side, as thumbnails of their real patterns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.tokenizer import clip
-from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.ramps import Ramp, pool2d
@@ -65,7 +64,7 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
-def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int, *, mark: bool = True) -> int:
+def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int) -> int:
     """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
     palette = scene.palette
     ramp = Ramp("sequential", "attention", palette)
@@ -85,58 +84,12 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
         if len(image) % 2:
             image = np.concatenate([image, np.broadcast_to(ground, (1, *image.shape[1:]))])
         canvas.pixels(x, y, image.astype(np.uint8))
-        if mark and m * cell < width:
+        if m * cell < width:
             canvas.put(x + m * cell, y + chosen * cell // 2, palette.glyphs.here, "accent")
         return factor
     for i in range(min(m, height)):
         for j in range(i + 1):
             ramp.cell(canvas, x + j * cell, y + i, cell, int(levels[i, j]))
-        if mark and i == chosen:
+        if i == chosen:
             canvas.put(x + min(m * cell, width - 1), y + i, palette.glyphs.here, "accent")
     return factor
-
-
-def draw_heads(scene: Scene) -> Canvas:
-    """The atlas: every head of every block, a row a block."""
-    canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, config = scene.location, scene.config
-    left = 4
-    across = max(3, min(14, (scene.width - left - 1) // config.n_head))
-    down = max(2, min(6, (scene.height - 3) // config.n_layer))
-    tall = down if 2 * down > scene.n_tokens or down <= 2 else down - 1
-    visible_rows = max(1, (scene.height - 3) // down)
-    visible = max(1, (scene.width - left - 1) // across)
-    top = max(0, min(place.block - visible_rows // 2, config.n_layer - visible_rows))
-    first = max(0, min(place.head - visible // 2, config.n_head - visible))
-    for head in range(first, min(first + visible, config.n_head)):
-        canvas.put(left + (head - first) * across, 1, f"H{head}", "accent" if head == place.head else "muted")
-    for layer in range(top, min(top + visible_rows, config.n_layer)):
-        y = 2 + (layer - top) * down
-        canvas.put(1, y, f"L{layer}", "accent" if layer == place.block else "muted")
-        name = f"blocks.{layer}.attn.pattern"
-        if name not in scene.trace:
-            canvas.put(left, y, f"{name}: not recorded", "muted", width=scene.width - left - 1)
-            continue
-        pattern = scene.trace[name]
-        for head in range(first, min(first + visible, config.n_head)):
-            x = left + (head - first) * across
-            lit = (layer, head) == (place.block, place.head)
-            thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y, across - 1, tall, mark=False)
-            if lit:
-                canvas.put(x - 1, y, scene.palette.glyphs.marker, "accent", attrs=BOLD)
-            canvas.target(x, y, across, down, replace(place, level=Level.HEADS, block=layer, head=head))
-    whole = visible_rows >= config.n_layer and visible >= config.n_head
-    shown = (
-        ""
-        if whole
-        else f"L{top}-L{min(top + visible_rows, config.n_layer) - 1}, H{first}-H{min(first + visible, config.n_head) - 1} in view"
-    )
-    title(canvas, scene, f"heads {scene.palette.glyphs.dot} L{place.block}H{place.head}", shown)
-    canvas.put(
-        1,
-        scene.height - 1,
-        f"all {config.n_layer * config.n_head} heads: softmax, queries down, keys right",
-        "muted",
-        width=scene.width - 2,
-    )
-    return canvas
