@@ -9,6 +9,7 @@ from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
+from txexplain.viz.views.lesson import mark
 
 SMALLEST = (60, 16)
 NARROW = 100
@@ -26,29 +27,50 @@ class Rect:
     height: int
 
 
-def layout(width: int, height: int) -> dict[str, Rect]:
-    """Each pane's place. Under 60×16 there is only a sentence that names the size needed."""
+def layout(width: int, height: int, side: str = "") -> dict[str, Rect]:
+    """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
+
+    side: what stands beside the stage, above the panel; in a narrow screen under the stage, and of the panel one row is left.
+    """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
     prompt = 2 if height < 30 else 3 if height < 50 else 4
     panes = {"header": Rect(0, 0, width, 1), "prompt": Rect(0, 1, width, prompt), "footer": Rect(0, height - 1, width, 1)}
     top, rest = 1 + prompt, height - 2 - prompt
     if width < NARROW:
+        if side:
+            lesson = max(5, min(9 + (height - 24) // 2, 16))
+            stage = rest - lesson - 1
+            return panes | {
+                "stage": Rect(0, top, width, stage),
+                "side": Rect(0, top + stage, width, lesson),
+                "panel": Rect(0, top + stage + lesson, width, 1),
+            }
         panel = max(5, min(6 + (height - 24) // 3, 12))
         return panes | {"stage": Rect(0, top, width, rest - panel), "panel": Rect(0, top + rest - panel, width, panel)}
     panel = 40 if width < ULTRA else 52
+    if side:
+        below = max(7, min(rest // 3, 24))
+        return panes | {
+            "stage": Rect(0, top, width - panel, rest),
+            "side": Rect(width - panel, top, panel, rest - below),
+            "panel": Rect(width - panel, top + rest - below, panel, below),
+        }
     return panes | {"stage": Rect(0, top, width - panel, rest), "panel": Rect(width - panel, top, panel, rest)}
 
 
 def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
-    """One pane's picture, as large as its place."""
-    return PANES[name](replace(scene, width=rect.width, height=rect.height))
+    """One pane's picture, as large as its place, with what the lesson's page points at marked."""
+    canvas = PANES[name](replace(scene, width=rect.width, height=rect.height))
+    if scene.reading is not None:
+        mark(canvas, name, scene)
+    return canvas
 
 
 def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
-    shared = (rect, scene.palette, scene.lens, scene.stale)
+    shared = (rect, scene.palette, scene.lens, scene.stale, scene.reading and scene.reading.highlighted(name))
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate)
     match name:
         case "header":
@@ -61,6 +83,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
+        case "side":
+            return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
         case "footer":
             return (rect, scene.palette, scene.keys)
     return (rect, scene.palette)
@@ -69,6 +93,6 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
 def draw_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
-    for name, rect in layout(scene.width, scene.height).items():
+    for name, rect in layout(scene.width, scene.height, scene.side).items():
         whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
     return whole

@@ -11,6 +11,7 @@ from txexplain.viz.views.attn import draw_attn, draw_heads
 from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, title
 from txexplain.viz.views.head import draw_head
+from txexplain.viz.views.lesson import draw_lesson
 from txexplain.viz.views.model import draw_model
 from txexplain.viz.views.output import draw_output
 from txexplain.viz.views.panel import draw_panel
@@ -27,6 +28,14 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.PRODUCT: draw_product,
     Level.OUTPUT: draw_output,
 }
+
+
+SIDES: dict[str, Callable[[Scene], Canvas]] = {"lesson": draw_lesson}
+
+
+def draw_side(scene: Scene) -> Canvas:
+    """What stands beside the stage."""
+    return SIDES[scene.side](scene)
 
 
 def draw_stage(scene: Scene) -> Canvas:
@@ -54,6 +63,7 @@ PANES: dict[str, Callable[[Scene], Canvas]] = {
     "header": draw_header,
     "prompt": draw_prompt_pane,
     "stage": draw_stage,
+    "side": draw_side,
     "panel": draw_panel,
     "footer": draw_footer,
     "small": draw_small,

@@ -22,6 +22,7 @@ HOTTEST = 10.0
 SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
+COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
 NUMBER = 8  # cells of a percentage with its space
 
 
@@ -41,19 +42,33 @@ def temperature_position(temperature: float) -> float:
     return temperature / 4 if temperature <= 2 else 0.5 + (temperature - 2) / (2 * (HOTTEST - 2))
 
 
+def stands_beside(scene: Scene) -> bool:
+    """Whether the panel is a column beside the stage, not rows below it."""
+    return scene.width < COLUMN
+
+
 def draw_panel(scene: Scene) -> Canvas:
     """Temperature, live figures, and a bar for as many candidates as fit."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    beside = scene.height > 14
+    beside, tall = stands_beside(scene), stands_beside(scene) and scene.height > LOW
     title(canvas, scene, "Next token", focused=scene.pane == "panel")
     if beside:
         canvas.vline(0, 1, scene.height - 1)
-        canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
+        canvas.put(0, 0, scene.palette.glyphs.tees[2 if tall else 0], "rule")
     distribution = scene.distribution
     if distribution is None:
         canvas.put(2, 1, scene.message or "not computed yet", "muted", width=scene.width - 3)
         return canvas
-    if beside:
+    if scene.height == 1:
+        settings(canvas, scene, 16, 0, 44)
+        top = int(distribution.order[0])
+        text = f" {scene.id_label(top).strip()} {percent(float(distribution.probability[top]), ascii=scene.palette.ascii)} "
+        canvas.put(max(58, scene.width - cell_width(text) - 2), 0, text, "text", attrs=BOLD, width=min(cell_width(text), scene.width - 58))
+    elif beside and not tall:
+        settings(canvas, scene, 2, 1, scene.width - 3)
+        candidates(canvas, scene, distribution, 2, scene.height - 3)
+        story(canvas, scene, 2, scene.height - 1)
+    elif tall:
         settings(canvas, scene, 2, 2, scene.width - 3)
         figures(canvas, scene, distribution, 2, 3)
         sweep_rows, draw_rows = shares_of_height(scene)
@@ -79,7 +94,7 @@ def draw_panel(scene: Scene) -> Canvas:
             figures(canvas, scene, distribution, 1, scene.height - 1)
     if scene.stale:
         canvas.fade(OLD)
-        canvas.put(2 if beside else 62, 1 if beside else 0, " old: computing the new ones ", "warning", "panel")
+        canvas.put(2 if beside else 62, 1 if tall else 0, " old: computing the new ones ", "warning", "panel")
     return canvas
 
 
@@ -124,14 +139,14 @@ def figures(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y:
 def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int, rows: int) -> None:
     """A row a candidate: its token, its bar, its probability; behind the bar, what it had before the filter."""
     filtered = distribution.mode != "full"
-    inside = 2 if scene.height > 14 else 1
+    inside = 2 if stands_beside(scene) else 1
     label = 14 if scene.width >= 48 else 11
     numbers = NUMBER * (2 if filtered else 1)
     room = scene.width - inside - label - 1 - numbers - 1
     first = max(0, scene.candidate - rows + 1)
     shown = distribution.order[first : first + rows]
     end = axis(float(max(distribution.probability.max(), distribution.full_probability.max())))
-    if scene.height > 14:
+    if stands_beside(scene) and scene.height > LOW:
         heads = f"full bar {percent(end)}"
         canvas.put(inside, y - 1, heads, "faint")
         if filtered:
