@@ -231,7 +231,7 @@ sampling_flags = gather(
 view_flags = gather(
     "view",
     View,
-    click.option("--at", metavar="PLACE", help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
+    click.option("--at", metavar="PLACE", help="Where to look: model, L5, L5H1[7,3], output ..."),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
@@ -243,8 +243,8 @@ view_flags = gather(
 lesson_flags = gather(
     "opened",
     Opened.of,
-    click.option("--lesson", metavar="NAME|FILE", help="Open a lesson; txexplain lessons lists them."),
-    click.option("--page", type=click.IntRange(min=1), metavar="N", help="Its page [1]."),
+    click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file, at a page."),
+    click.option("--page", type=click.IntRange(min=1), metavar="N", hidden=True),
 )
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
@@ -258,6 +258,7 @@ Commands (txexplain COMMAND --help says more):
   predict   the next token's probabilities trace     save every activation
   generate  continue the prompt            render    the screen as .svg or .txt
   tokens    how text becomes tokens        describe  the view in words
+  lessons   the textbook; check, report    poster    the whole run as a picture
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -269,6 +270,8 @@ Flags:
   --seed N                                 seed of the draws [0]
   --flow HOW                               ribbons: norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
+  --lesson NAME, --page N, --record FILE   a lesson; keep its answers [no]
+  --lecture, --pace SECONDS, --clock       a script that plays its own keys
   --version, -h, --help
 """
 
@@ -460,7 +463,7 @@ def trace(source: Source, path: Path, all_logits: bool) -> None:
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
 def render(source: Source, sampling: Sampling, view: View, opened: Opened, size: tuple[int, int], path: Path) -> None:
-    """The app's screen as a file. Example: txexplain render "Once upon" --at L3H5 -o head.svg"""
+    """The app's screen as a file. Example: txexplain render "Once" -o head.svg"""
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")

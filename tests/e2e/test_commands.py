@@ -33,7 +33,7 @@ from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
 ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
-COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe")
+COMMANDS = ("predict", "generate", "tokens", "trace", "render", "describe", "lessons", "poster")
 
 
 def run(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> Result:
