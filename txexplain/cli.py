@@ -541,6 +541,7 @@ def report_answers(files: tuple[Path, ...], as_json: bool) -> None:
         ]  # fmt: skip
         print_table(("lesson", "page", "right", "answers", "question"), rows, right=(1, 2))
 
+
 def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
     trace = model.forward(ids, all_logits=all_logits)
     assert trace is not None  # None says "stopped", and nobody stops it here

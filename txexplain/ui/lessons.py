@@ -84,7 +84,14 @@ def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palet
     """Everything about a page that needs its run. Raises LessonError."""
     state, reading = read(lesson, page, state_of(page, ExplorerState(model=name)), lens, palette)
     scene = scene_of(
-        state, palette, (120, 36), lens, distribution=reading.distribution, side="lesson", reading=reading, ribbons=tuple(lens.flow("norms"))
+        state,
+        palette,
+        (120, 36),
+        lens,
+        distribution=reading.distribution,
+        side="lesson",
+        reading=reading,
+        ribbons=tuple(lens.flow("norms")),
     )
     filled(page, scene, where(lesson, page))
     if page.highlight is not None and not any(marked_hits(picture, pane, scene) for pane, picture in pictures(scene)):

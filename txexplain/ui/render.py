@@ -54,7 +54,9 @@ def scene_for(
     )  # fmt: skip
 
 
-def render_screen(state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str, lesson: Lesson | None = None, page: int = 1) -> str:
+def render_screen(
+    state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str, lesson: Lesson | None = None, page: int = 1
+) -> str:
     """The screen as "svg", or as "txt": exactly `height` lines of the text of every cell."""
     if options.color == "auto":
         options = replace(options, color="truecolor")  # a file has no terminal to ask

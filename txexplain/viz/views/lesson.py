@@ -9,11 +9,10 @@ from dataclasses import dataclass, replace
 from txexplain.engine.errors import LessonError, LocationError
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.lesson import HIGHLIGHTS, Live, pieces
-from txexplain.explorer.location import Location, parse
+from txexplain.explorer.location import Level, Location, parse
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
 from txexplain.viz.scene import Reading, Scene
-from txexplain.viz.views.chrome import title
 
 PLAIN, STRONG, SLANTED, CODE, LIVE = "plain", "strong", "slanted", "code", "live"
 LOOKS: dict[str, tuple[str, int]] = {
@@ -177,7 +176,7 @@ def markdown(text: str, scene: Scene | None, width: int) -> list[Line]:
         elif kind == "code":
             lines += [Line((Run(cut(shown([Run(part)], values)[0].text, width) if part else " ", CODE),)) for part in parts]
         elif kind == "item":
-            bullet = "• " if parts[0] == "-" and not (scene and scene.palette.ascii) else f"{parts[0]} "
+            bullet = "• " if parts[0] == "-" else f"{parts[0]} "
             runs = [Run(bullet.replace(" ", "\xa0"), "quiet"), *shown(spans(" ".join(parts[1:])), values)]
             lines += [Line(row) for row in wrap(runs, width, len(bullet))]
         else:
@@ -214,7 +213,7 @@ def page_lines(scene: Scene, width: int) -> list[Line]:
     if page.question:
         lines += [Line(), *(replace(line, runs=bold(line.runs)) for line in markdown(page.question, source, width))]
         for number, answer in enumerate(page.answers, 1):
-            lines += answer_lines(reading, number, markdown(answer, source, width - 14), scene)
+            lines += answer_lines(reading, number, markdown(answer, source, width - 3), scene)
         if reading.given:
             lines += markdown(page.reason_for(reading.given), source, width)
     if reading.summary:
@@ -234,12 +233,12 @@ def answer_lines(reading: Reading, number: int, lines: list[Line], scene: Scene)
         verdict = "right"
     elif reading.given == number:
         verdict = "wrong"
-    head = Run(f"{scene.palette.glyphs.marker if here else ' '}{number} ", verdict or ("live" if here else "quiet"))
-    tail = (Run(f"  {'right' if verdict == 'right' else 'not this one'}", verdict),) if verdict else ()
+    sign = scene.palette.glyphs.marker if here else {"right": "✓", "wrong": "✗"}.get(verdict, " ")
+    head = Run(f"{sign}{number} ", verdict or ("live" if here else "quiet"))
     found = []
     for row, line in enumerate(lines):
-        runs = bold(line.runs) if here else line.runs
-        found.append(Line(((head if row == 0 else Run("   ")), *runs, *(tail if row == len(lines) - 1 else ())), number))
+        runs = bold(line.runs) if here or verdict == "right" else line.runs
+        found.append(Line(((head if row == 0 else Run("   ")), *runs), number))
     return found
 
 
@@ -275,7 +274,14 @@ def draw_lesson(scene: Scene) -> Canvas:
     if len(lines) > rows:
         arrows = scene.palette.glyphs
         progress += " " + (arrows.up if first else "") + (arrows.down if first + rows < len(lines) else "")
-    title(canvas, scene, heading, progress, focused=scene.pane == "side")
+    canvas.hline(0, 0, canvas.width)
+    lit = scene.pane == "side"
+    at = canvas.width - cell_width(progress) - 3
+    heading_size = min(cell_width(heading), at - 5)
+    canvas.put(2, 0, " ")
+    used = canvas.put(3, 0, heading, "accent" if lit else "text", attrs=BOLD, width=heading_size)
+    canvas.put(3 + used, 0, " ")
+    canvas.put(at, 0, f" {progress} ", "muted")
     if beside:
         canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
     for y, line in enumerate(lines[first : first + rows], 1):
@@ -321,12 +327,16 @@ def marked_hits(canvas: Canvas, pane: str, scene: Scene) -> list[Hit]:
         # The names above a grid's columns lead to the present query, those beside its rows to the present key.
         return [hit for hit in named if (hit.y == max(h.y for h in named) if word == "query" else hit.x == max(h.x for h in named))]
     place = parse(fill(text, source, reading.lesson.name, "highlight"))
-    exact = [hit for hit in canvas.hits if hit.target == place]
-    return exact or [hit for hit in canvas.hits if isinstance(hit.target, Location) and without_token(hit.target) == without_token(place)]
+    places = [hit for hit in canvas.hits if isinstance(hit.target, Location)]
+    return [hit for hit in places if hit.target == place] or [hit for hit in places if leads_to(hit.target, place)]
 
 
-def without_token(place: Location) -> Location:
-    return replace(place, token=None, query=None if place.key is None else place.query)
+def leads_to(target: object, place: Location) -> bool:
+    """Whether a target is a place, the selected token and a picture's way to its head apart."""
+    assert isinstance(target, Location)
+    if place.level is Level.HEAD and target.level in (Level.HEADS, Level.ATTN):
+        return (target.block, target.head) == (place.block, place.head)
+    return replace(target, token=None) == replace(place, token=None)
 
 
 def mark(canvas: Canvas, pane: str, scene: Scene) -> None:
@@ -340,8 +350,12 @@ def mark(canvas: Canvas, pane: str, scene: Scene) -> None:
     left, top = min(hit.x for hit in hits), min(hit.y for hit in hits)
     right, bottom = max(hit.x + hit.width for hit in hits), max(hit.y + hit.height for hit in hits)
     glyphs = scene.palette.glyphs
-    canvas.style(left, top, right - left, bottom - top, attrs=BOLD | (UNDERLINE if bottom - top == 1 and right - left < canvas.width else 0))
-    tall = bottom - top > 2
+    canvas.style(
+        left, top, right - left, bottom - top, attrs=BOLD | (UNDERLINE if bottom - top == 1 and right - left < canvas.width else 0)
+    )
+    tall, edges = bottom - top > 2, (" ", glyphs.vertical, glyphs.horizontal)
+    inner = min(right - 1, canvas.width - 1)
+    after = inner if right >= canvas.width or all(canvas.chars[y, inner] in edges for y in range(top, bottom)) or tall else right
     for y in range(top, bottom):
         canvas.put(max(0, left - 1), y, glyphs.vertical if tall else glyphs.marker, "warning", attrs=BOLD)
-        canvas.put(min(canvas.width - 1, right), y, glyphs.vertical if tall else glyphs.here, "warning", attrs=BOLD)
+        canvas.put(after, y, glyphs.vertical if tall else glyphs.here, "warning", attrs=BOLD)
