@@ -62,7 +62,7 @@ def computed(live: Live, scene: Scene) -> str:
             sizes = {"blocks": config.n_layer, "heads": config.n_head, "d": config.n_embd, "dh": config.head_dim, "m": config.n_inner}
             return count((sizes | {"context": config.n_positions})[live.name])
         case "token":
-            return scene.label(position(arguments[0], scene)).strip() or scene.label(int(arguments[0]))
+            return word(scene.trace.ids[position(arguments[0], scene)], scene)
         case "id":
             return str(scene.trace.ids[position(arguments[0], scene)])
         case "bits":
@@ -81,7 +81,7 @@ def computed(live: Live, scene: Scene) -> str:
         case "strongest":
             block, head, stage = head_named(arguments[0], scene)
             query = position(arguments[1], scene)
-            return scene.label(int(scene.result.stage(block, head, stage)[query, : query + 1].argmax())).strip()
+            return word(scene.trace.ids[int(scene.result.stage(block, head, stage)[query, : query + 1].argmax())], scene)
         case "sink":
             pattern = scene.trace[f"blocks.{block_named(arguments[0], scene)}.attn.pattern"]
             if scene.n_tokens < 2:
@@ -136,9 +136,9 @@ def at_temperature(distribution: Distribution, scene: Scene, arguments: tuple[st
 
 
 def word(token_id: int, scene: Scene) -> str:
-    """A token in running text: without the space that begins it."""
+    """A token in running text: in quotes, without the space that begins it."""
     label = scene.id_label(token_id)
-    return label.strip() or label
+    return f"“{label.strip() or label}”"
 
 
 def rank(text: str, distribution: Distribution) -> int:
