@@ -346,16 +346,30 @@ def cli() -> None:
 @source_flags
 @sampling_flags
 @view_flags
+@lesson_flags
+@click.option("--lecture", is_flag=True, help="Large and calm; the script's keys are played, the mouse is off.")
+@click.option("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0].")
+@click.option("--clock", is_flag=True, help="A stopwatch beside the page's number.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="FILE.json", help="Keep the answers in a file.")
 @click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
-def app(source: Source, sampling: Sampling, view: View) -> None:
+def app(
+    source: Source, sampling: Sampling, view: View, opened: Opened,
+    lecture: bool, pace: float | None, clock: bool, record: Path | None,
+) -> None:  # fmt: skip
+    for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
+        if given and opened.lesson is None:
+            raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
     check_terminal(source.file)
-    state = first_state(source, sampling, view)
+    state, lesson = first_view(source, sampling, view, opened)
     if view.at is not None:
         require_place(source, state)
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
+    from txexplain.ui.reader import Reads
 
-    sys.exit(run_app(state, view.options()))
+    pace = Reads.pace if pace is None else pace
+    reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record))
+    sys.exit(run_app(state, view.options(), reads if lesson is not None else None))
 
 
 @cli.command(context_settings=settings)

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -29,12 +29,15 @@ from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer.examples import examples_for
+from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
+from txexplain.models import load_model
 from txexplain.ui.actions import ACTIONS, footer
-from txexplain.ui.choose import ExamplesScreen, FindScreen
+from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.options import UiOptions
+from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
@@ -44,8 +47,8 @@ from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
 from txexplain.viz.svg import svg
 from txexplain.viz.zoom import box_of, frames
 
-PANES = ("header", "prompt", "stage", "panel", "footer", "small")
-FOCUS = ("stage", "panel", "prompt")
+PANES = ("header", "prompt", "stage", "side", "panel", "footer", "small")
+FOCUS = ("stage", "panel", "side", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FRAME = 0.03  # seconds between the frames of a zoom
@@ -107,7 +110,7 @@ class ExplorerApp(App[None]):
         if action.id != "palette"
     ]
 
-    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2]) -> None:
+    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2], reads: Reads | None = None) -> None:
         self.tones = palette_of(options)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
         self.state = state
@@ -133,13 +136,14 @@ class ExplorerApp(App[None]):
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
         self.pause: Timer | None = None
+        self.reader = Reader(self, reads or Reads())
         self.engine = threading.Lock()  # one BLAS job at a time
 
     # The screen
 
     def compose(self) -> ComposeResult:
         for name in PANES:
-            yield Picture(id=name, can_focus=name in ("stage", "panel"))
+            yield Picture(id=name, can_focus=name in FOCUS)
         yield PromptEditor(self.tones, id="editor")
 
     def on_mount(self) -> None:
@@ -148,6 +152,8 @@ class ExplorerApp(App[None]):
         self.editor.display = False
         self.place()
         self.query_one("#stage").focus()
+        if self.reader.asked.clock:
+            self.set_interval(1.0, self.draw)
         self.load_model()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -160,7 +166,7 @@ class ExplorerApp(App[None]):
 
     def place(self, width: int = 0, height: int = 0) -> None:
         """Put every pane where this size wants it, and draw it."""
-        rects = layout(width or self.size.width, height or self.size.height)
+        rects = layout(width or self.size.width, height or self.size.height, self.reader.side)
         for name in PANES:
             picture = self.query_one(f"#{name}", Picture)
             picture.display = name in rects
@@ -174,7 +180,7 @@ class ExplorerApp(App[None]):
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
-        for name, rect in layout(width, height).items():
+        for name, rect in layout(width, height, self.reader.side).items():
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
@@ -191,7 +197,10 @@ class ExplorerApp(App[None]):
             stale=self.running and self.lens is not None,
             message=self.message,
             cost=self.cost,
-            keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
+            keys=footer(self.state.location.level.name, ascii=self.tones.ascii, lesson=bool(self.reader.side)),
+            side=self.reader.side,
+            reading=self.reader.scene(),
+            lecture=self.reader.asked.lecture,
             surprisal=self.surprisal(width, height),
             draw=self.last_draw,
             drawn_from=self.drawn_from if self.last_draw is not None else None,
@@ -230,7 +239,10 @@ class ExplorerApp(App[None]):
         self.message = ""
         self.surprised = ((), ())  # another model, another surprise
         self.editor.tokenizer = message.model.tokenizer
-        self.run_model()
+        if self.reader.lesson is not None and self.reader.reading is None:
+            self.reader.show(self.reader.number)
+        else:
+            self.run_model()
 
     def run_model(self) -> None:
         """Ask for the model's answer to the present prompt; an answer to an earlier request is dropped."""
@@ -268,6 +280,7 @@ class ExplorerApp(App[None]):
         self.candidate = 0
         self.state = self.state.fit(self.dims())
         self.draw()
+        self.reader.arrived()
         self.trace_flow(message.lens, self.state.flow)
         self.find_surprisal()
         self.go_on()
@@ -279,6 +292,7 @@ class ExplorerApp(App[None]):
         self.generating = False
         self.queued = 0
         self.message = message.sentence
+        self.reader.lost()
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
@@ -328,7 +342,23 @@ class ExplorerApp(App[None]):
         if event.state is WorkerState.ERROR and event.worker.error is not None:
             raise event.worker.error
 
+    def use_model(self, state: ExplorerState) -> None:
+        """Load the model that a state names, and run the state's prompt with it."""
+        self.state, self.lens, self.prefix, self.distribution, self.model = state, None, None, None, None
+        self.message = f"Loading {state.model} …"
+        self.load = partial(load_model, state.model, revision=state.revision)
+        self.load_model()
+
     # The state
+
+    def adopt(self, state: ExplorerState) -> None:
+        """Another place or setting on the same run, without a frame that grows."""
+        if state.flow != self.state.flow and self.lens is not None:
+            self.trace_flow(self.lens, state.flow)
+        self.state = state
+        self.distribution = distribution_of(self.lens, state, self.distribution)
+        self.last_draw, self.candidate = None, 0
+        self.draw()
 
     def change(self, state: ExplorerState) -> None:
         """Move to another state and draw it; run the model where the prompt differs."""
@@ -426,6 +456,11 @@ class ExplorerApp(App[None]):
 
     def action_do(self, name: str) -> None:
         """Every key, click and palette entry comes through here."""
+        self.reader.pressed_action(name)
+        self.perform(name)
+
+    def perform(self, name: str) -> None:
+        """Do an action, whoever asked for it."""
         method = getattr(self, f"do_{name}", None)
         if method is not None:
             method()
@@ -433,6 +468,9 @@ class ExplorerApp(App[None]):
             self.move(name)
 
     def move(self, direction: str) -> None:
+        if self.pane == "side" and direction in ("up", "down"):
+            self.reader.move(1 if direction == "down" else -1)
+            return
         dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[direction]
         on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
         if on_candidates and self.distribution is not None:
@@ -451,6 +489,10 @@ class ExplorerApp(App[None]):
             self.change(step(self.state, self.dims()))
 
     def do_enter(self) -> None:
+        if self.pane == "side":
+            if self.reader.asks() and self.reader.reading is not None:
+                self.reader.answer(self.reader.reading.cursor)
+            return
         on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
         if on_candidates and self.distribution is not None:
             self.choose(self.candidate)
@@ -458,7 +500,7 @@ class ExplorerApp(App[None]):
             self.moved(lambda state, dims: state.enter(dims))
 
     def do_out(self) -> None:
-        if self.pane == "panel":
+        if self.pane in ("panel", "side"):
             self.focus_pane("stage")
         else:
             self.moved(lambda state, dims: state.out(dims))
@@ -599,14 +641,59 @@ class ExplorerApp(App[None]):
 
         self.push_screen(ExamplesScreen(self.tones, examples), picked)
 
+    def do_lessons(self) -> None:
+        if self.state.trace is not None:
+            self.say("This is a recorded trace: a lesson needs the model.")
+        else:
+            self.reader.toggle()
+
+    def choose_lesson(self, lessons: Sequence[Lesson]) -> None:
+        """Pick a lesson from a list and open it."""
+
+        def picked(number: int | None) -> None:
+            if number is not None:
+                self.reader.begin(lessons[number])
+
+        self.push_screen(LessonsScreen(self.tones, lessons), picked)
+
+    def do_lesson_on(self) -> None:
+        if self.reader.side:
+            self.reader.show(self.reader.number + 1)
+
+    def do_lesson_back(self) -> None:
+        if self.reader.side:
+            self.reader.show(self.reader.number - 1)
+
+    def do_lesson_view(self) -> None:
+        if self.reader.side:
+            self.reader.back()
+
+    def side_scene(self) -> Scene:
+        """What the side pane is drawn from."""
+        scene = self.scene(*self.size)
+        rect = layout(scene.width, scene.height, scene.side).get("side", Rect(0, 0, 1, 1))
+        return replace(scene, width=rect.width, height=rect.height)
+
+    def on_key(self, event: events.Key) -> None:
+        """Digits answer a lesson's question, but for the atlas, where they are its own."""
+        atlas = self.pane == "stage" and self.state.location.level is Level.HEADS
+        if event.key in "123456789" and len(event.key) == 1 and len(self.screen_stack) == 1 and self.reader.asks() and not atlas:
+            event.stop()
+            self.reader.answer(int(event.key))
+
     def do_prompt(self) -> None:
         self.focus_pane("prompt")
 
     def do_next_pane(self) -> None:
-        self.focus_pane(FOCUS[(FOCUS.index(self.pane) + 1) % len(FOCUS)])
+        self.focus_pane(self.pane_beside(self.pane, 1))
 
     def do_previous_pane(self) -> None:
-        self.focus_pane(FOCUS[(FOCUS.index(self.pane) - 1) % len(FOCUS)])
+        self.focus_pane(self.pane_beside(self.pane, -1))
+
+    def pane_beside(self, pane: str, step: int) -> str:
+        """The pane that Tab comes to."""
+        there = [name for name in FOCUS if name != "side" or self.reader.side]
+        return there[(there.index(pane) + step) % len(there)]
 
     def do_copy(self) -> None:
         command = self.state.command_line()
@@ -654,7 +741,7 @@ class ExplorerApp(App[None]):
         return self.state.prompt
 
     def on_prompt_editor_left(self, message: PromptEditor.Left) -> None:
-        self.focus_pane(FOCUS[(FOCUS.index("prompt") + message.step) % len(FOCUS)] if message.step else "stage")
+        self.focus_pane(self.pane_beside("prompt", message.step) if message.step else "stage")
 
     def on_prompt_editor_edited(self, message: PromptEditor.Edited) -> None:
         """Typing: the newest text wins, and a run for an older one is told to stop at once."""
@@ -671,7 +758,9 @@ class ExplorerApp(App[None]):
 
     def on_picture_pointed(self, message: Picture.Pointed) -> None:
         target, place = message.target, self.state.location
-        if message.kind in ("up", "down"):
+        if message.kind in ("up", "down") and message.picture.id == "side":
+            self.reader.scroll(1 if message.kind == "down" else -1)
+        elif message.kind in ("up", "down"):
             self.move(message.kind)
         elif message.kind == "click":
             self.clicked(message.picture.id or "", target)
@@ -703,6 +792,8 @@ class ExplorerApp(App[None]):
                 else:
                     self.candidate = rank
                     self.draw()
+            case ("answer", int(number)):
+                self.reader.answer(number)
             case ("temperature", float(value)):
                 self.change(self.state.at_temperature(value))
             case ("do", str(name)):
@@ -727,12 +818,10 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
-def run_app(state: ExplorerState, options: UiOptions) -> int:
+def run_app(state: ExplorerState, options: UiOptions, reads: Reads | None = None) -> int:
     """Run the app until the reader leaves it; the exit code."""
-    from txexplain.models import load_model
-
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: load_model(state.model, revision=state.revision))
-    app.run()
+    app = ExplorerApp(state, options, lambda: load_model(state.model, revision=state.revision), reads)
+    app.run(mouse=reads is None or not reads.lecture)
     return app.return_code or 0

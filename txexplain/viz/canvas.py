@@ -28,7 +28,8 @@ WIDE_TAIL = ""  # the second cell of a wide character
 PLAIN = str.maketrans(
     {
         "−": "-", "×": "x", "÷": "/", "√": "sqrt ", "·": ".", "Σ": "sum ", "‖": "|", "∞": "inf", "…": "~", "→": ">", "›": ">",
-        "₁": "1", "ε": "eps", "⏎": "enter", "⌫": "bksp", "↑": "up", "↓": "down", "←": "left", "“": '"', "”": '"', "✓": "+", "✗": "x", "•": "-",
+        "₁": "1", "ε": "eps", "⏎": "enter", "⌫": "bksp", "↑": "up", "↓": "down", "←": "left",
+        "“": '"', "”": '"', "✓": "+", "✗": "x", "•": "-",
     }
 )  # fmt: skip
 GROUNDS = ("background", "panel", "cursor")  # roles that lie behind text

@@ -78,6 +78,7 @@ class Scene:
     hover: Location | None = None  # the cell of a head's grid under the pointer
     side: str = ""  # what stands in the side pane: "" or "lesson"
     reading: Reading | None = None
+    lecture: bool = False  # fewer figures, larger bars, the keys pressed in the footer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
 
     @property
