@@ -166,7 +166,7 @@ class ExplorerApp(App[None]):
 
     def place(self, width: int = 0, height: int = 0) -> None:
         """Put every pane where this size wants it, and draw it."""
-        rects = layout(width or self.size.width, height or self.size.height, self.reader.side)
+        rects = self.layout_of(width or self.size.width, height or self.size.height)
         for name in PANES:
             picture = self.query_one(f"#{name}", Picture)
             picture.display = name in rects
@@ -176,11 +176,14 @@ class ExplorerApp(App[None]):
             put(self.editor, rects["prompt"])
         self.draw(width, height)
 
+    def layout_of(self, width: int, height: int) -> dict[str, Rect]:
+        return layout(width, height, self.reader.side, lecture=self.reader.asked.lecture)
+
     def draw(self, width: int = 0, height: int = 0) -> None:
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
-        for name, rect in layout(width, height, self.reader.side).items():
+        for name, rect in self.layout_of(width, height).items():
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
@@ -217,9 +220,13 @@ class ExplorerApp(App[None]):
 
     def surprisal(self, width: int, height: int) -> tuple[Surprise | None, ...] | None:
         """What is known of the prompt's surprisal where the strip is open: a text's beginning keeps its own."""
-        if self.lens is None or self.lens.model is None or not (roomy(width, height) if self.strip is None else self.strip):
+        if self.lens is None or self.lens.model is None or not (self.roomy(width, height) if self.strip is None else self.strip):
             return None
         return self.surprised[1][: shared_length(self.lens.trace.ids, self.surprised[0])]
+
+    def roomy(self, width: int, height: int) -> bool:
+        """Whether the surprisal strip is open unless the reader says otherwise: not in a lecture, which is calm."""
+        return roomy(width, height) and not self.reader.asked.lecture
 
     def current(self) -> bool:
         """Whether the result on screen is of the prompt on screen."""
@@ -604,7 +611,7 @@ class ExplorerApp(App[None]):
         if self.lens is not None and self.lens.model is None:
             self.say("This is a recorded trace: surprisal needs the model.")
             return
-        self.strip = not (roomy(*self.size) if self.strip is None else self.strip)
+        self.strip = not (self.roomy(*self.size) if self.strip is None else self.strip)
         self.find_surprisal()
         self.draw()
 
@@ -671,7 +678,7 @@ class ExplorerApp(App[None]):
     def side_scene(self) -> Scene:
         """What the side pane is drawn from."""
         scene = self.scene(*self.size)
-        rect = layout(scene.width, scene.height, scene.side).get("side", Rect(0, 0, 1, 1))
+        rect = self.layout_of(scene.width, scene.height).get("side", Rect(0, 0, 1, 1))
         return replace(scene, width=rect.width, height=rect.height)
 
     def on_key(self, event: events.Key) -> None:

@@ -27,16 +27,20 @@ class Rect:
     height: int
 
 
-def layout(width: int, height: int, side: str = "") -> dict[str, Rect]:
+def layout(width: int, height: int, side: str = "", *, lecture: bool = False) -> dict[str, Rect]:
     """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
 
     side: what stands beside the stage, above the panel; in a narrow screen under the stage, and of the panel one row is left.
+    lecture: no header, and more room for the bars.
     """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
     prompt = 2 if height < 30 else 3 if height < 50 else 4
-    panes = {"header": Rect(0, 0, width, 1), "prompt": Rect(0, 1, width, prompt), "footer": Rect(0, height - 1, width, 1)}
-    top, rest = 1 + prompt, height - 2 - prompt
+    panes = {"prompt": Rect(0, 1 - lecture, width, prompt), "footer": Rect(0, height - 1, width, 1)}
+    if not lecture:
+        panes["header"] = Rect(0, 0, width, 1)
+    top = 1 - lecture + prompt
+    rest = height - 1 - top
     if width < NARROW:
         if side:
             lesson = max(5, min(9 + (height - 24) // 2, 16))
@@ -50,7 +54,7 @@ def layout(width: int, height: int, side: str = "") -> dict[str, Rect]:
         return panes | {"stage": Rect(0, top, width, rest - panel), "panel": Rect(0, top + rest - panel, width, panel)}
     panel = 40 if width < ULTRA else 52
     if side:
-        below = max(7, min(rest // 3, 24))
+        below = max(7, min(rest * 2 // 5 if lecture else rest // 3, 24))
         return panes | {
             "stage": Rect(0, top, width - panel, rest),
             "side": Rect(width - panel, top, panel, rest - below),
@@ -70,7 +74,7 @@ def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
 def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
-    shared = (rect, scene.palette, scene.lens, scene.stale, scene.reading and scene.reading.highlighted(name))
+    shared = (rect, scene.palette, scene.lens, scene.stale, scene.lecture, scene.reading and scene.reading.highlighted(name))
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate)
     match name:
         case "header":
@@ -86,13 +90,13 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "side":
             return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
         case "footer":
-            return (rect, scene.palette, scene.keys)
+            return (rect, scene.palette, scene.keys, scene.lecture, scene.reading and scene.reading.pressed)
     return (rect, scene.palette)
 
 
 def draw_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
-    for name, rect in layout(scene.width, scene.height, scene.side).items():
+    for name, rect in layout(scene.width, scene.height, scene.side, lecture=scene.lecture).items():
         whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
     return whole

@@ -270,10 +270,11 @@ def draw_lesson(scene: Scene) -> Canvas:
     except LessonError as error:
         heading, lines = reading.page.title, [Line(row) for row in wrap([Run(str(error), "wrong")], columns)]
     first = max(0, min(reading.scroll, len(lines) - rows))
-    progress = " ".join(part for part in (reading.clock, f"{reading.page.number}/{len(reading.lesson.pages)}") if part)
+    number = f"{reading.page.number}/{len(reading.lesson.pages)}"
+    progress = " ".join(part for part in (reading.clock, "" if scene.lecture and not reading.clock else number) if part)
     if len(lines) > rows:
         arrows = scene.palette.glyphs
-        progress += " " + (arrows.up if first else "") + (arrows.down if first + rows < len(lines) else "")
+        progress += (" " if progress else "") + (arrows.up if first else "") + (arrows.down if first + rows < len(lines) else "")
     canvas.hline(0, 0, canvas.width)
     lit = scene.pane == "side"
     at = canvas.width - cell_width(progress) - 3
@@ -281,7 +282,7 @@ def draw_lesson(scene: Scene) -> Canvas:
     canvas.put(2, 0, " ")
     used = canvas.put(3, 0, heading, "accent" if lit else "text", attrs=BOLD, width=heading_size)
     canvas.put(3 + used, 0, " ")
-    canvas.put(at, 0, f" {progress} ", "muted")
+    canvas.put(at, 0, f" {progress} " if progress else "", "muted")
     if beside:
         canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
     for y, line in enumerate(lines[first : first + rows], 1):
