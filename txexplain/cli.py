@@ -501,6 +501,27 @@ def describe(source: Source, sampling: Sampling, view: View, opened: Opened) -> 
     click.echo(clean(describe_screen(state, view.options(), lesson, opened.page)), nl=False)
 
 
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@click.option("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the bands show: norms or rollout [norms].")
+@click.option("--theme", type=click.Choice(THEMES), metavar="NAME", default="light", help="dark, light or contrast [light].")
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.svg", required=True, help="Where to write.")
+def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path) -> None:
+    """One large picture of the whole run, for a slide or a wall.
+
+    Example: txexplain poster "Once upon a time there was a" -o poster.svg
+    """
+    source.required_text()
+    if path.suffix.lower() != ".svg":
+        raise click.UsageError(f"A poster is written as .svg; {path.name} is none.")
+    path = writable(path)
+    state = first_state(source, sampling, View(None, 0, flow, theme, False, "truecolor"))
+    from txexplain.ui.render import render_poster
+
+    write_text(path, render_poster(state, theme))
+
+
 @cli.group(context_settings=settings, invoke_without_command=True)
 @json_flag
 @click.pass_context

@@ -16,6 +16,8 @@ from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill
+from txexplain.viz.palette import Palette
+from txexplain.viz.poster import poster
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
@@ -68,6 +70,12 @@ def describe_screen(state: ExplorerState, options: UiOptions, lesson: Lesson | N
     """The view in sentences and a plain table; a lesson's page comes first."""
     scene = scene_for(state, options, 80, 24, lesson, page)
     return page_text(scene) + describe(scene)
+
+
+def render_poster(state: ExplorerState, theme: str) -> str:
+    """The run of a state as one large picture."""
+    lens = lens_of(state)
+    return poster(scene_of(state, Palette(theme), (0, 0), lens, distribution=distribution_of(lens, state)))
 
 
 def page_text(scene: Scene) -> str:
