@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from txexplain.cli import app, cli
-from txexplain.explorer.lesson import load, shipped
+from txexplain.explorer.lesson import KEYS, VALUES, Live, load, pieces, shipped
 
 PAGE = '+++\ntitle = "One"\nprompt = "a b"\n'
 
@@ -119,3 +120,19 @@ def test_a_poster_is_one_picture(tmp_path: Path) -> None:
     picture = ElementTree.parse(tmp_path / "p.svg")
     assert "Once upon a time" in [each.text for each in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert "is none" in refused("poster", "x", "-o", str(tmp_path / "p.png"))
+
+
+def test_the_readmes_lesson_holds_and_its_values_are_all_there_are(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    example = re.search(r"```markdown\n(.*?)```", readme, re.DOTALL)
+    assert example is not None
+    path = tmp_path / "readme.md"
+    path.write_text(example[1], encoding="utf-8")
+    assert "no faults" in run("lessons", "check", str(path)).output
+    named = re.search(r"Values in braces.*?written twice", readme, re.DOTALL)
+    assert named is not None
+    told = [piece for code in re.findall(r"`(\{.*?\})`", named[0]) for piece in pieces(code)]
+    assert {piece.name for piece in told if isinstance(piece, Live)} == set(VALUES)
+    table = re.search(r"\| key \| what \|\n\|---\|---\|\n((?:\|.*\n)+)", readme)
+    assert table is not None
+    assert {key for row in table[1].splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])} == set(KEYS)

@@ -49,7 +49,7 @@ def scene_for(
         ribbons = tuple(lens.flow(state.flow))
     except KeyError:
         ribbons = None
-    keys = footer(state.location.level.name, ascii=palette.ascii)
+    keys = footer(state.location.level.name, ascii=palette.ascii, lesson=lesson is not None)
     return scene_of(
         state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons, keys=keys,
         surprisal=surprisal_of(lens) if roomy(width, height) else None, reading=reading, side="lesson" if reading else "",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Ranking, settle
-from txexplain.engine.tokenizer import cell_width
+from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
@@ -47,6 +47,18 @@ def stands_beside(scene: Scene) -> bool:
     return scene.width < COLUMN
 
 
+def one_row(canvas: Canvas, scene: Scene, distribution: Distribution) -> None:
+    """All that a lesson leaves of the panel in a narrow screen: the temperature and the likeliest token."""
+    top = int(distribution.order[0])
+    text = f" {clip(scene.id_label(top).strip(), 14)} {percent(float(distribution.probability[top]), ascii=scene.palette.ascii)} "
+    x = scene.width - cell_width(text) - 2
+    if x >= 60:
+        settings(canvas, scene, 16, 0, 44)
+    else:
+        canvas.put(16, 0, f" T {scene.state.temperature:.2f} {sampling_text(scene)} ", "text", attrs=BOLD)
+    canvas.put(x, 0, text, "text", attrs=BOLD)
+
+
 def is_tall(scene: Scene) -> bool:
     """Whether a column has room for more than the bars; a lecture wants the bars alone."""
     return stands_beside(scene) and scene.height > LOW and not scene.lecture
@@ -65,14 +77,14 @@ def draw_panel(scene: Scene) -> Canvas:
         canvas.put(2, 1, scene.message or "not computed yet", "muted", width=scene.width - 3)
         return canvas
     if scene.height == 1:
-        settings(canvas, scene, 16, 0, 44)
-        top = int(distribution.order[0])
-        text = f" {scene.id_label(top).strip()} {percent(float(distribution.probability[top]), ascii=scene.palette.ascii)} "
-        canvas.put(max(58, scene.width - cell_width(text) - 2), 0, text, "text", attrs=BOLD, width=min(cell_width(text), scene.width - 58))
+        one_row(canvas, scene, distribution)
     elif beside and not tall:
+        draw_rows = DRAW_ROWS if scene.draw is not None and scene.drawn_from is not None and scene.height >= 4 + DRAW_ROWS else 0
         settings(canvas, scene, 2, 1, scene.width - 3)
-        candidates(canvas, scene, distribution, 2, scene.height - (2 if scene.lecture else 3))
-        if not scene.lecture:
+        candidates(canvas, scene, distribution, 2, scene.height - 2 - (draw_rows or 1 - scene.lecture))
+        if draw_rows:
+            drawing(canvas, scene, 2, scene.height - draw_rows, scene.width - 3)
+        elif not scene.lecture:
             story(canvas, scene, 2, scene.height - 1)
     elif tall:
         settings(canvas, scene, 2, 2, scene.width - 3)
