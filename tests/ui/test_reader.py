@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ prompt = "red blue red blue red"
 at = "{head induction}:softmax[4,1]"
 highlight = "query 4"
 +++
-Most is given by {head induction}, to {token 1} it gives {cell induction 4,1}.
+Most is given by {head induction}, to {token 1} it gives {cell induction 4,1}; {top} leads with {logit 1}.
 +++
 title = "Asked"
 temperature = 2
@@ -178,6 +179,9 @@ def test_a_click_answers(storyteller: GPT2) -> None:
         await pilot.click("#side", offset=(6, row))
         await press(app, pilot)
         assert app.reader.given == {2: 2}
+        await pilot.click("#side", offset=(6, row - 1))
+        await press(app, pilot)
+        assert app.reader.given == {2: 2}  # an answer stands
 
     drive(click, storyteller, reads=Reads(LESSON, page=2))
 
@@ -208,9 +212,40 @@ def test_a_script_plays_its_keys_the_same_way_each_time(storyteller: GPT2) -> No
     assert pressed[-3:] == ["space", "⏎", "→"]
 
 
+def test_a_script_waits_for_the_model(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, presses = threading.Event(), []
+
+    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.lens is not None and not app.running, "the first result")
+        forward, press_ = storyteller.forward, app.reader.press
+
+        def slow(*args: object, **more: object) -> object:
+            gate.wait(20)
+            return forward(*args, **more)  # type: ignore[arg-type]
+
+        def counted() -> None:
+            presses.append(app.running)
+            press_()
+
+        monkeypatch.setattr(storyteller, "forward", slow)
+        monkeypatch.setattr(app.reader, "press", counted)
+        app.reader.waiting = [("do", "draw", "space"), ("do", "warmer", "]")]
+        app.reader.pause()
+        await until(pilot, lambda: presses.count(True) >= 3, "some turns of the clock while the model runs")
+        assert len(app.reader.waiting) == 1
+        gate.set()
+        await until(pilot, lambda: not app.reader.waiting, "the last key")
+        assert app.state.temperature == 1.1
+
+    drive(watch, storyteller, reads=Reads(script(), lecture=True, pace=0.01))
+
+
 def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:
     async def stop(app: ExplorerApp, pilot: Pilot[None]) -> None:
         assert app.reader.waiting
+        await press(app, pilot, "]")
+        assert app.reader.waiting == []
+        assert app.reader.timer is None
         await press(app, pilot, "n")
         assert (app.reader.number, app.reader.waiting) == (2, [])
         assert "n" in "".join(pane_text(app, "footer"))
