@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from txexplain.engine import ops
 from txexplain.engine.checkpoint import Checkpoint, weight_shapes
@@ -90,6 +91,22 @@ def test_every_page_stands_on_both_screens_without_overflow(lesson: Lesson, page
         text = draw_screen(scene).text()
         assert "Not recorded" not in "\n".join(text)
         assert f"{page.number}/{len(lesson.pages)}" in "\n".join(text)
+
+
+@pytest.mark.parametrize("size", [(60, 16), (99, 50), (100, 16), (160, 40), (250, 70)])
+@pytest.mark.parametrize("look", [Palette(), Palette("light", "16"), Palette("contrast", "none", ascii=True)])
+def test_a_page_stands_on_any_screen(run: Read, size: tuple[int, int], look: Palette) -> None:
+    """Small ones may scroll; where T stands beside the likeliest token, neither is cut."""
+    lesson = LESSONS[0]
+    for page in (lesson.pages[5], lesson.pages[8]):
+        for lecture in (False, True):
+            scene = replace(page_on_screen(lesson, page, run, size, look), lecture=lecture)
+            text = draw_screen(scene).text()
+            assert [cell_len(row) for row in text] == [size[0]] * size[1]
+            assert not look.ascii or "".join(text).isascii()
+            assert f"T {page.temperature:.2f}" in "\n".join(text)
+            if size[0] < 100:
+                assert text[-2].rstrip(" -─◂<").endswith("%")
 
 
 def test_every_page_is_on_screen_word_for_word(run: Read) -> None:
