@@ -54,7 +54,7 @@ def test_check_finds_what_only_the_model_can_tell(tmp_path: Path, text: str, wor
     path = tmp_path / "mine.md"
     path.write_text(text, encoding="utf-8")
     said = refused("lessons", "check", str(path))
-    for word in ("mine", *words):
+    for word in ("mine.md", *words):
         assert word in said
 
 

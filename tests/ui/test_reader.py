@@ -172,6 +172,24 @@ def test_t_without_a_lesson_lists_the_shipped_ones_and_opens_one(storyteller: GP
     drive(choose, storyteller)
 
 
+def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT2, tiny: GPT2) -> None:
+    folder = Path(__file__).parents[1] / "golden" / "parity" / "default"
+    first = "+++\ntitle = 'a'\nprompt = 'Once upon a time'\n+++\n{blocks} blocks\n"
+    lesson = parse_lesson(first + f"+++\ntitle = 'b'\nmodel = '{folder}'\nids = [5, 17, 3]\n+++\n{{blocks}} blocks\n", "two")
+
+    async def turn(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        assert "6 blocks" in side(app)
+        await pilot.press("n")
+        await until(pilot, lambda: "2 blocks" in side(app), "the page's model")
+        assert app.lens is not None
+        assert app.lens.trace.ids == (5, 17, 3)
+        await pilot.press("p")
+        await until(pilot, lambda: "6 blocks" in side(app), "the reader's own model")
+        assert app.state.model == "storyteller"
+
+    drive(turn, storyteller, reads=Reads(lesson))
+
+
 def test_a_click_answers(storyteller: GPT2) -> None:
     async def click(app: ExplorerApp, pilot: Pilot[None]) -> None:
         rows = pane_text(app, "side")

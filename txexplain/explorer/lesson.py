@@ -122,6 +122,7 @@ class Lesson:
     name: str
     title: str
     pages: tuple[Page, ...]
+    file: str = ""  # as errors name it
 
 
 # Finding lessons
@@ -187,7 +188,7 @@ def parse_lesson(text: str, file: str = "lesson", name: str | None = None) -> Le
         before = pages[-1] if pages else None
         pages.append(parse_page(file, number, "\n".join(lines[start + 1 : end]), "\n".join(lines[end + 1 : stop]), before))
     title = head[2:].strip() or pages[0].title
-    return Lesson(name or file, title, tuple(pages))
+    return Lesson(name or file, title, tuple(pages), file)
 
 
 def uncommented(text: str, where: str) -> tuple[str, tuple[str, ...]]:

@@ -32,7 +32,7 @@ def page_of(lesson: Lesson, number: int) -> Page:
 
 
 def where(lesson: Lesson, page: Page) -> str:
-    return f"{shown(lesson.name)}, page {page.number}"
+    return f"{lesson.file or shown(lesson.name)}, page {page.number}"
 
 
 def state_of(page: Page, state: ExplorerState) -> ExplorerState:

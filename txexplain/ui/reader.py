@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from textual.timer import Timer
 
 from txexplain.engine.errors import ExplainError, reason
-from txexplain.explorer.lesson import Lesson, load, shipped
+from txexplain.explorer.lesson import Lesson, Page, load, shipped
 from txexplain.explorer.location import Location
 from txexplain.ui.actions import ACTIONS, key_name
 from txexplain.ui.lecture import PACE, steps
@@ -49,6 +49,8 @@ class Reader:
         self.open = asked.lesson is not None
         self.reading: Reading | None = None
         self.arriving = False  # the page's run isn't there yet
+        self.home: tuple[str, str | None] | None = None  # the reader's own model, while a page's is there
+        self.pinned = ""  # the model that a page brought
         self.wanted: tuple[str, tuple[int, ...] | None] = ("", None)  # the prompt of that run
         self.given: dict[int, int] = {}  # page -> answer, both from 1
         self.waiting: list[tuple[str, str, str]] = []  # a script's keys: what, with what, as it is shown
@@ -73,8 +75,8 @@ class Reader:
         self.reading = Reading(self.lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number))
         app = self.app
         app.generating, app.queued, app.hover = False, 0, None
-        model = page.model or app.state.model
-        state = state_of(page, replace(app.state, model=model))
+        model, revision = self.model_of(page)
+        state = state_of(page, replace(app.state, model=model, revision=revision))
         same = (state.model, state.prompt, state.ids) == (app.state.model, app.state.prompt, app.state.ids)
         self.arriving, self.wanted = True, (state.prompt, state.ids)
         if app.pane == "prompt":
@@ -89,6 +91,18 @@ class Reader:
             if same and not app.running:
                 app.run_model()
         app.place()
+
+    def model_of(self, page: Page) -> tuple[str, str | None]:
+        """The model that a page names, with its revision; where it names none, the reader's own, also after another page's."""
+        here = self.app.state.model, self.app.state.revision
+        if page.model is None:
+            return self.home if self.home is not None and here != self.home and here[0] == self.pinned else here
+        if page.model == here[0]:
+            return here
+        if here[0] != self.pinned:
+            self.home = here
+        self.pinned = page.model
+        return page.model, None
 
     def back(self) -> None:
         """The screen goes back to the page's view."""
