@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from txexplain.engine.sampling import Distribution, Draw
     from txexplain.engine.tokenizer import Tokenizer
     from txexplain.engine.trace import Trace
+    from txexplain.explorer.lesson import Lesson
     from txexplain.explorer.state import ExplorerState
     from txexplain.models.hub import Progress
     from txexplain.ui.options import UiOptions
+    from txexplain.ui.reader import Reads
     from txexplain.ui.session import Recorded
 
     Names = Tokenizer | Recorded
@@ -160,6 +162,44 @@ class View:
         return UiOptions(self.theme, self.ascii, self.color)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """The lesson to open, and at which page; a page says itself what is shown."""
+
+    lesson: str | None
+    page: int
+
+    @classmethod
+    def of(cls, lesson: str | None, page: int | None) -> Opened:
+        """Raises UsageError for flags that say what a page says."""
+        context = click.get_current_context()
+        if lesson is None:
+            if page is not None:
+                raise click.UsageError("--page is a lesson's: give --lesson NAME with it.")
+            return cls(None, 1)
+        for name in ("prompt", "prompt_text", "file", "ids", "at", "temperature", "top_k", "top_p", "greedy", "seed"):
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text").replace("_", "-")
+                raise click.UsageError(f"A lesson's page says what is shown: give --lesson without {flag}.")
+        return cls(lesson, page or 1)
+
+    def load(self) -> Lesson:
+        from txexplain.explorer.lesson import load
+
+        assert self.lesson is not None
+        return load(self.lesson)
+
+    def model(self, source: Source) -> str:
+        """The model that the page's run needs: the one it names, or the one that was asked for. Raises LessonError."""
+        from txexplain.ui.lessons import page_of
+
+        wanted = page_of(self.load(), self.page).model
+        named = click.get_current_context().get_parameter_source("model") is click.core.ParameterSource.COMMANDLINE
+        if wanted is not None and named and source.model != wanted:
+            raise click.UsageError(f"This page is written for {wanted}: leave --model out.")
+        return wanted or source.model
+
+
 class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
     """Token ids, separated by commas."""
 
@@ -269,7 +309,7 @@ sampling_flags = gather(
 view_flags = gather(
     "view",
     View,
-    click.option("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1, L5H1[7,3], output ..."),
+    click.option("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1[7,3], output ..."),
     click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
@@ -277,6 +317,12 @@ view_flags = gather(
     click.option("--theme", type=click.Choice(THEMES), metavar="NAME", help="dark, light or contrast [dark]."),
     click.option("--ascii", is_flag=True, help="No Unicode blocks."),
     click.option("--color", type=click.Choice(COLORS), metavar="WHEN", default="auto", help="auto, truecolor, 256, 16 or none [auto]."),
+)
+lesson_flags = gather(
+    "opened",
+    Opened.of,
+    click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file, at a page."),
+    click.option("--page", type=click.IntRange(min=1), metavar="N", hidden=True),
 )
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
@@ -293,6 +339,7 @@ Commands (txexplain COMMAND --help says more):
   explain   a place's formula and source   completion  for bash, zsh, fish
   attention one head's grid in numbers     open      a recorded run in the app
   head-stats  what every head does         models    info, verify, pull
+  lessons   the textbook; check, report    poster    the whole run as a picture
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -305,6 +352,8 @@ Flags:
   --seed N                                 seed of the draws [0]
   --flow HOW                               ribbons: norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
+  --lesson NAME, --page N, --record FILE   a lesson; keep its answers [no]
+  --lecture, --pace SECONDS, --clock       a script that plays its own keys
   --version, -h, --help
 """
 
@@ -404,10 +453,26 @@ def cli() -> None:
 @run_flags
 @sampling_flags
 @view_flags
+@lesson_flags
+@click.option("--lecture", is_flag=True, help="Large and calm; the script's keys are played, the mouse is off.")
+@click.option("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0].")
+@click.option("--clock", is_flag=True, help="A stopwatch beside the page's number.")
+@click.option("--record", type=click.Path(path_type=Path), metavar="FILE.json", help="Keep the answers in a file.")
 @click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
-def app(source: Source, sampling: Sampling, view: View) -> None:
+def app(
+    source: Source, sampling: Sampling, view: View, opened: Opened,
+    lecture: bool, pace: float | None, clock: bool, record: Path | None,
+) -> None:  # fmt: skip
+    for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
+        if given and opened.lesson is None:
+            raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
     check_terminal(source.file)
-    start(source, first_state(source, sampling, view), view)
+    state, lesson = first_view(source, sampling, view, opened)
+    from txexplain.ui.reader import Reads
+
+    pace = Reads.pace if pace is None else pace
+    reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record))
+    start(source, state, view, reads if lesson is not None else None)
 
 
 @cli.command(name="open", context_settings=settings)
@@ -421,7 +486,7 @@ def open_file(trace: str, sampling: Sampling, view: View) -> None:
     start(source, first_state(source, sampling, view), view)
 
 
-def start(source: Source, state: ExplorerState, view: View) -> NoReturn:
+def start(source: Source, state: ExplorerState, view: View, reads: Reads | None = None) -> NoReturn:
     """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
     lens = None
     if state.trace is not None:
@@ -433,7 +498,7 @@ def start(source: Source, state: ExplorerState, view: View) -> NoReturn:
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
 
-    sys.exit(run_app(state, view.options(), lens))
+    sys.exit(run_app(state, view.options(), lens, reads))
 
 
 @cli.command(context_settings=settings)
@@ -586,31 +651,110 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
 @run_flags
 @sampling_flags
 @view_flags
+@lesson_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
 @click.option("--explain", "explained", is_flag=True, help="With what is selected explained, if 100 columns wide.")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
-def render(source: Source, sampling: Sampling, view: View, size: tuple[int, int], explained: bool, path: Path) -> None:
+def render(source: Source, sampling: Sampling, view: View, opened: Opened, size: tuple[int, int], explained: bool, path: Path) -> None:
     """The app's screen as a file. Example: txexplain render "Once" -o head.svg"""
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
     path = writable(path)
-    state = first_state(source, sampling, view)
+    state, lesson = first_view(source, sampling, view, opened)
     from txexplain.ui.render import render_screen
 
-    write_text(path, render_screen(state, view.options(), *size, kind.removeprefix("."), "explain" if explained else ""))
+    side = "explain" if explained else ""
+    write_text(path, render_screen(state, view.options(), *size, kind.removeprefix("."), side, lesson, opened.page))
 
 
 @cli.command(context_settings=settings)
 @run_flags
 @sampling_flags
 @view_flags
-def describe(source: Source, sampling: Sampling, view: View) -> None:
+@lesson_flags
+def describe(source: Source, sampling: Sampling, view: View, opened: Opened) -> None:
     """The app's view in words. Example: txexplain describe "Once upon a time" --at L3H5"""
-    state = first_state(source, sampling, view)
+    state, lesson = first_view(source, sampling, view, opened)
     from txexplain.ui.render import describe_screen
 
-    click.echo(clean(describe_screen(state, view.options())), nl=False)
+    click.echo(clean(describe_screen(state, view.options(), lesson, opened.page)), nl=False)
+
+
+@cli.command(context_settings=settings)
+@source_flags
+@sampling_flags
+@click.option("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the bands show: norms or rollout [norms].")
+@click.option("--theme", type=click.Choice(THEMES), metavar="NAME", default="light", help="dark, light or contrast [light].")
+@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.svg", required=True, help="Where to write.")
+def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path) -> None:
+    """One large picture of the whole run, for a slide or a wall.
+
+    Example: txexplain poster "Once upon a time there was a" -o poster.svg
+    """
+    source.required_text()
+    if path.suffix.lower() != ".svg":
+        raise click.UsageError(f"A poster is written as .svg; {path.name} is none.")
+    path = writable(path)
+    state = first_state(source, sampling, View(None, 0, flow, theme, False, "truecolor"))
+    from txexplain.ui.render import render_poster
+
+    write_text(path, render_poster(state, theme))
+
+
+@cli.group(context_settings=settings, invoke_without_command=True)
+@json_flag
+@click.pass_context
+def lessons(context: click.Context, as_json: bool) -> None:
+    """The lessons that come with txexplain. Open one with txexplain --lesson NAME.
+
+    Example: txexplain lessons check my_lecture.md
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from txexplain.explorer.lesson import load, shipped
+
+    found = [load(str(path)) for path in shipped()]
+    if as_json:
+        print_json([{"name": lesson.name, "title": lesson.title, "pages": len(lesson.pages)} for lesson in found])
+    else:
+        rows = [(lesson.name, str(len(lesson.pages)), lesson.title) for lesson in found]
+        print_table(("name", "pages", "title"), rows, right=(1,))
+
+
+@lessons.command(name="check", context_settings=settings)
+@click.argument("lesson", metavar="FILE")
+@click.option("--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="Where a page names none [storyteller].")
+def check_file(lesson: str, model: str) -> None:
+    """Whether a lesson holds: every page is run, every value computed, every place looked for."""
+    from txexplain.explorer.lesson import load
+    from txexplain.models import load_model
+    from txexplain.ui.lessons import check_lesson
+    from txexplain.viz.palette import Palette
+
+    found = load(lesson)
+    check_lesson(found, model, load_model, Palette())
+    questions = sum(bool(page.question) for page in found.pages)
+    click.echo(clean(f"{found.title}: {len(found.pages)} pages, {questions} questions, no faults"))
+
+
+@lessons.command(name="report", context_settings=settings)
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ANSWERS.json ...")
+@json_flag
+def report_answers(files: tuple[Path, ...], as_json: bool) -> None:
+    """What a class answered: files that --record wrote, counted by question."""
+    from txexplain.ui.lessons import report
+
+    found = report(files)
+    if as_json:
+        print_json([each | {"answers": {str(n): count for n, count in each["answers"].items()}} for each in found])
+    else:
+        rows = [
+            (each["lesson"], str(each["page"]), f"{each['right']} of {each['answered']}",
+             " ".join(f"{n}: {count}" for n, count in each["answers"].items()), each["question"])
+            for each in found
+        ]  # fmt: skip
+        print_table(("lesson", "page", "right", "answers", "question"), rows, right=(1, 2))
 
 
 @cli.command(context_settings=settings)
@@ -818,6 +962,18 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         flow=view.flow,
         trace=source.trace,
     )
+
+
+def first_view(source: Source, sampling: Sampling, view: View, opened: Opened) -> tuple[ExplorerState, Lesson | None]:
+    """The first state, and the lesson that is open in it. Raises LessonError too."""
+    if opened.lesson is None:
+        return first_state(source, sampling, view), None
+    from txexplain.explorer.state import ExplorerState
+    from txexplain.ui.lessons import page_of, state_of
+
+    lesson = opened.load()
+    state = ExplorerState(model=opened.model(source), revision=source.revision, flow=view.flow)
+    return state_of(page_of(lesson, opened.page), state), lesson
 
 
 def require_place(source: Source, state: ExplorerState) -> None:

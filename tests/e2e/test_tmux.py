@@ -116,3 +116,35 @@ def test_a_first_place_that_is_not_there_is_an_error_of_the_command_line(termina
     screen = terminal.until(lambda s: re.search(r"^code \d", s, re.MULTILINE), "the exit code")
     assert "code 2" in screen
     assert "has blocks L0 to L5" in " ".join(screen.split())
+
+
+TALK = Path(__file__).with_name("talk.md")
+
+
+def test_a_lecture_of_ten_pages_plays_itself_to_its_end_without_the_mouse(terminal: Terminal) -> None:
+    terminal("send-keys", "-l", f"'{sys.executable}' -m txexplain --lesson '{TALK}' --lecture --pace 0.02")
+    terminal.keys("Enter")
+    screen = terminal.until(lambda s: "That was the talk, at T 0.6." in s, "the last page after its key")
+    assert "T 0.60" in screen
+    assert screen.rstrip().splitlines()[-1].endswith(" u n ]")  # the keys pressed last
+    assert "10/10" not in screen
+    assert terminal("display-message", "-p", "#{mouse_any_flag}").strip() == "0"
+    terminal.keys("p")
+    terminal.until(lambda s: "About draw." in s, "the lecturer's own key")
+
+
+def test_a_lesson_by_keys_alone(terminal: Terminal) -> None:
+    start(terminal)
+    terminal.keys("t")
+    terminal.until(lambda s: "Attention in depth" in s, "the list of lessons")
+    terminal.keys("Enter")
+    terminal.until(lambda s: "1/11" in s and "50,257" in s, "the first page")
+    terminal.keys("n", "n")
+    terminal.until(lambda s: "How many tokens?" in s and "3/11" in s, "the third page")
+    terminal.keys("2")
+    terminal.until(lambda s: "✓2" in s, "the answer")
+    terminal.keys("t")
+    terminal.until(lambda s: "3/11" not in s, "the screen without the lesson")
+    assert terminal("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
+    terminal.keys("t")
+    terminal.until(lambda s: "✓2" in s and "3/11" in s, "the same page")

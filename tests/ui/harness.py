@@ -19,6 +19,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import footer
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.options import UiOptions
+from txexplain.ui.reader import Reads
 from txexplain.ui.session import palette_of, roomy, scene_of, surprisal_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
@@ -37,6 +38,7 @@ def drive(
     options: UiOptions = COLOURS,
     load: Callable[[], GPT2] | None = None,
     wait: bool = True,
+    reads: Reads | None = None,
 ) -> None:
     """Run a test against a new app; by default from the first full screen on."""
 
@@ -45,7 +47,7 @@ def drive(
         return model
 
     async def go() -> None:
-        app = ExplorerApp(state or ExplorerState(), options, load or given)
+        app = ExplorerApp(state or ExplorerState(), options, load or given, reads)
         async with app.run_test(size=size, notifications=True) as pilot:
             if wait:
                 await settled(app, pilot)

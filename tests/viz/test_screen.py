@@ -36,12 +36,17 @@ PLACES = [
 
 
 @settings(max_examples=200)
-@given(st.integers(1, 400), st.integers(1, 120), st.sampled_from(["", "explain"]))
-def test_the_panes_tile_the_screen(width: int, height: int, side: str) -> None:
+@given(st.integers(1, 400), st.integers(1, 120), st.sampled_from(["", "explain", "lesson"]), st.booleans())
+def test_the_panes_tile_the_screen(width: int, height: int, side: str, lecture: bool) -> None:
     covered = np.zeros((height, width), dtype=int)
-    for rect in layout(width, height, side).values():
+    rects = layout(width, height, side, lecture=lecture)
+    if side != "explain":
+        assert ("side" in rects) == (side != "" and "small" not in rects)
+    for rect in rects.values():
         assert rect.x >= 0
         assert rect.y >= 0
+        assert rect.width > 0
+        assert rect.height > 0
         covered[rect.y : rect.y + rect.height, rect.x : rect.x + rect.width] += 1
     assert (covered == 1).all()
 

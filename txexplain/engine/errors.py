@@ -31,6 +31,10 @@ class LocationError(ExplainError):
     """A Location can't be read, or this model or prompt lacks it."""
 
 
+class LessonError(ExplainError):
+    """A lesson file can't be used, or a page of it doesn't fit this model."""
+
+
 class NonFinite(ExplainError):
     """An activation holds NaN or infinity."""
 

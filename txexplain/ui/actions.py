@@ -116,6 +116,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("page_up", ("pageup",), "explanation up", "The explanation's page before", "App"),
     Action("page_down", ("pagedown",), "explanation down", "The explanation's next page", "App"),
     Action("models", ("m",), "models", "Another model: the bundled one, one of the cache, or one to fetch", "App"),
+    Action("lessons", ("t",), "lessons", "Open a lesson; leave it, and return to the same page", "Lesson", "lesson"),
+    Action("lesson_on", ("n",), "next page", "The lesson's next page", "Lesson", "page"),
+    Action("lesson_back", ("p",), "page before", "The lesson's page before", "Lesson", "page"),
+    Action("lesson_view", ("z",), "page's view", "Back to what the lesson's page shows", "Lesson", "its view"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
@@ -126,12 +130,16 @@ ACTIONS: tuple[Action, ...] = (
 
 FIRST = ("zoom", "out", "temperature", "draw", "prompt", "help", "explain")  # what a narrow footer must hold
 
+LESSON_FIRST = ("page", "lesson", "its view")  # and while a lesson is open
 
-def footer(level: str, *, ascii: bool = False) -> tuple[tuple[str, str], ...]:
-    """The footer's entries for a level: (keys, word), where actions that share a word share an entry."""
+
+def footer(level: str, *, ascii: bool = False, lesson: bool = False) -> tuple[tuple[str, str], ...]:
+    """The footer's entries for a level: (keys, word), where actions that share a word share an entry. An open lesson's come first."""
     entries: dict[str, list[str]] = {}
     for action in ACTIONS:
-        if action.footer and (not action.levels or level in action.levels):
+        apart = action.group == "Lesson" and action.id != "lessons" and not lesson
+        if action.footer and not apart and (not action.levels or level in action.levels):
             entries.setdefault(action.footer, []).append(key_name(action.keys[0], ascii=ascii))
-    words = sorted(entries, key=lambda word: FIRST.index(word) if word in FIRST else len(FIRST))
+    first = (*LESSON_FIRST, *FIRST) if lesson else FIRST
+    words = sorted(entries, key=lambda word: first.index(word) if word in first else len(first))
     return tuple((" ".join(entries[word]), word) for word in words)

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -31,18 +31,20 @@ from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.jump import NUMBERED, asked
+from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
 from txexplain.models.report import known_models
 from txexplain.ui.actions import ACTIONS, footer
-from txexplain.ui.choose import ExamplesScreen, FindScreen
+from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
+from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
@@ -54,8 +56,8 @@ from txexplain.viz.svg import svg
 from txexplain.viz.views.explain import scrolled
 from txexplain.viz.zoom import box_of, frames
 
-PANES = ("header", "prompt", "stage", "panel", "side", "footer", "small")
-FOCUS = ("stage", "panel", "prompt")
+PANES = ("header", "prompt", "stage", "side", "panel", "footer", "small")
+FOCUS = ("stage", "panel", "side", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
@@ -157,7 +159,7 @@ class ExplorerApp(App[None]):
         for keys in (action.keys if action.id == "jump" else [",".join(action.keys)])
     ]
 
-    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens]) -> None:
+    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens], reads: Reads | None = None) -> None:
         self.tones = palette_of(options)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
         self.state = state
@@ -193,13 +195,14 @@ class ExplorerApp(App[None]):
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
         self.pause: Timer | None = None
+        self.reader = Reader(self, reads or Reads())
         self.engine = threading.Lock()  # one BLAS job at a time
 
     # The screen
 
     def compose(self) -> ComposeResult:
         for name in PANES:
-            yield Picture(id=name, can_focus=name in ("stage", "panel"))
+            yield Picture(id=name, can_focus=name in FOCUS)
         yield PromptEditor(self.tones, id="editor")
 
     def get_driver_class(self) -> type[Driver]:
@@ -211,6 +214,8 @@ class ExplorerApp(App[None]):
         self.editor.display = False
         self.place()
         self.query_one("#stage").focus()
+        if self.reader.asked.clock:
+            self.set_interval(1.0, self.draw)
         self.load_model()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -223,7 +228,7 @@ class ExplorerApp(App[None]):
 
     def place(self, width: int = 0, height: int = 0) -> None:
         """Put every pane where this size wants it, and draw it."""
-        rects = layout(width or self.size.width, height or self.size.height, self.side)
+        rects = self.layout_of(width or self.size.width, height or self.size.height)
         for name in PANES:
             picture = self.query_one(f"#{name}", Picture)
             picture.display = name in rects
@@ -233,6 +238,9 @@ class ExplorerApp(App[None]):
             put(self.editor, rects["prompt"])
         self.draw(width, height)
 
+    def layout_of(self, width: int, height: int) -> dict[str, Rect]:
+        return layout(width, height, self.reader.side or self.side, lecture=self.reader.asked.lecture)
+
     def draw(self, width: int = 0, height: int = 0) -> None:
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
@@ -240,7 +248,7 @@ class ExplorerApp(App[None]):
         if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens is not self.measuring:
             self.measuring = self.lens
             self.measure(self.lens)
-        for name, rect in layout(width, height, self.side).items():
+        for name, rect in self.layout_of(width, height).items():
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
@@ -258,7 +266,9 @@ class ExplorerApp(App[None]):
             faded=self.running and self.late and self.lens is not None,
             message=self.message,
             cost=self.cost if self.arrival is None else self.arrival.words,
-            keys=footer(self.state.location.level.name, ascii=self.tones.ascii),
+            keys=footer(self.state.location.level.name, ascii=self.tones.ascii, lesson=bool(self.reader.side)),
+            reading=self.reader.scene(),
+            lecture=self.reader.asked.lecture,
             surprisal=self.surprisal(width, height),
             draw=self.last_draw,
             drawn_from=self.drawn_from if self.last_draw is not None else None,
@@ -267,7 +277,7 @@ class ExplorerApp(App[None]):
             ribbons=self.ribbons(),
             measured=self.lens is None or self.lens.measured,
             hover=self.hover,
-            side=self.side,
+            side=self.reader.side or self.side,
             scroll=self.scroll,
         )
 
@@ -278,7 +288,7 @@ class ExplorerApp(App[None]):
 
     def surprisal(self, width: int, height: int) -> tuple[Surprise | None, ...] | None:
         """What is known of the prompt's surprisal where the strip is open: a text's beginning keeps its own."""
-        if self.lens is None or not self.can_surprise() or not (roomy(width, height) if self.strip is None else self.strip):
+        if self.lens is None or not self.can_surprise() or not (self.roomy(width, height) if self.strip is None else self.strip):
             return None
         return self.surprised[1][: shared_length(self.lens.trace.ids, self.surprised[0])]
 
@@ -287,6 +297,10 @@ class ExplorerApp(App[None]):
         if self.lens is None or self.lens.model is not None:
             return self.lens is not None
         return "logits" in self.lens.trace and self.lens.trace["logits"].ndim == 2
+
+    def roomy(self, width: int, height: int) -> bool:
+        """Whether the surprisal strip is open unless the reader says otherwise: not in a lecture, which is calm."""
+        return roomy(width, height) and not self.reader.asked.lecture
 
     def current(self) -> bool:
         """Whether the result on screen is of the prompt on screen."""
@@ -312,7 +326,10 @@ class ExplorerApp(App[None]):
         self.message = ""
         self.surprised = ((), ())  # another model, another surprise
         self.editor.tokenizer = message.model.tokenizer
-        self.run_model()
+        if self.reader.lesson is not None and self.reader.reading is None:
+            self.reader.show(self.reader.number)
+        else:
+            self.run_model()
 
     def fetch(self, name: str) -> None:
         """Open another model, after a download where that takes one. The present one stays until then."""
@@ -454,6 +471,7 @@ class ExplorerApp(App[None]):
         self.candidate = 0
         self.state = self.state.fit(self.dims())
         self.draw()
+        self.reader.arrived()
         self.trace_flow(message.lens, self.state.flow)
         self.find_surprisal()
         self.go_on()
@@ -465,6 +483,7 @@ class ExplorerApp(App[None]):
         self.generating = False
         self.queued = 0
         self.message = message.sentence
+        self.reader.lost()
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
@@ -526,7 +545,23 @@ class ExplorerApp(App[None]):
         if event.state is WorkerState.ERROR and event.worker.error is not None:
             raise event.worker.error
 
+    def use_model(self, state: ExplorerState) -> None:
+        """Load the model that a state names, and run the state's prompt with it."""
+        self.state, self.lens, self.prefix, self.distribution, self.model = state, None, None, None, None
+        self.message = f"Loading {state.model} …"
+        self.load = partial(load_model, state.model, revision=state.revision)
+        self.load_model()
+
     # The state
+
+    def adopt(self, state: ExplorerState) -> None:
+        """Another place or setting on the same run, without a frame that grows."""
+        if state.flow != self.state.flow and self.lens is not None:
+            self.trace_flow(self.lens, state.flow)
+        self.state = state
+        self.distribution = distribution_of(self.lens, state)
+        self.last_draw, self.candidate = None, 0
+        self.draw()
 
     def change(self, state: ExplorerState) -> None:
         """Move to another state and draw it; run the model where the prompt differs."""
@@ -632,6 +667,11 @@ class ExplorerApp(App[None]):
 
     def action_do(self, name: str) -> None:
         """Every key, click and palette entry comes through here."""
+        self.reader.pressed_action(name)
+        self.perform(name)
+
+    def perform(self, name: str) -> None:
+        """Do an action, whoever asked for it."""
         method = getattr(self, f"do_{name}", None)
         if method is not None:
             method()
@@ -639,6 +679,9 @@ class ExplorerApp(App[None]):
             self.move(name)
 
     def move(self, direction: str) -> None:
+        if self.pane == "side" and direction in ("up", "down"):
+            self.reader.move(1 if direction == "down" else -1)
+            return
         dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[direction]
         on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
         if on_candidates and self.distribution is not None:
@@ -657,6 +700,10 @@ class ExplorerApp(App[None]):
             self.change(step(self.state, self.dims()))
 
     def do_enter(self) -> None:
+        if self.pane == "side":
+            if self.reader.asks() and self.reader.reading is not None:
+                self.reader.answer(self.reader.reading.cursor)
+            return
         on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
         if on_candidates and self.distribution is not None:
             self.choose(self.candidate)
@@ -664,7 +711,7 @@ class ExplorerApp(App[None]):
             self.moved(lambda state, dims: state.enter(dims))
 
     def do_out(self) -> None:
-        if self.pane == "panel":
+        if self.pane in ("panel", "side"):
             self.focus_pane("stage")
         else:
             self.moved(lambda state, dims: state.out(dims))
@@ -794,7 +841,7 @@ class ExplorerApp(App[None]):
         """Open or shut the surprisal strip."""
         if not self.can_surprise() and self.recorded("surprisal without the logits of every position"):
             return
-        self.strip = not (roomy(*self.size) if self.strip is None else self.strip)
+        self.strip = not (self.roomy(*self.size) if self.strip is None else self.strip)
         self.find_surprisal()
         self.draw()
 
@@ -830,14 +877,59 @@ class ExplorerApp(App[None]):
 
         self.push_screen(ExamplesScreen(self.tones, examples), picked)
 
+    def do_lessons(self) -> None:
+        if self.state.trace is not None:
+            self.say("This is a recorded trace: a lesson needs the model.")
+        else:
+            self.reader.toggle()
+
+    def choose_lesson(self, lessons: Sequence[Lesson]) -> None:
+        """Pick a lesson from a list and open it."""
+
+        def picked(number: int | None) -> None:
+            if number is not None:
+                self.reader.begin(lessons[number])
+
+        self.push_screen(LessonsScreen(self.tones, lessons), picked)
+
+    def do_lesson_on(self) -> None:
+        if self.reader.side:
+            self.reader.show(self.reader.number + 1)
+
+    def do_lesson_back(self) -> None:
+        if self.reader.side:
+            self.reader.show(self.reader.number - 1)
+
+    def do_lesson_view(self) -> None:
+        if self.reader.side:
+            self.reader.back()
+
+    def side_scene(self) -> Scene:
+        """What the side pane is drawn from."""
+        scene = self.scene(*self.size)
+        rect = self.layout_of(scene.width, scene.height).get("side", Rect(0, 0, 1, 1))
+        return replace(scene, width=rect.width, height=rect.height)
+
+    def on_key(self, event: events.Key) -> None:
+        """Digits answer a lesson's question, but for the atlas, where they are its own."""
+        atlas = self.pane == "stage" and self.state.location.level is Level.HEADS
+        if event.key in "123456789" and len(event.key) == 1 and len(self.screen_stack) == 1 and self.reader.asks() and not atlas:
+            event.stop()
+            self.reader.answer(int(event.key))
+
     def do_prompt(self) -> None:
         self.focus_pane("prompt")
 
     def do_next_pane(self) -> None:
-        self.focus_pane(FOCUS[(FOCUS.index(self.pane) + 1) % len(FOCUS)])
+        self.focus_pane(self.pane_beside(self.pane, 1))
 
     def do_previous_pane(self) -> None:
-        self.focus_pane(FOCUS[(FOCUS.index(self.pane) - 1) % len(FOCUS)])
+        self.focus_pane(self.pane_beside(self.pane, -1))
+
+    def pane_beside(self, pane: str, step: int) -> str:
+        """The pane that Tab comes to."""
+        there = [name for name in FOCUS if name != "side" or self.reader.side]
+        return there[(there.index(pane) + step) % len(there)]
 
     def do_models(self) -> None:
         """The list of models: one that is picked is opened; the one on its way, stopped."""
@@ -879,7 +971,7 @@ class ExplorerApp(App[None]):
 
     def do_explain(self) -> None:
         """Explain what is selected: beside the stage from now on, or once over a screen without room for that."""
-        if "side" in layout(*self.size, "explain"):
+        if not self.reader.side and "side" in layout(*self.size, "explain"):
             self.show_side("" if self.side == "explain" else "explain")
         elif self.lens is not None:
             self.push_screen(ExplainScreen(self.scene(*self.size)))
@@ -897,6 +989,9 @@ class ExplorerApp(App[None]):
 
     def page(self, pages: int) -> None:
         """Scroll the side pane."""
+        if self.reader.side:
+            self.reader.scroll(pages)
+            return
         rect = layout(*self.size, self.side).get("side")
         if rect is not None and self.lens is not None:
             self.scroll = scrolled(replace(self.scene(*self.size), width=rect.width, height=rect.height), pages)
@@ -935,7 +1030,7 @@ class ExplorerApp(App[None]):
         return self.state.prompt
 
     def on_prompt_editor_left(self, message: PromptEditor.Left) -> None:
-        self.focus_pane(FOCUS[(FOCUS.index("prompt") + message.step) % len(FOCUS)] if message.step else "stage")
+        self.focus_pane(self.pane_beside("prompt", message.step) if message.step else "stage")
 
     def on_prompt_editor_edited(self, message: PromptEditor.Edited) -> None:
         """Typing: the newest text wins, and a run for an older one is told to stop at once."""
@@ -986,6 +1081,8 @@ class ExplorerApp(App[None]):
                 else:
                     self.candidate = rank
                     self.draw()
+            case ("answer", int(number)):
+                self.reader.answer(number)
             case ("temperature", float(value)):
                 self.change(self.state.at_temperature(value))
             case ("do", str(name)):
@@ -1010,10 +1107,10 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
-def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None) -> int:
+def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None, reads: Reads | None = None) -> int:
     """Run the app until the reader leaves it; the exit code. `lens`: the recorded run that it opens instead of a model."""
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress))
-    app.run()
+    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress), reads)
+    app.run(mouse=reads is None or not reads.lecture)
     return app.return_code or 0

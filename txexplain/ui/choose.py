@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.tokenizer import clip
 from txexplain.explorer.examples import Example
+from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.numbers import count, percent
@@ -156,6 +157,20 @@ class ExamplesScreen(ChooseScreen):
     def __init__(self, tones: Palette, examples: Sequence[Example]) -> None:
         super().__init__(tones)
         self.entries = [Entry(example.prompt.replace("\n", " ⏎ "), "", example.look, i) for i, example in enumerate(examples)]
+
+
+class LessonsScreen(ChooseScreen):
+    """The lessons that come with txexplain; the answer is the lesson's number."""
+
+    heading = "Lessons"
+    hint = "↑ ↓ move   ⏎ open   esc back"
+
+    def __init__(self, tones: Palette, lessons: Sequence[Lesson]) -> None:
+        super().__init__(tones)
+        self.entries = [
+            Entry(lesson.title, f"{len(lesson.pages)} pages", ", ".join(page.title for page in lesson.pages), i)
+            for i, lesson in enumerate(lessons)
+        ]
 
 
 class FindScreen(ChooseScreen):

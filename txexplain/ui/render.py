@@ -6,17 +6,23 @@ from dataclasses import replace
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
+from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.ui.actions import footer
+from txexplain.ui.lessons import page_of, read
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.viz.describe import describe
+from txexplain.viz.live import fill
+from txexplain.viz.palette import Palette
+from txexplain.viz.poster import poster
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
 from txexplain.viz.views.explain import explain_text
+from txexplain.viz.views.lesson import page_lines, page_scene
 
 EXPLAINED = 76  # cells of a line of `explain`
 
@@ -41,31 +47,55 @@ def open_trace(state: ExplorerState) -> Lens:
     return lens
 
 
-def scene_for(state: ExplorerState, options: UiOptions, width: int, height: int, side: str = "") -> Scene:
-    """The finished screen of a state, with something in its side pane or nothing."""
+def scene_for(
+    state: ExplorerState, options: UiOptions, width: int, height: int, side: str = "", lesson: Lesson | None = None, page: int = 1
+) -> Scene:  # fmt: skip
+    """The finished screen of a state with something in its side pane, or of a lesson's page whose state it is. Raises LessonError."""
     lens, palette = lens_of(state), palette_of(options)
+    reading = None
+    if lesson is not None:
+        state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
     try:
         ribbons = tuple(lens.flow(state.flow))
     except KeyError:
         ribbons = None
-    keys = footer(state.location.level.name, ascii=palette.ascii)
+    keys = footer(state.location.level.name, ascii=palette.ascii, lesson=lesson is not None)
     return scene_of(
         state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons, keys=keys,
-        surprisal=surprisal_of(lens) if roomy(width, height) else None, side=side,
+        surprisal=surprisal_of(lens) if roomy(width, height) else None, reading=reading, side="lesson" if reading else side,
     )  # fmt: skip
 
 
-def render_screen(state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str, side: str = "") -> str:
+def render_screen(
+    state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str, side: str = "", lesson: Lesson | None = None, page: int = 1
+) -> str:
     """The screen as "svg", or as "txt": exactly `height` lines of the text of every cell."""
     if options.color == "auto":
         options = replace(options, color="truecolor")  # a file has no terminal to ask
-    canvas = draw_screen(scene_for(state, options, width, height, side))
+    canvas = draw_screen(scene_for(state, options, width, height, side, lesson, page))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
 
 
-def describe_screen(state: ExplorerState, options: UiOptions) -> str:
-    """The view in sentences and a plain table."""
-    return describe(scene_for(state, options, 80, 24))
+def describe_screen(state: ExplorerState, options: UiOptions, lesson: Lesson | None = None, page: int = 1) -> str:
+    """The view in sentences and a plain table; a lesson's page comes first."""
+    scene = scene_for(state, options, 80, 24, "", lesson, page)
+    return page_text(scene) + describe(scene)
+
+
+def render_poster(state: ExplorerState, theme: str) -> str:
+    """The run of a state as one large picture."""
+    lens = lens_of(state)
+    return poster(scene_of(state, Palette(theme), (0, 0), lens, distribution=distribution_of(lens, state)))
+
+
+def page_text(scene: Scene) -> str:
+    """The open page as plain text."""
+    if scene.reading is None:
+        return ""
+    page, pages = scene.reading.page, len(scene.reading.lesson.pages)
+    heading = f"{scene.reading.lesson.title}, page {page.number} of {pages}: {fill(page.title, page_scene(scene, scene.reading) or scene)}"
+    rows = ["".join(run.text for run in line.runs).replace("\xa0", " ").rstrip() for line in page_lines(scene, 100)]
+    return "\n".join((heading, "", *rows, "", ""))
 
 
 def explain_screen(state: ExplorerState, options: UiOptions) -> str:

@@ -29,6 +29,7 @@ PLAIN = str.maketrans(
     {
         "−": "-", "×": "x", "÷": "/", "√": "sqrt ", "·": ".", "Σ": "sum ", "‖": "|", "∞": "inf", "…": "~", "→": ">", "›": ">",
         "₁": "1", "₂": "2", "³": "^3", "Φ": "Phi", "ε": "eps", "⏎": "enter", "⌫": "bksp", "↑": "up", "↓": "down", "←": "left",
+        "“": '"', "”": '"', "✓": "+", "✗": "x", "•": "-",
     }
 )  # fmt: skip
 GROUNDS = ("background", "panel", "cursor")  # roles that lie behind text

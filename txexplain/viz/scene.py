@@ -13,9 +13,35 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
+from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
 from txexplain.viz.palette import Palette
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The lesson that is open, and how far the reader is with its page.
+
+    `page` has its live values still in braces; `lens` and `distribution` are of the page's own run, None while it isn't there;
+    `place` is where the page looks.
+    """
+
+    lesson: Lesson
+    page: Page
+    lens: Lens | None = None
+    distribution: Distribution | None = None
+    place: Location | None = None
+    cursor: int = 1  # the answer that the cursor is on, from 1
+    given: int = 0  # the answer that was given, from 1; 0: none yet
+    scroll: int = 0
+    summary: str = ""  # how the reader did, on the last page
+    clock: str = ""  # a stopwatch, where the lecturer wants one
+    pressed: str = ""  # the keys pressed last, in a lecture
+
+    def highlighted(self, pane: str) -> tuple[object, ...]:
+        """What a pane's marks depend on."""
+        return (self.page.highlight, self.place, self.lens) if pane in ("prompt", "stage", "panel") else ()
 
 
 class Display(Protocol):
@@ -53,8 +79,10 @@ class Scene:
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
     measured: bool = True  # whether what the heads do may be asked for; False while it is being computed
     hover: Location | None = None  # the cell of a head's grid under the pointer
-    side: str = ""  # what stands in the side pane: "" or "explain"
-    scroll: int = 0  # the side pane's first row
+    side: str = ""  # what stands in the side pane: "", "explain" or "lesson"
+    scroll: int = 0  # the explanation's first row
+    reading: Reading | None = None
+    lecture: bool = False  # fewer figures, larger bars, the keys pressed in the footer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
 
     @property

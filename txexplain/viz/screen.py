@@ -9,6 +9,7 @@ from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
+from txexplain.viz.views.lesson import mark
 
 SMALLEST = (60, 16)
 NARROW = 100
@@ -28,39 +29,64 @@ class Rect:
     height: int
 
 
-def layout(width: int, height: int, side: str = "") -> dict[str, Rect]:
+def layout(width: int, height: int, side: str = "", *, lecture: bool = False) -> dict[str, Rect]:
     """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
 
-    side: what stands below the panel where there is room for it; the stage keeps its size.
+    side: "explain" stands below the panel where there is room for it, and the stage keeps its size. "lesson" stands above the
+    panel; in a narrow screen under the stage, and of the panel one row is left.
+    lecture: no header, and more room for the bars.
     """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
     prompt = 2 if height < 30 else 3 if height < 50 else 4
-    panes = {"header": Rect(0, 0, width, 1), "prompt": Rect(0, 1, width, prompt), "footer": Rect(0, height - 1, width, 1)}
-    top, rest = 1 + prompt, height - 2 - prompt
+    panes = {"prompt": Rect(0, 1 - lecture, width, prompt), "footer": Rect(0, height - 1, width, 1)}
+    if not lecture:
+        panes["header"] = Rect(0, 0, width, 1)
+    top = 1 - lecture + prompt
+    rest = height - 1 - top
     if width < NARROW:
+        if side == "lesson":
+            lesson = max(5, min(9 + (height - 24) // 2, 16))
+            stage = rest - lesson - 1
+            return panes | {
+                "stage": Rect(0, top, width, stage),
+                "side": Rect(0, top + stage, width, lesson),
+                "panel": Rect(0, top + stage + lesson, width, 1),
+            }
         panel = max(5, min(6 + (height - 24) // 3, 12))
         return panes | {"stage": Rect(0, top, width, rest - panel), "panel": Rect(0, top + rest - panel, width, panel)}
     panel = 40 if width < ULTRA else 52
-    if side and rest >= LEAST_PANEL + LEAST_SIDE:
+    if side == "explain" and rest >= LEAST_PANEL + LEAST_SIDE:
         above = max(LEAST_PANEL, round(PANEL_SHARE * rest))
         return panes | {
             "stage": Rect(0, top, width - panel, rest),
             "panel": Rect(width - panel, top, panel, above),
             "side": Rect(width - panel, top + above, panel, rest - above),
         }
+    if side == "lesson":
+        below = max(7, min(rest * 2 // 5 if lecture else rest // 3, 24))
+        return panes | {
+            "stage": Rect(0, top, width - panel, rest),
+            "side": Rect(width - panel, top, panel, rest - below),
+            "panel": Rect(width - panel, top + rest - below, panel, below),
+        }
     return panes | {"stage": Rect(0, top, width - panel, rest), "panel": Rect(width - panel, top, panel, rest)}
 
 
 def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
-    """One pane's picture, as large as its place."""
-    return PANES[name](replace(scene, width=rect.width, height=rect.height))
+    """One pane's picture, as large as its place, with what the lesson's page points at marked."""
+    canvas = PANES[name](replace(scene, width=rect.width, height=rect.height))
+    if scene.reading is not None:
+        mark(canvas, name, scene)
+    return canvas
 
 
 def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
-    shared = (rect, scene.palette, scene.lens, scene.stale, scene.faded)
+    shared = (
+        rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.reading and scene.reading.highlighted(name),
+    )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate)
     match name:
         case "header":
@@ -75,18 +101,20 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
         case "side":
+            if scene.side == "lesson":
+                return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
             output = place.level is Level.OUTPUT or (place.level is Level.MODEL and place.select == "output")
             ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
             read = (scene.side, scene.scroll, place, scene.message)
             return (*shared, *read, *ribbons, *sampling) if output else (*shared, *read, *ribbons)
         case "footer":
-            return (rect, scene.palette, scene.keys)
+            return (rect, scene.palette, scene.keys, scene.lecture, scene.reading and scene.reading.pressed)
     return (rect, scene.palette)
 
 
 def draw_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
-    for name, rect in layout(scene.width, scene.height, scene.side).items():
+    for name, rect in layout(scene.width, scene.height, scene.side, lecture=scene.lecture).items():
         whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
     return whole

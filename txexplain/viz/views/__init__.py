@@ -14,6 +14,7 @@ from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small
 from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.explain import draw_explain
 from txexplain.viz.views.head import draw_head
+from txexplain.viz.views.lesson import draw_lesson
 from txexplain.viz.views.linear import draw_linear
 from txexplain.viz.views.mlp import draw_mlp, draw_neuron
 from txexplain.viz.views.model import draw_model
@@ -44,7 +45,7 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
 }
 
 
-SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": draw_explain}
+SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": draw_explain, "lesson": draw_lesson}
 
 
 def draw_side(scene: Scene) -> Canvas:

@@ -131,9 +131,13 @@ def draw_prompt(scene: Scene) -> Canvas:
 
 
 def draw_footer(scene: Scene) -> Canvas:
-    """The keys that work here, as many as fit."""
+    """The keys that work here, as many as fit; in a lecture, those that were pressed last."""
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")
+    if scene.lecture:
+        pressed = scene.reading.pressed if scene.reading is not None else ""
+        canvas.put(1, 0, pressed, "accent", attrs=BOLD, width=scene.width - 2)
+        return canvas
     x = 1
     for keys, word in scene.keys:
         if x + cell_width(keys) + 1 + cell_width(word) > scene.width:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Ranking, settle
-from txexplain.engine.tokenizer import cell_width
+from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
@@ -47,24 +47,49 @@ def stands_beside(scene: Scene) -> bool:
     return scene.width < COLUMN
 
 
+def one_row(canvas: Canvas, scene: Scene, distribution: Distribution) -> None:
+    """All that a lesson leaves of the panel in a narrow screen: the temperature and the likeliest token."""
+    top = int(distribution.order[0])
+    text = f" {clip(scene.id_label(top).strip(), 14)} {percent(float(distribution.probability[top]), ascii=scene.palette.ascii)} "
+    x = scene.width - cell_width(text) - 2
+    if x >= 60:
+        settings(canvas, scene, 16, 0, 44)
+    else:
+        canvas.put(16, 0, f" T {scene.state.temperature:.2f} {sampling_text(scene)} ", "text", attrs=BOLD)
+    canvas.put(x, 0, text, "text", attrs=BOLD)
+
+
+def is_tall(scene: Scene) -> bool:
+    """Whether a column has room for more than the bars; a lecture wants the bars alone."""
+    return stands_beside(scene) and scene.height > LOW and not scene.lecture
+
+
 def draw_panel(scene: Scene) -> Canvas:
     """Temperature, live figures, and a bar for as many candidates as fit."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    beside, tall = stands_beside(scene), stands_beside(scene) and scene.height > LOW
+    beside, tall = stands_beside(scene), is_tall(scene)
     title(canvas, scene, "Next token", focused=scene.pane == "panel")
     if beside:
         canvas.vline(0, 1, scene.height - 1)
-        canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
+        canvas.put(0, 0, scene.palette.glyphs.tees[2 if tall else 0], "rule")
     distribution = scene.distribution
     if distribution is None:
         unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
         paragraph(canvas, 2, 1, scene.message or unknown, scene.width - 3)
         return canvas
-    if beside and not tall:
+    if scene.height == 1:
+        one_row(canvas, scene, distribution)
+    elif beside and not tall:
+        draw_rows = DRAW_ROWS if scene.draw is not None and scene.drawn_from is not None and scene.height >= 4 + DRAW_ROWS else 0
         settings(canvas, scene, 2, 1, scene.width - 3)
-        figures(canvas, scene, distribution, 2, 2)
-        candidates(canvas, scene, distribution, 3, scene.height - 4)
-        story(canvas, scene, 2, scene.height - 1)
+        first = 2 if scene.lecture else 3
+        if not scene.lecture:
+            figures(canvas, scene, distribution, 2, 2)
+        candidates(canvas, scene, distribution, first, scene.height - first - (draw_rows or 1 - scene.lecture))
+        if draw_rows:
+            drawing(canvas, scene, 2, scene.height - draw_rows, scene.width - 3)
+        elif not scene.lecture:
+            story(canvas, scene, 2, scene.height - 1)
     elif tall:
         settings(canvas, scene, 2, 2, scene.width - 3)
         figures(canvas, scene, distribution, 2, 3)
@@ -141,10 +166,12 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
     label = 14 if scene.width >= 48 else 11
     numbers = NUMBER * (2 if filtered else 1)
     room = scene.width - inside - label - 1 - numbers - 1
+    each = 2 if scene.lecture and rows > 1 else 1  # the rows of a bar
+    rows //= each
     first = max(0, scene.candidate - rows + 1)
     shown = distribution.order[first : first + rows]
     end = axis(float(max(distribution.probability.max(), distribution.full_probability.max())))
-    if stands_beside(scene) and scene.height > LOW:
+    if is_tall(scene):
         heads = f"full bar {percent(end)}"
         canvas.put(inside, y - 1, heads, "faint")
         if filtered:
@@ -152,7 +179,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
             canvas.put(scene.width - 1 - NUMBER, y - 1, "all", "faint", width=NUMBER, align="right")
     ghost, calm = scene.palette.mix("background", "faint", 0.5), scene.palette.mix("background", "attention", 0.75)
     for row, token in enumerate(shown.tolist()):
-        rank, at = first + row, y + row
+        rank, at = first + row, y + row * each
         kept = bool(distribution.kept[token])
         probability, full = float(distribution.probability[token]), float(distribution.full_probability[token])
         lit = scene.pane == "panel" and rank == scene.candidate
@@ -160,19 +187,20 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         ground, attrs = "cursor" if lit else None, (BOLD if lit else 0) | (0 if kept else STRIKE)
         canvas.put(inside, at, scene.id_label(token), ink, ground, attrs, width=label)
         x = inside + label + 1
-        if filtered:
-            canvas.put(x, at, bar(full / end, room, scene.palette), ghost)
         drawn = bar(probability / end, room, scene.palette)
-        canvas.put(x, at, drawn, calm)
+        for line in range(at, at + each):
+            if filtered:
+                canvas.put(x, line, bar(full / end, room, scene.palette), ghost)
+            canvas.put(x, line, drawn, calm)
         if filtered and kept:
             # The filter only ever lengthens what it keeps, so what it was before shows as the bar's darker beginning.
             before = min(round(full / end * room), len(drawn))
-            canvas.style(x, at, before, 1, fg=scene.palette.mix("background", "attention", 0.45))
+            canvas.style(x, at, before, each, fg=scene.palette.mix("background", "attention", 0.45))
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")
         if filtered:
             canvas.put(x + NUMBER, at, percent(full, ascii=scene.palette.ascii), "faint", width=NUMBER, align="right")
-        canvas.target(inside, at, scene.width - inside, 1, ("candidate", rank))
+        canvas.target(inside, at, scene.width - inside, each, ("candidate", rank))
 
 
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares

@@ -1,0 +1,32 @@
+"""Which keys a script may press."""
+
+from __future__ import annotations
+
+import pytest
+
+from txexplain.engine.errors import LessonError
+from txexplain.ui.actions import ACTIONS
+from txexplain.ui.lecture import NOT_PLAYED, check_keys, steps
+
+
+def test_keys_are_actions_and_letters_while_the_prompt_is_edited() -> None:
+    assert steps(["]", "shift+left", "/", "q", "space", "enter", "n"]) == [
+        ("do", "warmer"), ("do", "cooler"), ("do", "prompt"), ("type", "q"), ("type", " "), ("leave", ""), ("do", "lesson_on"),
+    ]  # fmt: skip
+
+
+def test_a_script_presses_nothing_that_writes_copies_or_leaves() -> None:
+    for action in ACTIONS:
+        for key in action.keys:
+            if action.id in NOT_PLAYED:
+                with pytest.raises(LessonError, match=r"^x, keys: .* isn't pressed by a script"):
+                    check_keys("x", [key])
+            else:
+                check_keys("x", [key])
+    assert {"quit", "copy", "screenshot", "palette"} <= NOT_PLAYED
+
+
+@pytest.mark.parametrize(("keys", "words"), [(["f12"], "no key of the app"), (["n", "]"], "last key"), (["/", "tab"], "edited")])
+def test_keys_that_mean_nothing_are_told(keys: list[str], words: str) -> None:
+    with pytest.raises(LessonError, match=words):
+        check_keys("x", keys)

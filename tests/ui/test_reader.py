@@ -1,0 +1,279 @@
+"""A lesson in the app: pages drive the screen, the reader may wander off, questions are answered, a script plays its keys."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from harness import drive, pane_text, press, screen_text, until, write
+from textual.pilot import Pilot
+
+from txexplain.engine.model import GPT2
+from txexplain.explorer.lesson import Lesson, parse_lesson
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.reader import Reads
+from txexplain.viz.numbers import percent
+
+LESSON = parse_lesson(
+    """# Looking
++++
+title = "First"
+prompt = "red blue red blue red"
+at = "{head induction}:softmax[4,1]"
+highlight = "query 4"
++++
+Most is given by {head induction}, to {token 1} it gives {cell induction 4,1}; {top} leads with {logit 1}.
++++
+title = "Asked"
+temperature = 2
+top_k = 3
+seed = 4
+at = "output"
+highlight = "temperature"
+question = "Which?"
+answers = ["one", "two", "three"]
+answer = 2
+why = ["not one", "two, yes", "not three"]
++++
+T is {T}.
++++
+title = "Last"
+prompt = "Once upon a time"
+question = "And now?"
+answers = ["a", "b"]
+answer = 1
+why = "Because."
++++
+""",
+    "looking",
+)
+SIZES = ((80, 24), (120, 36))
+
+
+def side(app: ExplorerApp) -> str:
+    return " ".join("\n".join(pane_text(app, "side")).replace("│", " ").split())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_page_drives_the_screen_and_says_what_the_run_says(storyteller: GPT2, size: tuple[int, int]) -> None:
+    async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        assert app.lens is not None
+        assert app.state.prompt == "red blue red blue red"
+        place = app.state.location
+        best = app.lens.measures.induction
+        assert best[place.block, place.head] == best[best == best].max()
+        assert (place.query, place.key) == (4, 1)
+        share = percent(float(app.lens.trace[f"blocks.{place.block}.attn.pattern"][place.head, 4, 1]))
+        assert f"L{place.block}H{place.head}" in side(app)
+        assert share in side(app)
+        assert "1/3" in side(app)
+        marked = [line for line in pane_text(app, "stage") if "▸" in line]
+        assert len(marked) in (1, 2)  # a row of the grid is one or two lines high
+        assert "red" in marked[0]
+
+    drive(look, storyteller, size=size, reads=Reads(LESSON))
+
+
+def test_pages_turn_and_what_a_page_does_not_say_begins_anew(storyteller: GPT2) -> None:
+    async def turn(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "p")
+        assert app.reader.number == 1
+        await press(app, pilot, "n")
+        assert (app.state.temperature, app.state.mode, app.state.k, app.state.seed) == (2.0, "top-k", 3, 4)
+        assert str(app.state.location) == "output"
+        assert "T is 2." in side(app)
+        await press(app, pilot, "]")
+        assert "T is 2.5." in side(app)  # the text follows what the reader does
+        await press(app, pilot, "n", "n")
+        assert (app.reader.number, app.state.prompt, app.state.temperature, app.state.mode) == (3, "Once upon a time", 1.0, "full")
+        assert app.lens is not None
+        assert app.lens.trace.n_tokens == 4
+        await press(app, pilot, "p")
+        assert (app.reader.number, app.state.prompt, app.state.temperature) == (2, "red blue red blue red", 2.0)
+
+    drive(turn, storyteller, reads=Reads(LESSON))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_reader_wanders_off_and_comes_back(storyteller: GPT2, size: tuple[int, int]) -> None:
+    async def wander(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        view, said = app.state, side(app)
+        await press(app, pilot, "escape", "escape", "]", "space")
+        assert app.state != view
+        assert side(app) == said  # values of the page's own run
+        await press(app, pilot, "z")
+        assert replace(app.state, memory=view.memory) == view
+        assert side(app) == said
+        await press(app, pilot, "slash")
+        await write(app, pilot, "Quite another text n p t z")
+        await pilot.press("enter")
+        await press(app, pilot, "t")
+        assert not any("1/3" in line for line in screen_text(app))
+        assert len(pane_text(app, "panel")) > 1
+        await press(app, pilot, "a", "t")
+        assert app.state == view
+        assert side(app) == said
+
+    drive(wander, storyteller, size=size, reads=Reads(LESSON))
+
+
+def test_answers_by_digit_by_cursor_and_the_summary_and_the_record(storyteller: GPT2, tmp_path: Path) -> None:
+    kept = tmp_path / "answers.json"
+
+    async def answer(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "n")
+        assert "two, yes" not in side(app)
+        await press(app, pilot, "9", "3")
+        assert "not three" in side(app)
+        assert "✓2" in side(app)
+        assert "✗3" in side(app)
+        await press(app, pilot, "2", "tab", "tab", "down", "enter")
+        assert app.reader.given == {2: 3}  # an answer stands
+        written = json.loads(kept.read_text("utf-8"))
+        assert written["answers"] == [{"page": 2, "question": "Which?", "answer": 3, "right": False}]
+        await press(app, pilot, "n", "down", "up", "enter")
+        assert "Because." in side(app)
+        assert "1 of 2 questions right" in side(app)
+        assert json.loads(kept.read_text("utf-8"))["right"] == 1
+        await press(app, pilot, "p")
+        assert "not three" in side(app)
+
+    drive(answer, storyteller, reads=Reads(LESSON, record=kept))
+
+
+def test_nothing_is_written_unless_it_was_asked_for(storyteller: GPT2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    async def answer(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "n", "1")
+        assert app.reader.given == {2: 1}
+
+    drive(answer, storyteller, reads=Reads(LESSON))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_t_without_a_lesson_lists_the_shipped_ones_and_opens_one(storyteller: GPT2) -> None:
+    async def choose(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "n", "z")
+        assert app.reader.lesson is None
+        await pilot.press("t")
+        await until(pilot, lambda: len(app.screen_stack) == 2, "the list")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.reader.lesson is not None, "a lesson")
+        await press(app, pilot)
+        await until(pilot, lambda: app.reader.reading is not None and app.reader.reading.lens is not None, "its page")
+        assert app.reader.lesson is not None
+        assert app.reader.lesson.name == "attention"
+        assert "1/12" in side(app)
+
+    drive(choose, storyteller)
+
+
+def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT2, tiny: GPT2) -> None:
+    folder = Path(__file__).parents[1] / "golden" / "parity" / "default"
+    first = "+++\ntitle = 'a'\nprompt = 'Once upon a time'\n+++\n{blocks} blocks\n"
+    lesson = parse_lesson(first + f"+++\ntitle = 'b'\nmodel = '{folder}'\nids = [5, 17, 3]\n+++\n{{blocks}} blocks\n", "two")
+
+    async def turn(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        assert "6 blocks" in side(app)
+        await pilot.press("n")
+        await until(pilot, lambda: "2 blocks" in side(app), "the page's model")
+        assert app.lens is not None
+        assert app.lens.trace.ids == (5, 17, 3)
+        await pilot.press("p")
+        await until(pilot, lambda: "6 blocks" in side(app), "the reader's own model")
+        assert app.state.model == "storyteller"
+
+    drive(turn, storyteller, reads=Reads(lesson))
+
+
+def test_a_click_answers(storyteller: GPT2) -> None:
+    async def click(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        rows = pane_text(app, "side")
+        row = next(y for y, line in enumerate(rows) if "2 two" in line)
+        await pilot.click("#side", offset=(6, row))
+        await press(app, pilot)
+        assert app.reader.given == {2: 2}
+        await pilot.click("#side", offset=(6, row - 1))
+        await press(app, pilot)
+        assert app.reader.given == {2: 2}  # an answer stands
+
+    drive(click, storyteller, reads=Reads(LESSON, page=2))
+
+
+def script(*keys: str) -> Lesson:
+    pages = f"+++\ntitle = 'a'\nprompt = 'Once upon a time'\nkeys = {json.dumps(keys)}\n+++\ntext\n+++\ntitle = 'b'\n+++\n"
+    return parse_lesson(pages, "script")
+
+
+def test_a_script_plays_its_keys_the_same_way_each_time(storyteller: GPT2) -> None:
+    ends = []
+
+    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: not app.reader.waiting and not app.running and app.reader.timer is not None, "the script's end")
+        await press(app, pilot)
+        ends.append((app.state, app.reader.pressed))
+
+    keys = ("]", "]", "slash", "x", "space", "backspace", "backspace", "!", "enter", "space", "enter", "right")
+    for _ in range(2):
+        drive(watch, storyteller, reads=Reads(script(*keys), lecture=True, pace=0.01), wait=False)
+    assert ends[0] == ends[1]
+    state, pressed = ends[0]
+    assert state.temperature == 1.2
+    assert len(state.appended) == 1
+    assert state.ids is not None
+    assert storyteller.tokenizer.decode(state.ids[:-1]) == "Once upon a time!"
+    assert state.location.level.value == "block"
+    assert pressed[-3:] == ["space", "⏎", "→"]
+
+
+def test_a_script_waits_for_the_model(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, presses = threading.Event(), []
+
+    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: app.lens is not None and not app.running, "the first result")
+        forward, press_ = storyteller.forward, app.reader.press
+
+        def slow(*args: object, **more: object) -> object:
+            gate.wait(20)
+            return forward(*args, **more)  # type: ignore[arg-type]
+
+        def counted() -> None:
+            presses.append(app.running)
+            press_()
+
+        monkeypatch.setattr(storyteller, "forward", slow)
+        monkeypatch.setattr(app.reader, "press", counted)
+        app.reader.waiting = [("do", "draw", "space"), ("do", "warmer", "]")]
+        app.reader.pause()
+        await until(pilot, lambda: presses.count(True) >= 3, "some turns of the clock while the model runs")
+        assert len(app.reader.waiting) == 1
+        gate.set()
+        await until(pilot, lambda: not app.reader.waiting, "the last key")
+        assert app.state.temperature == 1.1
+
+    drive(watch, storyteller, reads=Reads(script(), lecture=True, pace=0.01))
+
+
+def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:
+    async def stop(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        assert app.reader.waiting
+        await press(app, pilot, "]")
+        assert app.reader.waiting == []
+        assert app.reader.timer is None
+        await press(app, pilot, "n")
+        assert (app.reader.number, app.reader.waiting) == (2, [])
+        assert "n" in "".join(pane_text(app, "footer"))
+
+    drive(stop, storyteller, reads=Reads(script(*"]" * 100), lecture=True, pace=500))
+
+
+def test_without_lecture_no_key_is_pressed(storyteller: GPT2) -> None:
+    async def wait(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        assert app.reader.waiting == []
+        assert app.reader.timer is None
+
+    drive(wait, storyteller, reads=Reads(script("]"), pace=0.01))

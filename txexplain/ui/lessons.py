@@ -1,0 +1,162 @@
+"""From a lesson's page to a state and a run: the same for the app, for `render` and for `lessons check`. Free of Textual."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.errors import ExplainError, LessonError, reason, shown
+from txexplain.engine.model import GPT2
+from txexplain.explorer.lesson import Lesson, Page
+from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.ui.session import dims_of, distribution_of, scene_of
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.live import filled, place
+from txexplain.viz.palette import Palette
+from txexplain.viz.scene import Reading, Scene
+from txexplain.viz.screen import layout
+from txexplain.viz.views import PANES
+from txexplain.viz.views.lesson import marked_hits
+
+
+def page_of(lesson: Lesson, number: int) -> Page:
+    """A page by its number, from 1. Raises LessonError."""
+    if not 1 <= number <= len(lesson.pages):
+        raise LessonError(f"{shown(lesson.name)} has no page {number}; its pages go from 1 to {len(lesson.pages)}.")
+    return lesson.pages[number - 1]
+
+
+def where(lesson: Lesson, page: Page) -> str:
+    return f"{lesson.file or shown(lesson.name)}, page {page.number}"
+
+
+def state_of(page: Page, state: ExplorerState) -> ExplorerState:
+    """The state that a page asks for, its place apart: that may need the run. Model, theme of ribbons and revision are the session's."""
+    return from_flags(
+        model=state.model, revision=state.revision, prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k,
+        top_p=page.top_p, seed=page.seed, flow=state.flow,
+    )  # fmt: skip
+
+
+def read(lesson: Lesson, page: Page, state: ExplorerState, lens: Lens, palette: Palette) -> tuple[ExplorerState, Reading]:
+    """Where a page looks and what it says, once its run is there. Raises LessonError where the model or the prompt lacks something."""
+    distribution = distribution_of(lens, state)
+    scene = scene_of(state, palette, (80, 24), lens, distribution=distribution)
+    dims = replace(dims_of(lens), model=state.model)
+    found = place(page, scene, dims, where(lesson, page))
+    return state.go(found, dims), Reading(lesson, page, lens, distribution, found)
+
+
+def prompt_ids(page: Page, model: GPT2) -> list[int]:
+    """A page's tokens. Raises LessonError where the model can't read them."""
+    return model.checked(list(page.ids)) if page.ids is not None else model.prompt_ids(page.prompt or "")
+
+
+def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette: Palette) -> None:
+    """Run every page with its model, and compute everything that it says and points at. Raises LessonError."""
+    from txexplain.ui.lecture import check_keys
+
+    models: dict[str, GPT2] = {}
+    runs: dict[Any, Lens] = {}
+    for page in lesson.pages:
+        check_keys(where(lesson, page), page.keys)
+        wanted = page.model or name
+        try:
+            model = models.get(wanted) or models.setdefault(wanted, load(wanted))
+            key = (wanted, page.prompt, page.ids)
+            if key not in runs:
+                trace = model.forward(prompt_ids(page, model))
+                assert trace is not None  # None says "stopped", and nobody stops it here
+                runs[key] = Lens(trace, model)
+            check_page(lesson, page, wanted, runs[key], palette)
+        except LessonError:
+            raise
+        except ExplainError as error:
+            raise LessonError(f"{where(lesson, page)}: {error}") from None
+
+
+def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palette) -> None:
+    """Everything about a page that needs its run. Raises LessonError."""
+    state, reading = read(lesson, page, state_of(page, ExplorerState(model=name)), lens, palette)
+    scene = scene_of(
+        state,
+        palette,
+        (120, 36),
+        lens,
+        distribution=reading.distribution,
+        side="lesson",
+        reading=reading,
+        ribbons=tuple(lens.flow("norms")),
+    )
+    filled(page, scene, where(lesson, page))
+    if page.highlight is not None and not any(marked_hits(picture, pane, scene) for pane, picture in pictures(scene)):
+        sentence = "nothing of that name is on the page's screen; name what can be clicked there, or a pane."
+        raise LessonError(f"{where(lesson, page)}, highlight: {shown(page.highlight)}: {sentence}")
+
+
+def pictures(scene: Scene) -> Iterable[tuple[str, Canvas]]:
+    """The panes that a page may point at."""
+    for pane, rect in layout(scene.width, scene.height, scene.side).items():
+        if pane in ("prompt", "stage", "panel"):
+            yield pane, PANES[pane](replace(scene, width=rect.width, height=rect.height))
+
+
+# Answers
+
+
+def score(lesson: Lesson, given: dict[int, int]) -> tuple[int, int]:
+    """How many questions were answered right, of how many; given: page → answer, both from 1."""
+    asked = [page for page in lesson.pages if page.question]
+    return sum(given.get(page.number) == page.answer for page in asked), len(asked)
+
+
+def record(lesson: Lesson, given: dict[int, int]) -> dict[str, Any]:
+    """What is written of a reader's answers: no name, no time, nothing but the answers."""
+    answers = [
+        {"page": page.number, "question": page.question, "answer": given[page.number], "right": given[page.number] == page.answer}
+        for page in lesson.pages
+        if page.question and page.number in given
+    ]
+    right, asked = score(lesson, given)
+    return {"format": "txexplain-answers/1", "lesson": lesson.name, "questions": asked, "right": right, "answers": answers}
+
+
+def report(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """For each lesson and question, what a class answered. Raises LessonError for a file that isn't a record of answers."""
+    counts: dict[tuple[str, int, str], Counter[int]] = {}
+    right: dict[tuple[str, int, str], int] = {}
+    for path in paths:
+        for lesson, answer in answers_in(path):
+            question = (lesson, answer["page"], answer["question"])
+            counts.setdefault(question, Counter())[answer["answer"]] += 1
+            right[question] = right.get(question, 0) + bool(answer["right"])
+    return [
+        {
+            "lesson": lesson, "page": page, "question": text, "answered": counts[lesson, page, text].total(),
+            "right": right[lesson, page, text], "answers": dict(sorted(counts[lesson, page, text].items())),
+        }
+        for lesson, page, text in sorted(counts)
+    ]  # fmt: skip
+
+
+def answers_in(path: Path) -> list[tuple[str, dict[str, Any]]]:
+    """One file's answers, each with its lesson's name. Raises LessonError."""
+    try:
+        document = json.loads(path.read_bytes())
+        if document["format"] != "txexplain-answers/1":
+            raise ValueError("its format is another")
+        found = [(document["lesson"], answer) for answer in document["answers"]]
+        for lesson, answer in found:
+            kinds = [type(each) for each in (lesson, answer["page"], answer["question"], answer["answer"], answer["right"])]
+            if kinds != [str, int, str, int, bool]:
+                raise ValueError("an answer has another form")
+    except OSError as error:
+        raise LessonError(f"{shown(str(path))} can't be read: {reason(error)}.") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise LessonError(f"{shown(str(path))} isn't a file that --record wrote; give those that a class handed in.") from None
+    return found

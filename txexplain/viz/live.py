@@ -1,0 +1,228 @@
+"""A lesson's live values: each computed from the run on screen, so that no number in a lesson can be wrong for the model in use."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from txexplain.engine.errors import LessonError, LocationError, shown
+from txexplain.engine.sampling import Distribution, uniform
+from txexplain.engine.surprisal import surprises
+from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
+from txexplain.explorer.location import STAGES, Dims, Location, check, parse
+from txexplain.viz.numbers import count, number, percent
+from txexplain.viz.scene import Scene
+
+
+def fill(text: str, scene: Scene, where: str = "lesson", key: str = "text") -> str:
+    """A text with its live values filled in. Raises LessonError where this model or prompt lacks one."""
+    return "".join(each if isinstance(each, str) else value(each, scene, where, key) for each in pieces(text, where, key))
+
+
+def value(live: Live, scene: Scene, where: str = "lesson", key: str = "text") -> str:
+    """One live value, as it is written for people. Raises LessonError."""
+    try:
+        return computed(live, scene)
+    except KeyError as missing:
+        raise fault(where, key, f"{live} needs {missing.args[0]}, which this run doesn't have.") from None
+    except LookupError as wrong:
+        raise fault(where, key, f"{live}: {wrong.args[0]}.") from None
+
+
+def place(page: Page, scene: Scene, dims: Dims, where: str) -> Location:
+    """Where a page looks, its heads found in this run. Raises LessonError."""
+    return located(page.at, scene, dims, where, "at")
+
+
+def located(text: str, scene: Scene, dims: Dims, where: str, key: str) -> Location:
+    try:
+        found = parse(fill(text, scene, where, key))
+        check(found, dims)
+    except LocationError as error:
+        raise fault(where, key, str(error)) from None
+    return found
+
+
+def computed(live: Live, scene: Scene) -> str:
+    """Raises KeyError for what wasn't recorded, LookupError with half a sentence for what isn't there."""
+    config, arguments, ascii = scene.config, live.arguments, scene.palette.ascii
+    match live.name:
+        case "T":
+            return f"{scene.state.temperature:g}"
+        case "seed":
+            return str(scene.state.seed)
+        case "model":
+            return scene.model_name
+        case "tokens":
+            return count(scene.n_tokens)
+        case "vocabulary":
+            return count(config.vocab_size)
+        case "blocks" | "heads" | "d" | "dh" | "m" | "context":
+            sizes = {"blocks": config.n_layer, "heads": config.n_head, "d": config.n_embd, "dh": config.head_dim, "m": config.n_inner}
+            return count((sizes | {"context": config.n_positions})[live.name])
+        case "token":
+            return word(scene.trace.ids[position(arguments[0], scene)], scene)
+        case "id":
+            return str(scene.trace.ids[position(arguments[0], scene)])
+        case "bits":
+            return number(bits_of(position(arguments[0], scene), scene), ascii=ascii)
+        case "head":
+            return "L{}H{}".format(*head_that(arguments, scene))
+        case "share":
+            block, head = head_that(arguments, scene)
+            share = float(scene.result.measures.of(arguments[0])[block, head])
+            return number(share, ascii=ascii) if arguments[0] == "entropy" else percent(share, ascii=ascii)
+        case "cell":
+            query, key = (position(each, scene) for each in arguments[1].split(","))
+            block, head, stage = head_named(arguments[0], scene)
+            cell = float(scene.result.stage(block, head, stage)[query, key])
+            return percent(cell, ascii=ascii) if stage == "softmax" else number(cell, ascii=ascii)
+        case "strongest":
+            block, head, stage = head_named(arguments[0], scene)
+            query = position(arguments[1], scene)
+            return word(scene.trace.ids[int(scene.result.stage(block, head, stage)[query, : query + 1].argmax())], scene)
+        case "sink":
+            pattern = scene.trace[f"blocks.{block_named(arguments[0], scene)}.attn.pattern"]
+            if scene.n_tokens < 2:
+                raise LookupError("one token has no other to attend to")
+            return percent(float(pattern[:, 1:, 0].mean()), ascii=ascii)
+        case "norm":
+            at = position(arguments[1], scene) if len(arguments) > 1 else scene.token
+            return number(float(np.linalg.norm(scene.trace[part_named(arguments[0], scene)][at])), ascii=ascii)
+        case "spread":
+            name = "ln_final" if arguments[0] == "final" else f"blocks.{block_named(arguments[0].partition('.')[0], scene)}"
+            name += "" if arguments[0] == "final" else "." + arguments[0].partition(".")[2]
+            return number(float(scene.trace[f"{name}.scale"][scene.token, 0]), ascii=ascii)
+        case "firing" | "neuron":
+            post = scene.trace[f"blocks.{block_named(arguments[0], scene)}.mlp.post"][scene.token]
+            return count(int((post > 0).sum())) if live.name == "firing" else str(int(post.argmax()))
+    return of_distribution(live, scene)
+
+
+def of_distribution(live: Live, scene: Scene) -> str:
+    distribution, arguments, ascii = scene.distribution, live.arguments, scene.palette.ascii
+    if distribution is None:
+        raise KeyError("the next token's probabilities")
+    match live.name:
+        case "kept":
+            return count(distribution.kept_count)
+        case "u":
+            return f"{uniform(scene.state.seed, scene.n_tokens):.4f}"
+        case "draw":
+            return word(distribution.draw(uniform(scene.state.seed, scene.n_tokens)).id, scene)
+        case "top":
+            return word(int(distribution.order[rank(arguments[0], distribution) if arguments else 0]), scene)
+        case "entropy":
+            return number(at_temperature(distribution, scene, arguments).entropy_bits, ascii=ascii)
+        case "reach":
+            wanted = at_temperature(distribution, scene, arguments[1:])
+            return count(int(np.searchsorted(wanted.cumulative, float(arguments[0]))) + 1)
+        case "rank":
+            return count(distribution.rank_of(candidate(arguments, distribution, scene)) + 1)
+        case "logit":
+            return number(float(distribution.logits[candidate(arguments, distribution, scene)]), ascii=ascii)
+        case "probability" | "full":
+            token = candidate(arguments, distribution, scene)
+            wanted = at_temperature(distribution, scene, arguments[1:])
+            shares = wanted.probability if live.name == "probability" else wanted.full_probability
+            return percent(float(shares[token]), ascii=ascii)
+    raise LookupError("nothing computes it")
+
+
+def at_temperature(distribution: Distribution, scene: Scene, arguments: tuple[str, ...]) -> Distribution:
+    """The distribution at another temperature, where one is named, and otherwise as it is sampled on screen."""
+    return distribution.at(**(scene.state.sampling | {"temperature": float(arguments[0])})) if arguments else distribution
+
+
+def word(token_id: int, scene: Scene) -> str:
+    """A token in running text: in quotes, without the space that begins it."""
+    label = scene.id_label(token_id)
+    return f"“{label.strip() or label}”"
+
+
+def rank(text: str, distribution: Distribution) -> int:
+    at = int(text) - 1
+    if not 0 <= at < len(distribution.order):
+        raise LookupError(f"ranks go from 1 to {count(len(distribution.order))}")
+    return at
+
+
+def candidate(arguments: tuple[str, ...], distribution: Distribution, scene: Scene) -> int:
+    """The token that is named by its text or its rank; the likeliest where none is."""
+    if not arguments:
+        return int(distribution.order[0])
+    if not arguments[0].startswith('"'):
+        return int(distribution.order[rank(arguments[0], distribution)])
+    text = unquoted(arguments[0]) or ""
+    ids = scene.result.weights().tokenizer.encode(text)
+    if len(ids) != 1:
+        raise LookupError(f"{shown(repr(text))} is {len(ids)} tokens; name one token, with the space that begins it")
+    return ids[0]
+
+
+def position(text: str, scene: Scene) -> int:
+    if int(text) >= scene.n_tokens:
+        raise LookupError(f"the prompt's tokens go from 0 to {scene.n_tokens - 1}")
+    return int(text)
+
+
+def bits_of(at: int, scene: Scene) -> float:
+    """How surprising a token of the prompt was, in bits."""
+    if at == 0:
+        raise LookupError("nothing comes before the first token")
+    row = scene.trace["ln_final.normalized"][at - 1 : at] @ scene.result.weights().unembedding.T  # [1, d] @ [d, V] -> [1, V]
+    return surprises(row, scene.trace.ids[at : at + 1])[0].bits
+
+
+def head_that(arguments: tuple[str, ...], scene: Scene) -> tuple[int, int]:
+    """The block and head that has most of a measure on this prompt, or the second, third …"""
+    measure = scene.result.measures.of(arguments[0])  # [L, H]
+    at = int(arguments[1]) - 1 if len(arguments) > 1 else 0
+    known = np.flatnonzero(~np.isnan(measure.ravel()))
+    if at >= len(known):
+        raise LookupError(f"this prompt tells no head by {arguments[0]}" if not len(known) else f"there are {len(known)} heads")
+    best = known[np.argsort(-measure.ravel()[known], kind="stable")[at]]
+    block, head = divmod(int(best), measure.shape[1])
+    return block, head
+
+
+def head_named(text: str, scene: Scene) -> tuple[int, int, str]:
+    """The block, head and stage of L3H5:qk or induction:scaled."""
+    name, _, stage = text.partition(":")
+    if not name.startswith("L"):
+        return *head_that((name,), scene), stage or STAGES[3]
+    block, head = (int(each) for each in name[1:].split("H"))
+    block_named(f"L{block}", scene)
+    if head >= scene.config.n_head:
+        raise LookupError(f"the model has heads H0 to H{scene.config.n_head - 1} in each block")
+    return block, head, stage or STAGES[3]
+
+
+def block_named(text: str, scene: Scene) -> int:
+    if int(text[1:]) >= scene.config.n_layer:
+        raise LookupError(f"the model has blocks L0 to L{scene.config.n_layer - 1}")
+    return int(text[1:])
+
+
+def part_named(text: str, scene: Scene) -> str:
+    """The activation that a part of the residual stream is."""
+    if text in ("embed", "pos"):
+        return {"embed": "embed", "pos": "pos_embed"}[text]
+    name, _, half = text.partition(".")
+    return f"blocks.{block_named(name, scene)}." + {"": "resid_post", "attn": "attn_out", "mlp": "mlp_out"}[half]
+
+
+def filled(page: Page, scene: Scene, where: str) -> Page:
+    """A page whose every text has its live values. Raises LessonError."""
+
+    def done(key: str, text: str) -> str:
+        return fill(text, scene, where, key)
+
+    return replace(
+        page, title=done("title", page.title), text=done("text", page.text), question=done("question", page.question),
+        answers=tuple(done("answers", each) for each in page.answers), why=tuple(done("why", each) for each in page.why),
+    )  # fmt: skip
+
+
+__all__ = ["LessonError", "fill", "filled", "located", "place", "value"]

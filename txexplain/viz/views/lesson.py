@@ -1,0 +1,362 @@
+"""A lesson's page beside the stage: its text as simple Markdown, its question, and the mark on what it points at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from txexplain.engine.errors import LessonError, LocationError
+from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.lesson import HIGHLIGHTS, Live, pieces
+from txexplain.explorer.location import Level, Location, parse
+from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
+from txexplain.viz.live import fill, value
+from txexplain.viz.scene import Reading, Scene
+
+PLAIN, STRONG, SLANTED, CODE, LIVE = "plain", "strong", "slanted", "code", "live"
+LOOKS: dict[str, tuple[str, int]] = {
+    PLAIN: ("text", 0), STRONG: ("text", BOLD), SLANTED: ("text", ITALIC), CODE: ("query", 0), LIVE: ("accent", BOLD),
+    "quiet": ("muted", 0), "right": ("value", BOLD), "wrong": ("key", BOLD),
+}  # fmt: skip
+FIRST_MARK = 0xF0000  # where the characters that stand for live values begin: a private plane of Unicode
+SPAN = re.compile(r"`([^`\n]+)`|\*\*(?=\S)(.+?)(?<=\S)\*\*|\*(?=[^\s*])([^*]+?)(?<=\S)\*|\[([^\]\n]+)\]\(([^)\s]+)\)", re.DOTALL)
+ITEM = re.compile(r"(\s*)(?:([-*])|(\d{1,3}[.)]))\s+(.*)")
+OPEN = "…"  # in place of a value that isn't computed yet
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some text of one look."""
+
+    text: str
+    look: str = PLAIN
+
+
+Row = tuple[Run, ...]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the pane; `answer` is the number of the answer that it belongs to."""
+
+    runs: Row = ()
+    answer: int = 0
+
+
+# Markdown
+
+
+def marked(text: str, values: list[str], scene: Scene | None) -> str:
+    """A text in which one character stands for each live value, so that no value is read as Markdown; the values are appended."""
+    clean = "".join(c if ord(c) < FIRST_MARK else "?" for c in text)
+    parts = []
+    for piece in pieces(clean):
+        if isinstance(piece, Live):
+            values.append(OPEN if scene is None else value(piece, scene))
+            parts.append(chr(FIRST_MARK + len(values) - 1))
+        else:
+            parts.append(piece)
+    return "".join(parts)
+
+
+def spans(text: str, look: str = PLAIN) -> list[Run]:
+    """Inline Markdown: bold, italic, code, and links, whose address is shown and never opened."""
+    runs: list[Run] = []
+    last = 0
+    for match in SPAN.finditer(text):
+        runs.append(Run(text[last : match.start()], look))
+        last = match.end()
+        code, strong, slanted, label, address = match.groups()
+        if code is not None:
+            runs.append(Run(code, CODE))
+        elif strong is not None:
+            runs += spans(strong, STRONG)
+        elif slanted is not None:
+            runs += spans(slanted, SLANTED)
+        else:
+            runs += [*spans(label, look), Run(f" ({address})", "quiet")]
+    return [run for run in [*runs, Run(text[last:], look)] if run.text]
+
+
+def shown(runs: Sequence[Run], values: Sequence[str]) -> list[Run]:
+    """Runs with their live values put in, each a run of its own; spaces inside one don't break."""
+    found: list[Run] = []
+    for run in runs:
+        for part in re.split(f"([{chr(FIRST_MARK)}-{chr(FIRST_MARK + 0xFFFD)}])", run.text):
+            if len(part) == 1 and ord(part) >= FIRST_MARK:
+                found.append(Run(values[ord(part) - FIRST_MARK].replace(" ", "\xa0"), LIVE))
+            elif part:
+                found.append(Run(part, run.look))
+    return found
+
+
+def wrap(runs: Sequence[Run], width: int, indent: int = 0) -> list[Row]:
+    """Runs as rows of at most `width` cells, broken at spaces; rows after the first are indented. A word too long is broken."""
+    rows: list[list[Run]] = [[]]
+    used, gap = 0, False
+    for word in words_of(runs):
+        size = sum(cell_width(run.text) for run in word)
+        if rows[-1] and used + gap + size > width:
+            rows.append([])
+            used, gap = indent, False
+        if gap:
+            look = word[0].look if rows[-1][-1].look == word[0].look else PLAIN
+            rows[-1].append(Run(" ", look))
+            used += 1
+        for run in word:
+            rest = run
+            while used + cell_width(rest.text) > width and cell_width(rest.text) > 1:
+                head = cut(rest.text, max(1, width - used))
+                rows[-1].append(Run(head, rest.look))
+                rest = Run(rest.text[len(head) :], rest.look)
+                rows.append([])
+                used = indent
+            rows[-1].append(rest)
+            used += cell_width(rest.text)
+        gap = True
+    return [tuple(row) if number == 0 or not indent else (Run(" " * indent), *row) for number, row in enumerate(rows)]
+
+
+def cut(text: str, width: int) -> str:
+    """The beginning of a text that fits a width; at least one character."""
+    end = 1
+    while end < len(text) and cell_width(text[: end + 1]) <= width:
+        end += 1
+    return text[:end]
+
+
+def words_of(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs split at spaces; a word may have parts of several looks."""
+    words: list[list[Run]] = [[]]
+    for run in runs:
+        parts = re.split(r"[ \t\n]+", run.text)
+        for number, part in enumerate(parts):
+            if number and words[-1]:
+                words.append([])
+            if part:
+                words[-1].append(Run(part, run.look))
+    return [word for word in words if word]
+
+
+def paragraphs(text: str) -> list[tuple[str, list[str]]]:
+    """A text's blocks: ("text", [lines]), ("item", [bullet, text]), ("head", [text]) or ("code", lines)."""
+    blocks: list[tuple[str, list[str]]] = []
+    fenced = False
+    for line in text.split("\n"):
+        item = ITEM.fullmatch(line)
+        if line.strip().startswith("```"):
+            fenced = not fenced
+            if fenced:
+                blocks.append(("code", []))
+            continue
+        if fenced:
+            blocks[-1][1].append(line)
+        elif not line.strip():
+            blocks.append(("gap", []))
+        elif item is not None:
+            blocks.append(("item", [item[3] or "-", item[4]]))
+        elif re.match(r"#{1,6} ", line):
+            blocks.append(("head", [line.lstrip("#").strip()]))
+        elif blocks and blocks[-1][0] in ("text", "item"):
+            blocks[-1][1].append(line.strip())
+        else:
+            blocks.append(("text", [line.strip()]))
+    return blocks
+
+
+def markdown(text: str, scene: Scene | None, width: int) -> list[Line]:
+    """A text as rows; an empty Line parts two blocks. scene: what live values are filled in from."""
+    values: list[str] = []
+    lines: list[Line] = []
+    for kind, parts in paragraphs(marked(text, values, scene)):
+        if kind == "gap":
+            if lines and lines[-1].runs:
+                lines.append(Line())
+        elif kind == "code":
+            lines += [Line((Run(cut(shown([Run(part)], values)[0].text, width) if part else " ", CODE),)) for part in parts]
+        elif kind == "item":
+            bullet = "• " if parts[0] == "-" else f"{parts[0]} "
+            runs = [Run(bullet.replace(" ", "\xa0"), "quiet"), *shown(spans(" ".join(parts[1:])), values)]
+            lines += [Line(row) for row in wrap(runs, width, len(bullet))]
+        else:
+            lines += [Line(row) for row in wrap(shown(spans(" ".join(parts), STRONG if kind == "head" else PLAIN), values), width)]
+    while lines and not lines[-1].runs:
+        lines.pop()
+    return lines
+
+
+# The pane
+
+
+def page_scene(scene: Scene, reading: Reading) -> Scene | None:
+    """What a page's live values are filled in from: the page's own run, at the temperature on screen where it is the run on screen."""
+    if reading.lens is None:
+        return None
+    same = scene.lens is not None and scene.lens.trace.ids == reading.lens.trace.ids and scene.distribution is not None
+    place = reading.place or Location()
+    page = reading.page
+    state = scene.state if same else replace(scene.state, temperature=page.temperature, seed=page.seed)
+    display = reading.lens.model.tokenizer if reading.lens.model is not None else scene.display
+    return replace(
+        scene, lens=reading.lens, display=display, distribution=scene.distribution if same else reading.distribution,
+        state=replace(state, location=place),
+    )  # fmt: skip
+
+
+def page_lines(scene: Scene, width: int) -> list[Line]:
+    """A page's rows: its text, then its question, its answers and, once one is given, the reason. Raises LessonError."""
+    reading = scene.reading
+    assert reading is not None
+    page, source = reading.page, page_scene(scene, reading)
+    lines = markdown(page.text, source, width)
+    if page.question:
+        lines += [Line(), *(replace(line, runs=bold(line.runs)) for line in markdown(page.question, source, width))]
+        for number, answer in enumerate(page.answers, 1):
+            lines += answer_lines(reading, number, markdown(answer, source, width - 3), scene)
+        if reading.given:
+            lines += markdown(page.reason_for(reading.given), source, width)
+    if reading.summary:
+        lines += [Line(), *markdown(reading.summary, None, width)]
+    return lines
+
+
+def bold(runs: Row) -> Row:
+    return tuple(replace(run, look=STRONG) if run.look == PLAIN else run for run in runs)
+
+
+def answer_lines(reading: Reading, number: int, lines: list[Line], scene: Scene) -> list[Line]:
+    """One answer: its number, the cursor, and whether it is right once one was given."""
+    here = reading.cursor == number and not reading.given
+    verdict = ""
+    if reading.given and number == reading.page.answer:
+        verdict = "right"
+    elif reading.given == number:
+        verdict = "wrong"
+    sign = scene.palette.glyphs.marker if here else {"right": "✓", "wrong": "✗"}.get(verdict, " ")
+    head = Run(f"{sign}{number} ", verdict or ("live" if here else "quiet"))
+    found = []
+    for row, line in enumerate(lines):
+        runs = bold(line.runs) if here or verdict == "right" else line.runs
+        found.append(Line(((head if row == 0 else Run("   ")), *runs), number))
+    return found
+
+
+def fitted(lines: list[Line], rows: int) -> list[Line]:
+    """The rows, without those that only part blocks where they are too many with them."""
+    return lines if len(lines) <= rows else [line for line in lines if line.runs]
+
+
+def inside(scene: Scene) -> tuple[int, int, int]:
+    """Where the text begins, and its columns and rows."""
+    beside = scene.width < 60
+    return 2, scene.width - (3 if beside else 4), scene.height - 1
+
+
+def draw_lesson(scene: Scene) -> Canvas:
+    """The page that is open, with how far one is."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    reading = scene.reading
+    assert reading is not None
+    beside = scene.width < 60
+    if beside:
+        canvas.vline(0, 1, scene.height - 1)
+    x, columns, rows = inside(scene)
+    try:
+        source = page_scene(scene, reading)
+        values: list[str] = []
+        heading = "".join(run.text for run in shown(spans(marked(reading.page.title, values, source)), values))
+        lines = fitted(page_lines(scene, columns), rows)
+    except LessonError as error:
+        heading, lines = reading.page.title, [Line(row) for row in wrap([Run(str(error), "wrong")], columns)]
+    first = max(0, min(reading.scroll, len(lines) - rows))
+    number = f"{reading.page.number}/{len(reading.lesson.pages)}"
+    progress = " ".join(part for part in (reading.clock, "" if scene.lecture and not reading.clock else number) if part)
+    if len(lines) > rows:
+        arrows = scene.palette.glyphs
+        progress += (" " if progress else "") + (arrows.up if first else "") + (arrows.down if first + rows < len(lines) else "")
+    canvas.hline(0, 0, canvas.width)
+    lit = scene.pane == "side"
+    at = canvas.width - cell_width(progress) - 3
+    heading_size = min(cell_width(heading), at - 5)
+    canvas.put(2, 0, " ")
+    used = canvas.put(3, 0, heading, "accent" if lit else "text", attrs=BOLD, width=heading_size)
+    canvas.put(3 + used, 0, " ")
+    canvas.put(at, 0, f" {progress} " if progress else "", "muted")
+    if beside:
+        canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
+    for y, line in enumerate(lines[first : first + rows], 1):
+        at = x
+        for run in line.runs:
+            role, attrs = LOOKS[run.look]
+            at += canvas.put(at, y, run.text.replace("\xa0", " "), role, attrs=attrs)
+        if line.answer:
+            canvas.target(x, y, columns, 1, ("answer", line.answer))
+    if not lines:
+        canvas.put(x, 1, scene.message or OPEN, "muted", width=columns)
+    return canvas
+
+
+def overflow(scene: Scene) -> int:
+    """How many rows of the page don't fit its pane."""
+    _, columns, rows = inside(scene)
+    return max(0, len(fitted(page_lines(scene, columns), rows)) - rows)
+
+
+# The mark
+
+
+def marked_hits(canvas: Canvas, pane: str, scene: Scene) -> list[Hit]:
+    """What of a pane's picture the page points at. Raises LessonError, LocationError."""
+    reading = scene.reading
+    if reading is None or reading.page.highlight is None or pane not in ("prompt", "stage", "panel"):
+        return []
+    text = reading.page.highlight
+    if text == pane:
+        return [Hit(0, 0, canvas.width, 1, None)]
+    if text == "temperature":
+        return [hit for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "temperature"]
+    word, _, index = text.partition(" ")
+    if word in ("token", "candidate"):
+        wanted = (word, int(index))
+        return [hit for hit in canvas.hits if hit.target == wanted and (pane == "prompt" or word != "token")]
+    source = page_scene(scene, reading)
+    if pane != "stage" or text in HIGHLIGHTS or source is None or scene.location.level is not (reading.place or Location()).level:
+        return []
+    if word in ("query", "key"):
+        named = [hit for hit in canvas.hits if isinstance(hit.target, Location) and getattr(hit.target, word) == int(index)]
+        # The names above a grid's columns lead to the present query, those beside its rows to the present key.
+        return [hit for hit in named if (hit.y == max(h.y for h in named) if word == "query" else hit.x == max(h.x for h in named))]
+    place = parse(fill(text, source, reading.lesson.name, "highlight"))
+    places = [hit for hit in canvas.hits if isinstance(hit.target, Location)]
+    return [hit for hit in places if hit.target == place] or [hit for hit in places if leads_to(hit.target, place)]
+
+
+def leads_to(target: object, place: Location) -> bool:
+    """Whether a target is a place, the selected token and a picture's way to its head apart."""
+    assert isinstance(target, Location)
+    if place.level is Level.HEAD and target.level in (Level.HEADS, Level.ATTN):
+        return (target.block, target.head) == (place.block, place.head)
+    return replace(target, token=None) == replace(place, token=None)
+
+
+def mark(canvas: Canvas, pane: str, scene: Scene) -> None:
+    """Mark what the page points at: between two arrows where it is a row or two, between two bars where it is tall."""
+    try:
+        hits = marked_hits(canvas, pane, scene)
+    except (LessonError, LocationError):
+        return
+    if not hits:
+        return
+    left, top = min(hit.x for hit in hits), min(hit.y for hit in hits)
+    right, bottom = max(hit.x + hit.width for hit in hits), max(hit.y + hit.height for hit in hits)
+    glyphs = scene.palette.glyphs
+    canvas.style(
+        left, top, right - left, bottom - top, attrs=BOLD | (UNDERLINE if bottom - top == 1 and right - left < canvas.width else 0)
+    )
+    tall, edges = bottom - top > 2, (" ", glyphs.vertical, glyphs.horizontal)
+    inner = min(right - 1, canvas.width - 1)
+    after = inner if right >= canvas.width or all(canvas.chars[y, inner] in edges for y in range(top, bottom)) or tall else right
+    for y in range(top, bottom):
+        canvas.put(max(0, left - 1), y, glyphs.vertical if tall else glyphs.marker, "warning", attrs=BOLD)
+        canvas.put(after, y, glyphs.vertical if tall else glyphs.here, "warning", attrs=BOLD)
