@@ -123,6 +123,7 @@ def test_the_grammar(text: str, place: Location) -> None:
         ("L5[attn]", "L5"),
         ("L5.attn[0]", "L5.attn"),
         ("heads[0.0]", "heads"),
+        ("heads[L5H11]", "heads[5.11]"),
         ("heads:order", "heads"),
         ("heads:induction.0", "heads:induction"),
         ("embed:sum", "embed"),

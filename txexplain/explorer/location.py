@@ -235,7 +235,7 @@ def parse_page(text: str, place: Location, name: str, inside: str | None) -> Loc
         return replace(place, level=level)
     if name == "model" and (inside in ENDS or re.fullmatch(rf"L{NUMBER}", inside)):
         return replace(place, level=Level.MODEL, select=None if inside == "L0" else inside)
-    if name == "heads" and (cell := re.fullmatch(rf"({NUMBER})\.({NUMBER})", inside)):
+    if name == "heads" and (cell := re.fullmatch(rf"L?({NUMBER})[.H]({NUMBER})", inside)):
         return replace(place, level=Level.HEADS, block=int(cell[1]), head=int(cell[2]))
     if name == "block" and inside in TILES:
         return replace(place, level=Level.BLOCK, select=None if inside == "attn" else inside)

@@ -53,8 +53,9 @@ def draw_attn(scene: Scene) -> Canvas:
         if down >= 4 and across >= 18:
             share = number(float(row_[strongest]), ascii=scene.palette.ascii)
             canvas.put(x + across - 2 - len(share), y, share, "muted")
-            room = across - len(share) - 10
-            canvas.put(x + 7, y, scene.label(strongest).strip(), "key", width=room, align="right")
+            name_end = len(f"L{place.block}H{head}") + 1
+            room = across - 2 - len(share) - 1 - name_end
+            canvas.put(x + name_end, y, scene.label(strongest).strip(), "key", width=room, align="right")
     part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))

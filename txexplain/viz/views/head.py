@@ -21,6 +21,7 @@ SIGNED = ("qk", "scaled", "masked")
 BEFORE_MASK = ("qk", "scaled")
 GAP = 3  # cells between grids that stand side by side
 WIDEST_CELL, LABEL = 7, 12
+RULER = 2  # rows of a ruler of positions
 TALL = 20  # rows of a stage that has room for three grids and their labels
 
 
@@ -66,7 +67,9 @@ def draw_head(scene: Scene) -> Canvas:
     labels = [scene.label(i) for i in range(n)]
     left = min(LABEL, max(cell_width(text) for text in labels)) + 2
     stages, cell = stages_shown(scene, scene.width - left - 2)
-    heads = 1 if cell >= WIDEST_CELL else max(1, min(max(cell_width(text.strip()) for text in labels), scene.height // 5, 8))
+    longest = max(cell_width(text.strip()) for text in labels)
+    room = min(scene.height // 3, 10)  # rows that labels written downwards may take
+    heads = 1 if cell >= WIDEST_CELL else min(longest, room) if longest <= 3 or scene.height >= TALL else RULER
     top = 2 + heads
     below = 3 if scene.height < 20 else 4
     rows = window(query, n, max(1, scene.height - top - below))
@@ -82,7 +85,11 @@ def draw_head(scene: Scene) -> Canvas:
         width = cell * len(columns)
         canvas.put(x, 1, NAMES[stage], "accent" if present else "muted", attrs=BOLD if present else 0, width=max(width, 8))
         canvas.target(x, 1, width, 1, replace(place, stage=stage))
-        key_labels(canvas, scene, [labels[j] for j in columns], x, 2, cell, heads, columns.index(key) if key in columns else -1)
+        under = columns.index(key) if key in columns else -1
+        if heads == RULER and cell < WIDEST_CELL and longest > RULER:
+            ruler(canvas, scene, columns, labels, x, 2, cell, under)
+        else:
+            key_labels(canvas, scene, [labels[j] for j in columns], x, 2, cell, heads, under)
         values = scene.result.stage(layer, head, stage)
         grid(canvas, scene, values, stage, (x, top), rows, columns, (cell, tall))
         legend(canvas, scene, stage, values, x, top + len(rows) * tall, width)
@@ -112,6 +119,20 @@ def key_labels(canvas: Canvas, scene: Scene, labels: list[str], x: int, y: int, 
             index = row - (rows - len(letters))
             char, size = letters[index] if index >= 0 else (" ", 1)
             canvas.put(at, y + row, char if size < cell or cell == size else "~", "key", ground, attrs)
+
+
+def ruler(canvas: Canvas, scene: Scene, columns: range, labels: list[str], x: int, y: int, cell: int, lit: int) -> None:
+    """Where labels have no room: the keys' positions, and the name of the one under the cursor beside its column."""
+    every = -(-(len(str(columns[-1])) + 2) // cell)
+    for column, j in enumerate(columns):
+        if j % every == 0 and (column + every <= len(columns) or j == columns[-1]):
+            canvas.put(x + column * cell, y, str(j), "key")
+    if lit >= 0:
+        name = labels[columns[lit]].strip() or labels[columns[lit]]
+        width, at = cell_width(name), x + lit * cell
+        canvas.put(at, y + 1, scene.palette.glyphs.down, "accent", attrs=BOLD)
+        start = at + 2 if at + 2 + width < scene.width else at - 1 - width
+        canvas.put(max(x, start), y + 1, name, "key", attrs=BOLD, width=min(width, len(columns) * cell + 12))
 
 
 def grid(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
+from txexplain.engine.derive import Lens
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
@@ -18,6 +21,7 @@ LABEL = 12
 LEAST_COLUMN = 7
 LAST = 5  # cells that the last column needs, for its name
 MODES = {"norms": "shares of norms; LayerNorm and MLP not traced", "rollout": "attention rollout: half attention, half staying"}
+TRACED: WeakKeyDictionary[Lens, tuple[tuple[str, int], tuple[list[Ints], list[Ints]]]] = WeakKeyDictionary()
 
 
 def columns_of(scene: Scene) -> list[tuple[str, Location]]:
@@ -82,6 +86,16 @@ def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: 
     return ", ".join(parts)
 
 
+def traced(scene: Scene) -> tuple[list[Ints], list[Ints]]:
+    """The Sankey of the selected token, kept while it is the one that is shown of a result."""
+    assert scene.ribbons is not None
+    question = (scene.state.flow, scene.token)
+    kept = TRACED.get(scene.result)
+    if kept is None or kept[0] != question:
+        kept = TRACED[scene.result] = (question, trace_back(scene.ribbons, scene.token))
+    return kept[1]
+
+
 def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: float, height: int) -> None:
     """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers."""
     if scene.ribbons is None:
@@ -91,7 +105,7 @@ def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: i
         if lacking and scene.state.flow == "norms" and not scene.result.flow_lacks("rollout"):
             canvas.put(x, y + len(tokens) * each // 2 + 1, "w shows attention rollout instead", "muted", width=canvas.width - x - 1)
         return
-    columns, between = trace_back(scene.ribbons, scene.token)
+    columns, between = traced(scene)
     layers = scene.config.n_layer
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     first = shown.start
