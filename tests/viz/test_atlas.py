@@ -143,6 +143,8 @@ def test_no_copy_no_measure_and_no_pattern_are_said() -> None:
     text = draw_stage(scene(partial, "heads[1.0]", (80, 31))).text()
     assert sum(row.count("not recorded") for row in text) == 3
     assert "L1H0: its pattern was not recorded" in text[-1]
+    unmeasured = draw_stage(scene(random_lens(2, 2, 1), "heads", (80, 31))).text()
+    assert not any(re.search(r"\bself\b|\bbits\b|%", row) for row in unmeasured[:-2])
     nothing = Lens(Trace([1, 2], {}, config=partial.config), None)
     assert "Not recorded" in draw_stage(scene(nothing, "heads", (80, 14))).text()[2]
     nowhere = draw_stage(scene(random_lens(2, 3, 6, copies=False), "heads:self.50[1.1]", (80, 14))).text()

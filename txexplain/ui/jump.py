@@ -43,7 +43,9 @@ class JumpScreen(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         if self.tones.depth in ("truecolor", "256"):
-            self.query_one(Vertical).styles.background = f"#{self.tones.rgb('panel'):06x}"
+            for widget in self.query("Vertical, Static, Input"):
+                widget.styles.background = f"#{self.tones.rgb('panel'):06x}"
+                widget.styles.color = f"#{self.tones.rgb('text'):06x}"
         field = self.query_one(Input)
         field.focus()
         field.cursor_position = len(self.first)
