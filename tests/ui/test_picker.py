@@ -46,7 +46,9 @@ class Gate:
         self.tell = progress
         self.begun.set()
         try:
-            while not self.opened.wait(0.005):
+            for _ in range(2000):  # ten seconds of waiting, and no test hangs
+                if self.opened.wait(0.005):
+                    break
                 progress(*self.at)
         except Stopped:
             self.stopped = True
