@@ -639,11 +639,10 @@ def test_progress_is_for_a_terminal_and_leaves_nothing_there(monkeypatch: pytest
     with module.terminal_progress("gpt2") as progress:
         assert progress is None
     monkeypatch.setattr(sys, "stderr", screen := Screen())
-    with pytest.raises(KeyboardInterrupt), module.terminal_progress("gp\x1bt2") as progress:
+    with module.terminal_progress("gp\x1bt2") as progress:
         assert progress is not None
         for done in (0, 1_000, 120_000_000, 120_000_001):
             progress(done, 548_000_000)
-        raise KeyboardInterrupt
     lines = screen.getvalue().split("\r")
     assert lines == ["", "gp␛t2: 0 of 548 MB\x1b[K", "gp␛t2: 120 of 548 MB\x1b[K", "\x1b[K"]
 
