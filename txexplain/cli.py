@@ -287,9 +287,9 @@ source_params = (
         envvar="TXEXPLAIN_MODEL",
         default="storyteller",
         shell_complete=complete_model,
-        help="A name, folder or repo id [storyteller].",
+        help="A name, folder, repo id (--revision REV) [storyteller].",
     ),
-    click.option("--revision", metavar="REV", help="The repo's revision."),
+    click.option("--revision", metavar="REV", hidden=True, help="The repo's revision."),
 )
 source_flags = gather("source", Source, *source_params)
 run_flags = gather(
@@ -343,9 +343,8 @@ Commands (txexplain COMMAND --help says more):
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
-  --ids 1,2,3                              token ids in place of the prompt
+  --ids 1,2,3, --trace FILE                ids or a recorded run instead
   --model NAME, --revision REV             name, folder, repo id [storyteller]
-  --trace FILE                             a recorded run in place of both
   --at PLACE                               model, L5, L5H1, L5H1[7,3], output
   --temperature T                          0 is greedy [1.0]
   --top-k K, --top-p P, --greedy           which tokens may be drawn [all]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import pty
@@ -671,6 +672,26 @@ def test_the_package_gives_its_names_when_asked_and_imports_nothing_before() -> 
     assert set(txexplain.__all__) <= set(dir(txexplain))
     with pytest.raises(AttributeError, match="load_modle"):
         txexplain.load_modle  # noqa: B018
+
+
+class Screen(io.StringIO):
+    """Standard error as a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_for_a_terminal_and_leaves_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with module.terminal_progress("gpt2") as progress:
+        assert progress is None
+    monkeypatch.setattr(sys, "stderr", screen := Screen())
+    with module.terminal_progress("gp\x1bt2") as progress:
+        assert progress is not None
+        for done in (0, 1_000, 120_000_000, 120_000_001):
+            progress(done, 548_000_000)
+    lines = screen.getvalue().split("\r")
+    assert lines == ["", "gp␛t2: 0 of 548 MB\x1b[K", "gp␛t2: 120 of 548 MB\x1b[K", "\x1b[K"]
 
 
 def test_the_version() -> None:

@@ -63,6 +63,12 @@ def metered(
     asyncio.run(go())
 
 
+@pytest.fixture(autouse=True)
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine must not fade what a quick one leaves alone."""
+    monkeypatch.setattr("txexplain.ui.app.FADE_AFTER", 1000.0)
+
+
 async def cost(app: Metered, pilot: Pilot[None], key: str) -> int:
     app.written = 0
     await press(app, pilot, key)

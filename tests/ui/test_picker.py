@@ -46,7 +46,9 @@ class Gate:
         self.tell = progress
         self.begun.set()
         try:
-            while not self.opened.wait(0.005):
+            for _ in range(2000):  # ten seconds of waiting, and no test hangs
+                if self.opened.wait(0.005):
+                    break
                 progress(*self.at)
         except Stopped:
             self.stopped = True
@@ -275,5 +277,35 @@ def test_the_first_model_tells_its_download(storyteller: GPT2) -> None:
         go.set()
         await settled(app, hand)
         assert "Fetching" not in "\n".join(screen_text(app))
+
+    drive(test, None, load=load, wait=False)
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_another_model_can_be_chosen_while_the_first_is_on_its_way(storyteller: GPT2, gate: Gate, works: bool) -> None:
+    go = threading.Event()
+
+    def load() -> GPT2:
+        assert go.wait(30)
+        return storyteller
+
+    def refuse() -> GPT2:
+        raise ModelNotFound("There is no such model.")
+
+    if not works:
+        gate.answer = refuse
+    gate.opened.set()
+
+    async def test(app: App, hand: Hand) -> None:
+        prepared(app, gate)
+        await choose_second(app, hand)
+        if works:
+            await until(hand, lambda: app.lens is not None and not app.running, "the second model's answer")
+        else:
+            await until(hand, lambda: "There is no such model." in "\n".join(screen_text(app)), "the sentence")
+        go.set()
+        await until(hand, lambda: not any(worker.is_running for worker in app.workers), "the first one's load ends")
+        assert (app.state.model, app.model is None) == (("owner/small", False) if works else ("storyteller", True))
+        assert app.model is not storyteller
 
     drive(test, None, load=load, wait=False)

@@ -322,10 +322,14 @@ class ExplorerApp(App[None]):
         self.post_message(Arriving(arrival))
 
     def on_loaded(self, message: Loaded) -> None:
-        self.model = message.model
+        if not self.first.stopped:  # else another was chosen meanwhile
+            self.use(message.model)
+
+    def use(self, model: GPT2) -> None:
+        self.model = model
         self.message = ""
         self.surprised = ((), ())  # another model, another surprise
-        self.editor.tokenizer = message.model.tokenizer
+        self.editor.tokenizer = model.tokenizer
         if self.reader.lesson is not None and self.reader.reading is None:
             self.reader.show(self.reader.number)
         else:
@@ -335,6 +339,9 @@ class ExplorerApp(App[None]):
         """Open another model, after a download where that takes one. The present one stays until then."""
         self.stop_arrival()
         self.arrival = Arrival(name, lambda arrival: self.post_message(Arriving(arrival)))
+        if self.lens is None:  # there is no present one to go on with
+            self.first.stopped = True
+            self.message = f"Loading {name} …"
         self.draw()
         self.bring(self.arrival)
 
@@ -354,7 +361,7 @@ class ExplorerApp(App[None]):
             self.arrival = None
 
     def on_arriving(self, message: Arriving) -> None:
-        if message.arrival is self.first and self.model is None:
+        if message.arrival is self.first and self.model is None and not self.first.stopped:
             megabytes = f"{round(message.arrival.done / 1e6)} of {round(message.arrival.total / 1e6)} MB"
             self.message = f"Fetching {message.arrival.name}: {megabytes}, {message.arrival.percent}%"
         elif message.arrival is not self.arrival:
@@ -371,7 +378,10 @@ class ExplorerApp(App[None]):
             return
         self.arrival = None
         if message.model is None:
-            self.say(message.sentence)
+            if self.lens is None:
+                self.message = message.sentence
+            else:
+                self.say(message.sentence)
             self.show_arrival()
             return
         if isinstance(self.screen, ModelsScreen):
@@ -382,8 +392,9 @@ class ExplorerApp(App[None]):
         )  # fmt: skip
         self.generating, self.queued, self.prefix, self.cost = False, 0, None, ""
         self.lens = self.distribution = self.last_draw = None  # what was there is the other model's
-        self.serial += 1
-        self.post_message(Loaded(message.model))
+        self.first.stopped = True
+        self.use(message.model)
+        self.draw()
 
     def kept_prompt(self, model: GPT2) -> ExplorerState:
         """The state with its prompt for another model: the same ids where they mean the same tokens there, else the text."""
@@ -403,6 +414,8 @@ class ExplorerApp(App[None]):
 
     def on_opened(self, message: Opened) -> None:
         """A trace file's run, which stays what it is: there is no model to ask anything else."""
+        if self.first.stopped:
+            return
         self.lens = message.lens
         self.message = ""
         self.distribution = distribution_of(self.lens, self.state)
