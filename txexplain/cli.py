@@ -287,7 +287,7 @@ source_params = (
         envvar="TXEXPLAIN_MODEL",
         default="storyteller",
         shell_complete=complete_model,
-        help="A name, folder, repo id (--revision REV) [storyteller].",
+        help="Name, folder or repo id [storyteller].",
     ),
     click.option("--revision", metavar="REV", hidden=True, help="The repo's revision."),
 )
@@ -329,17 +329,14 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON docum
 APP_HELP = """\
 Usage: txexplain [FLAGS] [PROMPT]          explore GPT-2 at work on your prompt
        txexplain COMMAND [FLAGS] [PROMPT]  the same figures without the app
-
 Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 
 Commands (txexplain COMMAND --help says more):
-  predict   the next token's probabilities trace     save every activation
-  generate  continue the prompt            render    the screen as .svg or .txt
-  tokens    how text becomes tokens        describe  the view in words
-  explain   a place's formula and source   completion  for bash, zsh, fish
-  attention one head's grid in numbers     open      a recorded run in the app
-  head-stats  what every head does         models    info, verify, pull
-  lessons   the textbook; check, report    poster    the whole run as a picture
+  predict, generate, tokens       what may come next, more of it, text as tokens
+  render, poster, trace, open     pictures of a run; a run recorded and replayed
+  describe, explain               a view in words; a place's formula and source
+  attention, head-stats           one head's grid; what every head does
+  lessons, models, completion     the textbook; models here; a shell's Tab key
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -652,7 +649,7 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
 @view_flags
 @lesson_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
-@click.option("--explain", "explained", is_flag=True, help="With what is selected explained, if 100 columns wide.")
+@click.option("--explain", "explained", is_flag=True, help="Explain what is selected; 100 columns.")
 @click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
 def render(source: Source, sampling: Sampling, view: View, opened: Opened, size: tuple[int, int], explained: bool, path: Path) -> None:
     """The app's screen as a file. Example: txexplain render "Once" -o head.svg"""

@@ -673,7 +673,11 @@ class ExplorerApp(App[None]):
         return action not in ("do", "digit") or len(self.screen_stack) == 1
 
     def action_digit(self, digit: str) -> None:
-        """A digit is the first of a number, where numbers name places."""
+        """A digit answers a lesson's question; else, and in the atlas, it is the first of a number that names a place."""
+        atlas = self.pane == "stage" and self.state.location.level is Level.HEADS
+        if self.reader.asks() and not atlas:
+            self.reader.answer(int(digit))
+            return
         self.digit = digit
         self.action_do("jump")
         self.digit = ""
@@ -922,13 +926,6 @@ class ExplorerApp(App[None]):
         scene = self.scene(*self.size)
         rect = self.layout_of(scene.width, scene.height).get("side", Rect(0, 0, 1, 1))
         return replace(scene, width=rect.width, height=rect.height)
-
-    def on_key(self, event: events.Key) -> None:
-        """Digits answer a lesson's question, but for the atlas, where they are its own."""
-        atlas = self.pane == "stage" and self.state.location.level is Level.HEADS
-        if event.key in "123456789" and len(event.key) == 1 and len(self.screen_stack) == 1 and self.reader.asks() and not atlas:
-            event.stop()
-            self.reader.answer(int(event.key))
 
     def do_prompt(self) -> None:
         self.focus_pane("prompt")

@@ -231,6 +231,9 @@ def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
     for each in order:
         layer, head = divmod(each, scene.config.n_head)
         lit = ">" if (layer, head) == (place.block, place.head) else ""
+        if f"blocks.{layer}.attn.pattern" not in scene.trace:
+            rows.append((lit, f"L{layer}H{head}", "not recorded", *[""] * (len(MEASURES) - 1)))
+            continue
         rows.append((lit, f"L{layer}H{head}", *figures(lens.measures, layer, head).values()))
     if place.face is None:
         return "All heads, in the model's order:", rows

@@ -179,15 +179,21 @@ def in_order(canvas: Canvas, scene: Scene) -> None:
         canvas.put(x, 1, f"H{head}", "accent" if head == place.head else "muted", attrs=BOLD if head == place.head else 0)
     for layer, y in zip(layers, range(grid.y, scene.height, grid.down), strict=False):
         canvas.put(1, y, f"L{layer}", "accent" if layer == place.block else "muted", attrs=BOLD if layer == place.block else 0)
+        if pattern_name(layer) not in scene.trace and grid.across < len("not recorded") + 2:
+            canvas.put(grid.x, y, "not recorded", "muted", width=scene.width - grid.x)
     tags = grid.tag and scene.measured
     for layer, head, x, y in shown:
-        if tags:
+        if tags and pattern_name(layer) in scene.trace:
             tag(canvas, scene, grid, layer, head, x, y)
     whole = len(shown) == config.n_layer * config.n_head
     title(canvas, scene, titled(scene), "" if whole else f"L{top}-L{layers[-1]}, H{first}-H{heads[-1]} in view")
     if grid.y + grid.rows_seen * grid.down <= scene.height - 2:
         more = f"; by each its largest share, or entropy if under {TELLING:.0%}" if tags else ""
         note(canvas, scene, scene.height - 2, "queries down, keys right" + more)
+
+
+def pattern_name(layer: int) -> str:
+    return f"blocks.{layer}.attn.pattern"
 
 
 def sorted_by(canvas: Canvas, scene: Scene) -> None:
