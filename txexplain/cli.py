@@ -301,10 +301,10 @@ run_flags = gather(
 sampling_flags = gather(
     "sampling",
     Sampling.of,
-    click.option("--temperature", type=float, metavar="T", default=1.0, help="0 is greedy [1.0]."),
+    click.option("--temperature", type=float, metavar="T", default=1.0, help="0, or --greedy: the most likely token [1.0]."),
     click.option("--top-k", type=int, metavar="K", help="Only the K most likely tokens."),
     click.option("--top-p", type=float, metavar="P", help="Only the most likely tokens that together reach P."),
-    click.option("--greedy", is_flag=True, help="Always the most likely token."),
+    click.option("--greedy", is_flag=True, hidden=True, help="Always the most likely token."),
 )
 view_flags = gather(
     "view",

@@ -242,7 +242,7 @@ def test_labels_stand_at_their_rows_and_columns(story_lens: Lens) -> None:
 
 @pytest.mark.parametrize("size", STAGES)
 def test_keys_stand_above_their_columns(lens: Lens, size: str) -> None:
-    """Written along the row or downwards, cut with an ellipsis or not."""
+    """Written along the row or downwards; where there is no room, every few positions, and the name under the cursor."""
     scene = scene_at(lens, "L1H1:qk[4,3]", STAGES[size])
     canvas = stage_at(lens, "L1H1:qk[4,3]", STAGES[size])
     cells = cells_of(canvas)
@@ -255,6 +255,14 @@ def test_keys_stand_above_their_columns(lens: Lens, size: str) -> None:
             continue
         along = "".join(canvas.chars[top - 1, hit.x : hit.x + hit.width]).strip()
         down = "".join(canvas.chars[2:top, hit.x]).strip()
+        ruler = "▼" in "".join(canvas.chars[top - 1])
+        if ruler:
+            position = re.match(r"\d*", "".join(canvas.chars[2, hit.x :]))[0]  # type: ignore[index]
+            assert position in ("", str(hit.target.key)) or canvas.chars[2, hit.x - 1].isdigit()
+            if hit.target.key == 3:
+                assert "".join(canvas.chars[3, hit.x :]).startswith(f"▼ {label}")
+            read += position == str(hit.target.key)
+            continue
         fits = [text for text in (along, down) if text and (text == label or label.startswith(text.rstrip("…")))]
         assert fits, (hit.target.key, label, along, down)
         read += 1
