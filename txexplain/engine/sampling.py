@@ -234,6 +234,18 @@ def settle(ranking: Ranking, temperature: float, top_k: int | None, top_p: float
     return Distribution(ranking, float(temperature), mode, k, p, count, read_only(weights), read_only(ranked))
 
 
+def movers(before: Distribution, after: Distribution, n: int) -> list[tuple[int, float, float]]:
+    """The n tokens whose probability changed most, by size, ties by lower id: (id, probability before, after).
+
+    Those whose probability is the same aren't among them. Raises ValueError for vocabularies of different sizes.
+    """
+    if len(before.order) != len(after.order):
+        raise ValueError("Two distributions are compared token by token: they need the same vocabulary.")
+    change = np.abs(after.probability - before.probability)  # [V]
+    order = np.argsort(-change, kind="stable")[:n].tolist()
+    return [(i, float(before.probability[i]), float(after.probability[i])) for i in order if change[i] > 0]
+
+
 def nucleus_size(ranked: Floats, p: float) -> int:
     """How many of the most probable tokens reach p together, the one that crosses it included. Shapes: [V] by rank -> count."""
     if p == 1:

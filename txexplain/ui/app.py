@@ -30,6 +30,7 @@ from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer.examples import examples_for
+from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
@@ -174,6 +175,9 @@ class ExplorerApp(App[None]):
         self.measuring: Lens | None = None  # whose heads are being measured, or were
         self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
         self.distribution: Distribution | None = None
+        self.history: tuple[Moment, ...] = ()  # what was shown, the present last
+        self.back = 0  # steps back in it
+        self.held: Moment | None = None
         self.message = f"Loading {state.model} …"
         self.cost = ""
         self.pane = "stage"
@@ -256,12 +260,15 @@ class ExplorerApp(App[None]):
 
     def scene(self, width: int, height: int) -> Scene:
         """What the screen is drawn from."""
+        past = self.history[-1 - self.back] if self.back else None
         return scene_of(
-            self.state,
+            self.state if past is None else past.seen_from(self.state),
             self.tones,
             (width, height),
             self.lens,
-            distribution=self.distribution,
+            distribution=self.distribution if past is None else past.distribution,
+            held=self.held,
+            back=self.back,
             stale=self.running and self.lens is not None,
             faded=self.running and self.late and self.lens is not None,
             message=self.message,
@@ -329,6 +336,7 @@ class ExplorerApp(App[None]):
         self.model = model
         self.message = ""
         self.surprised = ((), ())  # another model, another surprise
+        self.history, self.held, self.back = (), None, 0
         self.editor.tokenizer = model.tokenizer
         if self.reader.lesson is not None and self.reader.reading is None:
             self.reader.show(self.reader.number)
@@ -419,6 +427,7 @@ class ExplorerApp(App[None]):
         self.lens = message.lens
         self.message = ""
         self.distribution = distribution_of(self.lens, self.state)
+        self.remember()
         self.state = self.state.fit(self.dims())
         self.draw()
         self.trace_flow(message.lens, self.state.flow)
@@ -481,6 +490,7 @@ class ExplorerApp(App[None]):
         self.message = ""
         self.cost = f"{1000 * message.seconds:.0f} ms"
         self.distribution = distribution_of(self.lens, self.state)
+        self.remember()
         self.candidate = 0
         self.state = self.state.fit(self.dims())
         self.draw()
@@ -584,6 +594,7 @@ class ExplorerApp(App[None]):
             self.scroll = 0
         if state.sampling != old.sampling:
             self.distribution = distribution_of(self.lens, state)
+            self.remember()
         if (state.ids, state.prompt) != (old.ids, old.prompt):
             self.last_draw = None
             self.run_model()
@@ -826,6 +837,7 @@ class ExplorerApp(App[None]):
         self.change(self.state.reseed())
 
     def do_draw(self) -> None:
+        self.back = 0
         if self.recorded("drawing a token to go on with"):
             return
         if self.running:
@@ -834,6 +846,7 @@ class ExplorerApp(App[None]):
             self.append_draw()
 
     def do_generate(self) -> None:
+        self.back = 0
         if self.recorded("generating text"):
             return
         if self.lens is None and not self.running:
@@ -851,6 +864,9 @@ class ExplorerApp(App[None]):
         """Append a candidate of the reader's choice."""
         if self.recorded("going on with a token"):
             return
+        if self.back:  # what is shown is past: a key shows the present first
+            self.step_back(-self.back)
+            return
         if self.distribution is not None and not self.running and self.current() and not self.full():
             self.append(int(self.distribution.order[rank]), "chosen")
 
@@ -862,12 +878,37 @@ class ExplorerApp(App[None]):
         self.find_surprisal()
         self.draw()
 
+    def remember(self) -> None:
+        """Keep the present distribution, which is shown from now on."""
+        self.back = 0
+        if self.distribution is not None and self.lens is not None and not self.running:
+            self.history = recorded(self.history, Moment.of(self.state, tuple(self.lens.trace.ids), self.distribution))
+
+    def do_hold(self) -> None:
+        """Hold what is shown, or let go."""
+        self.held = None if self.held is not None or not self.history else self.history[-1 - self.back]
+        self.draw()
+
+    def do_older(self) -> None:
+        self.step_back(1)
+
+    def do_newer(self) -> None:
+        self.step_back(-1)
+
+    def step_back(self, steps: int) -> None:
+        """Show an earlier distribution: the first step goes to the one before the present."""
+        if self.running:
+            return
+        self.generating = False
+        self.back = max(0, min(self.back + steps, len(self.history) - 1))
+        self.draw()
+
     def do_find(self) -> None:
         """Put the candidates' cursor on a token that the reader names."""
         distribution = self.distribution
         if distribution is None or self.lens is None:
             return
-        self.generating = False  # what is found belongs to this distribution
+        self.generating, self.back = False, 0  # what is found belongs to this distribution
         scene = self.scene(*self.size)
 
         def found(rank: int | None) -> None:

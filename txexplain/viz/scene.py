@@ -13,6 +13,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
+from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
@@ -76,6 +77,8 @@ class Scene:
     draw: Draw | None = None  # the last draw, while its token is the prompt's last
     drawn_from: Distribution | None = None  # what that draw was made from
     surprisal: tuple[Surprise | None, ...] | None = None  # of the first tokens, as far as known; None where the strip is shut
+    held: Moment | None = None  # a distribution that is shown beside the present one
+    back: int = 0  # how many steps back the distribution shown is; 0 is the present one
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
     measured: bool = True  # whether what the heads do may be asked for; False while it is being computed
     hover: Location | None = None  # the cell of a head's grid under the pointer

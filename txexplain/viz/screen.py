@@ -87,7 +87,7 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     shared = (
         rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.reading and scene.reading.highlighted(name),
     )  # fmt: skip
-    sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate)
+    sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
     match name:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)

@@ -8,7 +8,7 @@ from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
-from txexplain.viz.views.panel import sampling_text
+from txexplain.viz.views.panel import comparable, moved_line, sampling_text
 
 MOST = 50
 COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.", "filtered")
@@ -51,7 +51,10 @@ def draw_output(scene: Scene) -> Canvas:
             canvas.put(6 + TOKEN + i * cell, y, text, ink, width=cell - 1, align="right")
         canvas.target(0, y, scene.width, 1, ("candidate", rank))
     formula(canvas, scene, distribution, scene.height - 2)
-    elsewhere(canvas, scene, distribution, scene.height - 1)
+    if scene.held is not None and comparable(scene.held.distribution, distribution):
+        canvas.put(1, scene.height - 1, moved_line(scene, scene.held, distribution, scene.width - 2), "accent")
+    else:
+        elsewhere(canvas, scene, distribution, scene.height - 1)
     return canvas
 
 

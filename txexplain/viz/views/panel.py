@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.sampling import Distribution, Ranking, settle
+from txexplain.engine.sampling import Distribution, Ranking, movers, settle
 from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
@@ -98,7 +99,9 @@ def draw_panel(scene: Scene) -> Canvas:
         rows = end - (6 if sweep_rows and draw_rows else 7)
         candidates(canvas, scene, distribution, 5, rows)
         rest(canvas, scene, distribution, 2, end - 1 if sweep_rows or draw_rows else scene.height - 2, rows)
-        if sweep_rows:
+        if sweep_rows and scene.held is not None and comparable(scene.held.distribution, distribution):
+            moved(canvas, scene, scene.held, distribution, 2, end, sweep_rows)
+        elif sweep_rows:
             sweep(canvas, scene, distribution, 2, end, scene.width - 4, sweep_rows)
         if draw_rows:
             drawing(canvas, scene, 2, scene.height - draw_rows, scene.width - 3)
@@ -110,15 +113,63 @@ def draw_panel(scene: Scene) -> Canvas:
         candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
         if shown_draw:
             cumulative_bar(canvas, scene, 1, scene.height - 2, scene.width - 2)
-        if scene.draw is not None:
+        if scene.held is not None and comparable(scene.held.distribution, distribution):
+            canvas.put(1, scene.height - 1, moved_line(scene, scene.held, distribution, scene.width - 2), "muted")
+        elif scene.draw is not None:
             story(canvas, scene, 1, scene.height - 1)
         else:
             figures(canvas, scene, distribution, 1, scene.height - 1)
     if scene.faded:
         canvas.fade(OLD)
+    if scene.back and not scene.stale:
+        steps = f" {scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)} "
+        canvas.put(2 if beside else 62, 1 if tall else 0, steps[: scene.width - 3], "warning", "panel")
     if scene.stale:
         canvas.put(2 if beside else 62, 1 if tall else 0, " old: computing the new ones ", "warning", "panel")
     return canvas
+
+
+def comparable(a: Distribution, b: Distribution) -> bool:
+    """Whether two distributions are over the same vocabulary."""
+    return len(a.order) == len(b.order)
+
+
+def held_name(scene: Scene, held: Moment) -> str:
+    """What is held, in words: its setting, and its text where that is another one."""
+    name = f"T {held.temperature:.2f} " + {"top-k": f"top-k {held.k}", "top-p": f"top-p {held.p:g}"}.get(held.mode, held.mode)
+    if scene.lens is not None and held.ids != tuple(scene.trace.ids):
+        last = scene.id_label(held.ids[-1]).strip()
+        name += f" {scene.palette.glyphs.dot} text of {len(held.ids)} up to {last}"
+    return name
+
+
+def moved(canvas: Canvas, scene: Scene, held: Moment, distribution: Distribution, x: int, y: int, rows: int) -> None:
+    """What changed most since the distribution that is held."""
+    ascii = scene.palette.ascii
+    canvas.put(x, y, f"held: {held_name(scene, held)}", "accent", width=scene.width - x - 1)
+    found = movers(held.distribution, distribution, rows + 1)
+    if not found:
+        canvas.put(x, y + 1, "nothing has changed since", "muted", width=scene.width - x - 1)
+    for row, (token, before, after) in enumerate(found):
+        up = after > before
+        glyph = scene.palette.glyphs.up if up else scene.palette.glyphs.down
+        canvas.put(x, y + 1 + row, f"{glyph} ", "positive" if up else "negative")
+        canvas.put(x + 2, y + 1 + row, scene.id_label(token).strip(), "text", width=12)
+        change = f"{percent(before, ascii=ascii)} {scene.palette.glyphs.arrow} {percent(after, ascii=ascii)}"
+        canvas.put(x + 15, y + 1 + row, change, "muted", width=scene.width - x - 16)
+
+
+def moved_line(scene: Scene, held: Moment, distribution: Distribution, room: int) -> str:
+    """The same on one line, as much as fits."""
+    ascii, text = scene.palette.ascii, f"held {held_name(scene, held)}"
+    for token, before, after in movers(held.distribution, distribution, 5):
+        glyph = scene.palette.glyphs.up if after > before else scene.palette.glyphs.down
+        name = scene.id_label(token).strip()
+        more = f"  {glyph} {name} {percent(before, ascii=ascii)} {scene.palette.glyphs.arrow} {percent(after, ascii=ascii)}"
+        if cell_width(text) + cell_width(more) > room:
+            break
+        text += more
+    return text
 
 
 def shares_of_height(scene: Scene) -> tuple[int, int]:
@@ -161,10 +212,11 @@ def figures(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y:
 
 def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int, rows: int) -> None:
     """A row a candidate: its token, its bar, its probability; behind the bar, what it had before the filter."""
-    filtered = distribution.mode != "full"
+    held = scene.held.distribution if scene.held is not None and comparable(scene.held.distribution, distribution) else None
+    filtered = distribution.mode != "full" and held is None
     inside = 2 if stands_beside(scene) else 1
     label = 14 if scene.width >= 48 else 11
-    numbers = NUMBER * (2 if filtered else 1)
+    numbers = NUMBER * (2 if filtered or held is not None else 1)
     room = scene.width - inside - label - 1 - numbers - 1
     each = 2 if scene.lecture and rows > 1 else 1  # the rows of a bar
     rows //= each
@@ -177,6 +229,9 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         if filtered:
             canvas.put(scene.width - 1 - numbers, y - 1, "kept", "faint", width=NUMBER, align="right")
             canvas.put(scene.width - 1 - NUMBER, y - 1, "all", "faint", width=NUMBER, align="right")
+        elif held is not None:
+            canvas.put(scene.width - 1 - numbers, y - 1, "now", "faint", width=NUMBER, align="right")
+            canvas.put(scene.width - 1 - NUMBER, y - 1, "held", "accent", width=NUMBER, align="right")
     ghost, calm = scene.palette.mix("background", "faint", 0.5), scene.palette.mix("background", "attention", 0.75)
     for row, token in enumerate(shown.tolist()):
         rank, at = first + row, y + row * each
@@ -198,6 +253,12 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
             canvas.style(x, at, before, each, fg=scene.palette.mix("background", "attention", 0.45))
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")
+        if held is not None:
+            share = float(held.probability[token])
+            mark = inside + label + 1 + min(round(share / end * room), room - 1)
+            for line in range(at, at + each):
+                canvas.put(mark, line, scene.palette.glyphs.vertical, "accent", attrs=BOLD)
+            canvas.put(x + NUMBER, at, percent(share, ascii=scene.palette.ascii), "accent", width=NUMBER, align="right")
         if filtered:
             canvas.put(x + NUMBER, at, percent(full, ascii=scene.palette.ascii), "faint", width=NUMBER, align="right")
         canvas.target(inside, at, scene.width - inside, each, ("candidate", rank))

@@ -1,0 +1,40 @@
+"""The distributions that were shown: to step back through, and to hold one beside another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from txexplain.engine.sampling import Distribution
+from txexplain.explorer.state import ExplorerState
+
+KEPT = 50  # moments
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A distribution with the text and the setting that it belongs to."""
+
+    distribution: Distribution
+    ids: tuple[int, ...]
+    temperature: float
+    mode: str
+    k: int
+    p: float
+
+    @classmethod
+    def of(cls, state: ExplorerState, ids: tuple[int, ...], distribution: Distribution) -> Moment:
+        return cls(distribution, ids, state.temperature, state.mode, state.k, state.p)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What tells it from others: the text, and what of the setting counts in its mode."""
+        return self.ids, self.temperature, self.mode, self.k if self.mode == "top-k" else self.p if self.mode == "top-p" else None
+
+    def seen_from(self, state: ExplorerState) -> ExplorerState:
+        """A state with this moment's setting, for showing it."""
+        return replace(state, temperature=self.temperature, mode=self.mode, k=self.k, p=self.p)
+
+
+def recorded(history: tuple[Moment, ...], moment: Moment) -> tuple[Moment, ...]:
+    """The history with a moment as its last; each text and setting is kept once, and the oldest are let go."""
+    return (*(each for each in history if each.key != moment.key), moment)[-KEPT:]
