@@ -222,7 +222,8 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
     rows //= each
     first = max(0, scene.candidate - rows + 1)
     shown = distribution.order[first : first + rows]
-    end = axis(float(max(distribution.probability.max(), distribution.full_probability.max())))
+    beside = () if held is None else (float(held.probability.max()),)
+    end = axis(max(float(distribution.probability.max()), float(distribution.full_probability.max()), *beside))
     if is_tall(scene):
         heads = f"full bar {percent(end)}"
         canvas.put(inside, y - 1, heads, "faint")
