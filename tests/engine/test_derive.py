@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from txexplain.engine import derive
-from txexplain.engine.model import GPT2, attention_scale
+from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 
 IDS = [7, 3, 3, 60, 0, 12, 41]
@@ -21,14 +21,13 @@ def trace(tiny: GPT2) -> Trace:
 
 def test_scores_are_raw_then_scaled_then_masked(tiny: GPT2, trace: Trace) -> None:
     for layer in range(2):
-        scale = attention_scale(tiny.config, layer)
         for head in range(3):
             raw = derive.raw_scores(trace, layer, head)
             q, k = trace[f"blocks.{layer}.attn.q"], trace[f"blocks.{layer}.attn.k"]
             assert raw[5, 2] == pytest.approx(sum(float(a) * float(b) for a, b in zip(q[5, head], k[2, head], strict=True)), rel=1e-4)
             low = np.tril_indices(7)
             masked = trace[f"blocks.{layer}.attn.attn_scores"][head]
-            np.testing.assert_allclose(derive.scaled_scores(trace, layer, head, scale)[low], masked[low], rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(derive.Lens(trace, tiny).stage(layer, head, "scaled")[low], masked[low], rtol=1e-5, atol=1e-5)
 
 
 def test_the_heads_and_the_bias_add_up_to_attn_out(tiny: GPT2, trace: Trace) -> None:

@@ -30,11 +30,6 @@ def raw_scores(trace: Trace, layer: int, head: int) -> Array:
     return q @ k.T  # [T, T]
 
 
-def scaled_scores(trace: Trace, layer: int, head: int, scale: float) -> Array:
-    """q · k × scale, not yet masked. Shapes: -> [T, T]."""
-    return raw_scores(trace, layer, head) * np.float32(scale)  # [T, T]
-
-
 def value_norms(trace: Trace, layer: int, head: int) -> Array:
     """How long each token's value vector is. Shapes: -> [T]."""
     return np.linalg.norm(trace[f"blocks.{layer}.attn.v"][:, head], axis=-1).astype(np.float32)  # [T]
@@ -261,6 +256,8 @@ class Lens:
             config = guess_config("This trace", tensors, trace.n_tokens)
             self.known = frozenset(known_sizes(tensors))
         self.config: GPT2Config = config
+        self._unmasked: tuple[tuple[int, int], Array] = ((-1, -1), np.empty((0, 0), dtype=np.float32))
+        self._effect: tuple[tuple[int, int, int, int], tuple[Array, Array, NDArray[np.int64]]] | None = None
         self._reach: dict[int, Array] = {}
         self._neurons: tuple[tuple[int, int, str], tuple[int, ...]] = ((-1, -1, ""), ())
         self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
@@ -282,10 +279,8 @@ class Lens:
 
     def stage(self, layer: int, head: int, stage: str) -> Array:
         """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]."""
-        if stage == "qk":
-            return raw_scores(self.trace, layer, head)
-        if stage == "scaled":
-            return scaled_scores(self.trace, layer, head, attention_scale(self.config, layer))
+        if stage in ("qk", "scaled"):
+            return self.unmasked(layer, head, stage)
         if stage == "masked":
             return self.trace[f"blocks.{layer}.attn.attn_scores"][head]
         if stage == "softmax":
@@ -309,6 +304,26 @@ class Lens:
         if (token, of) not in self._residual:
             self._residual[token, of] = residual_parts(self.trace, self.model, self.config.n_layer, token, of)
         return self._residual[token, of]
+
+    def unmasked(self, layer: int, head: int, stage: str) -> Array:
+        """A head's grid before the mask, kept while it is looked at. Shapes: -> [T, T]. Raises KeyError."""
+        if self._unmasked[0] != (layer, head):
+            self._unmasked = (layer, head), raw_scores(self.trace, layer, head)
+        raw = self._unmasked[1]
+        return raw if stage == "qk" else raw * np.float32(attention_scale(self.config, layer))  # [T, T]
+
+    def effect(self, layer: int, head: int, query: int, key: int) -> tuple[Array, Array, NDArray[np.int64]]:
+        """What one product moves, its reading through the unembedding, and the ids by ascending reading; kept while it is looked at.
+
+        Shapes: -> [d], [V], [V]. Raises KeyError.
+        """
+        question = (layer, head, query, key)
+        if self._effect is None or self._effect[0] != question:
+            model = self.weights()
+            vector = moved_vector(model, self.trace, layer, head, query, key)  # [d]
+            reading = logit_effect(model, vector)  # [V]
+            self._effect = question, (vector, reading, np.argsort(reading))
+        return self._effect[1]
 
     def reach(self, layer: int) -> Array:
         """neuron_reach, computed once a block. Shapes: -> [m]. Raises KeyError."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import logit_effect, moved_vector
 from txexplain.engine.ops import attention_scale
 from txexplain.engine.tokenizer import cell_width
 from txexplain.viz.bars import sparkline
@@ -103,18 +102,15 @@ def score_lines(canvas: Canvas, scene: Scene, product: NDArray[np.float32], quer
 def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> int:
     """The vector that this product moves, and the tokens that it raises and lowers, read linearly."""
     place = scene.location
-    model = scene.result.model
-    if model is None:
+    if scene.result.model is None:
         canvas.put(1, y, "moves: not recorded: it takes the weights W_O", "muted", width=scene.width - 2)
         return y + 1
-    moved = moved_vector(model, scene.trace, place.block, place.head, query, key)  # [d]
+    moved, effect, order = scene.result.effect(place.block, place.head, query, key)  # [d], [V], [V]
     stream = float(np.linalg.norm(scene.trace[f"blocks.{place.block}.resid_pre"][query]))
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
     x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
     x += canvas.put(x, y, exact(float(np.linalg.norm(moved))), "text", attrs=BOLD)
     canvas.put(x, y, f" into a stream of norm {number(stream)}", "muted", width=max(0, scene.width - x - 1))
-    effect = logit_effect(model, moved)  # [V]
-    order = np.argsort(effect)
     y += 1
     for name, ids in (("raises", order[::-1][:TOP]), ("lowers", order[:TOP])):
         x = 1 + canvas.put(1, y, name, "positive" if name == "raises" else "negative", attrs=BOLD, width=LABEL)
