@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from tests.bench import naive
 from tests.bench.terminal import keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.model import GPT2
+from txexplain.engine.trace import Trace
 from txexplain.models import load_model
 
 PAIRS = 7
@@ -77,6 +79,12 @@ def limit(model: GPT2, n: int, total: int) -> Callable[[], None]:
     return products
 
 
+def full(model: GPT2, ids: list[int]) -> Trace:
+    trace = model.forward(ids)
+    assert trace is not None
+    return trace
+
+
 def touched(model: GPT2, ids: list[int]) -> None:
     """A forward pass whose every tensor is looked at."""
     trace = model.forward(ids)
@@ -116,6 +124,14 @@ def engine(rows: list[dict[str, Any]]) -> None:
         for n in LENGTHS:
             ids = rng.integers(0, model.config.vocab_size, n).tolist()
             add(rows, f"full trace, T = {n}", "matrix products alone", pairs(lambda i=ids: touched(model, i), limit(model, n, n)))
+            error = float(np.abs(naive.logits(model, ids)[-1] - full(model, ids)["logits"]).max())
+            assert error < 1e-2, f"the plain code and the engine disagree by {error}"
+            add(
+                rows,
+                f"full trace, T = {n}",
+                "plain NumPy, copied",
+                pairs(lambda i=ids: touched(model, i), lambda i=ids: naive.logits(model, i)),
+            )
             if peer is not None:
                 add(rows, f"full trace, T = {n}", "transformers eager", pairs(lambda i=ids: touched(model, i), lambda i=ids: peer(i)))
         past = model.forward(rng.integers(0, model.config.vocab_size, 63).tolist())
@@ -126,6 +142,13 @@ def engine(rows: list[dict[str, Any]]) -> None:
             "one more token on 63",
             "matrix products alone",
             pairs(lambda: model.forward(following, prefix=past), limit(model, 1, 64)),
+        )
+        middle = [*past.ids[:31], 7, *past.ids[32:]]
+        add(
+            rows,
+            "the middle of 63 edited",
+            "matrix products alone",
+            pairs(lambda: model.forward(middle, prefix=past), limit(model, 32, 63)),
         )
         edited = [*past.ids[:-2], 7, 8]
         add(rows, "last 2 of 63 edited", "matrix products alone", pairs(lambda: model.forward(edited, prefix=past), limit(model, 2, 63)))

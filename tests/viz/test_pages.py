@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tests.viz.reading import FIGURE, STAGES, line_with, shows, stage_at, unit, value
+from tests.viz.reading import FIGURE, STAGES, line_with, scene_at, shows, stage_at, unit, value
 from txexplain.engine.derive import Lens, head_result
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
+from txexplain.viz.views import draw_stage
 
 sizes = pytest.mark.parametrize("size", STAGES)
 
@@ -100,8 +102,6 @@ def test_the_story_of_a_token(story_lens: Lens) -> None:
 
 
 def canvas_scene(lens: Lens, token: int):  # type: ignore[no-untyped-def]
-    from tests.viz.reading import scene_at
-
     return scene_at(lens, f"embed@{token}", (148, 31))
 
 
@@ -284,7 +284,9 @@ def test_pages_of_a_trace_alone_say_what_they_lack(tiny_lens: Lens) -> None:
     bare = Lens(tiny_lens.trace, None)
     for at, says in (
         ("L1.ln1", "gain and bias: not recorded"),
-        ("L1.qkv", "Not recorded: this trace has no weights"),
+        ("L1.qkv", "not recorded: the weights and biases"),
+        ("L1.proj", "not recorded: the weights and biases"),
+        ("L1.qkv:matrix", "not recorded: the weights and biases"),
         ("L1.mlp[3]", "not recorded, those are weights"),
         ("embed", "not recorded: this trace came without its tokenizer"),
         ("embed:nearest", "Not recorded"),
@@ -292,10 +294,6 @@ def test_pages_of_a_trace_alone_say_what_they_lack(tiny_lens: Lens) -> None:
     ):
         scene_text = "\n".join(stage_at(tiny_lens, at, STAGES["narrow"]).text())
         assert says not in scene_text
-        from dataclasses import replace
-
-        from tests.viz.reading import scene_at
-        from txexplain.viz.views import draw_stage
 
         scene = replace(scene_at(tiny_lens, at, STAGES["narrow"]), lens=bare, display=None)
         assert says in "\n".join(draw_stage(scene).text()), at
@@ -307,3 +305,15 @@ def test_pages_say_the_same_without_colours(tiny_lens: Lens, palette: Palette) -
         coloured, plain = (stage_at(tiny_lens, at, STAGES["narrow"], p).text() for p in (Palette(), palette))
         numbers = re.compile(r"\d+\.\d+")
         assert [numbers.findall(row) for row in plain] == [numbers.findall(row) for row in coloured], at
+
+
+def test_a_trace_alone_shows_the_vectors_that_it_has(tiny_lens: Lens) -> None:
+    bare = Lens(tiny_lens.trace, None)
+    for at, name, tensor in (
+        ("L1.qkv[4]@2", "k", "attn.k"),
+        ("L1.qkv[4]@2", "x", "ln1.normalized"),
+        ("L0.proj[4]@2", "attn_out", "attn_out"),
+    ):
+        canvas = draw_stage(replace(scene_at(tiny_lens, at, STAGES["narrow"]), lens=bare))
+        want = tiny_lens.trace[f"blocks.{at[1]}.{tensor}"][2].reshape(-1)[4]
+        assert is_exactly(last_number(canvas, name), float(want)), (at, name)

@@ -55,15 +55,37 @@ def draw_linear(scene: Scene) -> Canvas:
     """The page in its present face."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, dot = scene.location, scene.palette.glyphs.dot
-    product = map_of(scene)
-    element = chosen(scene, product)
     what = "x W_QKV + b" if place.level is Level.QKV else "z W_O + b"
     title(canvas, scene, f"{place.level.value} {dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}")
+    if scene.result.model is None:
+        draw_recorded(canvas, scene)
+        return canvas
+    product = map_of(scene)
+    element = chosen(scene, product)
     if place.face == "matrix":
         draw_matrix(canvas, scene, product, element)
     else:
         draw_product(canvas, scene, product, element)
     return canvas
+
+
+def draw_recorded(canvas: Canvas, scene: Scene) -> None:
+    """What a trace has of the page without its model: the input and the result. Raises KeyError where it has neither."""
+    prefix = f"blocks.{scene.location.block}."
+    if scene.location.level is Level.QKV:
+        names = [("x", "residual", "ln1.normalized"), *((part, role, f"attn.{part}") for part, role in PARTS)]
+    else:
+        names = [("z", "attention", "attn.z"), ("attn_out", "attention", "attn_out")]
+    there = [(name, role, prefix + tensor) for name, role, tensor in names if prefix + tensor in scene.trace]
+    if not there:
+        raise KeyError(prefix + names[-1][2])
+    vectors = [Vector(name, role, scene.trace[tensor][scene.token].reshape(-1), tensor) for name, role, tensor in there]
+    element = scene.location.element
+    place = replace(scene.location, element=None if element is None else element % scene.config.n_embd, source=None)
+    y = draw_strips(canvas, scene, vectors, 1, scene.height - 3, place)
+    lacking = [tensor for _, _, tensor in names if prefix + tensor not in scene.trace]
+    text = f"not recorded: the weights and biases{''.join(f', {prefix}{tensor}' for tensor in lacking)}"
+    canvas.put(1, min(y + 1, scene.height - 1), text, "muted", width=scene.width - 2)
 
 
 def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int) -> None:
