@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -53,9 +53,13 @@ class Ramp:
         part = np.clip((np.where(finite, array, low) - low) / width, 0.0, 1.0)
         return np.where(finite, np.rint(part * (self.levels - 1)), MASKED).astype(np.int64)
 
-    @cached_property
+    @property
     def colours(self) -> list[int]:
         """The colour of each level. Lightness moves one way only as values move away from the background's."""
+        return colours_of(self)
+
+    def mixed(self) -> list[int]:
+        """The colours, mixed anew."""
         if self.kind == "sequential":
             return self.rise(self.role, self.levels)
         middle = self.levels // 2
@@ -94,6 +98,12 @@ class Ramp:
             canvas.fill(x, y, width, 1, " ", None, self.colour(level))
         else:
             canvas.put(x, y, self.glyph(level) * width, self.role)
+
+
+@lru_cache(maxsize=64)
+def colours_of(ramp: Ramp) -> list[int]:
+    """A ramp's colours: every frame makes its ramps anew, and they are few."""
+    return ramp.mixed()
 
 
 def distinct_256(start: int, end: int, steps: int, *, tinted: bool) -> list[int]:
