@@ -431,7 +431,7 @@ def test_a_setting_changes_the_next_draw_and_none_before(storyteller: GPT2) -> N
 
 
 def test_generate_says_what_the_command_says(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACE", 1e-3)
+    monkeypatch.setattr(module, "PACES", (1e-3,))
     args = ["generate", ONCE, "--tokens", "6", "--seed", "3", "--temperature", "0.8", "--json"]
     want = [token["id"] for token in json.loads(CliRunner().invoke(cli, args).stdout)["tokens"]]
     ids = storyteller.prompt_ids(ONCE)

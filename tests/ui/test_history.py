@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from harness import ONCE, drive, fresh, pane_text, press
+from harness import ONCE, drive, fresh, pane_text, press, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.pilot import Pilot
@@ -133,3 +133,18 @@ def test_in_a_narrow_screen_the_last_row_tells_what_moved(storyteller: GPT2) -> 
         assert re.search(r"held T 1\.00 full  ▼ \S+ \S+% → \S+%", pane_text(app, "panel")[-1])
 
     drive(test, storyteller, size=(80, 24))
+
+
+def test_the_pace_of_generation_goes_around(storyteller: GPT2) -> None:
+    async def test(app: App, hand: Hand) -> None:
+        paces = [app.pace]
+        for _ in range(3):
+            await press(app, hand, "G")
+            paces.append(app.pace)
+        assert paces == [0.25, 1.0, 0.05, 0.25]
+        app.pace = 0.001
+        await hand.press("g")
+        await until(hand, lambda: len(app.state.appended) >= 3, "three tokens")
+        await press(app, hand, "g")
+
+    drive(test, storyteller)

@@ -108,6 +108,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("more", ("equals_sign", "plus"), "larger k or p", "A larger k or p", "Next token"),
     Action("draw", ("space",), "draw", "Draw one token and append it", "Next token", "draw"),
     Action("generate", ("g",), "generate", "Generate, a token at a time; again to pause", "Next token", "generate"),
+    Action("pace", ("G", "f10"), "pace", "How fast it generates: 4 tokens a second, 1, or 20", "Next token"),
     Action("undo", ("u",), "take back", "Take back the last token appended", "Next token", "undo"),
     Action("reseed", ("r",), "new seed", "A new seed for the draws", "Next token"),
     Action("hold", ("b",), "hold", "Hold these probabilities beside those that follow; again to let go", "Next token"),

@@ -64,7 +64,7 @@ CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
-PACE = 0.25  # seconds between generated tokens, at the least
+PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 
 
 class Loaded(Message):
@@ -198,6 +198,7 @@ class ExplorerApp(App[None]):
         self.digit = ""  # that the jump field is opened with
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
+        self.pace = PACES[0]
         self.pause: Timer | None = None
         self.reader = Reader(self, reads or Reads())
         self.engine = threading.Lock()  # one BLAS job at a time
@@ -638,7 +639,7 @@ class ExplorerApp(App[None]):
         """The pause between two generated tokens."""
         if self.pause is not None:
             self.pause.stop()
-        self.pause = self.set_timer(PACE, self.step)
+        self.pause = self.set_timer(self.pace, self.step)
 
     def step(self) -> None:
         if self.generating and not self.running:
@@ -757,7 +758,14 @@ class ExplorerApp(App[None]):
         self.moved(lambda state, dims: state.step_head(1, dims))
 
     def do_stage(self) -> None:
-        self.change(self.state.next_stage())
+        """The next stage or face; a newly sorted atlas begins at its first head."""
+        state = self.state.next_stage()
+        if self.lens is not None and state.location.level is Level.HEADS and state.location.face is not None:
+            order = dims_of(self.lens, self.query_one("#stage").size, self.tones, state.location).order
+            if order:
+                block, head = divmod(order[0], self.lens.config.n_head)
+                state = state.go(replace(state.location, block=block, head=head))
+        self.change(state)
 
     def do_least(self) -> None:
         self.change(self.state.next_least())
@@ -854,6 +862,11 @@ class ExplorerApp(App[None]):
         self.generating = not self.generating
         if self.generating and not self.running:
             self.append_draw()
+
+    def do_pace(self) -> None:
+        """Generate faster or slower."""
+        self.pace = PACES[(PACES.index(self.pace) + 1) % len(PACES)]
+        self.say(f"Generating takes {self.pace:g} s for each token, or what the model needs.")
 
     def do_undo(self) -> None:
         self.generating = False
