@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
 Doubles = NDArray[np.float64]
+KEPT = 4  # things that a Lens keeps for its views
 
 
 def raw_scores(trace: Trace, layer: int, head: int) -> Array:
@@ -119,6 +121,15 @@ class Lens:
         if config is None:
             config = guess_config("This trace", {name: trace[name] for name in trace.names})
         self.config: GPT2Config = config
+        self.kept: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What a view computes from this trace, kept for the next draws: only the last few, which may be large."""
+        if key in self.kept:
+            return self.kept[key]
+        while len(self.kept) >= KEPT:
+            del self.kept[next(iter(self.kept))]
+        return self.kept.setdefault(key, compute())
 
     def has(self, *names: str) -> bool:
         """Whether all of these activations were recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isqrt
 
 import numpy as np
 
@@ -20,8 +21,11 @@ MARGIN = 2
 
 
 def heads_columns(n_head: int, width: int) -> int:
-    """How many heads of a block stand side by side on a stage of this width: rows as even as can be."""
+    """How many heads of a block stand side by side on a stage of this width: about as many down as across, in full rows if can be."""
     most = max(1, (width - 2) // THUMB_WIDTH)
+    full = [c for c in range(2, most + 1) if n_head % c == 0 and c * c <= 2 * n_head]
+    if full and 2 * full[-1] >= min(most, isqrt(2 * n_head)):
+        return full[-1]
     rows = -(-n_head // most)
     return -(-n_head // rows)
 
@@ -45,7 +49,7 @@ def draw_attn(scene: Scene) -> Canvas:
         lit = head == place.head
         target = replace(place, head=head)
         canvas.target(x, y, across - 1, down, target)
-        canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
+        used = canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
         factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - (2 if down > 5 else 1))
         if factor > 1:
             pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
@@ -54,8 +58,8 @@ def draw_attn(scene: Scene) -> Canvas:
         if down >= 4 and across >= 18:
             share = number(float(row_[strongest]), ascii=scene.palette.ascii)
             canvas.put(x + across - 2 - len(share), y, share, "muted")
-            room = across - len(share) - 10
-            canvas.put(x + 7, y, scene.label(strongest).strip(), "key", width=room, align="right")
+            room = across - MARGIN - used - len(share) - 2
+            canvas.put(x + used + 1, y, scene.label(strongest).strip(), "key", width=room, align="right")
     part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Doubles
+from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
@@ -89,6 +91,8 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
         canvas.target(column.x - 1, 1, column.width + 2, height + 1, target)
     prefix = f"blocks.{layer}."
     strips = {"x": "resid_pre", "out": "attn_out", "mid": "resid_mid", "mlp": "mlp.post", "post": "resid_post"}
+    values = {name: scene.trace[prefix + name] for name in (*strips.values(), "attn.q", "attn.k", "attn.v")}
+    largest = {name: float(np.abs(tensor).max()) for name, tensor in values.items()}
     for i, token in enumerate(p.tokens):
         lit = token == scene.token
         y = p.rows["token"][i]
@@ -104,27 +108,34 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
         )
         canvas.target(0, y, p.columns["x"].x - 1, 1, ("token", token))
         for key, name in strips.items():
-            magnitude_strip(canvas, scene, prefix + name, token, p.columns[key], p.columns[key].role, y)
+            magnitude_strip(canvas, scene, values[name], token, largest[name], p.columns[key], p.columns[key].role, y)
         for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
             column = p.columns["qkv"]
             if i == len(p.tokens) // 2:
                 canvas.put(column.x, p.rows[letter][i], letter.upper(), role, attrs=BOLD)
             narrow = replace(column, x=column.x + 2, width=column.width - 2)
-            magnitude_strip(canvas, scene, f"{prefix}attn.{letter}", token, narrow, role, p.rows[letter][i])
+            name = f"attn.{letter}"
+            magnitude_strip(canvas, scene, values[name], token, largest[name], narrow, role, p.rows[letter][i])
     mean_grid(canvas, scene, p, pattern.astype(np.float64))
     for key in ("mid", "post"):
         for y in p.rows["token"]:
             canvas.put(p.columns[key].x - 1, y, scene.palette.glyphs.plus, "muted")
 
 
-def magnitude_strip(canvas: Canvas, scene: Scene, name: str, token: int, column: Column, role: str, y: int) -> None:
+def magnitude_strip(canvas: Canvas, scene: Scene, values: Array, token: int, largest: float, column: Column, role: str, y: int) -> None:
     """A token's vector in a column: each cell as strong as the largest number that it stands for, of all tokens' largest."""
-    values = scene.trace[name]
     ramp = Ramp("sequential", role, scene.palette)
     pooled, _ = pool(np.abs(values[token].reshape(-1)), column.width)
-    strength = 1.0 if token == scene.token else QUIET
-    for i, level in enumerate(ramp.quantise(pooled, 0.0, float(np.abs(values).max())).tolist()):
-        canvas.fill(column.x + i, y, 1, 1, bg=scene.palette.mix("background", ramp.colour(max(level, 2)), strength))
+    colours = ramp.colours if token == scene.token else quiet(ramp)
+    levels = np.maximum(ramp.quantise(pooled, 0.0, largest), 2)
+    canvas.fill(column.x, y, len(levels), 1)
+    canvas.paint(column.x, y, np.array([[colours[level] for level in levels.tolist()]]))
+
+
+@lru_cache(maxsize=32)
+def quiet(ramp: Ramp) -> list[int]:
+    """A scale's colours, half way back to the background."""
+    return [ramp.palette.mix("background", colour, QUIET) for colour in ramp.colours]
 
 
 def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:

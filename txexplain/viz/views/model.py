@@ -87,7 +87,8 @@ def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: i
     if scene.ribbons is None:
         canvas.put(x, y + len(tokens) * each // 2, "tracing the flow " + scene.palette.glyphs.ellipsis, "muted")
         return
-    columns, between = trace_back(scene.ribbons, scene.token)
+    shares, token = scene.ribbons, scene.token
+    columns, between = scene.result.once(("flow", scene.state.flow, token), lambda: trace_back(shares, token))
     layers = scene.config.n_layer
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     first = shown.start
