@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
 Doubles = NDArray[np.float64]
+STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
 KEPT = 4  # things that a Lens keeps for its views
 
 
@@ -134,6 +135,10 @@ class Lens:
     def has(self, *names: str) -> bool:
         """Whether all of these activations were recorded."""
         return all(name in self.trace for name in names)
+
+    def has_stage(self, layer: int, stage: str) -> bool:
+        """Whether stage() can answer."""
+        return self.has(*(f"blocks.{layer}.attn.{name}" for name in STAGE_NEEDS[stage]))
 
     def stage(self, layer: int, head: int, stage: str) -> Array:
         """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]."""
