@@ -8,8 +8,10 @@ from math import isqrt
 import numpy as np
 
 from txexplain.engine.derive import Doubles
-from txexplain.engine.tokenizer import clip
+from txexplain.engine.ops import Array
+from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Level
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.ramps import Ramp, pool2d
@@ -18,6 +20,9 @@ from txexplain.viz.views.chrome import title
 
 THUMB_WIDTH = 18  # the narrowest cell of a block's grid of heads, its margin included
 MARGIN = 2
+KEYS = 5  # strongest keys named below a thumbnail
+SHARE = 7  # cells that a share takes there
+BARRED = 24  # cells from which on shares are bars too
 
 
 def heads_columns(n_head: int, width: int) -> int:
@@ -50,7 +55,8 @@ def draw_attn(scene: Scene) -> Canvas:
         target = replace(place, head=head)
         canvas.target(x, y, across - 1, down, target)
         used = canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
-        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - (2 if down > 5 else 1))
+        room = (across - MARGIN, down - (2 if down > 5 else 1))
+        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, *room)
         if factor > 1:
             pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
         row_ = pattern[head, scene.token, : scene.token + 1]
@@ -58,8 +64,10 @@ def draw_attn(scene: Scene) -> Canvas:
         if down >= 4 and across >= 18:
             share = number(float(row_[strongest]), ascii=scene.palette.ascii)
             canvas.put(x + across - 2 - len(share), y, share, "muted")
-            room = across - MARGIN - used - len(share) - 2
-            canvas.put(x + used + 1, y, scene.label(strongest).strip(), "key", width=room, align="right")
+            free = across - MARGIN - used - len(share) - 2
+            canvas.put(x + used + 1, y, scene.label(strongest).strip(), "key", width=free, align="right")
+            below = y + 2 + thumbnail_rows(-(-scene.n_tokens // factor), *room, scene)
+            strongest_keys(canvas, scene, row_, x, below, across - MARGIN, y + down - 1 - below)
     part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))
@@ -69,6 +77,31 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
+def strongest_keys(canvas: Canvas, scene: Scene, row: Array, x: int, y: int, width: int, rows: int) -> None:
+    """Below a thumbnail, where rows are to spare: the keys that the selected token takes most from, with their shares."""
+    keys = np.argsort(-row, kind="stable")[: min(rows, KEYS)].tolist()
+    if rows < 2:
+        return
+    widest = max(cell_width(scene.label(i).strip()) for i in range(scene.n_tokens))
+    name = min(widest, width - SHARE - 1) if width < BARRED else min(widest, width // 2)
+    for line, key in enumerate(keys):
+        share = number(float(row[key]), ascii=scene.palette.ascii)
+        canvas.put(x, y + line, scene.label(key).strip() or scene.label(key), "key", width=name)
+        canvas.put(x + width - SHARE, y + line, share, "muted", width=SHARE, align="right")
+        if width >= BARRED:
+            canvas.put(x + name + 1, y + line, bar(float(row[key]), width - name - SHARE - 2, scene.palette), "attention")
+
+
+def thumbnail_cell(m: int, width: int, height: int, scene: Scene) -> int:
+    """How many cells wide (and pixels high) each of a pattern's m rows and columns is."""
+    return max(1, min(width // m, 2 * height // m if scene.palette.pixels else 3))
+
+
+def thumbnail_rows(m: int, width: int, height: int, scene: Scene) -> int:
+    """How many rows a thumbnail of m rows and columns takes."""
+    return -(-m * thumbnail_cell(m, width, height, scene) // 2) if scene.palette.pixels else min(m, height)
+
+
 def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int, *, mark: bool = True) -> int:
     """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
     palette = scene.palette
@@ -76,7 +109,7 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
     pixel_rows = 2 * height if palette.pixels else height
     small, factor = pool2d(pattern, pixel_rows, width)
     m = small.shape[0]
-    cell = max(1, min(width // m, pixel_rows // m if palette.pixels else 3))
+    cell = thumbnail_cell(m, width, height, scene)
     high = float(pattern.max()) or 1.0
     levels = ramp.quantise(small, 0.0, high)
     levels[np.triu_indices(m, 1)] = -1
