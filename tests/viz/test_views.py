@@ -21,6 +21,7 @@ from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_pane, draw_screen, layout
+from txexplain.viz.views import draw_stage
 from txexplain.viz.views.head import ramp_of
 
 SCREENS = [(80, 24), (120, 36), (200, 60)]
@@ -279,6 +280,36 @@ def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, size: str, as
         assert written >= 0.9 * len(shown) or (top == 3 and numbers >= len(shown) // 5), (at, written, numbers)
 
 
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_the_cursors_row_in_numbers(lens: Lens, size: str) -> None:
+    """Below the grids: each key, or those with the largest shares, at every stage."""
+    read = 0
+    for layer, head, query, key in chosen(lens, 12, 4):
+        query, key = max(query, key), min(query, key)
+        scene = scene_at(lens, f"L{layer}H{head}:softmax[{query},{key}]", STAGES[size])
+        text = draw_stage(scene).text()
+        start = next((y for y, row in enumerate(text) if f"row of Q{query} " in row), None)
+        if start is None:
+            assert len(lens.trace.ids) > 12
+            continue
+        numbers, keys = head_numbers(lens, layer, head), []
+        for line in text[start + 1 : -2]:
+            match = re.match(rf" K(\d+) +(.*?) +({FIGURE}) +({FIGURE}) +({FIGURE})\b(.*) ({FIGURE}) *$", line)
+            if match:
+                at = int(match[1])
+                assert match[2] == scene.label(at).strip()
+                for figure, stage in zip(match.groups()[2:5], ("qk", "scaled", "softmax"), strict=True):
+                    assert shows(figure, numbers[stage][query, at], 1e-3), (stage, line)
+                assert shows(match[7], numbers["values"][query, at], 1e-3), line
+                keys.append(at)
+        largest = set(np.argsort(-numbers["softmax"][query, : query + 1], kind="stable")[: len(keys)].tolist())
+        assert keys == sorted(keys)
+        assert set(keys) == largest
+        assert len(keys) == query + 1 or any(f"the {len(keys)} largest of {query + 1}" in row for row in text)
+        read += len(keys)
+    assert read >= 10 or len(lens.trace.ids) > 12
+
+
 @pytest.mark.parametrize("at", ["model@3", "L1@4"])
 def test_tokens_stand_at_their_rows(lens: Lens, at: str) -> None:
     for size in ("wide", "large"):
@@ -322,7 +353,7 @@ def is_drawn(image: np.ndarray, pattern: np.ndarray, palette: Palette) -> bool:
 @pytest.mark.parametrize("size", STAGES)
 def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
     rng, palette = np.random.default_rng(5), Palette()
-    n = len(lens.trace.ids)
+    n, named = len(lens.trace.ids), [0]
     for layer in rng.choice(lens.config.n_layer, 2, replace=False).tolist():
         token = int(rng.integers(1, n))
         scene = scene_at(lens, f"L{layer}.attn@{token}", STAGES[size])
@@ -340,6 +371,14 @@ def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
             assert note[1].rstrip("…") in scene.label(strongest)
             image = halves(canvas, hit.x, hit.y + 1, hit.width, hit.height - 1)
             assert is_drawn(image, pattern[head], palette), (size, layer, head)
+            below = canvas.text()[hit.y + 1 : hit.y + hit.height]
+            lines = [match for row in below if (match := re.match(rf"(\S+).* ({FIGURE}) *$", row[hit.x : hit.x + hit.width]))]
+            order = np.argsort(-pattern[head, token, : token + 1], kind="stable")
+            for key, match in zip(order.tolist(), lines, strict=False):
+                assert match[1] == scene.label(key).strip()
+                assert shows(match[2], pattern[head, token, key])
+            named.append(len(lines))
+    assert max(named) >= 2 or size == "narrow"
 
 
 @pytest.mark.parametrize("size", ["narrow", "large"])
@@ -487,6 +526,18 @@ def test_what_each_block_adds_in_the_model_view(lens: Lens, size: str, look: tup
                 figures = re.findall(FIGURE, " ".join(row[columns] for row in text[start:end]))
                 assert len(figures) == 1, (block, what, figures)
                 assert shows(figures[0], norm(lens, f"blocks.{block}.{what}", token)), (block, what)
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_what_comes_out_of_the_model(lens: Lens, size: str) -> None:
+    scene = scene_at(lens, "model", STAGES[size], temperature=0.3)
+    canvas, order = draw_stage(scene), probabilities(lens, 1.0, None)[0]
+    out = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "output")
+    words = [word for y in range(2, canvas.height - 5) if (word := "".join(canvas.chars[y, out.x :]).strip())]
+    assert words == [scene.id_label(token).strip() for token in order[: len(words)].tolist()]
+    assert len(words) == 5
+    start = next(y for y in range(canvas.height) if "".join(canvas.chars[y, out.x :]).strip() == words[0] and y > 1)
+    assert canvas.chars[start, out.x - 2] == "→"
 
 
 def norm_shares(lens: Lens, layer: int) -> np.ndarray:
