@@ -116,6 +116,46 @@ def test_nothing_is_written_over_a_word_or_past_the_edge(
     assert not faults, "\n".join(dict.fromkeys(faults))
 
 
+ZOOM = [
+    "model",
+    "model@1",
+    "L1",
+    "L1@2",
+    "L0[add2]@4",
+    "L1.attn",
+    "L1.attn[2]@3",
+    "L1H2:qk",
+    "L1H0:masked[5,2]",
+    "L1H1",
+    "L1H2:values[6,1]",
+]
+
+
+@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
+@pytest.mark.parametrize("size", STAGES)
+def test_no_word_is_cut_where_there_is_room_for_it(wordy: Lens, size: str, look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[tuple[int, int, int, int, str]] = []
+    plain = Canvas.put
+
+    def put(canvas: Canvas, x: int, y: int, text: str, *rest: object, width: int | None = None, **more: object) -> int:
+        size_ = sum(cells for _, cells in graphemes(text))
+        if width is not None and size_ > width:
+            cut.append((x, y, width, size_, text))
+        return plain(canvas, x, y, text, *rest, width=width, **more)
+
+    monkeypatch.setattr(Canvas, "put", put)
+    for at in ZOOM:
+        cut.clear()
+        canvas = stage_at(wordy, at, STAGES[size], Palette("dark", *look))
+        ground = canvas.palette.rgb("background")
+        free = (canvas.chars == " ") & (canvas.bg == ground)
+        for x, y, width, need, text in cut:
+            more = need - width
+            after, before = free[y, x + width : x + width + more + 2], free[y, max(0, x - more - 1) : x]
+            assert not (len(after) == more + 2 and after.all()), (at, text)
+            assert not (len(before) == more + 1 and before.all()), (at, text)
+
+
 # One head
 
 

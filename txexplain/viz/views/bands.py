@@ -18,7 +18,7 @@ from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.head import window
 
-LABEL = 9
+LABEL = 12
 BRIGHT, DIM = 1.1, 0.2  # how dense a band's colour lies: the selected token's, the others'
 QUIET = 0.5  # how strong the strips of the other tokens are
 HAIR = 0.9  # the pixels of a band that stands for one token

@@ -98,7 +98,7 @@ def plan_of(scene: Scene) -> Plan:
     query, key = scene.location.cursor(n)
     words = [word(scene, i) for i in range(n)]
     widest = max(cell_width(text) for text in words)
-    name = min(max(12, scene.width // 6), widest)
+    name = min(max(16, scene.width // 6), widest)
     room = scene.width - name - 4
     most = max(WIDE, min(widest + 1, WIDEST))
     three = ("qk", "scaled" if stage == "scaled" else "masked", "values" if stage == "values" else "softmax")

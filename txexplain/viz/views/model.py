@@ -35,7 +35,7 @@ def draw_model(scene: Scene) -> Canvas:
     place, n = scene.location, scene.n_tokens
     columns = columns_of(scene)
     chosen = next(i for i, (_, at) in enumerate(columns) if at.select == place.select)
-    left = min(max(12, scene.width // 6), max(cell_width(scene.label(i)) for i in range(n))) + 3
+    left = min(max(16, scene.width // 6), max(cell_width(scene.label(i)) for i in range(n))) + 3
     bars = scene.height >= 12
     bottom = scene.height - (5 if bars else 2)
     height = bottom - 2
@@ -45,7 +45,7 @@ def draw_model(scene: Scene) -> Canvas:
     rows = {token: top + i * each + (each - 1) // 2 for i, token in enumerate(tokens)}
     wide = scene.width - left - 1
     likeliest = next_words(scene)
-    last = min(max([LAST, *map(cell_width, likeliest)]), max(wide // 6, LAST))
+    last = min(max([LAST, len(after(n - 1)), *map(cell_width, likeliest)]), max(wide // 6, LAST))
     shown = window(chosen, len(columns), max(2, (wide - last) // LEAST_COLUMN + 1))
     across = (wide - last) / (len(shown) - 1)
     title(canvas, scene, "Model", hidden(columns, shown, tokens, n))
@@ -97,7 +97,12 @@ def out_column(canvas: Canvas, scene: Scene, words: list[str], x: int, rows: dic
     for line, text in enumerate(words):
         canvas.put(x, y + line, text, "muted" if line else "text", attrs=0 if line else BOLD, width=min(cell_width(text), canvas.width - x))
     if scene.token != last and y > 2:
-        canvas.put(x, y - 1, f"after {last}", "faint", width=min(len(f"after {last}"), canvas.width - x))
+        canvas.put(x, y - 1, after(last), "faint", width=min(len(after(last)), canvas.width - x))
+
+
+def after(position: int) -> str:
+    """Says whose next token is meant, where another is selected."""
+    return f"after {position}"
 
 
 def ribbons(
