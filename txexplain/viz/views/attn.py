@@ -41,8 +41,8 @@ def draw_attn(scene: Scene) -> Canvas:
     place, config = scene.location, scene.config
     columns = heads_columns(config.n_head, scene.width)
     rows = -(-config.n_head // columns)
-    across, down = (scene.width - 2) // columns, max(3, (scene.height - 3) // rows)
-    visible = max(1, (scene.height - 3) // down)
+    across, down = (scene.width - 2) // columns, max(3, (scene.height - 2) // rows)
+    visible = max(1, (scene.height - 2) // down)
     first = max(0, min(place.head // columns - visible + 1, rows - visible)) if rows > visible else 0
     pattern = scene.trace[f"blocks.{place.block}.attn.pattern"]  # [H, T, T]
     pooled = ""
@@ -61,7 +61,7 @@ def draw_attn(scene: Scene) -> Canvas:
             pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
         row_ = pattern[head, scene.token, : scene.token + 1]
         strongest = int(np.argmax(row_))
-        if down >= 4 and across >= 18:
+        if across >= THUMB_WIDTH:
             share = number(float(row_[strongest]), ascii=scene.palette.ascii)
             canvas.put(x + across - 2 - len(share), y, share, "muted")
             free = across - MARGIN - used - len(share) - 2
