@@ -22,7 +22,7 @@ THUMB_WIDTH = 18  # the narrowest cell of a block's grid of heads, its margin in
 MARGIN = 2
 KEYS = 5  # strongest keys named below a thumbnail
 SHARE = 7  # cells that a share takes there
-BARRED = 24  # cells from which on shares are bars too
+BARRED = 28  # cells from which on shares are bars too
 
 
 def heads_columns(n_head: int, width: int) -> int:
@@ -83,7 +83,7 @@ def strongest_keys(canvas: Canvas, scene: Scene, row: Array, x: int, y: int, wid
     if rows < 2:
         return
     widest = max(cell_width(scene.label(i).strip()) for i in range(scene.n_tokens))
-    name = min(widest, width - SHARE - 1) if width < BARRED else min(widest, width // 2)
+    name = min(widest, width - SHARE - 1) if width < BARRED else min(widest, width - SHARE - 8)
     for line, key in enumerate(keys):
         share = number(float(row[key]), ascii=scene.palette.ascii)
         canvas.put(x, y + line, scene.label(key).strip() or scene.label(key), "key", width=name)

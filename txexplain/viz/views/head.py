@@ -89,7 +89,8 @@ def axis_of(words: list[str], cell: int, height: int) -> Axis:
         return Axis("staggered", 2)
     if height < TALL:
         return Axis("numbers", 1)
-    return Axis("down", min(height // 3, max(len(graphemes(text)) for text in words)))
+    most, longest = height // 4, [len(graphemes(text)) for text in words]
+    return Axis("down", min(most, max(size if size <= most else (size + 1) // 2 for size in longest)))
 
 
 def plan_of(scene: Scene) -> Plan:
@@ -303,15 +304,14 @@ def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: i
     low, high = bounds(stage, values)
     ends = [number(v, ascii=scene.palette.ascii) for v in (low, high)]
     room = min(width - sum(map(len, ends)) - 2, 16)
-    if room < 4:
-        return
+    room = room if room >= 4 else 0  # too short for a ramp: its ends alone
     if right:
-        x += width - room - sum(map(len, ends)) - 2
+        x += max(0, width - room - sum(map(len, ends)) - 2)
     ramp = ramp_of(scene, stage)
     x += canvas.put(x, y, ends[0], "muted") + 1
     for step, level in enumerate(ramp.quantise(np.linspace(low, high, room), low, high)):
         ramp.cell(canvas, x + step, y, 1, int(level))
-    canvas.put(x + room + 1, y, ends[1], "muted")
+    canvas.put(x + room + int(room > 0), y, ends[1], "muted")
 
 
 def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
