@@ -786,6 +786,34 @@ def test_the_pointer_alone_changes_no_place(storyteller: GPT2) -> None:
     drive(test, storyteller, at("L3H5"))
 
 
+def test_the_pointer_over_a_cell_reads_that_cells_number_and_leaving_restores_the_cursors(storyteller: GPT2) -> None:
+    trace = fresh(storyteller, ONCE)
+    grids = {
+        "qk": trace["blocks.3.attn.q"][:, 5] @ trace["blocks.3.attn.k"][:, 5].T,
+        "masked": trace["blocks.3.attn.attn_scores"][5],
+        "softmax": trace["blocks.3.attn.pattern"][5],
+    }
+
+    def read(app: App) -> tuple[int, int, float]:
+        row = next(line for line in pane_text(app, "stage") if re.match(r" Q\d", line))
+        found = re.match(r" Q(\d+) \S+ → K(\d+) \S+ .+ = (\S+)", row)
+        assert found, row
+        return int(found[1]), int(found[2]), float(found[3].replace("−", "-"))
+
+    async def test(app: App, hand: Hand) -> None:
+        first = pane_text(app, "stage")
+        assert read(app) == (6, 2, pytest.approx(float(grids["softmax"][6, 2]), rel=1e-5))
+        for stage, query, key in (("softmax", 4, 1), ("masked", 5, 3), ("qk", 1, 6), ("softmax", 6, 6)):
+            await hand.hover(offset=where(app, "stage", parse(f"L3H5:{stage}[{query},{key}]")))
+            await until(hand, lambda query=query, key=key: read(app)[:2] == (query, key), "the cell under the pointer")  # type: ignore[misc]
+            assert read(app)[2] == pytest.approx(float(grids[stage][query, key]), rel=1e-4), stage
+            assert place(app) == "L3H5:softmax[6,2]"
+        await hand.hover("#header")
+        await until(hand, lambda: pane_text(app, "stage") == first, "the cursor's own number")
+
+    drive(test, storyteller, at("L3H5:softmax[6,2]"))
+
+
 def test_clicks_in_the_panel(storyteller: GPT2) -> None:
     ids = storyteller.prompt_ids(ONCE)
     order = distribution(fresh(storyteller, ids).last_logits).order.tolist()

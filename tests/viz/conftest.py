@@ -29,3 +29,19 @@ def story_lens(storyteller: GPT2) -> Lens:
 def lens(request: pytest.FixtureRequest) -> Lens:
     """Every reading is done in both models: seven tokens in 2 blocks of 3 heads, and a long prompt in 6 blocks of 8."""
     return request.getfixturevalue(f"{request.param}_lens")
+
+
+PROMPTS = {
+    "short": "Once upon a time there was a",
+    "long": "Once upon a time there was a little girl named Lily. She loved to play outside in the park with her brown dog. "
+    'One day, she saw a big red ball under the tree and said, "Look',
+    "full": "Encyclopaedias, dinosaurs and chrysanthemums, extraordinarily interesting: 日本, é and ünïcode! " * 8,
+}
+
+
+@pytest.fixture(scope="session", params=PROMPTS)
+def wordy(request: pytest.FixtureRequest, storyteller: GPT2) -> Lens:
+    """The bundled model with a short prompt, one of some 40 tokens, and one of more than 200."""
+    trace = storyteller.forward(storyteller.tokenizer.encode(PROMPTS[request.param])[:250])
+    assert trace is not None
+    return Lens(trace, storyteller)

@@ -8,17 +8,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from conftest import SENTENCE
 from reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at, strips, unit, value
 from rich.cells import cell_len
 
 from txexplain.engine.derive import Lens
+from txexplain.engine.model import GPT2
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Level, Location, parse
-from txexplain.viz.canvas import Canvas, Hit
+from txexplain.viz.canvas import Canvas, Hit, graphemes
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_pane, draw_screen, layout
+from txexplain.viz.views import draw_stage
 from txexplain.viz.views.head import ramp_of
 
 SCREENS = [(80, 24), (120, 36), (200, 60)]
@@ -113,6 +116,46 @@ def test_nothing_is_written_over_a_word_or_past_the_edge(
     for at in PLACES:
         draw_screen(scene_at(lens, at, size, Palette("dark", *look)))
     assert not faults, "\n".join(dict.fromkeys(faults))
+
+
+ZOOM = [
+    "model",
+    "model@1",
+    "L1",
+    "L1@2",
+    "L0[add2]@4",
+    "L1.attn",
+    "L1.attn[2]@3",
+    "L1H2:qk",
+    "L1H0:masked[5,2]",
+    "L1H1",
+    "L1H2:values[6,1]",
+]
+
+
+@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
+@pytest.mark.parametrize("size", STAGES)
+def test_no_word_is_cut_where_there_is_room_for_it(wordy: Lens, size: str, look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[tuple[int, int, int, int, str]] = []
+    plain = Canvas.put
+
+    def put(canvas: Canvas, x: int, y: int, text: str, *rest: object, width: int | None = None, **more: object) -> int:
+        size_ = sum(cells for _, cells in graphemes(text))
+        if width is not None and size_ > width:
+            cut.append((x, y, width, size_, text))
+        return plain(canvas, x, y, text, *rest, width=width, **more)
+
+    monkeypatch.setattr(Canvas, "put", put)
+    for at in ZOOM:
+        cut.clear()
+        canvas = stage_at(wordy, at, STAGES[size], Palette("dark", *look))
+        ground = canvas.palette.rgb("background")
+        free = (canvas.chars == " ") & (canvas.bg == ground)
+        for x, y, width, need, text in cut:
+            more = need - width
+            after, before = free[y, x + width : x + width + more + 2], free[y, max(0, x - more - 1) : x]
+            assert not (len(after) == more + 2 and after.all()), (at, text)
+            assert not (len(before) == more + 1 and before.all()), (at, text)
 
 
 # One head
@@ -220,7 +263,8 @@ def test_numbers_written_in_cells_are_the_cells_own(tiny_lens: Lens, stage: str)
         canvas = stage_at(tiny_lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES["large"])
         numbers = head_numbers(tiny_lens, layer, head)
         for hit in cells_of(canvas):
-            at, text = hit.target, canvas.text()[hit.y][hit.x : hit.x + hit.width].strip(" []")
+            at, middle = hit.target, hit.y + (hit.height - 1) // 2
+            text = canvas.text()[middle][hit.x : hit.x + hit.width].strip(" []")
             if hit.width >= 5 and re.fullmatch(r"[−-]?\d*\.?\d+", text) and (at.query, at.key) != (query, key):
                 expected = numbers[at.stage][at.query, at.key]
                 assert abs(value(text) - expected) <= 0.501 * max(unit(text), 10.0 ** np.floor(np.log10(abs(expected)))), (at, text)
@@ -229,44 +273,83 @@ def test_numbers_written_in_cells_are_the_cells_own(tiny_lens: Lens, stage: str)
 
 
 def test_labels_stand_at_their_rows_and_columns(story_lens: Lens) -> None:
-    scene = scene_at(story_lens, "L2H3:softmax[9,4]", STAGES["large"])
-    canvas = stage_at(story_lens, "L2H3:softmax[9,4]", STAGES["large"])
-    cells, left = cells_of(canvas), min(hit.x for hit in places(canvas))
-    rows = {hit.target.query: hit.y for hit in places(canvas) if hit.x == left}
-    assert len(rows) == len(set(rows.values())) >= 10
-    for query, y in rows.items():
-        label = canvas.text()[y][left : left + 14].strip()
-        assert scene.label(query).strip().startswith(label.split()[0].rstrip("…"))
-        assert {hit.y for hit in cells if hit.target.query == query} == {y}
+    for size, look in ((STAGES["large"], Palette()), (STAGES["narrow"], Palette(depth="none"))):
+        scene = scene_at(story_lens, "L2H3:softmax[9,4]", size, look)
+        canvas = stage_at(story_lens, "L2H3:softmax[9,4]", size, look)
+        cells, shown = cells_of(canvas), places(canvas)
+        top, left = min(hit.y for hit in cells), min(hit.x for hit in shown)
+        rows = [hit for hit in shown if hit.x == left and hit.y >= top]
+        assert len({hit.target.query for hit in rows}) == len({hit.y for hit in rows}) == len(rows) >= 7
+        for hit in rows:
+            label = "".join(canvas.chars[hit.y + (hit.height - 1) // 2, hit.x : hit.x + hit.width]).split()
+            word = scene.label(hit.target.query).split()
+            assert label in (word, [*word, str(hit.target.query)])
+            assert {cell.y for cell in cells if cell.target.query == hit.target.query} == {hit.y}
 
 
-@pytest.mark.parametrize("size", STAGES)
-def test_keys_stand_above_their_columns(lens: Lens, size: str) -> None:
-    """Written along the row or downwards; where there is no room, every few positions, and the name under the cursor."""
-    scene = scene_at(lens, "L1H1:qk[4,3]", STAGES[size])
-    canvas = stage_at(lens, "L1H1:qk[4,3]", STAGES[size])
-    cells = cells_of(canvas)
-    top = min(hit.y for hit in cells)
-    shown = [hit for hit in cells if hit.y == top]
+@pytest.mark.parametrize("ascii", [False, True])
+@pytest.mark.parametrize("size", [*STAGES, "lone"])
+@pytest.mark.parametrize("n", [1, 3, 7, 12, 20, 40, 110])
+def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, size: str, ascii: bool) -> None:
+    """Whole, however they are written: in a row, in two rows by turns, downwards, or as positions with the cursor's token in full."""
+    ids = storyteller.tokenizer.encode((SENTENCE + " Encyclopaedically, said she. ") * 5)[:n]
+    trace = storyteller.forward(ids)
+    assert trace is not None
+    lens, palette = Lens(trace, storyteller), Palette(depth="none", ascii=ascii)
+    for key in {0, n // 3, n - 1}:
+        at, stage = f"L1H1:qk[{n - 1},{key}]", (60, 9) if size == "lone" else STAGES[size]
+        scene, canvas = scene_at(lens, at, stage, palette), stage_at(lens, at, stage, palette)
+        cells = cells_of(canvas)
+        top = min(hit.y for hit in cells)
+        shown = {hit.target.key: hit for hit in cells if hit.y == top and hit.target.stage == "qk"}
+        assert key in shown
+        words = {j: "".join(c for c, _ in graphemes(scene.label(j).strip() or scene.label(j))) for j in shown}
+        squeezed = {j: word.replace(" ", "") for j, word in words.items()}
+        grid = slice(min(hit.x for hit in cells), max(hit.x + hit.width for hit in cells))
+        axis = canvas.chars[2:top, grid]
+        assert palette.glyphs.ellipsis not in axis or any(palette.glyphs.ellipsis in word for word in words.values())
+        numbers = written = 0
+        for j, hit in shown.items():
+            along = "".join(canvas.chars[top - 1, hit.x : hit.x + hit.width]).strip() == words[j]
+            turns = any("".join(canvas.chars[y, hit.x :]).startswith(words[j] + " ") for y in range(2, top))
+            letters = canvas.chars[2:top, hit.x + (hit.width - 1) // 2 : hit.x + hit.width]
+            down = "".join("".join(row) for row in letters).replace(" ", "")
+            number = "".join(canvas.chars[2, hit.x :]).split()[:1] == [str(j)] or down == str(j)
+            cursor = j == key and f"{j} {words[j]}" in "".join(canvas.chars[2, grid])
+            numbers += number
+            written += along or turns or down == squeezed[j]
+            assert along or turns or down == squeezed[j] or number or cursor or (top == 3 and j != key), (at, j, words[j])
+        assert written >= 0.9 * len(shown) or (top == 3 and numbers >= len(shown) // 5), (at, written, numbers)
+
+
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_the_cursors_row_in_numbers(lens: Lens, size: str) -> None:
+    """Below the grids: each key, or those with the largest shares, at every stage."""
     read = 0
-    for hit in shown:
-        label = scene.label(hit.target.key).strip()
-        if not label.isascii():
+    for layer, head, query, key in chosen(lens, 12, 4):
+        query, key = max(query, key), min(query, key)
+        scene = scene_at(lens, f"L{layer}H{head}:softmax[{query},{key}]", STAGES[size])
+        text = draw_stage(scene).text()
+        start = next((y for y, row in enumerate(text) if f"row of Q{query} " in row), None)
+        if start is None:
+            assert len(lens.trace.ids) > 12
             continue
-        along = "".join(canvas.chars[top - 1, hit.x : hit.x + hit.width]).strip()
-        down = "".join(canvas.chars[2:top, hit.x]).strip()
-        ruler = "▼" in "".join(canvas.chars[top - 1])
-        if ruler:
-            position = re.match(r"\d*", "".join(canvas.chars[2, hit.x :]))[0]  # type: ignore[index]
-            assert position in ("", str(hit.target.key)) or canvas.chars[2, hit.x - 1].isdigit()
-            if hit.target.key == 3:
-                assert "".join(canvas.chars[3, hit.x :]).startswith(f"▼ {label}")
-            read += position == str(hit.target.key)
-            continue
-        fits = [text for text in (along, down) if text and (text == label or label.startswith(text.rstrip("…")))]
-        assert fits, (hit.target.key, label, along, down)
-        read += 1
-    assert read >= 5
+        numbers, keys = head_numbers(lens, layer, head), []
+        for line in text[start + 1 : -2]:
+            match = re.match(rf" K(\d+) +(.*?) +({FIGURE}) +({FIGURE}) +({FIGURE})\b(.*) ({FIGURE}) *$", line)
+            if match:
+                at = int(match[1])
+                assert match[2] == scene.label(at).strip()
+                for figure, stage in zip(match.groups()[2:5], ("qk", "scaled", "softmax"), strict=True):
+                    assert shows(figure, numbers[stage][query, at], 1e-3), (stage, line)
+                assert shows(match[7], numbers["values"][query, at], 1e-3), line
+                keys.append(at)
+        largest = set(np.argsort(-numbers["softmax"][query, : query + 1], kind="stable")[: len(keys)].tolist())
+        assert keys == sorted(keys)
+        assert set(keys) == largest
+        assert len(keys) == query + 1 or any(f"the {len(keys)} largest of {query + 1}" in row for row in text)
+        read += len(keys)
+    assert read >= 10 or len(lens.trace.ids) > 12
 
 
 @pytest.mark.parametrize("at", ["model@3", "L1@4"])
@@ -312,7 +395,7 @@ def is_drawn(image: np.ndarray, pattern: np.ndarray, palette: Palette) -> bool:
 @pytest.mark.parametrize("size", STAGES)
 def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
     rng, palette = np.random.default_rng(5), Palette()
-    n = len(lens.trace.ids)
+    n, named = len(lens.trace.ids), [0]
     for layer in rng.choice(lens.config.n_layer, 2, replace=False).tolist():
         token = int(rng.integers(1, n))
         scene = scene_at(lens, f"L{layer}.attn@{token}", STAGES[size])
@@ -330,6 +413,14 @@ def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
             assert note[1].rstrip("…") in scene.label(strongest)
             image = halves(canvas, hit.x, hit.y + 1, hit.width, hit.height - 1)
             assert is_drawn(image, pattern[head], palette), (size, layer, head)
+            below = canvas.text()[hit.y + 1 : hit.y + hit.height]
+            lines = [match for row in below if (match := re.match(rf"(\S+).* ({FIGURE}) *$", row[hit.x : hit.x + hit.width]))]
+            order = np.argsort(-pattern[head, token, : token + 1], kind="stable")
+            for key, match in zip(order.tolist(), lines, strict=False):
+                assert match[1] == scene.label(key).strip()
+                assert shows(match[2], pattern[head, token, key])
+            named.append(len(lines))
+    assert max(named) >= 2 or size == "narrow"
 
 
 # One block
@@ -464,6 +555,18 @@ def test_what_each_block_adds_in_the_model_view(lens: Lens, size: str, look: tup
                 figures = re.findall(FIGURE, " ".join(row[columns] for row in text[start:end]))
                 assert len(figures) == 1, (block, what, figures)
                 assert shows(figures[0], norm(lens, f"blocks.{block}.{what}", token)), (block, what)
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_what_comes_out_of_the_model(lens: Lens, size: str) -> None:
+    scene = scene_at(lens, "model", STAGES[size], temperature=0.3)
+    canvas, order = draw_stage(scene), probabilities(lens, 1.0, None)[0]
+    out = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "output")
+    words = [word for y in range(2, canvas.height - 5) if (word := "".join(canvas.chars[y, out.x :]).strip())]
+    assert words == [scene.id_label(token).strip() for token in order[: len(words)].tolist()]
+    assert len(words) == 5
+    start = next(y for y in range(canvas.height) if "".join(canvas.chars[y, out.x :]).strip() == words[0] and y > 1)
+    assert canvas.chars[start, out.x - 2] == "→"
 
 
 def norm_shares(lens: Lens, layer: int) -> np.ndarray:

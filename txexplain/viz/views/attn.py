@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isqrt
 
 import numpy as np
 
 from txexplain.engine.derive import Doubles
-from txexplain.engine.tokenizer import clip
+from txexplain.engine.ops import Array
+from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.ramps import Ramp, pool2d
@@ -16,11 +19,17 @@ from txexplain.viz.views.chrome import title
 
 THUMB_WIDTH = 18  # the narrowest cell of a block's grid of heads, its margin included
 MARGIN = 2
+KEYS = 5  # strongest keys named below a thumbnail
+SHARE = 7  # cells that a share takes there
+BARRED = 28  # cells from which on shares are bars too
 
 
 def heads_columns(n_head: int, width: int) -> int:
-    """How many heads of a block stand side by side on a stage of this width: rows as even as can be."""
+    """How many heads of a block stand side by side on a stage of this width: about as many down as across, in full rows if can be."""
     most = max(1, (width - 2) // THUMB_WIDTH)
+    full = [c for c in range(2, most + 1) if n_head % c == 0 and c * c <= 2 * n_head]
+    if full and 2 * full[-1] >= min(most, isqrt(2 * n_head)):
+        return full[-1]
     rows = -(-n_head // most)
     return -(-n_head // rows)
 
@@ -31,8 +40,8 @@ def draw_attn(scene: Scene) -> Canvas:
     place, config = scene.location, scene.config
     columns = heads_columns(config.n_head, scene.width)
     rows = -(-config.n_head // columns)
-    across, down = (scene.width - 2) // columns, max(3, (scene.height - 3) // rows)
-    visible = max(1, (scene.height - 3) // down)
+    across, down = (scene.width - 2) // columns, max(3, (scene.height - 2) // rows)
+    visible = max(1, (scene.height - 2) // down)
     first = max(0, min(place.head // columns - visible + 1, rows - visible)) if rows > visible else 0
     pattern = scene.trace[f"blocks.{place.block}.attn.pattern"]  # [H, T, T]
     pooled = ""
@@ -44,18 +53,20 @@ def draw_attn(scene: Scene) -> Canvas:
         lit = head == place.head
         target = replace(place, head=head)
         canvas.target(x, y, across - 1, down, target)
-        canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
-        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, across - MARGIN, down - (2 if down > 5 else 1))
+        used = canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
+        room = (across - MARGIN, down - (2 if down > 5 else 1))
+        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, *room)
         if factor > 1:
             pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
         row_ = pattern[head, scene.token, : scene.token + 1]
         strongest = int(np.argmax(row_))
-        if down >= 4 and across >= 18:
+        if across >= THUMB_WIDTH:
             share = number(float(row_[strongest]), ascii=scene.palette.ascii)
             canvas.put(x + across - 2 - len(share), y, share, "muted")
-            name_end = len(f"L{place.block}H{head}") + 1
-            room = across - 2 - len(share) - 1 - name_end
-            canvas.put(x + name_end, y, scene.label(strongest).strip(), "key", width=room, align="right")
+            free = across - MARGIN - used - len(share) - 2
+            canvas.put(x + used + 1, y, scene.label(strongest).strip(), "key", width=free, align="right")
+            below = y + 2 + thumbnail_rows(-(-scene.n_tokens // factor), *room, scene)
+            strongest_keys(canvas, scene, row_, x, below, across - MARGIN, y + down - 1 - below)
     part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))
@@ -65,6 +76,31 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
+def strongest_keys(canvas: Canvas, scene: Scene, row: Array, x: int, y: int, width: int, rows: int) -> None:
+    """Below a thumbnail, where rows are to spare: the keys that the selected token takes most from, with their shares."""
+    keys = np.argsort(-row, kind="stable")[: min(rows, KEYS)].tolist()
+    if rows < 2:
+        return
+    widest = max(cell_width(scene.label(i).strip()) for i in range(scene.n_tokens))
+    name = min(widest, width - SHARE - 1) if width < BARRED else min(widest, width - SHARE - 8)
+    for line, key in enumerate(keys):
+        share = number(float(row[key]), ascii=scene.palette.ascii)
+        canvas.put(x, y + line, scene.label(key).strip() or scene.label(key), "key", width=name)
+        canvas.put(x + width - SHARE, y + line, share, "muted", width=SHARE, align="right")
+        if width >= BARRED:
+            canvas.put(x + name + 1, y + line, bar(float(row[key]), width - name - SHARE - 2, scene.palette), "attention")
+
+
+def thumbnail_cell(m: int, width: int, height: int, scene: Scene) -> int:
+    """How many cells wide (and pixels high) each of a pattern's m rows and columns is."""
+    return max(1, min(width // m, 2 * height // m if scene.palette.pixels else 3))
+
+
+def thumbnail_rows(m: int, width: int, height: int, scene: Scene) -> int:
+    """How many rows a thumbnail of m rows and columns takes."""
+    return -(-m * thumbnail_cell(m, width, height, scene) // 2) if scene.palette.pixels else min(m, height)
+
+
 def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int) -> int:
     """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
     palette = scene.palette
@@ -72,7 +108,7 @@ def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, wi
     pixel_rows = 2 * height if palette.pixels else height
     small, factor = pool2d(pattern, pixel_rows, width)
     m = small.shape[0]
-    cell = max(1, min(width // m, pixel_rows // m if palette.pixels else 3))
+    cell = thumbnail_cell(m, width, height, scene)
     high = float(pattern.max()) or 1.0
     levels = ramp.quantise(small, 0.0, high)
     levels[np.triu_indices(m, 1)] = -1

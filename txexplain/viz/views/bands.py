@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Doubles
+from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
@@ -16,7 +18,7 @@ from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.head import window
 
-LABEL = 9
+LABEL = 12
 BRIGHT, DIM = 1.1, 0.2  # how dense a band's colour lies: the selected token's, the others'
 QUIET = 0.5  # how strong the strips of the other tokens are
 HAIR = 0.9  # the pixels of a band that stands for one token
@@ -46,7 +48,8 @@ class Plan:
 
     tokens: range
     columns: dict[str, Column]
-    rows: dict[str, list[int]]  # for "token", "q", "k", "v" and "grid": the row of each token in view
+    rows: dict[str, list[int]]  # for "token", "q", "k", "v" and "grid": the first row of each token in view
+    each: int  # rows a token
     height: int
 
 
@@ -54,11 +57,13 @@ def plan(scene: Scene, height: int) -> Plan:
     """Lay the picture out in a stage, `height` rows of it from row 2 on."""
     tokens = window(scene.token, scene.n_tokens, max(1, (height - 2) // 3))
     n = len(tokens)
+    each = max(1, min(2, (height - 2) // (3 * n)))
     left = min(LABEL, max(cell_width(scene.label(i)) for i in tokens)) + 3
-    fixed = {"x": 4, "qkv": 7, "grid": 2 * n, "out": 4, "mid": 4, "mlp": 5, "post": 4}
+    fixed = {"x": 4, "qkv": 7, "grid": 2 * n * each, "out": 4, "mid": 4, "mlp": 5, "post": 4}
     room = scene.width - left - 2 - sum(fixed.values())
     if room < 24:
-        fixed["grid"], room = n, room + n
+        room += fixed["grid"] - n
+        fixed["grid"] = n
     gaps = [round(room * part / 24) for part in (6, 5, 6, 2, 2.5, 2.5)]
     names = {"x": "x", "qkv": "QKV", "grid": "softmax", "out": "out", "mid": "x+A", "mlp": "MLP", "post": "x+M"}
     tiles = {"x": "resid_pre", "qkv": "qkv", "grid": "attn", "out": "proj", "mid": "add1", "mlp": "fc", "post": "add2"}
@@ -67,11 +72,11 @@ def plan(scene: Scene, height: int) -> Plan:
     for key, gap in zip(fixed, [*gaps, 0], strict=True):
         columns[key] = Column(names[key], tiles[key], roles[key], x, fixed[key])
         x += fixed[key] + gap
-    whole = 3 * n + 2
+    whole = 3 * n * each + 2
     top = 2 + max(0, (height - whole) // 2)
-    groups = {kind: [top + g * (n + 1) + i for i in range(n)] for g, kind in enumerate("qkv")}
-    spread = [top + int((i + 0.5) * whole / n) for i in range(n)]
-    return Plan(tokens, columns, {"token": spread, **groups, "grid": [top + n // 2 + i for i in range(n)]}, height)
+    groups = {kind: [top + g * (n * each + 1) + i * each for i in range(n)] for g, kind in enumerate("qkv")}
+    spread = [top + int((i + 0.5) * whole / n) - each // 2 for i in range(n)]
+    return Plan(tokens, columns, {"token": spread, **groups, "grid": [top + n * each // 2 + i * each for i in range(n)]}, each, height)
 
 
 def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
@@ -89,12 +94,14 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
         canvas.target(column.x - 1, 1, column.width + 2, height + 1, target)
     prefix = f"blocks.{layer}."
     strips = {"x": "resid_pre", "out": "attn_out", "mid": "resid_mid", "mlp": "mlp.post", "post": "resid_post"}
+    values = {name: scene.trace[prefix + name] for name in (*strips.values(), "attn.q", "attn.k", "attn.v")}
+    largest = {name: float(np.abs(tensor).max()) for name, tensor in values.items()}
     for i, token in enumerate(p.tokens):
         lit = token == scene.token
         y = p.rows["token"][i]
         canvas.put(
             1,
-            y,
+            y + (p.each - 1) // 2,
             scene.label(token),
             "text" if lit else "muted",
             "cursor" if lit else None,
@@ -102,29 +109,39 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
             width=p.columns["x"].x - 3,
             align="right",
         )
-        canvas.target(0, y, p.columns["x"].x - 1, 1, ("token", token))
+        canvas.target(0, y, p.columns["x"].x - 1, p.each, ("token", token))
         for key, name in strips.items():
-            magnitude_strip(canvas, scene, prefix + name, token, p.columns[key], p.columns[key].role, y)
+            magnitude_strip(canvas, scene, values[name], token, largest[name], p.columns[key], p.columns[key].role, (y, p.each))
         for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
             column = p.columns["qkv"]
             if i == len(p.tokens) // 2:
                 canvas.put(column.x, p.rows[letter][i], letter.upper(), role, attrs=BOLD)
             narrow = replace(column, x=column.x + 2, width=column.width - 2)
-            magnitude_strip(canvas, scene, f"{prefix}attn.{letter}", token, narrow, role, p.rows[letter][i])
+            name = f"attn.{letter}"
+            magnitude_strip(canvas, scene, values[name], token, largest[name], narrow, role, (p.rows[letter][i], p.each))
     mean_grid(canvas, scene, p, pattern.astype(np.float64))
     for key in ("mid", "post"):
         for y in p.rows["token"]:
-            canvas.put(p.columns[key].x - 1, y, scene.palette.glyphs.plus, "muted")
+            canvas.put(p.columns[key].x - 1, y + (p.each - 1) // 2, scene.palette.glyphs.plus, "muted")
 
 
-def magnitude_strip(canvas: Canvas, scene: Scene, name: str, token: int, column: Column, role: str, y: int) -> None:
+def magnitude_strip(
+    canvas: Canvas, scene: Scene, values: Array, token: int, largest: float, column: Column, role: str, rows: tuple[int, int]
+) -> None:
     """A token's vector in a column: each cell as strong as the largest number that it stands for, of all tokens' largest."""
-    values = scene.trace[name]
     ramp = Ramp("sequential", role, scene.palette)
     pooled, _ = pool(np.abs(values[token].reshape(-1)), column.width)
-    strength = 1.0 if token == scene.token else QUIET
-    for i, level in enumerate(ramp.quantise(pooled, 0.0, float(np.abs(values).max())).tolist()):
-        canvas.fill(column.x + i, y, 1, 1, bg=scene.palette.mix("background", ramp.colour(max(level, 2)), strength))
+    colours = ramp.colours if token == scene.token else quiet(ramp)
+    levels = np.maximum(ramp.quantise(pooled, 0.0, largest), 2)
+    y, each = rows
+    canvas.fill(column.x, y, len(levels), each)
+    canvas.paint(column.x, y, np.array([[colours[level] for level in levels.tolist()]] * each))
+
+
+@lru_cache(maxsize=32)
+def quiet(ramp: Ramp) -> list[int]:
+    """A scale's colours, half way back to the background."""
+    return [ramp.palette.mix("background", colour, QUIET) for colour in ramp.colours]
 
 
 def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:
@@ -136,7 +153,8 @@ def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:
     for i, query in enumerate(p.tokens):
         for j, key in enumerate(p.tokens):
             level = -1 if key > query else int(levels[query, key])
-            ramp.cell(canvas, column.x + j * cell, p.rows["grid"][i], cell, level)
+            for line in range(p.each):
+                ramp.cell(canvas, column.x + j * cell, p.rows["grid"][i] + line, cell, level)
 
 
 def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.uint8]:
@@ -147,7 +165,7 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.u
     c = p.columns
 
     def middle(row: int) -> float:
-        return 2.0 * (row - 2) + 1.0
+        return 2.0 * (row - 2) + p.each
 
     def flow(role: str, x0: int, x1: int, y0: list[float], y1: list[float], thick: list[float], density: list[float]) -> None:
         """Bands over one stretch of columns, those of one density at a time."""
@@ -158,21 +176,21 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.u
 
     lit = [BRIGHT if token == scene.token else DIM for token in p.tokens]
     token_y = [middle(row) for row in p.rows["token"]]
-    hair = [HAIR] * len(lit)
+    hair = [HAIR * p.each] * len(lit)
     for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
         flow(role, c["x"].end, c["qkv"].x, token_y, [middle(row) for row in p.rows[letter]], hair, lit)
     flow("query", c["qkv"].end, c["grid"].x, [middle(row) for row in p.rows["q"]], [middle(row) for row in p.rows["grid"]], hair, lit)
-    cell, foot = c["grid"].width // len(p.tokens), middle(p.rows["grid"][-1]) + 2
+    cell, foot = c["grid"].width // len(p.tokens), middle(p.rows["grid"][-1]) + p.each + 1
     for j, row in enumerate(p.rows["k"]):
         under = c["grid"].x + j * cell + 1
-        flow("key", c["qkv"].end, under, [middle(row)], [foot], [HAIR], [lit[j]])
+        flow("key", c["qkv"].end, under, [middle(row)], [foot], [HAIR * p.each], [lit[j]])
     for i, query in enumerate(p.tokens):
         shares = [float(pattern[query, key]) for key in p.tokens]
         values = [middle(row) for row in p.rows["v"]]
-        thick = [WHOLE * share if share > LEAST else 0.0 for share in shares]
+        thick = [WHOLE * p.each * share if share > LEAST else 0.0 for share in shares]
         flow("value", c["qkv"].end, c["out"].x, values, [token_y[i]] * len(values), thick, [lit[i]] * len(values))
     for left, right, role in (("out", "mid", "attention"), ("mid", "mlp", "mlp"), ("mlp", "post", "mlp")):
-        flow(role, c[left].end, c[right].x, token_y, token_y, [1.6] * len(lit), lit)
+        flow(role, c[left].end, c[right].x, token_y, token_y, [1.6 * p.each] * len(lit), lit)
     for x0, x1 in ((c["x"].end, c["mid"].x - 1), (c["mid"].end, c["post"].x - 1)):
         flow("residual", x0, x1, token_y, token_y, hair, [density * 0.3 for density in lit])
     total = sum(ink.values(), np.zeros((height, width)))  # [2h, w]

@@ -17,7 +17,7 @@ from txexplain.viz.views.bands import draw_bands
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.strips import plain_strip
 
-NAME, RAIL, FORMULA, SIZES = 10, 6, 22, 12
+NAME, RAIL, FORMULA, SIZES = 10, 6, 22, 15
 PICTURE = (72, 24)  # the least stage that has room for the picture
 # The column of the picture that each tile is part of.
 COLUMNS = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array, attention_scale
 from txexplain.engine.tokenizer import cell_width
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import STAGES, Level, Location
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
 from txexplain.viz.numbers import exact, fit, number
 from txexplain.viz.ramps import Ramp, span
@@ -17,12 +18,48 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 
 NAMES = {"qk": "q·k", "scaled": "q·k × scale", "masked": "scaled, masked", "softmax": "softmax", "values": "share × ‖v‖"}
+TABS = {"qk": "q·k", "scaled": "scaled", "masked": "masked", "softmax": "softmax", "values": "× ‖v‖"}
 SIGNED = ("qk", "scaled", "masked")
 BEFORE_MASK = ("qk", "scaled")
 GAP = 3  # cells between grids that stand side by side
-WIDEST_CELL, LABEL = 7, 12
-RULER = 2  # rows of a ruler of positions
+WIDE, WIDEST = 7, 16  # a cell's width: as a rule at most, and where the keys' tokens need it
+NARROWEST = 14  # cells that a grid's name needs
 TALL = 20  # rows of a stage that has room for three grids and their labels
+FIGURE = 9  # cells that a number takes in the table of the cursor's row
+FOOT = 2  # the readout's rows
+STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # every how many columns a position is written
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How the keys' tokens are written above their columns, whole: "along" the row, "staggered" in two, "down", or as "numbers"."""
+
+    kind: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the grids stand: which stages, the tokens in view, a cell's size, and the first cell's place."""
+
+    stages: tuple[str, ...]
+    rows: range
+    columns: range
+    cell: int
+    tall: int
+    left: int
+    axis: Axis
+    top: int
+
+    @property
+    def stride(self) -> int:
+        """From one grid's first cell to the next one's."""
+        return max(self.cell * len(self.columns), NARROWEST) + GAP
+
+    @property
+    def end(self) -> int:
+        """The row below the grids."""
+        return self.top + len(self.rows) * self.tall
 
 
 def ramp_of(scene: Scene, stage: str) -> Ramp:
@@ -38,16 +75,49 @@ def bounds(stage: str, values: Array | Doubles) -> tuple[float, float]:
     return (low, high) if stage in SIGNED else (0.0, high)
 
 
-def stages_shown(scene: Scene, room: int) -> tuple[tuple[str, ...], int]:
-    """The stages that stand side by side and the width of their cells; in a narrow stage the present one alone."""
-    stage = scene.location.stage
+def word(scene: Scene, position: int) -> str:
+    """A token without the space before it, which a label has no use for."""
+    return scene.label(position).strip() or scene.label(position)
+
+
+def axis_of(words: list[str], cell: int, height: int) -> Axis:
+    """The way to write the keys' tokens that leaves the grid most room and cuts none of them."""
+    widest = max(cell_width(text) for text in words)
+    if widest < cell:
+        return Axis("along", 1)
+    if cell >= 3 and widest < 2 * cell:
+        return Axis("staggered", 2)
+    if height < TALL:
+        return Axis("numbers", 1)
+    most, longest = height // 4, [len(graphemes(text)) for text in words]
+    return Axis("down", min(most, max(size if size <= most else (size + 1) // 2 for size in longest)))
+
+
+def plan_of(scene: Scene) -> Plan:
+    """Three stages side by side where their cells can be two wide; else the present one, its rows and columns moving with the cursor."""
+    n, stage = scene.n_tokens, scene.location.stage
+    query, key = scene.location.cursor(n)
+    words = [word(scene, i) for i in range(n)]
+    widest = max(cell_width(text) for text in words)
+    name = min(max(16, scene.width // 6), widest)
+    room = scene.width - name - 4
+    most = max(WIDE, min(widest + 1, WIDEST))
     three = ("qk", "scaled" if stage == "scaled" else "masked", "values" if stage == "values" else "softmax")
-    shown = tuple(each for each in three if each == stage or scene.result.has_stage(scene.location.block, each))
-    n = scene.n_tokens
-    cell = (room - (len(shown) - 1) * GAP) // (len(shown) * n)
-    if cell >= 2 and room >= 60 and scene.height >= TALL:
-        return shown, min(cell, WIDEST_CELL)
-    return (stage,), max(2, min(room // n, WIDEST_CELL))
+    side_by_side = tuple(each for each in three if each == stage or scene.result.has_stage(scene.location.block, each))
+    cell = (room - (len(side_by_side) - 1) * GAP) // (len(side_by_side) * n)
+    stages = side_by_side if cell >= 2 and room >= 60 and scene.height >= TALL else (stage,)
+    cell = max(2, min(cell if len(stages) > 1 else room // n, most))
+    axis = axis_of(words, cell, scene.height)
+    left = name + 2
+    if axis.kind == "numbers":
+        left += len(str(n - 1)) + 1
+    top = 2 + axis.rows
+    # Below the grids: their scales where there are several, an empty row where it can be spared, the readout.
+    down = scene.height - top - FOOT - int(len(stages) > 1) - int(scene.height >= TALL)
+    rows = window(query, n, max(1, down))
+    tall = max(1, min(down // n, (cell + 1) // 2)) if len(rows) == n else 1
+    columns = window(key, n, max(1, (scene.width - left - 2 - GAP * (len(stages) - 1)) // (cell * len(stages))))
+    return Plan(stages, rows, columns, cell, tall, left, axis, top)
 
 
 def window(cursor: int, size: int, room: int) -> range:
@@ -59,80 +129,138 @@ def window(cursor: int, size: int, room: int) -> range:
 
 
 def draw_head(scene: Scene) -> Canvas:
-    """The grid, or three of them where there is room, with the cursor's numbers in words below."""
+    """The grid, or three of them where there is room; the cursor's row in numbers; and its cell in words."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, glyphs = scene.location, scene.palette.glyphs
-    layer, head, n = place.block, place.head, scene.n_tokens
+    place, glyphs, n = scene.location, scene.palette.glyphs, scene.n_tokens
     query, key = place.cursor(n)
-    labels = [scene.label(i) for i in range(n)]
-    left = min(LABEL, max(cell_width(text) for text in labels)) + 2
-    stages, cell = stages_shown(scene, scene.width - left - 2)
-    longest = max(cell_width(text.strip()) for text in labels)
-    room = min(scene.height // 3, 10)  # rows that labels written downwards may take
-    heads = 1 if cell >= WIDEST_CELL else min(longest, room) if longest <= 3 or scene.height >= TALL else RULER
-    top = 2 + heads
-    below = 3 if scene.height < 20 else 4
-    rows = window(query, n, max(1, scene.height - top - below))
-    tall = 2 if len(rows) == n and 2 * n <= scene.height - top - below else 1
-    columns = window(key, n, max(1, (scene.width - left - 2 - GAP * (len(stages) - 1)) // (cell * len(stages))))
-    for row, i in enumerate(rows):
-        lit = i == query
-        canvas.put(1, top + row * tall, labels[i], "query", "cursor" if lit else None, BOLD if lit else 0, width=left - 2, align="right")
-        canvas.target(1, top + row * tall, left - 2, tall, replace(place, level=Level.HEAD, query=i, key=key, token=None))
-    for number_, stage in enumerate(stages):
-        x = left + number_ * (cell * len(columns) + GAP)
-        present = stage == place.stage
-        width = cell * len(columns)
-        canvas.put(x, 1, NAMES[stage], "accent" if present else "muted", attrs=BOLD if present else 0, width=max(width, 8))
-        canvas.target(x, 1, width, 1, replace(place, stage=stage))
-        under = columns.index(key) if key in columns else -1
-        if heads == RULER and cell < WIDEST_CELL and longest > RULER:
-            ruler(canvas, scene, columns, labels, x, 2, cell, under)
+    p = plan_of(scene)
+    query_labels(canvas, scene, p)
+    for number_, stage in enumerate(p.stages):
+        x = p.left + number_ * p.stride
+        values = scene.result.stage(place.block, place.head, stage)
+        if len(p.stages) > 1:
+            present = stage == place.stage
+            canvas.put(x, 1, NAMES[stage], "accent" if present else "muted", attrs=BOLD if present else 0)
+            canvas.target(x, 1, p.stride - GAP, 1, replace(place, stage=stage))
+            legend(canvas, scene, stage, values, x, p.end, p.stride - GAP)
         else:
-            key_labels(canvas, scene, [labels[j] for j in columns], x, 2, cell, heads, under)
-        values = scene.result.stage(layer, head, stage)
-        grid(canvas, scene, values, stage, (x, top), rows, columns, (cell, tall))
-        legend(canvas, scene, stage, values, x, top + len(rows) * tall, width)
-        if number_ and width:
-            canvas.put(x - 2, top + (len(rows) * tall - 1) // 2, glyphs.arrow, "faint")
-    part = len(rows) < n or len(columns) < n
+            tabs(canvas, scene, values)
+        key_labels(canvas, scene, p, x)
+        grid(canvas, scene, values, stage, (x, p.top), p.rows, p.columns, (p.cell, p.tall))
+        if number_:
+            canvas.put(x - 2, p.top + (len(p.rows) * p.tall - 1) // 2, glyphs.arrow, "faint")
+    row_in_numbers(canvas, scene, p.end + int(len(p.stages) > 1) + 1)
+    part = len(p.rows) < n or len(p.columns) < n
     note = f"dh {scene.result.head_dim}" if scene.result.head_dim else ""
     if part:
-        note = f"queries {rows[0]}-{rows[-1]}, keys {columns[0]}-{columns[-1]} of {n}"
-    title(canvas, scene, f"L{layer}H{head} {glyphs.dot} {NAMES[place.stage]}", note)
-    readout(canvas, scene, scene.hover or replace(place, query=query, key=key), scene.height - 2)
+        note = f"queries {p.rows[0]}-{p.rows[-1]}, keys {p.columns[0]}-{p.columns[-1]} of {n}"
+    title(canvas, scene, f"L{place.block}H{place.head} {glyphs.dot} {NAMES[place.stage]}", note)
+    readout(canvas, scene, scene.hover or replace(place, query=query, key=key), scene.height - FOOT)
     return canvas
 
 
-def key_labels(canvas: Canvas, scene: Scene, labels: list[str], x: int, y: int, cell: int, rows: int, lit: int) -> None:
-    """The keys' tokens above their columns: along the row where cells are wide, else downwards."""
-    for column, text in enumerate(labels):
-        at, attrs = x + column * cell, BOLD if column == lit else 0
-        ground = "cursor" if column == lit else None
-        if rows == 1 and cell >= WIDEST_CELL:
-            canvas.put(at, y, text.strip() or text, "key", ground, attrs, width=cell - 1)
-            continue
-        letters = graphemes(text.strip() or text)
-        if len(letters) > rows:
-            letters = [*letters[: rows - 1], (scene.palette.glyphs.ellipsis, 1)] if rows > 1 else letters[:1]
-        for row in range(rows):
-            index = row - (rows - len(letters))
-            char, size = letters[index] if index >= 0 else (" ", 1)
-            canvas.put(at, y + row, char if size < cell or cell == size else "~", "key", ground, attrs)
+def tabs(canvas: Canvas, scene: Scene, values: Array) -> None:
+    """The head's stages in their order, and at the right the scale of the one that is shown."""
+    place, x = scene.location, 1
+    for stage in STAGES:
+        if x > 1:
+            x += canvas.put(x, 1, f" {scene.palette.glyphs.crumb} ", "faint")
+        present = stage == place.stage
+        size = canvas.put(x, 1, TABS[stage], "accent" if present else "muted", attrs=BOLD if present else 0)
+        canvas.target(x, 1, size, 1, replace(place, stage=stage))
+        x += size
+    legend(canvas, scene, place.stage, values, x + 3, 1, scene.width - x - 4, right=True)
 
 
-def ruler(canvas: Canvas, scene: Scene, columns: range, labels: list[str], x: int, y: int, cell: int, lit: int) -> None:
-    """Where labels have no room: the keys' positions, and the name of the one under the cursor beside its column."""
-    every = -(-(len(str(columns[-1])) + 2) // cell)
-    for column, j in enumerate(columns):
-        if j % every == 0 and (column + every <= len(columns) or j == columns[-1]):
-            canvas.put(x + column * cell, y, str(j), "key")
-    if lit >= 0:
-        name = labels[columns[lit]].strip() or labels[columns[lit]]
-        width, at = cell_width(name), x + lit * cell
-        canvas.put(at, y + 1, scene.palette.glyphs.down, "accent", attrs=BOLD)
-        start = at + 2 if at + 2 + width < scene.width else at - 1 - width
-        canvas.put(max(x, start), y + 1, name, "key", attrs=BOLD, width=min(width, len(columns) * cell + 12))
+def query_labels(canvas: Canvas, scene: Scene, p: Plan) -> None:
+    """The queries' tokens, each beside the middle of its row; with positions where the keys have only those."""
+    place = scene.location
+    query, key = place.cursor(scene.n_tokens)
+    digits = len(str(scene.n_tokens - 1)) + 1 if p.axis.kind == "numbers" else 0
+    for row, i in enumerate(p.rows):
+        y, lit = p.top + row * p.tall, i == query
+        look = ("query", "cursor" if lit else None, BOLD if lit else 0)
+        canvas.put(1, y + (p.tall - 1) // 2, word(scene, i), *look, width=p.left - 2 - digits, align="right")
+        if digits:
+            canvas.put(p.left - 1 - digits, y + (p.tall - 1) // 2, str(i), *look, width=digits, align="right")
+        canvas.target(1, y, p.left - 2, p.tall, replace(place, level=Level.HEAD, query=i, key=key, token=None))
+
+
+def key_labels(canvas: Canvas, scene: Scene, p: Plan, x: int) -> None:
+    """The keys' tokens above the columns in view."""
+    key = scene.location.cursor(scene.n_tokens)[1]
+    if p.axis.kind == "numbers":
+        key_numbers(canvas, scene, p, x, key)
+        return
+    for column, j in enumerate(p.columns):
+        at, text, lit = x + column * p.cell, word(scene, j), j == key
+        look = ("key", "cursor" if lit else None, BOLD if lit else 0)
+        if p.axis.kind == "along":
+            canvas.put(at, 2, text, *look, width=p.cell, align="center")
+        elif p.axis.kind == "staggered":
+            canvas.put(at, 2 + column % 2, text, *look)
+        else:
+            lines = downwards(text, p.axis.rows) or downwards(str(j), p.axis.rows)
+            for line, part in enumerate(lines, 2 + p.axis.rows - len(lines)):
+                canvas.put(at + (p.cell - 1) // 2, line, part, *look)
+
+
+def downwards(text: str, rows: int) -> list[str]:
+    """A word in at most so many rows, a character each or, where it is longer, two; empty where that isn't enough."""
+    chars = graphemes(text)
+    if len(chars) <= rows:
+        return [char for char, _ in chars]
+    if any(size > 1 for _, size in chars) or len(chars) > 2 * rows:
+        return []
+    return ["".join(char for char, _ in chars[i : i + 2]) for i in range(0, len(chars), 2)]
+
+
+def key_numbers(canvas: Canvas, scene: Scene, p: Plan, x: int, key: int) -> None:
+    """The keys' positions, as on the axis of a plot, and the cursor's token in full."""
+    end = x + len(p.columns) * p.cell
+    text = f"{key} {word(scene, key)}"
+    start = max(x, min(x + (key - p.columns[0]) * p.cell, end - cell_width(text)))
+    taken = range(start - 1, start + canvas.put(start, 2, text, "key", "cursor", BOLD, width=min(cell_width(text), end - start)) + 1)
+    every = next(step for step in STEPS if step * p.cell > len(str(p.columns[-1])))
+    for column, j in enumerate(p.columns):
+        at, figure = x + column * p.cell, str(j)
+        if j % every == 0 and not set(range(at, at + len(figure))) & set(taken) and at + len(figure) <= end:
+            canvas.put(at, 2, figure, "key")
+
+
+def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
+    """Below the grids, where there is room: what the cursor's query gets from each key, or from those with the largest shares."""
+    place, palette = scene.location, scene.palette
+    query = place.cursor(scene.n_tokens)[0]
+    room = scene.height - FOOT - 1 - y - 1
+    if room < min(3, query + 1) or not all(scene.result.has_stage(place.block, stage) for stage in ("qk", "softmax", "values")):
+        return
+    stages = ("qk", "scaled", "softmax", "values")
+    rows = {stage: scene.result.stage(place.block, place.head, stage)[query, : query + 1] for stage in stages}
+    keys = list(range(query + 1))
+    if len(keys) > room:
+        keys = sorted(np.argsort(-rows["softmax"], kind="stable")[:room].tolist())
+    every = min(2, max(1, room // len(keys)))
+    digits = len(str(keys[-1]))
+    name = digits + 2 + max(cell_width(word(scene, key)) for key in keys)
+    first = 1 + max(name, len(str(query)) + 8) + 2
+    shares = first + 2 * (FIGURE + 2)
+    values = min(scene.width - 1 - cell_width(NAMES["values"]), shares + FIGURE + 42)
+    for x, stage in zip((first, first + FIGURE + 2, shares), ("qk", "scaled", "softmax"), strict=True):
+        canvas.put(x, y, TABS[stage], "muted", width=FIGURE, align="right")
+    canvas.put(values, y, NAMES["values"], "muted")
+    canvas.put(1, y, f"row of Q{query}", "query")
+    note = f"the {len(keys)} largest of {query + 1}" if len(keys) <= query else "bars: 0 to 1"
+    if cell_width(note) < values - shares - FIGURE - 1:
+        canvas.put(shares + FIGURE + 1, y, note, "faint")
+    for line, key in enumerate(keys):
+        at, lit = y + 1 + line * every, key == place.cursor(scene.n_tokens)[1]
+        canvas.put(1, at, f"K{key:<{digits}} {word(scene, key)}", "key", "cursor" if lit else None, BOLD if lit else 0, width=name)
+        figures = {stage: number(float(row[key]), ascii=palette.ascii) for stage, row in rows.items()}
+        for x, stage in zip((first, first + FIGURE + 2, shares), ("qk", "scaled", "softmax"), strict=True):
+            canvas.put(x, at, figures[stage], "text", width=FIGURE, align="right")
+        canvas.put(shares + FIGURE + 1, at, bar(float(rows["softmax"][key]), values - shares - FIGURE - 3, palette), "attention")
+        canvas.put(values, at, figures["values"], "text", width=cell_width(NAMES["values"]), align="right")
 
 
 def grid(
@@ -154,31 +282,38 @@ def grid(
             for line in range(tall):
                 ramp.cell(canvas, x, y + line, cell, level)
             if cell >= 5 and level >= 0:
-                canvas.put(x + 1, y, fit(float(shown[row, column]), cell - 2), ramp.ink(level), width=cell - 2, align="right")
+                figure = fit(float(shown[row, column]), cell - 2)
+                canvas.put(x + 1, y + (tall - 1) // 2, figure, ramp.ink(level), width=cell - 2, align="right")
             if (i, j) == query_key:
-                cursor_mark(canvas, scene, x, y, cell)
+                cursor_mark(canvas, (x, y), size, ramp.ink(level))
             canvas.target(x, y, cell, tall, replace(place, level=Level.HEAD, stage=stage, query=i, key=j, token=None))
 
 
-def cursor_mark(canvas: Canvas, scene: Scene, x: int, y: int, cell: int) -> None:
-    """What tells the cursor's cell without colour: brackets in its corners."""
-    canvas.put(x, y, "[", "accent", attrs=BOLD)
-    canvas.put(x + cell - 1, y, "]", "accent", attrs=BOLD)
+def cursor_mark(canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], ink: int) -> None:
+    """What tells the cursor's cell without colour: brackets, or the corners of a frame where the cell is higher than a row."""
+    (x, y), (cell, tall), glyphs = corner, size, canvas.palette.glyphs
+    if tall == 1 or canvas.palette.ascii:
+        marks = {y + line: "[]" for line in range(tall)}
+    else:
+        marks = {y: glyphs.corners[:2], y + tall - 1: glyphs.corners[2:]}
+    for line, pair in marks.items():
+        canvas.put(x, line, pair[0], ink, attrs=BOLD)
+        canvas.put(x + cell - 1, line, pair[1], ink, attrs=BOLD)
 
 
-def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: int, width: int) -> None:
-    """The scale under a grid: the data's own least and greatest, and the ramp between them."""
+def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: int, width: int, *, right: bool = False) -> None:
+    """A grid's scale: the data's own least and greatest, and the ramp between them; at the left or the right of its place."""
     low, high = bounds(stage, values)
-    left, right = (number(v, ascii=scene.palette.ascii) for v in (low, high))
-    room = width - cell_width(left) - cell_width(right) - 2
+    ends = [number(v, ascii=scene.palette.ascii) for v in (low, high)]
+    room = min(width - sum(map(len, ends)) - 2, 16)
+    room = room if room >= 4 else 0  # too short for a ramp: its ends alone
+    if right:
+        x += max(0, width - room - sum(map(len, ends)) - 2)
     ramp = ramp_of(scene, stage)
-    x += canvas.put(x, y, left, "muted") + 1
-    if room >= 4:
-        steps = np.linspace(low, high, min(room, 16))
-        for step, level in enumerate(ramp.quantise(steps, low, high)):
-            ramp.cell(canvas, x + step, y, 1, int(level))
-        x += len(steps) + 1
-    canvas.put(x, y, right, "muted")
+    x += canvas.put(x, y, ends[0], "muted") + 1
+    for step, level in enumerate(ramp.quantise(np.linspace(low, high, room), low, high)):
+        ramp.cell(canvas, x + step, y, 1, int(level))
+    canvas.put(x + room + int(room > 0), y, ends[1], "muted")
 
 
 def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:

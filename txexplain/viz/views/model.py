@@ -17,9 +17,10 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.head import window
 
-LABEL = 12
 LEAST_COLUMN = 7
-LAST = 5  # cells that the last column needs, for its name
+LAST = 5  # cells that the last column needs at least, for its name
+OUT = 5  # the likeliest next tokens that are named in the last column
+TALLEST, THICKEST = 6, 2.5  # a token's rows at most; the pixels of a whole column, for each row
 MODES = {"norms": "shares of norms; LayerNorm and MLP not traced", "rollout": "attention rollout: half attention, half staying"}
 TRACED: WeakKeyDictionary[Lens, tuple[tuple[str, int], tuple[list[Ints], list[Ints]]]] = WeakKeyDictionary()
 
@@ -38,15 +39,19 @@ def draw_model(scene: Scene) -> Canvas:
     place, n = scene.location, scene.n_tokens
     columns = columns_of(scene)
     chosen = next(i for i, (_, at) in enumerate(columns) if at.select == place.select)
-    left = min(LABEL, max(cell_width(scene.label(i)) for i in range(n))) + 3
+    left = min(max(16, scene.width // 6), max(cell_width(scene.label(i)) for i in range(n))) + 3
     bars = scene.height >= 12
     bottom = scene.height - (5 if bars else 2)
     height = bottom - 2
     tokens = window(scene.token, n, max(1, height))
-    each = max(1, min(4, height // len(tokens)))
+    each = max(1.0, min(TALLEST, height / len(tokens)))
+    top = 2 + (height - each * len(tokens)) / 2
+    rows = {token: int(top + (i + 0.5) * each - 0.5) for i, token in enumerate(tokens)}
     wide = scene.width - left - 1
-    shown = window(chosen, len(columns), max(2, (wide - LAST) // LEAST_COLUMN + 1))
-    across = (wide - LAST) / (len(shown) - 1)
+    likeliest = next_words(scene)
+    last = min(max([LAST, len(after(n - 1)), *map(cell_width, likeliest)]), max(wide // 6, LAST))
+    shown = window(chosen, len(columns), max(2, (wide - last) // LEAST_COLUMN + 1))
+    across = (wide - last) / (len(shown) - 1)
     title(canvas, scene, "Model", hidden(columns, shown, tokens, n))
     for i, c in enumerate(shown):
         name, at = columns[c]
@@ -54,20 +59,13 @@ def draw_model(scene: Scene) -> Canvas:
         x = left + int(i * across)
         canvas.put(x, 1, name, "accent" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0)
         canvas.target(x, 1, int(across), height + 1, at)
-    ribbons(canvas, scene, left, 2, tokens, each, shown, across, height)
-    for i, token in enumerate(tokens):
-        y = 2 + i * each + (each - 1) // 2
+    ribbons(canvas, scene, left, rows, each, shown, across, last, height)
+    if shown.stop == len(columns):
+        out_column(canvas, scene, likeliest, left + int((len(shown) - 1) * across), rows, bottom)
+    for token, y in rows.items():
         lit = token == scene.token
-        canvas.put(
-            1,
-            y,
-            scene.label(token),
-            "text" if lit else "muted",
-            "cursor" if lit else None,
-            BOLD if lit else 0,
-            width=left - 3,
-            align="right",
-        )
+        look = ("text" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0)
+        canvas.put(1, y, scene.label(token), *look, width=left - 3, align="right")
         canvas.target(0, y, left, 1, ("token", token))
     if bars:
         changes(canvas, scene, columns, left, bottom, shown, across)
@@ -96,46 +94,70 @@ def traced(scene: Scene) -> tuple[list[Ints], list[Ints]]:
     return kept[1]
 
 
-def ribbons(canvas: Canvas, scene: Scene, x: int, y: int, tokens: range, each: int, shown: range, across: float, height: int) -> None:
+def next_words(scene: Scene) -> list[str]:
+    """The likeliest next tokens, best first: the order of the logits, which no temperature changes."""
+    order = scene.distribution.order[:OUT].tolist() if scene.distribution is not None else []
+    return [scene.id_label(token).strip() or scene.id_label(token) for token in order]
+
+
+def out_column(canvas: Canvas, scene: Scene, words: list[str], x: int, rows: dict[int, int], bottom: int) -> None:
+    """What comes out behind the prompt's last token, around that token's row."""
+    if not words:
+        return
+    last = scene.n_tokens - 1
+    words = words[: bottom - 2]
+    y = max(2, min(rows.get(last, bottom) - len(words) // 2, bottom - len(words)))
+    canvas.put(x - 2, y, scene.palette.glyphs.arrow, "muted")
+    for line, text in enumerate(words):
+        canvas.put(x, y + line, text, "muted" if line else "text", attrs=0 if line else BOLD, width=min(cell_width(text), canvas.width - x))
+    if scene.token != last and y > 2:
+        canvas.put(x, y - 1, after(last), "faint", width=min(len(after(last)), canvas.width - x))
+
+
+def after(position: int) -> str:
+    """Says whose next token is meant, where another is selected."""
+    return f"after {position}"
+
+
+def ribbons(
+    canvas: Canvas, scene: Scene, x: int, rows: dict[int, int], each: float, shown: range, across: float, last: int, height: int
+) -> None:
     """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers."""
     if scene.ribbons is None:
         lacking = scene.result.flow_lacks(scene.state.flow)
         note = f"ribbons: not recorded: {lacking}" if lacking else "tracing the flow " + scene.palette.glyphs.ellipsis
-        canvas.put(x, y + len(tokens) * each // 2, note, "muted", width=canvas.width - x - 1)
+        canvas.put(x, 2 + height // 2, note, "muted", width=canvas.width - x - 1)
         if lacking and scene.state.flow == "norms" and not scene.result.flow_lacks("rollout"):
-            canvas.put(x, y + len(tokens) * each // 2 + 1, "w shows attention rollout instead", "muted", width=canvas.width - x - 1)
+            canvas.put(x, 3 + height // 2, "w shows attention rollout instead", "muted", width=canvas.width - x - 1)
         return
     columns, between = traced(scene)
     layers = scene.config.n_layer
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     first = shown.start
     column_x = [int((b + 1 - first) * across) for b in range(layers + 1)]
-    width = min(int(across * (len(shown) - 1)) + LAST, canvas.width - x)
+    width = min(int(across * (len(shown) - 1)) + last, canvas.width - x)
     if not scene.palette.pixels:
-        rows = {token: i * each + (each - 1) // 2 for i, token in enumerate(tokens)}
-        draw_lines(canvas, x, y, (width, height), between, rows, column_x)
-        share_numbers(canvas, scene, columns, x, y, rows, column_x, width)
+        from_top = {token: y - 2 for token, y in rows.items()}
+        draw_lines(canvas, x, 2, (width, height), between, from_top, column_x)
+        share_numbers(canvas, scene, columns, x, rows, column_x, width)
         return
-    middle = np.full(scene.n_tokens, 0.0)
-    for i, token in enumerate(tokens):
-        middle[token] = 2 * (i * each + (each - 1) // 2) + 1
-    middle[: tokens.start] = -3.0
-    middle[tokens.stop :] = 2 * height + 3.0
+    middle = np.full(scene.n_tokens, -3.0)
+    middle[max(rows) :] = 2 * height + 3.0
+    for token, y in rows.items():
+        middle[token] = 2 * (y - 2) + 1
     palette = scene.palette
-    thickest = min(3.0 * each, 9.0) if each > 1 else 4.0
+    thickest = THICKEST * each if each > 1 else 4.0
     colours = {role: palette.triple(role) for role in ("background", "residual", "attention")}
     image = draw_ribbons((width, height), columns, between, middle, column_x, thickest, colours)
-    canvas.pixels(x, y, image)
+    canvas.pixels(x, 2, image)
 
 
-def share_numbers(
-    canvas: Canvas, scene: Scene, columns: list[Ints], x: int, y: int, rows: dict[int, int], column_x: list[int], width: int
-) -> None:
+def share_numbers(canvas: Canvas, scene: Scene, columns: list[Ints], x: int, rows: dict[int, int], column_x: list[int], width: int) -> None:
     """Each token's part of what reaches the selected one, at each column, as a number on its line."""
     for column, at in zip(columns, column_x, strict=True):
         for token, row in rows.items():
             if column[token] >= LINE_FROM and 0 <= at < width:
-                canvas.put(x + at, y + row, percent(column[token] / UNITS, ascii=scene.palette.ascii), "text")
+                canvas.put(x + at, row, percent(column[token] / UNITS, ascii=scene.palette.ascii), "text")
 
 
 def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: float) -> None:
@@ -147,14 +169,17 @@ def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x
         return
     token = scene.token
     largest = max(float(side[token]) for pair in lens.changes for side in pair) or 1.0
-    for row, (letter, role, side) in enumerate((("A", "attention", 0), ("M", "mlp", 1))):
-        canvas.put(x - 2, y + 2 * row, letter, role, attrs=BOLD)
+    for row, (letter, name, role, side) in enumerate((("A", "attention", "attention", 0), ("M", "MLP", "mlp", 1))):
+        if shown.start == 0:
+            room = x + int(across) - 2
+            canvas.put(1, y + 2 * row, letter, role, attrs=BOLD)
+            canvas.put(3, y + 2 * row, name if room >= cell_width(name) + 2 else name[:4], role)
+            canvas.put(3, y + 2 * row + 1, "norm added" if room >= 12 else "norm", "muted")
+        else:
+            canvas.put(x - 2, y + 2 * row, letter, role, attrs=BOLD)
         for i, c in enumerate(shown):
             if not 1 <= c <= scene.config.n_layer:
                 continue
             value = float(lens.changes[c - 1][side][token])
             canvas.put(x + int(i * across), y + 2 * row, bar(value / largest, int(across) - 1, scene.palette), role)
             canvas.put(x + int(i * across), y + 2 * row + 1, number(value, ascii=scene.palette.ascii), "muted", width=int(across) - 1)
-    note = "added by attention (A) and MLP (M), norms"
-    if x > len(note):
-        canvas.put(1, y, note, "faint")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.ops import attention_scale
 from txexplain.engine.tokenizer import cell_width
-from txexplain.viz.bars import sparkline
+from txexplain.viz.bars import bar, sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number
 from txexplain.viz.ramps import Ramp, pool, span
@@ -16,6 +16,8 @@ from txexplain.viz.views.chrome import title
 
 LABEL = 9
 TOP = 5  # tokens raised and lowered
+AIRY = 14  # rows from which on empty ones part the picture's steps
+LEAST_SIDE, MOST_SIDE = 8, 24  # cells of a bar to either side of its line
 
 
 def draw_product(scene: Scene) -> Canvas:
@@ -43,12 +45,13 @@ def draw_product(scene: Scene) -> Canvas:
     canvas.put(1, y, "running", "muted", width=LABEL)
     canvas.put(1 + LABEL, y, "".join(cell * each for cell in cells), "attention")
     canvas.put(scene.width - 19, y, f"{number(low)} to {number(high)}", "muted", width=18, align="right")
-    y += 1 + int(roomy)
+    air = int(scene.height >= AIRY)
+    y += 1 + air
     y = score_lines(canvas, scene, product, query, key, y)
     if key > query:
         canvas.put(1, y, "masked: the key comes after the query, so the share is 0 and nothing moves.", "warning", width=scene.width - 2)
         return canvas
-    y = moved_lines(canvas, scene, query, key, y + int(roomy))
+    y = moved_lines(canvas, scene, query, key, y + air)
     if roomy:
         element_table(canvas, scene, q, k, product, running, y + 1)
     return canvas
@@ -139,16 +142,37 @@ def element_table(
     y: int,
 ) -> None:
     """The elements as numbers, in order, in as many columns as fit."""
-    head = f"{'i':>3} {'q':>8} {'k':>8} {'q×k' if not scene.palette.ascii else 'qk':>8} {'sum':>8}"
-    across = len(head)
-    columns, rows = max(1, (scene.width - 1) // across), max(0, scene.height - y - 2)
+    digits = max(2, len(str(len(q) - 1)))
+    head = f"{'i':>{digits}} {'q':>8} {'k':>8} {'q×k' if not scene.palette.ascii else 'qk':>8} {'sum':>8}"
+    across = len(head) + 2
+    columns, rows = max(1, (scene.width + 1) // across), max(0, scene.height - y - 2)
+    if columns * rows >= len(q):
+        columns = -(-len(q) // max(1, rows))
+        rows = -(-len(q) // columns)
+    bars = (scene.width - 1 - columns * across) // columns if columns * rows >= len(q) else 0
+    side = min(bars // 2 - 2, MOST_SIDE)
+    largest = float(np.abs(product).max()) or 1.0
     for i in range(min(len(q), columns * rows)):
         column, row = divmod(i, rows)
-        x = 1 + column * across
+        x = 1 + column * (across + bars)
         if row == 0:
             canvas.put(x, y, head, "muted")
-        cells = (f"{i:>3}", *(f"{number(float(v[i]), ascii=scene.palette.ascii):>8}" for v in (q, k, product, running)))
+            if side >= LEAST_SIDE:
+                canvas.put(x + len(head) + 2 + side, y, "q×k", "muted")
+        cells = (f"{i:>{digits}}", *(f"{number(float(v[i]), ascii=scene.palette.ascii):>8}" for v in (q, k, product, running)))
         for text, role in zip(cells, ("muted", "query", "key", "attention", "text"), strict=True):
             x += canvas.put(x, y + 1 + row, text, role) + 1
+        if side >= LEAST_SIDE:
+            balance(canvas, float(product[i]) / largest, x + 2, y + 1 + row, side)
     if len(q) > columns * rows > 0:
         canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {len(q)}", "faint")
+
+
+def balance(canvas: Canvas, part: float, x: int, y: int, side: int) -> None:
+    """A signed part of the largest: a bar to the right of a line, or to its left."""
+    canvas.put(x + side, y, canvas.palette.glyphs.vertical, "rule")
+    if part >= 0:
+        canvas.put(x + side + 1, y, bar(part, side, canvas.palette), "positive")
+        return
+    cells = max(1, round(-part * side))
+    canvas.put(x + side - cells, y, canvas.palette.glyphs.bars[-1] * cells, "negative")
