@@ -32,6 +32,7 @@ TRACE = VIEWS / "tiny.safetensors"
 IDS = (5, 17, 42, 3, 17, 60, 28)
 WORDS = {5: "Once", 17: " upon", 42: " a", 3: " té", 60: " 日本", 28: " encyclopaedia", 9: " time", 30: " cat", 11: "\\n"}
 SIZES = ((80, 24), (120, 36))
+LARGE = (200, 60)
 PLACES = {
     "model": "model", "model-token": "model[L1]@3", "embed": "embed@2", "block": "L1", "block-step": "L0[add2]@4", "ln1": "L1.ln1",
     "qkv": "L0.qkv@5", "attn": "L1.attn[1]", "proj": "L1.proj", "ln2": "L0.ln2", "mlp": "L1.mlp@3", "neuron": "L1.mlp[41]",
@@ -48,6 +49,7 @@ LOOKS = {
     "light-16": Palette("light", "16"),
 }  # fmt: skip
 PLAIN = {"16": Palette("dark", "16"), "ascii": Palette("dark", "none", ascii=True)}  # where pictures are made of characters
+LARGE_PLACES = ("model", "block", "block-step", "attn", "head-qk", "head-scaled", "head-masked", "head-softmax", "head-values", "product")
 PLAIN_PLACES = ("model", "block", "attn", "head-softmax")
 
 
@@ -78,6 +80,7 @@ def texts() -> dict[str, list[str]]:
     """Every golden of text, by its file's name. What half blocks paint is no text; it is left blank."""
     source = lens()
     drawn = {f"{place}-{w}x{h}": picture(source, place, (w, h), Palette()) for place in PLACES for w, h in SIZES}
+    drawn |= {f"{place}-{LARGE[0]}x{LARGE[1]}": picture(source, place, LARGE, Palette()) for place in LARGE_PLACES}
     drawn |= {f"{place}-{name}-80x24": picture(source, place, SIZES[0], look) for name, look in PLAIN.items() for place in PLAIN_PLACES}
     return {name: [row.replace("▀", " ").rstrip() for row in canvas.text()] for name, canvas in drawn.items()}
 

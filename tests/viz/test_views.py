@@ -289,10 +289,12 @@ def test_labels_stand_at_their_rows_and_columns(story_lens: Lens) -> None:
 
 @pytest.mark.parametrize("ascii", [False, True])
 @pytest.mark.parametrize("size", [*STAGES, "lone"])
+@pytest.mark.parametrize("end", ["", " her responsibilities", " unfortunately interesting"])
 @pytest.mark.parametrize("n", [1, 3, 7, 12, 20, 40, 110])
-def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, size: str, ascii: bool) -> None:
+def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, end: str, size: str, ascii: bool) -> None:
     """Whole, however they are written: in a row, in two rows by turns, downwards, or as positions with the cursor's token in full."""
-    ids = storyteller.tokenizer.encode((SENTENCE + " Encyclopaedically, said she. ") * 5)[:n]
+    ids = storyteller.tokenizer.encode((SENTENCE + " Encyclopaedically, said she. ") * 5)[:n] + storyteller.tokenizer.encode(end)
+    n = len(ids)
     trace = storyteller.forward(ids)
     assert trace is not None
     lens, palette = Lens(trace, storyteller), Palette(depth="none", ascii=ascii)
@@ -311,7 +313,8 @@ def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, size: str, as
         numbers = written = 0
         for j, hit in shown.items():
             along = "".join(canvas.chars[top - 1, hit.x : hit.x + hit.width]).strip() == words[j]
-            turns = any("".join(canvas.chars[y, hit.x :]).startswith(words[j] + " ") for y in range(2, top))
+            rows = [f"{''.join(row)} " for row in canvas.chars[2:top, max(0, hit.x - hit.width) :]]
+            turns = any(0 <= row.find(f" {words[j]} ") < hit.width for row in rows)
             letters = canvas.chars[2:top, hit.x + (hit.width - 1) // 2 : hit.x + hit.width]
             down = "".join("".join(row) for row in letters).replace(" ", "")
             number = "".join(canvas.chars[2, hit.x :]).split()[:1] == [str(j)] or down == str(j)
@@ -319,7 +322,8 @@ def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, size: str, as
             numbers += number
             written += along or turns or down == squeezed[j]
             assert along or turns or down == squeezed[j] or number or cursor or (top == 3 and j != key), (at, j, words[j])
-        assert written >= 0.9 * len(shown) or (top == 3 and numbers >= len(shown) // 5), (at, written, numbers)
+        overlong = sum(len(word) > 2 * (top - 2) for word in words.values())  # no way to write them: their positions
+        assert written >= 0.9 * (len(shown) - overlong) or (top == 3 and numbers >= len(shown) // 5), (at, written, numbers)
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])

@@ -82,10 +82,11 @@ def word(scene: Scene, position: int) -> str:
 
 def axis_of(words: list[str], cell: int, height: int) -> Axis:
     """The way to write the keys' tokens that leaves the grid most room and cuts none of them."""
-    widest = max(cell_width(text) for text in words)
-    if widest < cell:
+    widths = sorted(map(cell_width, words))
+    if widths[-1] < cell:
         return Axis("along", 1)
-    if cell >= 3 and widest < 2 * cell:
+    # In the last column a long word moves to the left, towards the one before it in the same row.
+    if cell >= 3 and widths[-1] < 2 * cell and sum(widths[-2:]) <= 3 * cell:
         return Axis("staggered", 2)
     if height < TALL:
         return Axis("numbers", 1)
@@ -198,7 +199,7 @@ def key_labels(canvas: Canvas, scene: Scene, p: Plan, x: int) -> None:
         if p.axis.kind == "along":
             canvas.put(at, 2, text, *look, width=p.cell, align="center")
         elif p.axis.kind == "staggered":
-            canvas.put(at, 2 + column % 2, text, *look)
+            canvas.put(min(at, x + p.stride - 1 - cell_width(text)), 2 + column % 2, text, *look)
         else:
             lines = downwards(text, p.axis.rows) or downwards(str(j), p.axis.rows)
             for line, part in enumerate(lines, 2 + p.axis.rows - len(lines)):
