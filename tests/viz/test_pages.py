@@ -239,8 +239,10 @@ def test_a_neuron(lens: Lens, size: str) -> None:
         row = weights(lens, layer)["mlp.c_proj.weight"][neuron]
         assert lens.model is not None
         effect = lens.model.unembedding.astype(np.float64) @ row
-        told = line_with(canvas, r"▲ (\S+)")[1]
-        assert told == lens.model.tokenizer.display(int(effect.argmax())).strip() or not told
+        for mark, extreme in (("▲", int(effect.argmax())), ("▼", int(effect.argmin()))):
+            told = line_with(canvas, rf"{mark} *(\S*) ([+−]{FIGURE})")
+            assert told[1] == lens.model.tokenizer.display(extreme).strip()
+            assert shows(told[2].lstrip("+"), float(effect[extreme]), 1e-3)
 
 
 @sizes

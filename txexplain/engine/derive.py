@@ -199,7 +199,7 @@ def residual_parts(trace: Trace, model: GPT2 | None, n_layer: int, token: int, o
     """A token's residual stream, part by part. Raises KeyError for what wasn't recorded.
 
     logit: the part through the final LayerNorm with its scale held fast, times the unembedding's row of the token `of`: the
-    parts' sum, plus the LayerNorm's bias there, is that logit ("direct logit attribution", Elhage et al. 2021).
+    parts' sum, plus `logit_bias`, is that logit ("direct logit attribution", Elhage et al. 2021).
     """
     vectors = [("embed", trace["embed"][token]), ("pos", trace["pos_embed"][token])]
     for layer in range(n_layer):
@@ -219,6 +219,11 @@ def residual_parts(trace: Trace, model: GPT2 | None, n_layer: int, token: int, o
         logit = None if direction is None else float(vector @ direction)
         parts.append(ResidualPart(name, vector, after.astype(np.float32), cosine, logit))
     return parts
+
+
+def logit_bias(model: GPT2, of: int) -> float:
+    """What the final LayerNorm's bias gives to one token's logit, whatever the prompt."""
+    return float(model.weights["ln_f.bias"].astype(np.float64) @ model.unembedding[of])
 
 
 def masked(scores: Array) -> Array:
@@ -258,6 +263,7 @@ class Lens:
         self.config: GPT2Config = config
         self._unmasked: tuple[tuple[int, int], Array] = ((-1, -1), np.empty((0, 0), dtype=np.float32))
         self._effect: tuple[tuple[int, int, int, int], tuple[Array, Array, NDArray[np.int64]]] | None = None
+        self._neuron_effect: tuple[tuple[int, int], tuple[Array, NDArray[np.int64]]] | None = None
         self._reach: dict[int, Array] = {}
         self._neurons: tuple[tuple[int, int, str], tuple[int, ...]] = ((-1, -1, ""), ())
         self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
@@ -324,6 +330,18 @@ class Lens:
             reading = logit_effect(model, vector)  # [V]
             self._effect = question, (vector, reading, np.argsort(reading))
         return self._effect[1]
+
+    def neuron_effect(self, layer: int, neuron: int) -> tuple[Array, NDArray[np.int64]]:
+        """A neuron's row of W_proj read through the unembedding, and the ids by ascending reading; kept while it is looked at.
+
+        Shapes: -> [V], [V]. Raises KeyError.
+        """
+        question = (layer, neuron)
+        if self._neuron_effect is None or self._neuron_effect[0] != question:
+            model = self.weights()
+            reading = logit_effect(model, model.blocks[layer]["mlp.c_proj.weight"][neuron])  # [V]
+            self._neuron_effect = question, (reading, np.argsort(reading, kind="stable"))
+        return self._neuron_effect[1]
 
     def reach(self, layer: int) -> Array:
         """neuron_reach, computed once a block. Shapes: -> [m]. Raises KeyError."""

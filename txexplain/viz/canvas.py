@@ -5,7 +5,7 @@ A view fills a Canvas and forgets it; the app compares it with the one before an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -48,6 +48,32 @@ class Hit:
     target: object
 
 
+@dataclass(frozen=True)
+class Board:
+    """A grid of equal cells that answer to the pointer. A large one has thousands: a cell's target is made when it is asked for."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    corner: tuple[int, int]  # of the first cell, which a cut may have left outside
+    size: tuple[int, int]  # of a cell
+    target: Callable[[int, int], object]  # of a row and a column
+
+    def at(self, x: int, y: int) -> object:
+        return self.target((y - self.corner[1]) // self.size[1], (x - self.corner[0]) // self.size[0])
+
+    def hits(self) -> Iterator[Hit]:
+        """Each cell by itself, cut as the grid is."""
+        (left, top), (cell, tall) = self.corner, self.size
+        for row in range((self.y - top) // tall, -(-(self.y + self.height - top) // tall)):
+            for column in range((self.x - left) // cell, -(-(self.x + self.width - left) // cell)):
+                x0, y0 = max(self.x, left + column * cell), max(self.y, top + row * tall)
+                x1 = min(self.x + self.width, left + (column + 1) * cell)
+                y1 = min(self.y + self.height, top + (row + 1) * tall)
+                yield Hit(x0, y0, x1 - x0, y1 - y0, self.target(row, column))
+
+
 class Canvas:
     """width × height cells, all background at first."""
 
@@ -57,7 +83,7 @@ class Canvas:
         self.fg: NDArray[np.int32] = np.full((height, width), self.ink("text"), dtype=np.int32)
         self.bg: NDArray[np.int32] = np.full((height, width), self.ink("background"), dtype=np.int32)
         self.attrs: NDArray[np.uint8] = np.zeros((height, width), dtype=np.uint8)
-        self.hits: list[Hit] = []
+        self.areas: list[Hit | Board] = []  # what answers to the pointer; later ones lie above
         self.any_wide = False  # whether there are characters that could be cut in two
 
     def ink(self, ink: Ink) -> int:
@@ -157,8 +183,12 @@ class Canvas:
             plane[mine] = source[theirs]
         self.any_wide |= other.any_wide
         self.mend(mine)
-        for hit in other.hits:
-            self.target(hit.x + x, hit.y + y, hit.width, hit.height, hit.target)
+        for area in other.areas:
+            box = (area.x + x, area.y + y, area.width, area.height)
+            if isinstance(area, Board):
+                self.board(*box, (area.corner[0] + x, area.corner[1] + y), area.size, area.target)
+            else:
+                self.target(*box, area.target)
 
     def mend(self, area: Area) -> None:
         """Blank what is left of the wide characters that an area's left or right edge cuts in two."""
@@ -189,14 +219,28 @@ class Canvas:
         """Let a rectangle, cut to the canvas, answer to the pointer; a later one lies above."""
         rows, columns = overlap(self, x, y, width, height)[0]
         if rows.start < rows.stop and columns.start < columns.stop:
-            self.hits.append(Hit(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start, target))
+            self.areas.append(Hit(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start, target))
+
+    def board(
+        self, x: int, y: int, width: int, height: int, corner: tuple[int, int], size: tuple[int, int], target: Callable[[int, int], object]
+    ) -> None:
+        """Let each cell of a grid answer to the pointer; the rectangle is the part of it that is seen."""
+        rows, columns = overlap(self, x, y, width, height)[0]
+        if rows.start < rows.stop and columns.start < columns.stop:
+            seen = (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+            self.areas.append(Board(*seen, corner, size, target))
 
     def hit(self, x: int, y: int) -> object:
         """The topmost target at a cell, or None."""
-        for hit in reversed(self.hits):
-            if hit.x <= x < hit.x + hit.width and hit.y <= y < hit.y + hit.height:
-                return hit.target
+        for area in reversed(self.areas):
+            if area.x <= x < area.x + area.width and area.y <= y < area.y + area.height:
+                return area.at(x, y) if isinstance(area, Board) else area.target
         return None
+
+    @property
+    def hits(self) -> list[Hit]:
+        """All that answers to the pointer, each cell of a grid by itself."""
+        return [hit for area in self.areas for hit in (area.hits() if isinstance(area, Board) else (area,))]
 
     # Reading
 

@@ -44,6 +44,7 @@ def draw_attn(scene: Scene) -> Canvas:
     visible = max(1, (scene.height - 2) // down)
     first = max(0, min(place.head // columns - visible + 1, rows - visible)) if rows > visible else 0
     pattern = scene.trace[f"blocks.{place.block}.attn.pattern"]  # [H, T, T]
+    widest = max(cell_width(scene.label(i).strip()) for i in range(scene.n_tokens))
     pooled = ""
     for head in range(config.n_head):
         row, column = divmod(head, columns)
@@ -66,7 +67,7 @@ def draw_attn(scene: Scene) -> Canvas:
             free = across - MARGIN - used - len(share) - 2
             canvas.put(x + used + 1, y, scene.label(strongest).strip(), "key", width=free, align="right")
             below = y + 2 + thumbnail_rows(-(-scene.n_tokens // factor), *room, scene)
-            strongest_keys(canvas, scene, row_, x, below, across - MARGIN, y + down - 1 - below)
+            strongest_keys(canvas, scene, row_, x, below, across - MARGIN, y + down - 1 - below, widest)
     part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))
@@ -76,12 +77,11 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
-def strongest_keys(canvas: Canvas, scene: Scene, row: Array, x: int, y: int, width: int, rows: int) -> None:
+def strongest_keys(canvas: Canvas, scene: Scene, row: Array, x: int, y: int, width: int, rows: int, widest: int) -> None:
     """Below a thumbnail, where rows are to spare: the keys that the selected token takes most from, with their shares."""
     keys = np.argsort(-row, kind="stable")[: min(rows, KEYS)].tolist()
     if rows < 2:
         return
-    widest = max(cell_width(scene.label(i).strip()) for i in range(scene.n_tokens))
     name = min(widest, width - SHARE - 1) if width < BARRED else min(widest, width - SHARE - 8)
     for line, key in enumerate(keys):
         share = number(float(row[key]), ascii=scene.palette.ascii)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array, attention_scale
@@ -13,7 +14,7 @@ from txexplain.explorer.location import STAGES, Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
 from txexplain.viz.numbers import exact, fit, number
-from txexplain.viz.ramps import Ramp, span
+from txexplain.viz.ramps import MASKED, Ramp, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 
@@ -268,8 +269,7 @@ def grid(
     canvas: Canvas, scene: Scene, values: Array, stage: str, corner: tuple[int, int], rows: range, columns: range, size: tuple[int, int]
 ) -> None:
     """The cells in view, each `size` (width, height); masked ones look masked, and the cursor's is marked."""
-    place, query_key = scene.location, scene.location.cursor(scene.n_tokens)
-    cell, tall = size
+    place, (cell, tall) = scene.location, size
     ramp = ramp_of(scene, stage)
     low, high = bounds(stage, values)
     shown = values[rows.start : rows.stop, columns.start : columns.stop].astype(np.float64)
@@ -277,17 +277,40 @@ def grid(
         future = np.arange(columns.start, columns.stop)[None, :] > np.arange(rows.start, rows.stop)[:, None]
         shown = np.where(future, -np.inf, shown)
     levels = ramp.quantise(shown, low, high)
-    for row, i in enumerate(rows):
-        for column, j in enumerate(columns):
-            x, y, level = corner[0] + column * cell, corner[1] + row * tall, int(levels[row, column])
-            for line in range(tall):
-                ramp.cell(canvas, x, y + line, cell, level)
-            if cell >= 5 and level >= 0:
-                figure = fit(float(shown[row, column]), cell - 2)
-                canvas.put(x + 1, y + (tall - 1) // 2, figure, ramp.ink(level), width=cell - 2, align="right")
-            if (i, j) == query_key:
-                cursor_mark(canvas, (x, y), size, ramp.ink(level))
-            canvas.target(x, y, cell, tall, replace(place, level=Level.HEAD, stage=stage, query=i, key=j, token=None))
+    cells(canvas, ramp, levels, corner, size)
+    if cell >= 5:
+        for row, column in np.argwhere(levels >= 0).tolist():
+            figure = fit(float(shown[row, column]), cell - 2)
+            x, y = corner[0] + column * cell + 1, corner[1] + row * tall + (tall - 1) // 2
+            canvas.put(x, y, figure, ramp.ink(int(levels[row, column])), width=cell - 2, align="right")
+    query, key = scene.location.cursor(scene.n_tokens)
+    if query in rows and key in columns:
+        row, column = query - rows.start, key - columns.start
+        cursor_mark(canvas, (corner[0] + column * cell, corner[1] + row * tall), size, ramp.ink(int(levels[row, column])))
+    canvas.board(
+        *corner, cell * len(columns), tall * len(rows), corner, size,
+        lambda row, column: replace(place, level=Level.HEAD, stage=stage, query=rows[row], key=columns[column], token=None),
+    )  # fmt: skip
+
+
+def cells(canvas: Canvas, ramp: Ramp, levels: NDArray[np.int64], corner: tuple[int, int], size: tuple[int, int]) -> None:
+    """Levels as colours, all at once, or as glyphs; masked ones look masked, not like zeros."""
+    (left, top), (cell, tall) = corner, size
+    if ramp.coloured:
+        ground = canvas.ink("background")
+        colours = np.array([*ramp.colours, ground])[levels]  # the last is what MASKED, −1, picks
+        canvas.paint(left, top, colours.repeat(tall, axis=0).repeat(cell, axis=1))
+        marks = (" " * cell, canvas.palette.glyphs.masked.center(cell))
+        for row, masked in enumerate((levels == MASKED).tolist()):
+            if True in masked:
+                first = masked.index(True)
+                text = "".join(marks[each] for each in masked[first:])
+                for line in range(tall):
+                    canvas.put(left + first * cell, top + row * tall + line, text, "rule")
+        return
+    for row, column in np.ndindex(*levels.shape):
+        for line in range(tall):
+            ramp.cell(canvas, left + column * cell, top + row * tall + line, cell, int(levels[row, column]))
 
 
 def cursor_mark(canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], ink: int) -> None:

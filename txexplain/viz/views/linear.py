@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
-from txexplain.viz.canvas import BOLD, Canvas, Hit
+from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number
 from txexplain.viz.ramps import Ramp, span
 from txexplain.viz.scene import Scene
@@ -102,9 +102,8 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int)
         Vector(f"{names[0]} {times} w", role, terms, "their products, element by element"),
     ]
     low = scene.height < 24
-    first = len(canvas.hits)
-    y = draw_strips(canvas, scene, vectors, 2, 4 if low else 10, replace(place, element=place.source))
-    canvas.hits[first:] = [retargeted(hit, lambda n: replace(place, source=n, element=element)) for hit in canvas.hits[first:]]
+    under = replace(place, element=place.source)
+    y = draw_strips(canvas, scene, vectors, 2, 4 if low else 10, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
     canvas.put(1, y, largest_terms(product.x, column, times, scene.width - 2, ascii), "muted")
     total, bias = float(terms.sum(dtype=np.float64)), float(product.bias[element])
@@ -135,9 +134,9 @@ def signed(value: float, ascii: bool) -> str:
     return f"({text})" if text[0] in "-−" else text
 
 
-def retargeted(hit: Hit, place: Callable[[int | None], Location]) -> Hit:
-    """A strip's hit that leads elsewhere by the element that it shows."""
-    return replace(hit, target=place(hit.target.element)) if isinstance(hit.target, Location) else hit
+def element_at(place: Location, before: int, n: int) -> Location:
+    """The page of the n-th element of a part of the result, `before` elements in."""
+    return replace(place, source=None, element=before + n)
 
 
 def outputs(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> int:
@@ -148,12 +147,9 @@ def outputs(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> int:
     for number_, (name, role) in enumerate(parts):
         inside = None if place.element is None or place.element // d != number_ else place.element % d
         vector = Vector(name, role, product.output[number_ * d : (number_ + 1) * d])
-        first = len(canvas.hits)
-        one_strip(canvas, scene, vector, y, (d, cells, each), replace(place, element=inside, source=None), named=True)
-        canvas.hits[first:] = [
-            retargeted(hit, lambda n, k=number_: replace(place, source=None, element=k * d + n))  # type: ignore[misc]
-            for hit in canvas.hits[first:]
-        ]
+        under = replace(place, element=inside, source=None)
+        leads = partial(element_at, place, number_ * d)
+        one_strip(canvas, scene, vector, y, (d, cells, each), under, named=True, to=leads)
         if inside is not None:
             at = MARGIN + NAME + cell_of(inside, d, cells) * each
             canvas.put(at, y, scene.palette.glyphs.up, "text", attrs=BOLD)

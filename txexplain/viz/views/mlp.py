@@ -6,23 +6,22 @@ from dataclasses import replace
 
 import numpy as np
 
-from txexplain.engine.derive import logit_effect
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import cell_width, clip
-from txexplain.explorer.location import Level
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
 from txexplain.viz.ramps import span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
-from txexplain.viz.views.linear import signed
+from txexplain.viz.views.linear import largest_terms, signed
 from txexplain.viz.views.strips import Vector, draw_strips, norm
 
 SORTED = {"post": "after the activation", "pre": "before the activation", "added": "what they add"}
 CURVE = 26  # cells of the curve's picture
 FIGURE = 10
 TOP = 5  # tokens raised and lowered
+ROOMY = 21  # rows of a stage that has room for what may be left out
 
 
 def draw_mlp(scene: Scene) -> Canvas:
@@ -39,13 +38,11 @@ def draw_mlp(scene: Scene) -> Canvas:
         f"L{place.block}.mlp {dot} {count(len(pre))} neurons by {by}",
         f"token {scene.token} {scene.label(scene.token).strip()}",
     )
-    y = draw_strips(
-        canvas, scene, [Vector("post", "mlp", post, "activation(pre)")], 1, 2 if scene.height < 20 else 3, replace(place, element=None)
-    )
-    canvas.hits.clear()  # a cell of so many neurons leads to none
+    strip, top = Vector("post", "mlp", post, "activation(pre)"), 2 if scene.height < 20 else 3
+    y = draw_strips(canvas, scene, [strip], 1, top, replace(place, element=None), lambda n: replace(place, face=by, neuron=n))
     active = int((post > 0).sum())
     canvas.put(1, y, f"{count(active)} above 0; by {SORTED[by]}, largest first; v sorts otherwise", "muted", width=scene.width - 2)
-    y += 1 + int(scene.height > 20)
+    y += 1 + int(scene.height >= ROOMY)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 2 if curve_wide else 0)
     reach = lens.reach(place.block) if lens.model is not None else None
@@ -68,7 +65,7 @@ def draw_mlp(scene: Scene) -> Canvas:
         for column, value in enumerate(figures):
             canvas.put(9 + column * FIGURE, line, number(value, ascii=ascii), "text", width=FIGURE - 1, align="right")
         canvas.put(bar_at, line, bar(float(values[neuron]) / largest, max(1, width - bar_at - 1), scene.palette), "mlp")
-        canvas.target(0, line, width, 1, replace(place, level=Level.MLP, neuron=neuron))
+        canvas.target(0, line, width, 1, replace(place, face=by, neuron=neuron))
     if curve_wide:
         curve(canvas, scene, pre, float(pre[here]), (width + 1, y), (CURVE, min(scene.height - y, 12)))
     return canvas
@@ -127,6 +124,10 @@ def draw_neuron(scene: Scene) -> Canvas:
             width=width,
         )
         y += 1
+        if scene.height >= ROOMY:
+            terms = largest_terms(x, column, scene.palette.glyphs.times, width - 15, ascii)
+            canvas.put(1 + canvas.put(1, y, "largest terms ", "faint"), y, terms, "muted")
+            y += 1
     x_at = 1 + canvas.put(1, y, f"{scene.config.activation_function}({number(pre, ascii=ascii)}) = ", "muted")
     canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
     y += 1
@@ -136,17 +137,22 @@ def draw_neuron(scene: Scene) -> Canvas:
         canvas.put(
             1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
         )
-        effect = logit_effect(lens.model, row)
-        order = np.argsort(effect, kind="stable")
-        for mark, ids in ((scene.palette.glyphs.up, order[::-1][:TOP]), (scene.palette.glyphs.down, order[:TOP])):
+        effect, order = lens.neuron_effect(place.block, neuron)
+        up, down = scene.palette.glyphs.up, scene.palette.glyphs.down
+        for mark, role, ids in ((up, "positive", order[::-1]), (down, "negative", order)):
             y += 1
-            words = "  ".join(scene.id_label(int(i)).strip() for i in ids)
-            canvas.put(1, y, f"{mark} {words}", "positive" if mark == scene.palette.glyphs.up else "negative", width=width)
+            x_at = 1 + canvas.put(1, y, mark, role)
+            for id in ids[:TOP].tolist():
+                text, figure = scene.id_label(id).strip(), number(float(effect[id]), ascii=ascii, sign=True)
+                if x_at + cell_width(text) + len(figure) + 2 > width:
+                    break
+                x_at += 1 + canvas.put(x_at + 1, y, text, role)
+                x_at += 1 + canvas.put(x_at + 1, y, figure, "muted") + 1
         y += 1
         canvas.put(1, y, "tokens its row raises, lowers: a linear reading", "faint", width=width)
     else:
         canvas.put(1, y, "reads and writes: not recorded, those are weights", "muted", width=width)
-    y = max(y + 1 + int(scene.height > 20), 7 if curve_wide else 0)
+    y = max(y + 1 + int(scene.height >= ROOMY), 7 if curve_wide else 0)
     if curve_wide:
         own = scene.trace[f"{prefix}.pre"][:, neuron]
         curve(canvas, scene, own, pre, (width + 1, 1), (CURVE, max(5, min(y - 1, 12))))

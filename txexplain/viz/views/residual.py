@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from txexplain.engine.derive import ResidualPart
+from txexplain.engine.derive import ResidualPart, logit_bias
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
@@ -74,13 +74,12 @@ def target(place: Location, name: str) -> Location:
 def legend(scene: Scene, parts: list[ResidualPart]) -> list[str]:
     """What the columns mean, in as many words as fit."""
     first = "adds, stream: norms; cosine: with the stream that leaves the last block"
-    if parts[0].logit is None or scene.distribution is None:
+    if parts[0].logit is None or scene.distribution is None or scene.result.model is None:
         why = "not the last token" if scene.token != scene.n_tokens - 1 else "not recorded"
         return [first, f"logit: only where the next token is read off ({why})"]
     ascii = scene.palette.ascii
-    top = scene.id_label(int(scene.distribution.order[0])).strip()
+    of = int(scene.distribution.order[0])
     total = sum(part.logit or 0.0 for part in parts)
-    logit = float(scene.distribution.logits[scene.distribution.order[0]])
-    rest = number(logit - total, ascii=ascii, sign=True)
+    logit, rest = float(scene.distribution.logits[of]), number(logit_bias(scene.result.model, of), ascii=ascii, sign=True)
     sum_ = f"{number(total, ascii=ascii)} {rest} from the LayerNorm's bias = {number(logit, ascii=ascii)}"
-    return [first, f"logit: a linear reading of {top}: {sum_}"]
+    return [first, f"logit: a linear reading of {scene.id_label(of).strip()}: {sum_}"]

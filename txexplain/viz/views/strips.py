@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -19,6 +19,7 @@ from txexplain.viz.scene import Scene
 NAME, FIGURES = 12, 20  # cells of a row's name at the left, and of its numbers at the right
 MARGIN = 1
 WIDEST = 4  # cells of one element
+Leads = Callable[[int], Location]  # where a click on an element goes
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,13 @@ def lines_each(vectors: Sequence[Vector], height: int) -> int:
     return max(1, min(3, height // max(1, len(vectors))))
 
 
-def draw_strips(canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int, height: int, place: Location) -> int:
+def draw_strips(
+    canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int, height: int, place: Location, to: Leads | None = None
+) -> int:
     """Draw vectors from row y on in at most `height` rows, the last for the caret; returns the first row behind.
 
-    place: the page's Location; its `element` is under the cursor, and a click on a cell goes to the element shown there.
+    place: the page's Location; its `element` is under the cursor, and a click on a cell goes to the element shown there,
+    or to where `to` says that an element leads.
     """
     length = max(len(vector.values) for vector in vectors)
     tall = lines_each(vectors, height - 1)
@@ -68,7 +72,7 @@ def draw_strips(canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int,
         if tall >= 2:
             heading(canvas, scene, vector, y)
         row = y + int(tall >= 2)
-        one_strip(canvas, scene, vector, row, (length, cells, each), place, named=tall == 1)
+        one_strip(canvas, scene, vector, row, (length, cells, each), place, named=tall == 1, to=to)
         y += tall
     if tall == 3:
         y -= 1
@@ -98,7 +102,17 @@ def heading(canvas: Canvas, scene: Scene, vector: Vector, y: int) -> None:
             x += canvas.put(x, y, words, ink)
 
 
-def one_strip(canvas: Canvas, scene: Scene, vector: Vector, y: int, layout: tuple[int, int, int], place: Location, *, named: bool) -> None:
+def one_strip(
+    canvas: Canvas,
+    scene: Scene,
+    vector: Vector,
+    y: int,
+    layout: tuple[int, int, int],
+    place: Location,
+    *,
+    named: bool,
+    to: Leads | None = None,
+) -> None:
     """One vector's cells, with its name at the left where no heading has it and its numbers at the right."""
     length, cells, each = layout
     ascii = scene.palette.ascii
@@ -113,16 +127,25 @@ def one_strip(canvas: Canvas, scene: Scene, vector: Vector, y: int, layout: tupl
     pooled, _ = pool(vector.values, cells)
     low, high = span(vector.values)
     shown = peaks(vector.values, cells)
-    for cell, level in enumerate(ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high).tolist()):
-        x = MARGIN + (NAME if named else 0) + cell * each
-        ramp.cell(canvas, x, y, each, level)
-        canvas.target(x, y, each, 1, replace(place, element=shown[cell]))
+    x = MARGIN + (NAME if named else 0)
+    row_of_cells(canvas, ramp, ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high), x, y, each)
+    leads = to or (lambda element: replace(place, element=element))
+    canvas.board(x, y, each * len(pooled), 1, (x, y), (each, 1), lambda _, cell: leads(shown[cell]))
     if place.element is not None and place.element < length:
         text = exact(float(vector.values[place.element]))
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "accent", attrs=BOLD, width=FIGURES, align="right")
     elif named:
         text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "muted", width=FIGURES, align="right")
+
+
+def row_of_cells(canvas: Canvas, ramp: Ramp, levels: NDArray[np.int64], x: int, y: int, each: int) -> None:
+    """Levels side by side, `each` columns wide."""
+    if ramp.coloured:
+        canvas.paint(x, y, np.array(ramp.colours)[levels].repeat(each)[None])
+        return
+    for cell, level in enumerate(levels.tolist()):
+        ramp.cell(canvas, x + cell * each, y, each, level)
 
 
 def peaks(values: NDArray[Any], cells: int) -> list[int]:
@@ -145,5 +168,4 @@ def plain_strip(canvas: Canvas, scene: Scene, vector: NDArray[np.float32], role:
     ramp = Ramp("diverging", role, scene.palette)
     pooled, _ = pool(vector, width)
     each = max(1, min(width // len(pooled), WIDEST))
-    for cell, level in enumerate(ramp.quantise(pooled, *span(vector)).tolist()):
-        ramp.cell(canvas, x + cell * each, y, each, level)
+    row_of_cells(canvas, ramp, ramp.quantise(pooled, *span(vector)), x, y, each)
