@@ -166,3 +166,15 @@ def draw_small(scene: Scene) -> Canvas:
 def breadcrumb_text(location: Location) -> str:
     """The breadcrumb on one line, for `describe`."""
     return " › ".join(label for label, _ in breadcrumb(location))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A sentence in rows of a width in cells, broken between words only: its figures stay whole."""
+    rows = [""]
+    for word in text.split(" "):
+        longer = f"{rows[-1]} {word}" if rows[-1] else word
+        if rows[-1] and cell_width(longer) > width:
+            rows.append(word)
+        else:
+            rows[-1] = longer
+    return rows

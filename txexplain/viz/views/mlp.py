@@ -41,7 +41,9 @@ def draw_mlp(scene: Scene) -> Canvas:
     strip, top = Vector("post", "mlp", post, "activation(pre)"), 2 if scene.height < 20 else 3
     y = draw_strips(canvas, scene, [strip], 1, top, replace(place, element=None), lambda n: replace(place, face=by, neuron=n))
     active = int((post > 0).sum())
-    canvas.put(1, y, f"{count(active)} above 0; by {SORTED[by]}, largest first; v sorts otherwise", "muted", width=scene.width - 2)
+    note = f"{count(active)} above 0; by {SORTED[by]}, largest first"
+    more = "; v sorts otherwise"
+    canvas.put(1, y, note + more if cell_width(note + more) < scene.width - 1 else note, "muted", width=scene.width - 2)
     y += 1 + int(scene.height >= ROOMY)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 2 if curve_wide else 0)

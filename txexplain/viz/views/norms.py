@@ -7,7 +7,7 @@ from txexplain.explorer.location import Level, Location
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import title, wrapped
 from txexplain.viz.views.strips import Vector, draw_strips, norm
 
 BEFORE = {Level.LN1: "the block's input", Level.LN2: "the stream after attention", Level.FINAL: "the last block's output"}
@@ -48,13 +48,14 @@ def draw_norm(scene: Scene) -> Canvas:
             Vector("bias", "accent", steps.bias, "learned, the same for every token"),
         ]
     vectors.append(Vector("result", "positive", steps.normalized, f"divided {times} gain + bias"))
-    y = draw_strips(canvas, scene, vectors, 2, scene.height - 5, place)
-    y = min(y + int(scene.height > 20), scene.height - 3)
     lines = [arithmetic(scene, steps), comparison(scene, steps)]
     if steps.gain is None:
         lines.append("gain and bias: not recorded, they are the model's weights")
-    for line, text in enumerate(lines):
-        canvas.put(1, y + line, text, "text" if not line else "muted", width=scene.width - 2)
+    rows = [(row, "muted" if number_ else "text") for number_, line in enumerate(lines) for row in wrapped(line, scene.width - 2)]
+    y = draw_strips(canvas, scene, vectors, 2, scene.height - 3 - len(rows), place)
+    y = min(y + int(scene.height > 20), scene.height - len(rows))
+    for line, (text, ink) in enumerate(rows):
+        canvas.put(1, y + line, text, ink, width=scene.width - 2)
     return canvas
 
 

@@ -12,7 +12,8 @@ from txexplain.viz.views.panel import comparable, moved_line, sampling_text
 
 MOST = 50
 COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.", "filtered")
-CELL, TOKEN = 11, 16
+CELL, LEAST, TOKEN = 11, 9, 16
+SPARED = ("exp", "cumul.", "÷ T")  # columns that a stage without room for all goes without, the first of them first
 BANDS = ((MOST + 1, 100), (101, 1_000), (1_001, 10_000), (10_001, 1 << 30))  # ranks from 1, both ends
 
 
@@ -30,8 +31,8 @@ def draw_output(scene: Scene) -> Canvas:
     distribution = scene.distribution
     if distribution is None:
         raise KeyError("logits")
-    cell = max(9, min(CELL, (scene.width - TOKEN - 6) // len(COLUMNS)))
-    columns = COLUMNS if scene.width >= TOKEN + 6 + cell * len(COLUMNS) else COLUMNS[:2] + COLUMNS[3:]
+    columns = tuple(name for name in COLUMNS if name not in SPARED[: spared(scene.width)])
+    cell = min(CELL, (scene.width - TOKEN - 6) // len(columns))
     canvas.put(1, 1, "rank  token", "muted")
     for i, name in enumerate(columns):
         text = name.replace("÷", "/") if scene.palette.ascii else name
@@ -56,6 +57,11 @@ def draw_output(scene: Scene) -> Canvas:
     else:
         elsewhere(canvas, scene, distribution, scene.height - 1)
     return canvas
+
+
+def spared(width: int) -> int:
+    """How many columns there is no room for."""
+    return max(0, min(len(SPARED), len(COLUMNS) - (width - TOKEN - 6) // LEAST))
 
 
 def listed(scene: Scene, size: int) -> list[int | None]:
@@ -91,16 +97,18 @@ def formula(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) ->
     token, top = int(distribution.order[scene.candidate]), int(distribution.order[0])
     name = scene.id_label(token).strip()
     scaled, most = float(distribution.scaled[token]), float(distribution.scaled[top])
-    text = f"{figure(float(distribution.logits[token]))} ÷ T {distribution.shown_temperature:g} = {figure(scaled)}"
+    steps = [f"{figure(float(distribution.logits[token]))} ÷ T {distribution.shown_temperature:g} = {figure(scaled)}"]
     if distribution.kept[token]:
         less = f"− {figure(most)}" if most >= 0 else f"+ {figure(-most)}"
-        text += f"; exp({figure(scaled)} {less}) = {figure(float(distribution.exp[token]))}; "
-        text += f"÷ sum {figure(float(distribution.exp.sum()))} = {percent(float(distribution.probability[token]), ascii=ascii)}"
+        steps.append(f"exp({figure(scaled)} {less}) = {figure(float(distribution.exp[token]))}")
+        steps.append(f"÷ sum {figure(float(distribution.exp.sum()))} = {percent(float(distribution.probability[token]), ascii=ascii)}")
     else:
         full = percent(float(distribution.full_probability[token]), ascii=ascii)
-        text += f"; cut by {sampling_text(scene)}: exp(−∞) = 0; had {full} of all"
+        steps.append(f"cut by {sampling_text(scene)}: exp(−∞) = 0; had {full} of all")
     used = canvas.put(1, y, name, "accent", attrs=BOLD, width=min(cell_width(name), 14)) + 1
-    canvas.put(1 + used, y, text, "text", width=scene.width - used - 2)
+    while len(steps) > 1 and cell_width("; ".join(steps)) > scene.width - used - 2:
+        del steps[0]  # the columns have it
+    canvas.put(1 + used, y, "; ".join(steps), "text", width=scene.width - used - 2)
 
 
 def elsewhere(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) -> None:

@@ -10,7 +10,7 @@ from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import title, wrapped
 from txexplain.viz.views.strips import norm
 
 NAME, FIGURE = 9, 9
@@ -30,7 +30,8 @@ def draw_residual(scene: Scene) -> Canvas:
     parts = parts_of(scene)
     names = [part.name for part in parts]
     here = names.index(place.select or "embed")
-    rows = scene.height - 4
+    foot = [row for line in legend(scene, parts) for row in wrapped(line, scene.width - 2)]
+    rows = scene.height - 2 - len(foot)
     first = max(0, min(here - rows // 2, len(parts) - rows))
     note = f"parts {first + 1}-{min(first + rows, len(parts))} of {len(parts)}" if len(parts) > rows else f"{len(parts)} parts"
     title(canvas, scene, f"residual stream {scene.palette.glyphs.dot} token {scene.token} {scene.label(scene.token).strip()}", note)
@@ -62,8 +63,8 @@ def draw_residual(scene: Scene) -> Canvas:
         if part.logit is not None:
             canvas.put(logit, y, number(part.logit, ascii=ascii, sign=True), "text", width=FIGURE, align="right")
         canvas.target(0, y, scene.width, 1, target(place, part.name))
-    for line, text in enumerate(legend(scene, parts)):
-        canvas.put(1, scene.height - 2 + line, text, "muted", width=scene.width - 2)
+    for line, text in enumerate(foot):
+        canvas.put(1, scene.height - len(foot) + line, text, "muted", width=scene.width - 2)
     return canvas
 
 
