@@ -15,7 +15,7 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.ramps import Ramp, pool2d
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import fitting, title
 
 THUMB_WIDTH = 18  # the narrowest cell of a block's grid of heads, its margin included
 MARGIN = 2
@@ -72,8 +72,8 @@ def draw_attn(scene: Scene) -> Canvas:
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))
     chosen = clip(scene.label(scene.token).strip(), 12)
-    note = f"queries down, keys right; by each name the strongest key of {chosen} ({scene.token})"
-    canvas.put(1, scene.height - 1, note, "muted", width=scene.width - 2)
+    note = f"by each name the strongest key of {chosen} ({scene.token})"
+    fitting(canvas, scene.height - 1, f"queries down, keys right; {note}", note)
     return canvas
 
 

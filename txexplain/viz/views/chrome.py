@@ -178,3 +178,9 @@ def wrapped(text: str, width: int) -> list[str]:
         else:
             rows[-1] = longer
     return rows
+
+
+def fitting(canvas: Canvas, y: int, *texts: str, ink: str = "muted") -> None:
+    """A row's note in the first of several wordings that there is room for."""
+    room = canvas.width - 2
+    canvas.put(1, y, next((text for text in texts if cell_width(text) <= room), texts[-1]), ink, width=room)

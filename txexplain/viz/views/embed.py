@@ -7,7 +7,7 @@ from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.strips import Vector, draw_strips
 
 
@@ -38,7 +38,8 @@ def draw_embed(scene: Scene) -> Canvas:
         a, b, c = (number(float(v.values[element]), ascii=scene.palette.ascii) for v in vectors)
         canvas.put(1, y + 1, f"element {element}: {a} + {b} = {c}" if b[0] not in "-−" else f"element {element}: {a} + ({b}) = {c}", "text")
     elif y + 1 < scene.height:
-        canvas.put(1, y + 1, "v shows the tokens that lie nearest; arrows move over elements and tokens", "faint", width=scene.width - 2)
+        turn = "v shows the tokens that lie nearest"
+        fitting(canvas, y + 1, f"{turn}; arrows move over elements and tokens", turn, ink="faint")
     return canvas
 
 
@@ -54,11 +55,11 @@ def story(scene: Scene, id_: int) -> list[tuple[str, str]]:
     pieces = [" ".join(display_bytes(piece, ascii=ascii).replace(" ", space) for piece in step) for step in tokenizer.merges(id_)]
     lines = [("bytes", " ".join(f"{byte:02x}" for byte in raw) or "none")]
     if pieces:
-        lines.append(("merges", fitting(pieces, arrow, scene.width - 10)))
+        lines.append(("merges", last_merges(pieces, arrow, scene.width - 10)))
     return lines
 
 
-def fitting(steps: list[str], arrow: str, room: int) -> str:
+def last_merges(steps: list[str], arrow: str, room: int) -> str:
     """As many of the last merge steps as fit, the first always."""
     text = arrow.join(steps)
     if cell_width(text) <= room:
@@ -83,4 +84,5 @@ def nearest(canvas: Canvas, scene: Scene, id_: int, y: int) -> None:
         canvas.put(1, at, clip(scene.id_label(other), label - 1, scene.palette.glyphs.ellipsis), "text")
         canvas.put(1 + label, at, number(cosine, ascii=scene.palette.ascii), "text", attrs=BOLD, width=figure - 1, align="right")
         canvas.put(1 + label + figure, at, bar(max(cosine, 0.0), room, scene.palette), "residual")
-    canvas.put(1, scene.height - 1, "a full bar is cosine 1, the token itself; v shows the strips again", "faint", width=scene.width - 2)
+    again = "v shows the strips again"
+    fitting(canvas, scene.height - 1, f"a full bar is cosine 1, the token itself; {again}", f"a full bar is cosine 1; {again}", ink="faint")

@@ -16,7 +16,7 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number
 from txexplain.viz.ramps import Ramp, span
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
 from txexplain.viz.views.strips import MARGIN, NAME, Vector, cell_of, draw_strips, norm, one_strip, strip_cells
 
@@ -162,9 +162,9 @@ def shares(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> None:
     place, ascii, config = scene.location, scene.palette.ascii, scene.config
     model = scene.result.weights()
     lengths = [norm(head_result(model, scene.trace, place.block, h)[scene.token]) for h in range(config.n_head)]
-    whole = f"norms of the heads' parts; bias {number(norm(product.bias), ascii=ascii)}; their sum, attn_out, "
-    whole += number(norm(product.output), ascii=ascii)
-    canvas.put(1, y, whole, "muted", width=scene.width - 2)
+    bias, whole = (number(norm(vector), ascii=ascii) for vector in (product.bias, product.output))
+    parts = "norms of the heads' parts"
+    fitting(canvas, y, f"{parts}; bias {bias}; their sum, attn_out, {whole}", f"{parts}; bias {bias}; attn_out {whole}")
     y += 1
     if scene.height - y >= config.n_head:
         largest = max(lengths) or 1.0
@@ -216,13 +216,8 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) 
             canvas.target(x, y, CELL, 1, replace(place, source=i, element=j))
     y = scene.height - 3
     scale = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
-    canvas.put(
-        1,
-        y,
-        f"{a}{times}{b} weights, {scale}; rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}",
-        "muted",
-        width=scene.width - 2,
-    )
+    part = f"rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}"
+    fitting(canvas, y, f"{a}{times}{b} weights, {scale}; {part}", f"{part} of {a}{times}{b} weights", part)
     weight = float(product.weight[source, element])
     x = 1 + canvas.put(1, y + 1, f"W[{source},{element}] = ", "muted")
     x += canvas.put(x, y + 1, exact(weight), "text", attrs=BOLD)

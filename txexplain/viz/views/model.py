@@ -14,7 +14,7 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import LINE_FROM, UNITS, Ints, draw_lines, draw_ribbons, trace_back
 from txexplain.viz.numbers import number, percent
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
 
 LEAST_COLUMN = 7
@@ -69,8 +69,8 @@ def draw_model(scene: Scene) -> Canvas:
         canvas.target(0, y, left, 1, ("token", token))
     if bars:
         changes(canvas, scene, columns, left, bottom, shown, across)
-    legend = f"ribbons to {clip(scene.label(scene.token).strip(), 12)} ({scene.token}): {MODES[scene.state.flow]}"
-    canvas.put(1, scene.height - 1, legend, "muted", width=scene.width - 2)
+    legend = f"to {clip(scene.label(scene.token).strip(), 12)} ({scene.token}): {MODES[scene.state.flow]}"
+    fitting(canvas, scene.height - 1, f"ribbons {legend}", legend, MODES[scene.state.flow])
     return canvas
 
 

@@ -12,7 +12,7 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number
 from txexplain.viz.ramps import Ramp, pool, span
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import fitting, title
 
 LABEL = 9
 TOP = 5  # tokens raised and lowered
@@ -49,7 +49,8 @@ def draw_product(scene: Scene) -> Canvas:
     y += 1 + air
     y = score_lines(canvas, scene, product, query, key, y)
     if key > query:
-        canvas.put(1, y, "masked: the key comes after the query, so the share is 0 and nothing moves.", "warning", width=scene.width - 2)
+        short = "masked: the key comes after the query, nothing moves"
+        fitting(canvas, y, "masked: the key comes after the query, so the share is 0 and nothing moves.", short, ink="warning")
         return canvas
     y = moved_lines(canvas, scene, query, key, y + air)
     if roomy:
@@ -113,7 +114,9 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
     x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
     x += canvas.put(x, y, exact(float(np.linalg.norm(moved))), "text", attrs=BOLD)
-    canvas.put(x, y, f" into a stream of norm {number(stream)}", "muted", width=max(0, scene.width - x - 1))
+    size, room = number(stream, ascii=scene.palette.ascii), scene.width - x - 1
+    into = next((text for text in (f" into a stream of norm {size}", f" into norm {size}") if len(text) <= room), "")
+    canvas.put(x, y, into, "muted")
     y += 1
     for name, ids in (("raises", order[::-1][:TOP]), ("lowers", order[:TOP])):
         x = 1 + canvas.put(1, y, name, "positive" if name == "raises" else "negative", attrs=BOLD, width=LABEL)
@@ -127,8 +130,8 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
             x += canvas.put(x, y, text, "text") + 1
             x += canvas.put(x, y, figure, "muted") + 2
         y += 1
-    note = "linear, through the unembedding: skips the final LayerNorm and all between"
-    canvas.put(1, y, note, "faint", width=scene.width - 2)
+    skips = "skips the final LayerNorm and all between"
+    fitting(canvas, y, f"linear, through the unembedding: {skips}", f"linear: {skips}", ink="faint")
     return y + 1
 
 

@@ -83,7 +83,8 @@ def draw_strips(
         canvas.put(x + 2 if x + 2 + len(text) < scene.width else x - 1 - len(text), y, text, "accent")
     else:
         _, pooled = pool(np.zeros(length), cells)
-        canvas.put(MARGIN + left, y, f"{length} elements" + (f" in {pooled}" if pooled else ""), "faint", width=cells * each + FIGURES)
+        text, room = f"{length} elements" + (f" in {pooled}" if pooled else ""), cells * each + FIGURES
+        canvas.put(MARGIN + left, y, text if len(text) <= room else pooled, "faint", width=room)
     return y + 1
 
 
