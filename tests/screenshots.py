@@ -39,7 +39,7 @@ from txexplain.viz.svg import BLOCKS, svg
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 CELLS = FOLDER / "cells.json.gz"
-WIDE, NARROW, FILM = (120, 36), (80, 24), (100, 30)
+WIDE, NARROW, FILM = (120, 36), (80, 24), (120, 34)
 THEMES = ("dark", "light")
 PROMPT = "The little fox lost her red ball. She looked everywhere for her red"
 STORY = "Once upon a time there was a"
@@ -70,11 +70,11 @@ def shots(model: GPT2) -> dict[str, Shot]:
     return {
         "model": Shot(),
         "block": Shot(f"L{block}"),
-        "heads": Shot("heads:induction"),
+        "heads": Shot(f"heads:induction[{block}.{head}]"),
         "head": Shot(f"L{block}H{head}:softmax[{n - 1},{key}]"),
         "product": Shot(f"L{block}H{head}[{n - 1},{key}]"),
         "neuron": Shot(f"L{block}.mlp", keys=("enter",)),
-        "output": Shot("output", prompt=STORY, temperatures=(0.4, 1.0, 2.0), rows=(5, 18)),
+        "output": Shot("output", prompt=STORY, temperatures=(0.4, 1.0, 2.0), rows=(4, 17)),
         "explain": Shot(f"L{block}H{head}:softmax[{n - 1},{key}]", keys=("i",)),
         "lesson": Shot(lesson=("2-attention", 10)),
         "first-contact": Shot(prompt=STORY, size=NARROW),
@@ -279,7 +279,7 @@ def gif(reel: Film, path: Path) -> None:
     sheet = Image.new("RGB", (some[0].width, some[0].height * len(some)))
     for number, image in enumerate(some):
         sheet.paste(image, (0, number * image.height))
-    colours = sheet.quantize(96, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    colours = sheet.quantize(64, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     few = [image.quantize(palette=colours, dither=Image.Dither.NONE) for image in images]
     durations = [round(seconds * 1000) for seconds in reel.seconds]
     few[0].save(path, save_all=True, append_images=few[1:], duration=durations, loop=0, optimize=False, disposal=1)
