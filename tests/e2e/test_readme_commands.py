@@ -1,0 +1,104 @@
+"""What the README shows of the commands is what they print. `python tests/e2e/test_readme_commands.py` writes it."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import json
+import os
+import re
+import shlex
+import tempfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from txexplain.cli import cli
+from txexplain.models import weights_dir
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+TEXT = README.read_text("utf-8")
+CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
+# Blocks that a test can't run: they set up an environment, or need the hub or a screen.
+EXEMPT = {
+    "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/txexplain",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
+    'txexplain --model gpt2 "The capital of Norway is"\ntxexplain models pull distilgpt2',
+}
+
+
+def printed(command: str) -> str:
+    """What a line of a block prints, run where files may be written. It may end in `| head -N`."""
+    command, _, head = command.partition(" | head -")
+    name, *arguments = shlex.split(command)
+    assert name == "txexplain"
+    done = CliRunner().invoke(cli, arguments, env={"TXEXPLAIN_MODEL": "", "HF_HOME": str(Path.cwd() / "hf"), "COLUMNS": "100"})
+    assert done.exit_code == 0, (command, done.stderr, done.exception)
+    # The folders of this machine are nobody else's.
+    text = done.stdout.replace(str(Path.cwd()) + os.sep, "").replace(str(weights_dir()), "…/weights")
+    lines = [line.rstrip() for line in text.splitlines()]
+    return "\n".join(lines[: int(head)] if head else lines)
+
+
+def block(text: str) -> str:
+    """A block with what its commands print now."""
+    commands = [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    return "".join(f"$ {command}\n" + (f"{out}\n" if (out := printed(command)) else "") for command in commands)
+
+
+def steady(line: str) -> str:
+    """A line without the last figures of exact numbers, in which two machines' sums may differ."""
+    return re.sub(r"\d+\.\d{4,}", lambda match: f"{float(match[0]):.3g}", line)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path_factory.getbasetemp())
+
+
+@pytest.mark.parametrize("number", range(len(CONSOLE.findall(TEXT))))
+def test_commands_print_what_the_readme_shows(number: int) -> None:
+    shown = CONSOLE.findall(TEXT)[number]
+    now = block(shown)
+    kept = json.loads(gzip.decompress((ROOT / "screenshots" / "cells.json.gz").read_bytes()))["weights"]
+    if kept != hashlib.sha256((weights_dir() / "storyteller" / "model.safetensors").read_bytes()).hexdigest():
+        pytest.skip("the README shows other weights than these: python -m tests.screenshots; python tests/e2e/test_readme_commands.py")
+    assert [steady(line) for line in now.splitlines()] == [steady(line) for line in shown.splitlines()]
+
+
+def test_every_other_block_is_known() -> None:
+    """Shell blocks are run as console blocks, or listed as exempt; the Python block is run too."""
+    assert {text.strip() for text in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)} == EXEMPT
+    assert set(re.findall(r"^```(\w+)$", TEXT, re.MULTILINE)) == {"sh", "console", "python", "markdown"}
+    assert len(CONSOLE.findall(TEXT)) >= 10
+
+
+def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert len(code) == 1
+    names: dict[str, object] = {}
+    exec(code[0], names)
+    shape = re.search(r"\.shape  # (\(.*?\))", code[0])
+    assert shape is not None
+    assert str(names["trace"]["blocks.3.attn.pattern"].shape) == shape[1]  # type: ignore[index]
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_pictures_and_pages_that_the_readme_names_are_there() -> None:
+    for target in re.findall(r'(?:src|srcset)="([^"]+)"|\]\(([^)#]+)\)', TEXT):
+        path = target[0] or target[1]
+        if not path.startswith("http"):
+            assert (ROOT / path).exists(), path
+
+
+def write() -> None:
+    """Put into the README what its commands print now."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        README.write_text(CONSOLE.sub(lambda match: f"```console\n{block(match[1])}```\n", TEXT), "utf-8")
+
+
+if __name__ == "__main__":
+    write()
