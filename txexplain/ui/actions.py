@@ -136,6 +136,7 @@ ACTIONS: tuple[Action, ...] = (
 
 FIRST = ("zoom", "out", "temperature", "draw", "prompt", "help", "explain")  # what a narrow footer must hold
 
+AT_HOME = ("zoom", "temperature", "draw", "prompt", "lesson", "help", "explain")  # where one begins: nothing lies further out
 LESSON_FIRST = ("page", "lesson", "its view")  # and while a lesson is open
 
 
@@ -144,8 +145,9 @@ def footer(level: str, *, ascii: bool = False, lesson: bool = False) -> tuple[tu
     entries: dict[str, list[str]] = {}
     for action in ACTIONS:
         apart = action.group == "Lesson" and action.id != "lessons" and not lesson
-        if action.footer and not apart and (not action.levels or level in action.levels):
+        idle = action.id == "out" and level == "MODEL"
+        if action.footer and not apart and not idle and (not action.levels or level in action.levels):
             entries.setdefault(action.footer, []).append(key_name(action.keys[0], ascii=ascii))
-    first = (*LESSON_FIRST, *FIRST) if lesson else FIRST
+    first = (*LESSON_FIRST, *FIRST) if lesson else AT_HOME if level == "MODEL" else FIRST
     words = sorted(entries, key=lambda word: first.index(word) if word in first else len(first))
     return tuple((" ".join(entries[word]), word) for word in words)
