@@ -14,7 +14,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -336,7 +336,7 @@ Commands (txexplain COMMAND --help says more):
   render, poster, trace, open     pictures of a run; a run recorded and replayed
   describe, explain               a view in words; a place's formula and source
   attention, head-stats           one head's grid; what every head does
-  lessons, models, completion     the textbook; models here; a shell's Tab key
+  lessons, models, keys, completion       textbook; models; keys; a shell's Tab
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -491,10 +491,13 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
         lens = open_trace(state)
     elif view.at is not None:
         require_place(source, state)
+    from txexplain.ui.config import read_config
+
+    config, options = read_config(), view.options()
     take_keyboard(source.file)
     from txexplain.ui.app import run_app
 
-    sys.exit(run_app(state, view.options(), lens, reads))
+    sys.exit(run_app(state, replace(options, theme=options.theme or config.theme, keys=config.keys), lens, reads))
 
 
 @cli.command(context_settings=settings)
@@ -867,6 +870,28 @@ def completion(shell: str) -> None:
     found = get_completion_class(shell)
     assert found is not None  # click knows the three
     click.echo(found(cli, {}, "txexplain", COMPLETE_VAR).source(), nl=False)
+
+
+@cli.command(name="keys", context_settings=settings)
+@json_flag
+def show_keys(as_json: bool) -> None:
+    """The app's actions with their keys: the usual ones, or those of your config file.
+
+    Example: txexplain keys
+    """
+    from txexplain.ui.actions import ACTIONS, key_name, rebound
+    from txexplain.ui.config import config_path, read_config
+
+    actions = rebound(ACTIONS, read_config().keys)
+    if as_json:
+        print_json([{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions])
+        return
+    rows = [(action.id, " ".join(key_name(key) for key in action.keys) or "none", action.help) for action in actions]
+    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+    for id, own, help_ in (("action", "keys", "what"), *rows):
+        click.echo(f"{id:<{first}}  {own:<{second}}  {help_}")
+    path = config_path()
+    click.echo(f"\n{clean(str(path))} {'changes them' if path.exists() else 'may change them; it is not there yet'}.")
 
 
 def megabytes(size: int) -> str:

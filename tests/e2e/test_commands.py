@@ -37,7 +37,7 @@ ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = (
     "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "attention", "head-stats", "models", "completion",
-    "lessons", "poster",
+    "lessons", "poster", "keys",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from txexplain.cli import cli
 from txexplain.models import weights_dir
+from txexplain.ui.config import config_path, read_config
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -72,7 +73,7 @@ def test_commands_print_what_the_readme_shows(number: int) -> None:
 def test_every_other_block_is_known() -> None:
     """Shell blocks are run as console blocks, or listed as exempt; the Python block is run too."""
     assert {text.strip() for text in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)} == EXEMPT
-    assert set(re.findall(r"^```(\w+)$", TEXT, re.MULTILINE)) == {"sh", "console", "python", "markdown"}
+    assert set(re.findall(r"^```(\w+)$", TEXT, re.MULTILINE)) == {"sh", "console", "python", "markdown", "toml"}
     assert len(CONSOLE.findall(TEXT)) >= 10
 
 
@@ -85,6 +86,15 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert shape is not None
     assert str(names["trace"]["blocks.3.attn.pattern"].shape) == shape[1]  # type: ignore[index]
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_the_config_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd()))
+    (Path.cwd() / "txexplain").mkdir()
+    (text,) = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    config_path().write_text(text)
+    assert read_config().theme == "light"
+    assert set(read_config().keys) == {"draw", "residual"}
 
 
 def test_pictures_and_pages_that_the_readme_names_are_there() -> None:

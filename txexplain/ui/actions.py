@@ -6,7 +6,9 @@ Each action has a key that German, French and Nordic keyboards have without AltG
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,16 @@ GLYPHS = {
     "plus": "+",
 }
 
+# Signs without a name of their own above; and keys that have names rather than signs.
+SIGNS = {
+    "!": "exclamation_mark", '"': "quotation_mark", "#": "number_sign", "$": "dollar_sign", "%": "percent_sign", "&": "ampersand",
+    "'": "apostrophe", "*": "asterisk", ":": "colon", ";": "semicolon", "@": "at", "^": "circumflex_accent", "_": "underscore",
+    "`": "grave_accent", "|": "vertical_line", "~": "tilde", "\\": "backslash",
+}  # fmt: skip
+NAMED = re.compile(
+    r"f([1-9]|1\d|2[0-4])|(ctrl|shift|alt)\+(left|right|up|down|home|end|f([1-9]|1[0-2]))|ctrl\+[a-z]"
+    r"|home|end|insert|delete|pageup|pagedown"
+)
 ASCII_GLYPHS = {"enter": "enter", "backspace": "bksp", "up": "up", "down": "down", "left": "left", "right": "right"}
 
 
@@ -58,6 +70,25 @@ def key_name(key: str, *, ascii: bool = False) -> str:
     if ascii and key in ASCII_GLYPHS:
         return ASCII_GLYPHS[key]
     return GLYPHS.get(key, key)
+
+
+def key_of(text: str) -> str | None:
+    """Textual's name of a key that a person wrote, as it stands on the keyboard or in the table of keys; None for what is no key."""
+    named = {glyph: key for key, glyph in GLYPHS.items()} | {key: key for key in GLYPHS}
+    if text in named:
+        return named[text]
+    if len(text) == 1:
+        return text if text.isalnum() and text.isascii() else SIGNS.get(text)
+    return text if NAMED.fullmatch(text) else None
+
+
+def rebound(actions: tuple[Action, ...], keys: Mapping[str, tuple[str, ...]]) -> tuple[Action, ...]:
+    """The actions with a reader's own keys: a key that was given to one is taken from the others."""
+    taken = {key: id for id, own in keys.items() for key in own}
+    return tuple(
+        replace(action, keys=keys[action.id] if action.id in keys else tuple(key for key in action.keys if key not in taken))
+        for action in actions
+    )
 
 
 def levels(*names: str) -> frozenset[str]:
@@ -128,6 +159,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("lesson_view", ("z",), "page's view", "Back to what the lesson's page shows", "Lesson", "its view"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
+    Action("theme", ("T",), "theme", "The next theme: dark, light, of high contrast; it is remembered", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
     Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App"),
     Action("help", ("question_mark", "f1"), "help", "The keys, and what this view shows", "App", "help"),
@@ -140,13 +172,13 @@ AT_HOME = ("zoom", "temperature", "draw", "prompt", "lesson", "help", "explain")
 LESSON_FIRST = ("page", "lesson", "its view")  # and while a lesson is open
 
 
-def footer(level: str, *, ascii: bool = False, lesson: bool = False) -> tuple[tuple[str, str], ...]:
+def footer(level: str, *, ascii: bool = False, lesson: bool = False, actions: Sequence[Action] = ACTIONS) -> tuple[tuple[str, str], ...]:
     """The footer's entries for a level: (keys, word), where actions that share a word share an entry. An open lesson's come first."""
     entries: dict[str, list[str]] = {}
-    for action in ACTIONS:
+    for action in actions:
         apart = action.group == "Lesson" and action.id != "lessons" and not lesson
         idle = action.id == "out" and level == "MODEL"
-        if action.footer and not apart and not idle and (not action.levels or level in action.levels):
+        if action.keys and action.footer and not apart and not idle and (not action.levels or level in action.levels):
             entries.setdefault(action.footer, []).append(key_name(action.keys[0], ascii=ascii))
     first = (*LESSON_FIRST, *FIRST) if lesson else AT_HOME if level == "MODEL" else FIRST
     words = sorted(entries, key=lambda word: first.index(word) if word in first else len(first))

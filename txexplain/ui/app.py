@@ -19,6 +19,7 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -38,8 +39,9 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
 from txexplain.models.report import known_models
-from txexplain.ui.actions import ACTIONS, footer
+from txexplain.ui.actions import ACTIONS, footer, rebound
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
+from txexplain.ui.config import remember_theme
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.jump import JumpScreen
@@ -51,6 +53,7 @@ from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import THEMES
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
 from txexplain.viz.svg import svg
@@ -162,6 +165,7 @@ class ExplorerApp(App[None]):
 
     def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens], reads: Reads | None = None) -> None:
         self.tones = palette_of(options)
+        self.actions = rebound(ACTIONS, options.keys)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
         self.state = state
         self.options = options
@@ -216,6 +220,8 @@ class ExplorerApp(App[None]):
     def on_mount(self) -> None:
         self.screen.set_class(True, "explorer")
         self.set_class(self.tones.ascii, "ascii")
+        self.set_keymap({id: ",".join(keys) for id, keys in self.options.keys.items()})
+        self.dress()
         self.editor.display = False
         self.place()
         self.query_one("#stage").focus()
@@ -274,7 +280,7 @@ class ExplorerApp(App[None]):
             faded=self.running and self.late and self.lens is not None,
             message=self.message,
             cost=self.cost if self.arrival is None else self.arrival.words,
-            keys=footer(self.state.location.level.name, ascii=self.tones.ascii, lesson=bool(self.reader.side)),
+            keys=footer(self.state.location.level.name, ascii=self.tones.ascii, lesson=bool(self.reader.side), actions=self.actions),
             reading=self.reader.scene(),
             lecture=self.reader.asked.lecture,
             surprisal=self.surprisal(width, height),
@@ -1016,6 +1022,31 @@ class ExplorerApp(App[None]):
         self.copy_to_clipboard(command)
         self.say(command)
 
+    def dress(self) -> None:
+        """Give Textual's own parts, as toasts and scroll bars, the colours of the theme."""
+        colour = {role: f"#{self.tones.rgb(role):06x}" for role in ("accent", "text", "background", "panel", "cursor", "warning")}
+        theme = Theme(
+            name=f"txexplain-{self.tones.theme}", primary=colour["accent"], accent=colour["accent"], warning=colour["warning"],
+            foreground=colour["text"], background=colour["background"], surface=colour["background"], panel=colour["panel"],
+            dark=self.tones.theme != "light",
+        )  # fmt: skip
+        self.register_theme(theme)
+        self.theme = theme.name
+
+    def do_theme(self) -> None:
+        """The next theme, at once and from now on."""
+        names = list(THEMES)
+        name = names[(names.index(self.tones.theme) + 1) % len(names)]
+        self.options = replace(self.options, theme=name)
+        self.tones = self.editor.tones = palette_of(self.options)
+        self.dress()
+        self.drawn.clear()
+        self.place()
+        try:
+            self.say(f"Theme {name}, remembered in {remember_theme(name)}.")
+        except OSError as error:
+            self.say(f"Theme {name}; it can't be remembered: {error.strerror}.")
+
     def do_screenshot(self) -> None:
         """Save the screen as an SVG picture in the present folder, under a name that is free."""
         stem = "txexplain-" + re.sub(r"[^\w.@]+", "-", str(self.state.location)).strip("-")
@@ -1062,7 +1093,7 @@ class ExplorerApp(App[None]):
             self.draw()
 
     def do_help(self) -> None:
-        self.push_screen(HelpScreen(self.state.location.level, self.tones))
+        self.push_screen(HelpScreen(self.state.location.level, self.tones, self.actions))
 
     def do_quit(self) -> None:
         self.serial += 1  # a forward pass that runs sees that nobody waits for it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -12,7 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from txexplain.explorer.location import Level
-from txexplain.ui.actions import ACTIONS, key_name
+from txexplain.ui.actions import ACTIONS, Action, key_name
 from txexplain.viz.describe import VIEWS
 from txexplain.viz.palette import Palette
 
@@ -29,9 +30,9 @@ class HelpScreen(ModalScreen[None]):
     HelpScreen Static { width: 1fr; height: auto; }
     """
 
-    def __init__(self, level: Level, tones: Palette) -> None:
+    def __init__(self, level: Level, tones: Palette, actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
-        self.level, self.tones = level, tones
+        self.level, self.tones, self.actions = level, tones, actions
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
@@ -48,8 +49,8 @@ class HelpScreen(ModalScreen[None]):
         text = Text()
         text.append(VIEWS[self.level] + "\n")
         group = ""
-        for action in ACTIONS:
-            if action.levels and self.level.name not in action.levels:
+        for action in self.actions:
+            if not action.keys or (action.levels and self.level.name not in action.levels):
                 continue
             if action.group != group:
                 group = action.group

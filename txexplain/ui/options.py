@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class UiOptions:
-    """theme: a theme's name, or None for the usual one. color: auto, truecolor, 256, 16 or none."""
+    """theme: a theme's name, or None for the usual one. color: auto, truecolor, 256, 16 or none. keys: the reader's own, by action."""
 
     theme: str | None = None
     ascii: bool = False
     color: str = "auto"
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

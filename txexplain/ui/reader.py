@@ -13,7 +13,7 @@ from textual.timer import Timer
 from txexplain.engine.errors import ExplainError, reason
 from txexplain.explorer.lesson import Lesson, Page, load, shipped
 from txexplain.explorer.location import Location
-from txexplain.ui.actions import ACTIONS, key_name
+from txexplain.ui.actions import key_name
 from txexplain.ui.lecture import PACE, steps
 from txexplain.ui.lessons import page_of, read, record, score, state_of
 from txexplain.viz.scene import Reading
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from txexplain.ui.app import ExplorerApp
 
 SHOWN_KEYS = 8  # how many of the keys pressed last a lecture shows
-KEY_OF = {action.id: action.keys[0] for action in ACTIONS}
 
 
 @dataclass(frozen=True)
@@ -253,7 +252,7 @@ class Reader:
         if self.asked.lecture:
             if self.waiting:
                 self.stop()
-            self.note(KEY_OF.get(action, action))
+            self.note(next((known.keys[0] for known in self.app.actions if known.id == action and known.keys), action))
 
     def note(self, key: str) -> None:
         """Show a key as pressed."""

@@ -1,0 +1,99 @@
+"""The reader's own file, optional: a theme and keys. Read when the app starts, written only when a theme is chosen in it.
+
+# ~/.config/txexplain/config.toml
+theme = "light"
+
+[keys]                  # actions by their ids; `txexplain keys` lists them
+draw = "d"
+residual = "D f11"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from txexplain.engine.errors import ExplainError, reason, shown
+from txexplain.ui.actions import ACTIONS, key_of
+from txexplain.viz.palette import THEMES
+
+THEME_LINE = re.compile(r"^theme\s*=.*$", re.MULTILINE)
+
+
+class ConfigError(ExplainError):
+    """The config file can't be used."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """theme: a theme's name, or None. keys: an action's id -> its keys, by Textual's names."""
+
+    theme: str | None = None
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def config_path() -> Path:
+    """Where the file is, or would be."""
+    home = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(home) if Path(home).is_absolute() else Path("~/.config").expanduser()) / "txexplain" / "config.toml"
+
+
+def read_config() -> Config:
+    """What the file says; nothing where there is none. Raises ConfigError."""
+    path = config_path()
+    try:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return Config()
+    except OSError as error:
+        raise ConfigError(f"{shown(str(path), 300)} can't be read: {reason(error)}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{shown(str(path), 300)} isn't TOML: {shown(str(error))}. Mend it or take it away.") from None
+    unknown = sorted(set(told) - {"theme", "keys"})
+    if unknown:
+        raise ConfigError(f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme and [keys].")
+    theme, keys = told.get("theme"), told.get("keys", {})
+    if theme is not None and theme not in THEMES:
+        raise ConfigError(f"{shown(str(path), 300)}: theme is {shown(repr(theme))}; it is one of {', '.join(THEMES)}.")
+    if not isinstance(keys, dict):
+        raise ConfigError(f'{shown(str(path), 300)}: keys is a table, [keys], of lines like draw = "d".')
+    return Config(theme, keys_of(path, keys))
+
+
+def keys_of(path: Path, told: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
+    """The table of keys, checked. Raises ConfigError for an action or key that there isn't, and for a key with two actions."""
+    ids, owner, found = {action.id for action in ACTIONS}, dict[str, str](), dict[str, tuple[str, ...]]()
+    for name, text in told.items():
+        if name not in ids:
+            raise ConfigError(f"{shown(str(path), 300)}: no action is called {shown(name)}; txexplain keys lists them.")
+        if not isinstance(text, str) or not text.split():
+            raise ConfigError(f'{shown(str(path), 300)}: {name} needs one key or several, like {name} = "x f11".')
+        keys = []
+        for word in text.split():
+            key = key_of(word)
+            if key is None:
+                raise ConfigError(
+                    f"{shown(str(path), 300)}: {name} = {shown(word)} is no key, as x, [, f5, ctrl+x, shift+left and space are."
+                )
+            if owner.setdefault(key, name) != name:
+                raise ConfigError(f"{shown(str(path), 300)}: {shown(word)} is both {owner[key]} and {name}; a key does one thing.")
+            keys.append(key)
+        found[name] = tuple(keys)
+    return found
+
+
+def remember_theme(theme: str) -> Path:
+    """Write a theme into the file, whose other lines stay as they are. Raises OSError."""
+    path = config_path()
+    line = f'theme = "{theme}"'
+    old = path.read_text(encoding="utf-8") if path.exists() else ""
+    new = THEME_LINE.sub(line, old, count=1) if THEME_LINE.search(old) else f"{line}\n{old}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(new, encoding="utf-8")
+    part.replace(path)
+    return path
