@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from txexplain.engine.model import GPT2
 from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parent / "golden"
+
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="txexplain-tests-")  # whoever runs the tests may have a config of their own
 
 settings.register_profile("noisy", deadline=None)  # a busy machine is no defect of the code
 settings.load_profile("noisy")

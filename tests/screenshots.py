@@ -106,8 +106,9 @@ def screen(app: ExplorerApp) -> Canvas:
         for segment in strip:
             style = segment.style or Style()
             attrs = sum(bit for name, bit in ATTRIBUTES if getattr(style, name))
-            fg, bg = (rgb(colour) for colour in (style.color, style.bgcolor))
-            x += canvas.put(x, y, segment.text, "text" if fg is None else fg, "background" if bg is None else bg, attrs)
+            fg, bg = rgb(style.color), rgb(style.bgcolor)
+            inks = ("text" if fg is None else fg, "background" if bg is None else bg)
+            x += canvas.put(x, y, segment.text, *(inks[::-1] if style.reverse else inks), attrs & ~REVERSE)
     return canvas
 
 

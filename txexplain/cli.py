@@ -334,9 +334,9 @@ Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 Commands (txexplain COMMAND --help says more):
   predict, generate, tokens       what may come next, more of it, text as tokens
   render, poster, trace, open     pictures of a run; a run recorded and replayed
-  describe, explain               a view in words; a place's formula and source
+  describe, explain, keys         a view in words; a place's formula; the keys
   attention, head-stats           one head's grid; what every head does
-  lessons, models, keys, completion       textbook; models; keys; a shell's Tab
+  lessons, models, completion     the textbook; models here; a shell's Tab key
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like

@@ -854,7 +854,7 @@ def test_help_opens_over_the_screen_and_closes(storyteller: GPT2) -> None:
         for opens, closes in (("question_mark", "escape"), ("f1", "question_mark"), ("question_mark", "q")):
             await hand.press(opens)
             assert isinstance(app.screen, HelpScreen)
-            page = app.screen.page().plain
+            page = app.screen.page(width=500).plain
             for action in ACTIONS:
                 assert (action.help in page) == (not action.levels or "MODEL" in action.levels)
             assert any("Draw one token and append it" in line or "Zoom into" in line for line in screen_text(app))

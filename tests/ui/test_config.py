@@ -149,7 +149,7 @@ def test_own_keys_do_it_and_the_old_ones_do_not(storyteller: GPT2) -> None:
         await press(app, hand, "question_mark")  # type: ignore[arg-type]
         help_ = app.screen
         assert isinstance(help_, HelpScreen)
-        page = help_.page().plain.splitlines()
+        page = help_.page(width=500).plain.splitlines()
         assert [line.split()[0] for line in page if line.endswith("Draw one token and append it")] == ["d"]
         assert not any("residual stream" in line and line.split()[0] == "d" for line in page)
 

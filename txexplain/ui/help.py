@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -20,6 +21,9 @@ from txexplain.viz.palette import Palette
 PROMPT = "While the prompt is edited, letters are text: only Enter, Escape and Tab leave it, ctrl+j starts a new line."
 
 
+WIDE, KEYS = 70, 23  # cells of a line; of its keys
+
+
 class HelpScreen(ModalScreen[None]):
     """A page over the screen; any of its keys closes it."""
 
@@ -36,7 +40,7 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
-            yield Static(self.page(), markup=False)
+            yield Static(self.page(min(WIDE, self.app.size.width * 96 // 100 - 6)), markup=False)
 
     def on_mount(self) -> None:
         if self.tones.depth in ("truecolor", "256"):
@@ -45,7 +49,8 @@ class HelpScreen(ModalScreen[None]):
             self.query_one(VerticalScroll).styles.scrollbar_size_vertical = 0  # Textual draws it with blocks
         self.query_one(VerticalScroll).focus()
 
-    def page(self) -> Text:
+    def page(self, width: int = WIDE) -> Text:
+        """What the view shows, and its keys, each with its sentence beside it."""
         text = Text()
         text.append(VIEWS[self.level] + "\n")
         group = ""
@@ -56,7 +61,7 @@ class HelpScreen(ModalScreen[None]):
                 group = action.group
                 text.append(f"\n{group}\n", "bold")
             keys = " ".join(key_name(key, ascii=self.tones.ascii) for key in action.keys)
-            text.append(f"  {keys:<20}", "bold")
-            text.append(f" {action.help}\n")
+            text.append(f"  {keys:<20} ", "bold")
+            text.append(f"\n{' ' * KEYS}".join(textwrap.wrap(action.help, max(20, width - KEYS))) + "\n")
         text.append(f"\n{PROMPT}\n", "dim")
         return text
