@@ -77,7 +77,7 @@ async def cost(app: Metered, pilot: Pilot[None], key: str) -> int:
     return app.written
 
 
-BUDGETS = {"model": 40, "L2": 24, "heads": 20}  # of a step; the pictures of a block and of all heads change as a whole
+BUDGETS = {"model": 40}  # of a step; 12 elsewhere
 EVERYWHERE = ("model", "embed", "L2", "L2.attn", "heads", "L2H3", "L2H3[9,4]", "L2.mlp", "output")
 
 

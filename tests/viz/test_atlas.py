@@ -165,7 +165,7 @@ def test_thumbnails_are_their_heads_patterns_under_their_labels(lens: Lens, size
     canvas = stage_at(lens, str(place), size)
     shown = heads_drawn(canvas)
     assert (1, place.head) in {(layer, head) for _, _, layer, head in shown}
-    ramp, n = Ramp("sequential", "attention", Palette()), lens.trace.n_tokens
+    ramp, n = Ramp("sequential", "attention", Palette(), coarse=True), lens.trace.n_tokens
     columns = {match.start(): int(match[1]) for match in re.finditer(r"H(\d+)", canvas.text()[1])}
     ys = sorted({y for y, _, _, _ in shown})
     assert len(set(np.diff(ys).tolist())) <= 1

@@ -23,11 +23,15 @@ SIGNS, ASCII_SIGNS = "≡=- ░▒▓", "%=- .*#"
 
 @dataclass(frozen=True)
 class Ramp:
-    """A scale of one kind, "sequential" (0 … most, for shares) or "diverging" (around 0, for signed data), in a role's colour."""
+    """A scale of one kind, "sequential" (0 … most, for shares) or "diverging" (around 0, for signed data), in a role's colour.
+
+    coarse: in few levels, for small pictures that change as a whole: runs of equal cells cost little on the wire.
+    """
 
     kind: str
     role: str
     palette: Palette
+    coarse: bool = False
 
     @property
     def coloured(self) -> bool:
@@ -39,7 +43,7 @@ class Ramp:
         """How many levels there are: what each depth can keep apart."""
         if not self.coloured:
             return len(SHADES) if self.kind == "sequential" else len(SIGNS)
-        many = 32 if self.palette.depth == "truecolor" else 8
+        many = 6 if self.coarse else 32 if self.palette.depth == "truecolor" else 8
         return many if self.kind == "sequential" else many - 1
 
     def quantise(self, values: Any, low: float, high: float) -> NDArray[np.int64]:

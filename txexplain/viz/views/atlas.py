@@ -257,7 +257,7 @@ def note(canvas: Canvas, scene: Scene, y: int, text: str) -> None:
 def thumbnails(canvas: Canvas, scene: Scene, grid: Grid, shown: list[tuple[int, int, int, int]]) -> None:
     """All patterns in view at once, each with its mark and target: (block, head, x, y)."""
     place, palette = scene.location, scene.palette
-    ramp = Ramp("sequential", "attention", palette)
+    ramp = Ramp("sequential", "attention", palette, coarse=True)
     m, scale = grid.m, grid.scale
     side = m * scale
     over = np.triu_indices(m, 1)

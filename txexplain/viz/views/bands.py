@@ -20,6 +20,7 @@ from txexplain.viz.views.head import window
 
 LABEL = 12
 BRIGHT, DIM = 1.1, 0.2  # how dense a band's colour lies: the selected token's, the others'
+SHADES, HUE = 10, 48  # steps of strength, and of each channel of a colour
 QUIET = 0.5  # how strong the strips of the other tokens are
 HAIR = 0.9  # the pixels of a band that stands for one token
 LEAST = 0.01  # a share below this has no band
@@ -129,10 +130,10 @@ def magnitude_strip(
     canvas: Canvas, scene: Scene, values: Array, token: int, largest: float, column: Column, role: str, rows: tuple[int, int]
 ) -> None:
     """A token's vector in a column: each cell as strong as the largest number that it stands for, of all tokens' largest."""
-    ramp = Ramp("sequential", role, scene.palette)
+    ramp = Ramp("sequential", role, scene.palette, coarse=True)
     pooled, _ = pool(np.abs(values[token].reshape(-1)), column.width)
     colours = ramp.colours if token == scene.token else quiet(ramp)
-    levels = np.maximum(ramp.quantise(pooled, 0.0, largest), 2)
+    levels = np.maximum(ramp.quantise(pooled, 0.0, largest), 1)
     y, each = rows
     canvas.fill(column.x, y, len(levels), each)
     canvas.paint(column.x, y, np.array([[colours[level] for level in levels.tolist()]] * each))
@@ -196,5 +197,7 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.u
     total = sum(ink.values(), np.zeros((height, width)))  # [2h, w]
     paint = sum((density[..., None] * np.array(scene.palette.triple(role)) for role, density in ink.items()), np.zeros(3))  # [2h, w, 3]
     ground = np.array(scene.palette.triple("background"))
-    colour = paint / np.maximum(total, 1e-12)[..., None]
-    return np.rint(ground + (colour - ground) * -np.expm1(-total)[..., None]).astype(np.uint8)
+    # In few colours: runs of equal cells cost little on the wire, and the eye keeps no more apart.
+    colour = np.rint(paint / np.maximum(total, 1e-12)[..., None] / HUE) * HUE
+    shade = np.rint(-np.expm1(-total) * SHADES) / SHADES
+    return np.rint(np.clip(ground + (colour - ground) * shade[..., None], 0, 255)).astype(np.uint8)
