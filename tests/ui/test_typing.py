@@ -1,0 +1,107 @@
+"""Typing faster than the model computes, as in GPT-2 124M: no key waits for it, one pass runs at a time, the last text wins.
+
+The model here computes for as long as the test holds it, so nothing depends on how fast a machine is.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from harness import ONCE, drive, expected_text, screen_text, settled, until
+from textual.pilot import Pilot
+
+from txexplain.engine.model import GPT2
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.app import ExplorerApp
+
+TEXT = "A quick brown fox jumps over the lazy dog"
+EACH = 4  # keys typed before the held pass is let go
+
+
+class Held:
+    """GPT2.forward, each pass of which waits until it is let go or asked to stop."""
+
+    def __init__(self) -> None:
+        self.plain = GPT2.forward
+        self.gate = threading.Event()
+        self.lock = threading.Lock()
+        self.running = self.most = self.begun = self.finished = 0
+
+    def forward(self, model: GPT2, ids: list[int], *, should_stop: Callable[[], bool] | None = None, **options: Any) -> Any:
+        with self.lock:
+            self.running += 1
+            self.begun += 1
+            self.most = max(self.most, self.running)
+        try:
+            while not self.gate.wait(0.001):
+                if should_stop is not None and should_stop():
+                    return None
+            trace = self.plain(model, ids, should_stop=should_stop, **options)
+            self.finished += trace is not None
+            return trace
+        finally:
+            with self.lock:
+                self.running -= 1
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["pauses", "all at once"])
+def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    held = Held()
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        first = app.lens
+        held.plain = GPT2.forward
+        monkeypatch.setattr(GPT2, "forward", lambda model, ids, **options: held.forward(model, ids, **options))
+        await hand.press("slash")
+        app.editor.select_all()
+        await hand.press("delete")
+        for number, char in enumerate(TEXT, 1):
+            await hand.press("space" if char == " " else char)
+            assert app.editor.text == TEXT[:number]  # painted while a pass runs, or none
+            assert app.state.prompt == TEXT[:number]
+            if not at_once and number % EACH == 0:
+                await until(hand, lambda: held.running > 0 or held.finished > 0, "a pass")
+                assert app.lens is first or app.lens is None or app.lens.trace.prompt != TEXT
+                scene = app.scene(*app.size)
+                assert scene.stale or app.lens is None or app.lens.trace.prompt == app.state.prompt
+        await until(hand, lambda: held.running > 0, "a pass for the last text")
+        assert held.running == 1
+        held.gate.set()
+        await settled(app, hand)
+        await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == TEXT, "the last text's result")
+        assert held.most == 1
+        assert held.finished <= 2  # a stopped one may have been past its last look
+        assert held.begun <= len(TEXT) + 1
+        assert not app.scene(*app.size).stale
+        monkeypatch.setattr(GPT2, "forward", held.plain)
+        await hand.press("enter")
+        assert screen_text(app) == expected_text(app, storyteller, (120, 36))
+
+    drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
+
+
+def test_other_keys_work_while_a_pass_runs(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Temperature, zoom and cursor act on what is there, which is called old."""
+    held = Held()
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        held.plain = GPT2.forward
+        monkeypatch.setattr(GPT2, "forward", lambda model, ids, **options: held.forward(model, ids, **options))
+        await hand.press("slash", "exclamation_mark", "enter")
+        await until(hand, lambda: held.running == 1, "the pass")
+        await hand.press("right_square_bracket", "enter", "enter", "up", "escape")
+        assert app.state.temperature == 1.1
+        assert app.state.location.block == 0
+        assert app.scene(*app.size).stale
+        assert held.running == 1
+        held.gate.set()
+        await settled(app, hand)
+        assert app.state.temperature == 1.1
+        assert app.lens is not None
+        assert app.lens.trace.prompt == ONCE + "!"
+        assert not app.scene(*app.size).stale
+
+    drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
