@@ -29,12 +29,14 @@ class Held:
         self.gate = threading.Event()
         self.lock = threading.Lock()
         self.running = self.most = self.begun = self.finished = 0
+        self.ids: list[int] = []  # that the last pass computes
 
     def forward(self, model: GPT2, ids: list[int], *, should_stop: Callable[[], bool] | None = None, **options: Any) -> Any:
         with self.lock:
             self.running += 1
             self.begun += 1
             self.most = max(self.most, self.running)
+            self.ids = list(ids)
         try:
             while not self.gate.wait(0.001):
                 if should_stop is not None and should_stop():
@@ -67,8 +69,8 @@ def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatc
                 assert app.lens is first or app.lens is None or app.lens.trace.prompt != TEXT
                 scene = app.scene(*app.size)
                 assert scene.stale or app.lens is None or app.lens.trace.prompt == app.state.prompt
-        await until(hand, lambda: held.running > 0, "a pass for the last text")
-        assert held.running == 1
+        last = storyteller.prompt_ids(TEXT)
+        await until(hand, lambda: held.running == 1 and held.ids == last, "a pass for the last text, the others stopped")
         held.gate.set()
         await settled(app, hand)
         await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == TEXT, "the last text's result")
