@@ -82,7 +82,10 @@ def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatc
         await hand.press("enter")
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))
 
-    drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
+    try:
+        drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
+    finally:
+        held.gate.set()  # a test that fails leaves no thread waiting
 
 
 def test_other_keys_work_while_a_pass_runs(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,4 +109,7 @@ def test_other_keys_work_while_a_pass_runs(storyteller: GPT2, monkeypatch: pytes
         assert app.lens.trace.prompt == ONCE + "!"
         assert not app.scene(*app.size).stale
 
-    drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
+    try:
+        drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
+    finally:
+        held.gate.set()  # a test that fails leaves no thread waiting
