@@ -18,7 +18,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
 
 TEXT = "A quick brown fox jumps over the lazy dog"
-HELD = 20_000  # milliseconds at most
+HELD = 45_000  # milliseconds at most: longer than a test has patience
 EACH = 4  # keys typed before the held pass is let go
 
 
