@@ -17,6 +17,7 @@ from textual import events, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -24,7 +25,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LocationError
+from txexplain.engine.errors import ExplainError, LocationError, clean
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
@@ -47,6 +48,7 @@ from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
+from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
@@ -64,6 +66,7 @@ CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
+ONLY_TEXT = OnlyText()
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 
 
@@ -212,6 +215,9 @@ class ExplorerApp(App[None]):
 
     def get_driver_class(self) -> type[Driver]:
         return thrifty(super().get_driver_class())
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), ONLY_TEXT]
 
     def on_mount(self) -> None:
         self.screen.set_class(True, "explorer")
@@ -676,7 +682,7 @@ class ExplorerApp(App[None]):
         return True
 
     def say(self, sentence: str) -> None:
-        self.notify(sentence, markup=False, timeout=6)
+        self.notify(clean(sentence), markup=False, timeout=6)
 
     # Actions
 
@@ -1013,7 +1019,10 @@ class ExplorerApp(App[None]):
 
     def do_copy(self) -> None:
         command = self.state.command_line()
-        self.copy_to_clipboard(command)
+        if clean(command) != command and self.lens is not None and self.state.trace is None:
+            # Pasted into a shell, raw control characters would be keys: the ids say the same.
+            command = self.state.with_ids(self.lens.trace.ids).command_line()
+        self.copy_to_clipboard(clean(command))
         self.say(command)
 
     def do_screenshot(self) -> None:
