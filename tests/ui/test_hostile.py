@@ -30,7 +30,7 @@ HOSTILE = {
     "separators": "a\u2028b\u2029c\u0085d\x0b\x0ce",
     "markup": "[/] [red]x[/red] [@click=app.quit]x[/] [/nothing] \\[b] [[]]",
 }
-PLACES = ("model", "embed", "L2H3:softmax", "output")
+PLACES = ("embed", "L2H3:softmax", "output")
 
 
 async def everything(app: Recorded, pilot: Pilot[None]) -> None:
@@ -59,8 +59,78 @@ def benign(storyteller: GPT2) -> frozenset[str]:
     return found
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_prompt_is_only_text(storyteller: GPT2, benign: frozenset[str], name: str) -> None:
-    written = record(everything, storyteller, ExplorerState(prompt=HOSTILE[name]))
+@pytest.mark.parametrize(
+    "names", [("ansi", "osc", "dcs", "nul", "c1", "separators"), ("all controls", "bidi"), ("joiners", "combining", "emoji", "markup")]
+)
+def test_a_prompt_is_only_text(storyteller: GPT2, benign: frozenset[str], names: tuple[str, ...]) -> None:
+    text = " ".join(HOSTILE[name] for name in names)
+    assert len(storyteller.prompt_ids(text)) < 250
+    written = record(everything, storyteller, ExplorerState(prompt=text))
     assert len(written) > 10000
     assert harmful(written, benign) == []
+
+
+def test_what_is_pasted_is_kept_whole(storyteller: GPT2) -> None:
+    """Ten megabytes: the field holds the beginning, the state all of it, and only the beginning is tokenised."""
+    text = "line of words\n" * 730_000
+    asked: list[int | None] = []
+    encode = storyteller.tokenizer.encode
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        app.focus_pane("prompt")
+        await pilot.press("ctrl+u")
+        app.post_message(events.Paste(text))
+        await until(pilot, lambda: "shorten it" in app.message, "the sentence")
+        assert app.state.prompt == text
+        assert len(app.editor.text) < 20_000
+        app.editor.move_cursor((0, 0))
+        await pilot.press("x", "escape")
+        await until(pilot, lambda: not app.running, "the answer")
+        assert app.state.prompt == "x" + text
+        await pilot.press("y", "slash", "z", "escape")
+        held = len(app.editor.text) - 1
+        assert app.state.prompt == ("x" + text)[:held] + "z" + ("x" + text)[held:]
+        await pilot.press("slash")
+        app.editor.select_all()
+        await pilot.press("backspace", "O", "n", "c", "e")
+        await settled(app, pilot)
+        assert app.state.prompt == "Once"
+
+    def watched(text: str, *, limit: int | None = None) -> list[int]:
+        asked.append(limit)
+        return encode(text, limit=limit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storyteller.tokenizer, "encode", watched)
+        record(test, storyteller)
+    assert {limit for limit in asked if limit is not None} == {8 * 256}
+
+
+def test_editing_changes_nothing_but_what_is_typed(storyteller: GPT2) -> None:
+    texts = ("a\x0bb\x0c", "a\u2028b\u2029", "\x85a\x1c\x1d\x1e", "a\rb\r\nc\r", "a\nb\n", *HOSTILE.values())
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        for text in texts:
+            app.editor.fill(text)
+            assert app.editor.whole == text
+            app.editor.insert("x")
+            assert app.editor.whole == text + "x"
+        await pilot.press("slash", "y", "escape")
+        await settled(app, pilot)
+        assert app.state.prompt == ONCE + "y"
+
+    record(test, storyteller, ExplorerState(prompt=ONCE), size=(60, 16))
+
+
+def test_a_paste_of_several_lines_is_text(storyteller: GPT2) -> None:
+    """Bracketed paste sends a carriage return for each newline; none of them leaves the field, no letter is a key."""
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", "ctrl+u")
+        app.post_message(events.Paste("q\rone\r\ntwo\nq\x1b[31m\u2028\x07\r"))
+        await pilot.pause()
+        await settled(app, pilot)
+        assert app.pane == "prompt"
+        assert app.state.prompt == "q\none\ntwo\nq\x1b[31m\u2028\x07\n"
+
+    assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))

@@ -67,6 +67,8 @@ FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
 ONLY_TEXT = OnlyText()
+SAID = 1000  # characters of a sentence that pops up
+COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 
 
@@ -682,7 +684,8 @@ class ExplorerApp(App[None]):
         return True
 
     def say(self, sentence: str) -> None:
-        self.notify(clean(sentence), markup=False, timeout=6)
+        """A sentence for a while; of an endless one the beginning."""
+        self.notify(clean(sentence if len(sentence) <= SAID else sentence[:SAID] + "…"), markup=False, timeout=6)
 
     # Actions
 
@@ -1022,6 +1025,9 @@ class ExplorerApp(App[None]):
         if clean(command) != command and self.lens is not None and self.state.trace is None:
             # Pasted into a shell, raw control characters would be keys: the ids say the same.
             command = self.state.with_ids(self.lens.trace.ids).command_line()
+        if len(command) > COPIED:
+            self.say(f"This view's command line has {len(command)} characters, too many to copy: put the prompt in a file for --file.")
+            return
         self.copy_to_clipboard(clean(command))
         self.say(command)
 
