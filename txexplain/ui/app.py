@@ -20,6 +20,7 @@ from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -53,6 +54,7 @@ from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
 from txexplain.viz.svg import svg
@@ -168,6 +170,9 @@ class ExplorerApp(App[None]):
     def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens], reads: Reads | None = None) -> None:
         self.tones = palette_of(options)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
+        if self.tones.depth == "truecolor":
+            self.register_theme(theme_of(self.tones))
+            self.theme = "txexplain"
         self.state = state
         self.options = options
         self.load = load
@@ -1178,6 +1183,25 @@ class ExplorerApp(App[None]):
 def over_ssh() -> bool:
     """Whether this runs on a machine far away, where each frame is a wait."""
     return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+
+
+def theme_of(tones: Palette) -> Theme:
+    """The palette for what Textual draws itself: lists, fields, pop-ups."""
+    colours = {
+        role: f"#{tones.rgb(role):06x}" for role in ("background", "panel", "text", "muted", "cursor", "accent", "warning", "negative")
+    }
+    return Theme(
+        name="txexplain", primary=colours["accent"], accent=colours["accent"], warning=colours["warning"], secondary=colours["negative"],
+        foreground=colours["text"], background=colours["background"], surface=colours["panel"], panel=colours["panel"],
+        dark=tones.theme != "light",
+        variables={
+            "text-muted": colours["muted"], "text-disabled": colours["muted"],
+            "block-cursor-blurred-foreground": colours["text"], "block-cursor-blurred-background": colours["cursor"],
+            "block-cursor-foreground": colours["text"], "block-cursor-background": colours["cursor"],
+            "input-cursor-background": colours["text"], "input-cursor-foreground": colours["background"],
+            "input-selection-background": colours["cursor"],
+        },
+    )  # fmt: skip
 
 
 def put(widget: Widget, rect: Rect) -> None:

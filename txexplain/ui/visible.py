@@ -20,4 +20,4 @@ class OnlyText(LineFilter):
 
 def only_text(text: str) -> str:
     """Without the characters that act on a terminal; a lone surrogate, which has a cell, leaves a sign."""
-    return RAW.sub(lambda match: sign(match[0]) if "\ud800" <= match[0] else "", text.replace("\t", "").replace("\n", ""))
+    return RAW.sub(lambda match: sign(match[0]) if match[0] >= "\ud800" else "", text.replace("\t", "").replace("\n", ""))

@@ -62,6 +62,10 @@ class PromptEditor(TextArea):
         """What the field holds."""
         return super().text.translate(GIVEN)
 
+    @text.setter
+    def text(self, value: str) -> None:
+        self.fill(value)
+
     @property
     def whole(self) -> str:
         """The prompt: what the field holds and what follows."""
