@@ -6,7 +6,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from tests.ui.harness import ONCE, press, settled, until
+from tests.ui.harness import ONCE, press, screen_text, settled, until
 from tests.ui.recorder import Recorded, record
 from tests.vt import BIDI, harmful, kinds
 from txexplain.engine.model import GPT2
@@ -131,5 +131,16 @@ def test_a_paste_of_several_lines_is_text(storyteller: GPT2) -> None:
         await settled(app, pilot)
         assert app.pane == "prompt"
         assert app.state.prompt == "q\none\ntwo\nq\x1b[31m\u2028\x07\n"
+
+    assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))
+
+
+def test_a_sentence_is_no_markup(storyteller: GPT2) -> None:
+    sentence = "[/] [red]x[/red] [@click=app.quit]y[/]"
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        app.say(sentence + "\x1b[2J\x9b\u202e")
+        await pilot.pause(0.05)
+        assert any("[@click=app.quit]y[/]" in line for line in screen_text(app))
 
     assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))

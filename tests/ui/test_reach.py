@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
 from textual.pilot import Pilot
 
+from tests.explorer.test_location import locations
 from tests.ui.harness import COLOURS, ONCE, drive, press, screen_text, settled
 from tests.viz.test_palette import wcag
+from tests.vt import harmful
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
-from txexplain.explorer.location import parse
+from txexplain.explorer.location import Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import ACTIONS
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.options import UiOptions
-from txexplain.ui.session import palette_of, scene_of
+from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
+from txexplain.viz.describe import describe
 from txexplain.viz.palette import THEMES
 from txexplain.viz.screen import draw_screen
 
@@ -158,3 +162,21 @@ def dim_text(app: ExplorerApp) -> set[tuple[str, str, float]]:
         if wcag(ink, ground) < 4.5:
             found.add((text.strip()[:30], f"{ink:06x}/{ground:06x}", round(wcag(ink, ground), 2)))
     return found
+
+
+@pytest.fixture(scope="module")
+def once(storyteller: GPT2) -> Lens:
+    return Lens(run(storyteller), storyteller)
+
+
+@settings(max_examples=60)
+@given(place=locations)
+def test_every_place_is_described_in_words(once: Lens, place: Location) -> None:
+    """The nearest place that the model has: its name, the selected token and no control character."""
+    lens, tones = once, palette_of(COLOURS)
+    state = ExplorerState(prompt=ONCE, location=place).fit(dims_of(lens))
+    said = describe(scene_of(state, tones, (120, 36), lens, distribution=distribution_of(lens, state), ribbons=tuple(lens.flow("norms"))))
+    assert "Place: " in said
+    assert "Selected token: " in said
+    assert len(said.split("\n\n")) >= 3
+    assert not harmful(said)
