@@ -11,7 +11,6 @@ import math
 import os
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from txexplain import __version__
-from txexplain.engine.errors import ExplainError, PromptError, TraceError
+from txexplain.engine.errors import ExplainError, PromptError, TraceError, clean
 
 if TYPE_CHECKING:
     from txexplain.engine.derive import Lens
@@ -1233,21 +1232,12 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
     for i, head in enumerate(heads):
         table.add_column(head, justify="right" if i in right else "left", no_wrap=True, style="" if head else "magenta")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(clean(cell)) for cell in row))
     Console(highlight=False).print(table)
 
 
 def unicode_out() -> bool:
     return codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-
-
-def clean(text: str) -> str:
-    """The text with every control character but newline and tab as a visible sign: none may reach the terminal raw."""
-    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else control_picture(c) for c in text)
-
-
-def control_picture(c: str) -> str:
-    return chr(0x2400 + ord(c)) if ord(c) < 32 else "␡" if c == "\x7f" else "\ufffd"
 
 
 def main() -> None:

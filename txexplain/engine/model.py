@@ -35,6 +35,7 @@ GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffe
 # What isn't finite anywhere shows in one of these; a scale of infinity, a score or an input of the activation can hide it.
 TELLING = ("embed", "resid_post", "ln1.scale", "ln2.scale", "ln_final.scale", "attn.attn_scores", "mlp.pre", "logits")
 ROOM = 64  # rows kept free behind a prompt's q, k and v
+COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
 
 
 def transformer_block(x: Array, w: Weights, config: GPT2Config, layer: int, past: QKV, start: int) -> dict[str, Array]:
@@ -120,8 +121,13 @@ class GPT2:
         return f"GPT2({self.name}, {self.config.n_layer} blocks × {self.config.n_head} heads, d {self.config.n_embd})"
 
     def prompt_ids(self, text: str) -> list[int]:
-        """The ids of a prompt; an empty one is GPT-2's own start token. Raises TokenizerError."""
-        return self.tokenizer.encode(text) or [self.config.bos_token_id]
+        """The ids of a prompt; an empty one is GPT-2's own start token. Raises TokenizerError, and PromptError for a text that is
+        far too long, of which only the beginning is read."""
+        context = self.config.n_positions
+        ids = self.tokenizer.encode(text, limit=COUNTED * context)
+        if len(ids) > COUNTED * context:
+            raise PromptError(f"The prompt has more than {len(ids) - 1} tokens, but {self.name} reads at most {context}; shorten it.")
+        return ids or [self.config.bos_token_id]
 
     def forward(
         self,

@@ -17,6 +17,7 @@ from textual import events, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
@@ -25,7 +26,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LocationError
+from txexplain.engine.errors import ExplainError, LocationError, clean
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
@@ -49,11 +50,12 @@ from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
+from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas
-from txexplain.viz.palette import THEMES
+from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
 from txexplain.viz.svg import svg
@@ -67,6 +69,9 @@ CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
+ONLY_TEXT = OnlyText()
+SAID = 1000  # characters of a sentence that pops up
+COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 
 
@@ -167,6 +172,7 @@ class ExplorerApp(App[None]):
         self.tones = palette_of(options)
         self.actions = rebound(ACTIONS, options.keys)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
+        self.dress()
         self.state = state
         self.options = options
         self.load = load
@@ -217,11 +223,13 @@ class ExplorerApp(App[None]):
     def get_driver_class(self) -> type[Driver]:
         return thrifty(super().get_driver_class())
 
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), ONLY_TEXT]
+
     def on_mount(self) -> None:
         self.screen.set_class(True, "explorer")
         self.set_class(self.tones.ascii, "ascii")
         self.set_keymap({id: ",".join(keys) for id, keys in self.options.keys.items()})
-        self.dress()
         self.editor.display = False
         self.place()
         self.query_one("#stage").focus()
@@ -682,7 +690,8 @@ class ExplorerApp(App[None]):
         return True
 
     def say(self, sentence: str) -> None:
-        self.notify(sentence, markup=False, timeout=6)
+        """A sentence for a while; of an endless one the beginning."""
+        self.notify(clean(sentence if len(sentence) <= SAID else sentence[:SAID] + "…"), markup=False, timeout=6)
 
     # Actions
 
@@ -1019,19 +1028,21 @@ class ExplorerApp(App[None]):
 
     def do_copy(self) -> None:
         command = self.state.command_line()
-        self.copy_to_clipboard(command)
+        if clean(command) != command and self.lens is not None and self.state.trace is None:
+            # Pasted into a shell, raw control characters would be keys: the ids say the same.
+            command = self.state.with_ids(self.lens.trace.ids).command_line()
+        if len(command) > COPIED:
+            self.say(f"This view's command line has {len(command)} characters, too many to copy: put the prompt in a file for --file.")
+            return
+        self.copy_to_clipboard(clean(command))
         self.say(command)
 
     def dress(self) -> None:
-        """Give Textual's own parts, as toasts and scroll bars, the colours of the theme."""
-        colour = {role: f"#{self.tones.rgb(role):06x}" for role in ("accent", "text", "background", "panel", "cursor", "warning")}
-        theme = Theme(
-            name=f"txexplain-{self.tones.theme}", primary=colour["accent"], accent=colour["accent"], warning=colour["warning"],
-            foreground=colour["text"], background=colour["background"], surface=colour["background"], panel=colour["panel"],
-            dark=self.tones.theme != "light",
-        )  # fmt: skip
-        self.register_theme(theme)
-        self.theme = theme.name
+        """Give Textual's own parts, as toasts, lists and scroll bars, the colours of the theme."""
+        if self.tones.depth == "truecolor":
+            theme = theme_of(self.tones)
+            self.register_theme(theme)
+            self.theme = theme.name
 
     def do_theme(self) -> None:
         """The next theme, at once and from now on."""
@@ -1194,6 +1205,26 @@ class ExplorerApp(App[None]):
 def over_ssh() -> bool:
     """Whether this runs on a machine far away, where each frame is a wait."""
     return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
+
+
+def theme_of(tones: Palette) -> Theme:
+    """The palette for what Textual draws itself: lists, fields, pop-ups."""
+    colours = {
+        role: f"#{tones.rgb(role):06x}" for role in ("background", "panel", "text", "muted", "cursor", "accent", "warning", "negative")
+    }
+    return Theme(
+        name=f"txexplain-{tones.theme}", primary=colours["accent"], accent=colours["accent"], warning=colours["warning"],
+        secondary=colours["negative"],
+        foreground=colours["text"], background=colours["background"], surface=colours["panel"], panel=colours["panel"],
+        dark=tones.theme != "light",
+        variables={
+            "text-muted": colours["muted"], "text-disabled": colours["muted"],
+            "block-cursor-blurred-foreground": colours["text"], "block-cursor-blurred-background": colours["cursor"],
+            "block-cursor-foreground": colours["text"], "block-cursor-background": colours["cursor"],
+            "input-cursor-background": colours["text"], "input-cursor-foreground": colours["background"],
+            "input-selection-background": colours["cursor"],
+        },
+    )  # fmt: skip
 
 
 def put(widget: Widget, rect: Rect) -> None:

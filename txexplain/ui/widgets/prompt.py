@@ -12,6 +12,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
+from textual.widgets.text_area import Selection
 
 from txexplain.viz.canvas import rich_style
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from txexplain.viz.palette import Palette
 
 SHOWN = 4000  # characters; a longer text is shown without boundaries
+LONGEST = 16_000  # characters that the field holds, more than a context takes; what follows is kept beside it, and every key stays quick
+# What Python takes for an end of line and a prompt doesn't: the field would make newlines of these, so it holds other characters.
+ENDS = "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+HELD = {ord(char): 0xF0000 + ord(char) for char in ENDS}
+GIVEN = {held: char for char, held in HELD.items()}
 
 
 class PromptEditor(TextArea):
@@ -49,14 +55,46 @@ class PromptEditor(TextArea):
         self.tokenizer: Tokenizer | None = None
         self.boundaries: list[int] = []
         self.quiet = False
+        self.rest = ""  # what follows the text in the field
+
+    @property
+    def text(self) -> str:
+        """What the field holds."""
+        return super().text.translate(GIVEN)
+
+    @text.setter
+    def text(self, value: str) -> None:
+        self.fill(value)
+
+    @property
+    def whole(self) -> str:
+        """The prompt: what the field holds and what follows."""
+        return self.text + self.rest
 
     def fill(self, text: str) -> None:
         """Put a text there that nobody typed."""
-        self.quiet = self.text != text
+        self.quiet = self.whole != text
         if self.quiet:
-            self.load_text(text)
+            self.rest = text[LONGEST:]
+            self.load_text(text[:LONGEST].translate(HELD))
             self.find_boundaries()
         self.move_cursor(self.document.end)
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        """As if typed, at the cursor; of a text too long for the field the end is kept beside it."""
+        event.prevent_default()
+        pasted = event.text.replace("\r\n", "\n").replace("\r", "\n").translate(HELD)
+        room = max(0, LONGEST - len(super().text) + len(self.selected_text))
+        if len(pasted) > room:
+            start, end = sorted(self.selection)
+            after = self.get_text_range(end, self.document.end)
+            self.rest = (pasted[room:] + after).translate(GIVEN) + self.rest
+            self.selection = Selection(start, self.document.end)
+            pasted = pasted[:room]
+        result = self.replace(pasted, *self.selection)
+        self.move_cursor(result.end_location)
+        if self.rest:
+            self.post_message(self.Edited(self.whole))
 
     def find_boundaries(self) -> None:
         """Where tokens begin, in characters of the whole text; a token inside a character belongs to that character."""
@@ -72,7 +110,7 @@ class PromptEditor(TextArea):
 
     def get_line(self, line_index: int) -> Text:
         """A line as it is shown: control characters visible, every other token on a ground of its own."""
-        line = self.document.get_line(line_index)
+        line = self.document.get_line(line_index).translate(GIVEN)
         text = Text("".join(char if char.isprintable() or char == "\t" else picture(char) for char in line), end="", no_wrap=True)
         start = sum(len(self.document.get_line(i)) + 1 for i in range(line_index)) if self.boundaries else 0
         edges = [0, *(b for b in self.boundaries)]
@@ -91,8 +129,10 @@ class PromptEditor(TextArea):
         if self.quiet:
             self.quiet = False
             return
+        if not self.text:
+            self.rest = ""  # all that is seen was taken away
         self.find_boundaries()
-        self.post_message(self.Edited(self.text))
+        self.post_message(self.Edited(self.whole))
 
     async def _on_key(self, event: events.Key) -> None:
         leave = {"enter": 0, "escape": 0, "tab": 1, "shift+tab": -1}.get(event.key)

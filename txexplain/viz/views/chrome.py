@@ -102,7 +102,7 @@ def draw_prompt(scene: Scene) -> Canvas:
     for y in range(scene.height):
         canvas.put(0, y, mark, "accent" if focused else "rule")
     if scene.lens is None:
-        canvas.put(2, 0, scene.state.prompt.replace("\n", " "), "text", width=scene.width - 3)
+        canvas.put(2, 0, scene.state.prompt[: 4 * scene.width].replace("\n", " "), "text", width=scene.width - 3)
         return canvas
     rows = prompt_rows(scene, scene.width - 3)
     chosen = scene.token

@@ -1,0 +1,96 @@
+"""Nothing is asked of the network, and nothing is written but what the reader named: the interpreter's own audit tells."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Runs a command line and says on standard error's last line what it opened for writing, made, moved, removed, or called.
+WATCHED = """
+import os, sys
+did = set()
+ACTS = "os.mkdir os.rename os.remove os.rmdir os.symlink os.link shutil.move subprocess.Popen os.system".split()
+def hear(event, given):
+    if event == "open" and isinstance(given[0], (str, bytes)):
+        mode, flags = given[1] or "", given[2] or 0
+        if set(mode) & set("wax+") or flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC):
+            name = os.fsdecode(given[0])
+            if name not in ("/dev/null", "/dev/tty"):
+                did.add(f"write {name}")
+    elif event.split(".")[0] in ("socket", "urllib", "http") or event in ACTS:
+        if event != "socket.__new__" or given[1] != 1:  # asyncio's own pair of Unix sockets
+            did.add(f"{event} {given[:1]}")
+sys.addaudithook(hear)
+"""
+COMMAND = (
+    WATCHED
+    + """
+sys.argv = ["txexplain", *sys.argv[1:]]
+from txexplain.cli import main
+try:
+    main()
+finally:
+    print("DID", sorted(did), file=sys.stderr)
+"""
+)
+APP = (
+    WATCHED
+    + """
+from tests.ui.harness import drive, press
+from txexplain.models import load_model
+async def test(app, pilot):
+    await press(app, pilot, "enter", "enter", "i", "right_square_bracket", "space", "a", "question_mark", "escape", "e", "escape", "y")
+    await press(app, pilot, "m", "escape", "t", "escape", "slash", "x", "escape")
+    did.add(f"at {app.state.location}")
+drive(test, load_model("storyteller"))
+print("DID", sorted(did), file=sys.stderr)
+"""
+)
+ONCE = "Once upon a time"
+
+
+def did(home: Path, *args: str, program: str = COMMAND) -> list[str]:
+    """What a command did beyond reading and printing."""
+    own = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "HF_", "TXEXPLAIN"))}
+    own |= {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", program, *args], capture_output=True, text=True, timeout=100, check=False, cwd=home, env=own
+    )
+    assert done.returncode == 0, done.stderr
+    return eval(done.stderr.rsplit("DID ", 1)[1])
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("predict", ONCE),
+        ("describe", ONCE, "--at", "L1H1"),
+        ("models",),
+        ("lessons", "check", "attention"),
+    ],
+    ids=lambda args: args[0],
+)
+def test_a_command_writes_nothing_and_calls_nobody(tmp_path: Path, args: tuple[str, ...]) -> None:
+    assert did(tmp_path, *args) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_is_the_only_file_written(tmp_path: Path) -> None:
+    for what in did(tmp_path, "render", ONCE, "-o", "view.svg"):
+        assert what.split()[0] in ("write", "os.rename"), what
+        assert Path(what.split(" ", 1)[1].strip("(),'")).name.startswith((".view.svg", "view.svg")), what
+    assert [path.name for path in tmp_path.iterdir()] == ["view.svg"]
+
+
+def test_what_is_written_or_called_would_be_seen(tmp_path: Path) -> None:
+    told = did(tmp_path, "trace", ONCE, "-o", "a.safetensors", "--only", "embed")
+    assert any("a.safetensors" in what for what in told)
+
+
+def test_the_app_writes_nothing_and_calls_nobody(tmp_path: Path) -> None:
+    assert did(tmp_path, program=APP) == ["at heads"]
+    assert list(tmp_path.iterdir()) == []

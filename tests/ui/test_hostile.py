@@ -1,0 +1,146 @@
+"""What a prompt says never reaches the terminal as anything but text: every byte that the app writes is parsed."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from tests.ui.harness import ONCE, press, screen_text, settled, until
+from tests.ui.recorder import Recorded, record
+from tests.vt import BIDI, harmful, kinds
+from txexplain.engine.model import GPT2
+from txexplain.explorer.location import parse
+from txexplain.explorer.state import ExplorerState
+
+CONTROLS = "".join(map(chr, [*range(32), *range(0x7F, 0xA0)]))
+HOSTILE = {
+    "ansi": "a\x1b[31mred\x1b[2J\x1b[1;1Hb",
+    "osc": "a\x1b]0;title\x07\x1b]2;t\x1b\\\x1b]52;c;ZWNobw==\x07\x1b]8;;http://x\x1b\\l",
+    "dcs": "\x1bP$q\x1b\\\x1b_apc\x1b\\\x1b^pm\x1b\\\x1bX sos\x1b\\ \x1bc\x1b#8",
+    "nul": "\x00a\x00",
+    "c1": "\x9b31m\x9d0;title\x9c\x90q\x85\x8d",
+    "all controls": CONTROLS,
+    "bidi": "abc\u202edef\u2066ghi\u2069" + "".join(sorted(BIDI)),
+    "joiners": "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u200b\u200c\u2060\ufeff\u00ad\ufe0f\U000e0041",
+    "combining": "e" + "\u0301" * 40 + " \u0301 Z\u0351\u0363\u0345",
+    "emoji": "\U0001f600 \U0001f1e9\U0001f1ea \u2764\ufe0f \U0001f44d\U0001f3fd",
+    "separators": "a\u2028b\u2029c\u0085d\x0b\x0ce",
+    "markup": "[/] [red]x[/red] [@click=app.quit]x[/] [/nothing] \\[b] [[]]",
+}
+PLACES = ("embed", "L2H3:softmax", "output")
+
+
+async def everything(app: Recorded, pilot: Pilot[None]) -> None:
+    """Every pane, screen and toast that may show the prompt."""
+    for place in PLACES:
+        app.change(app.state.go(parse(place), app.dims()))
+        await settled(app, pilot)
+    for key in ("y", "question_mark", "escape", "i", "x", "u", "b", "space", "left_parenthesis", "right_parenthesis"):
+        await press(app, pilot, key)
+    app.focus_pane("prompt")
+    await pilot.pause()
+    await press(app, pilot, "a", "escape")
+
+
+@pytest.fixture(scope="module")
+def benign(storyteller: GPT2) -> frozenset[str]:
+    """The kinds of control function that the app writes while it shows plain words."""
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        await everything(app, pilot)
+        await press(app, pilot, "ctrl+l")
+
+    found = frozenset(kinds(record(test, storyteller, ExplorerState(prompt=ONCE))))
+    assert not {kind for kind in found if kind.startswith(("control", "string")) and kind not in ("control 0a", "control 0d")}
+    assert not found & {"OSC 0", "OSC 1", "OSC 2"}
+    return found
+
+
+@pytest.mark.parametrize(
+    "names", [("ansi", "osc", "dcs", "nul", "c1", "separators"), ("all controls", "bidi"), ("joiners", "combining", "emoji", "markup")]
+)
+def test_a_prompt_is_only_text(storyteller: GPT2, benign: frozenset[str], names: tuple[str, ...]) -> None:
+    text = " ".join(HOSTILE[name] for name in names)
+    assert len(storyteller.prompt_ids(text)) < 250
+    written = record(everything, storyteller, ExplorerState(prompt=text))
+    assert len(written) > 10000
+    assert harmful(written, benign) == []
+
+
+def test_what_is_pasted_is_kept_whole(storyteller: GPT2) -> None:
+    """Ten megabytes: the field holds the beginning, the state all of it, and only the beginning is tokenised."""
+    text = "line of words\n" * 730_000
+    asked: list[int | None] = []
+    encode = storyteller.tokenizer.encode
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        app.focus_pane("prompt")
+        await pilot.press("ctrl+u")
+        app.post_message(events.Paste(text))
+        await until(pilot, lambda: "shorten it" in app.message, "the sentence")
+        assert app.state.prompt == text
+        assert len(app.editor.text) < 20_000
+        app.editor.move_cursor((0, 0))
+        await pilot.press("x", "escape")
+        await until(pilot, lambda: not app.running, "the answer")
+        assert app.state.prompt == "x" + text
+        await pilot.press("y", "slash", "z", "escape")
+        held = len(app.editor.text) - 1
+        assert app.state.prompt == ("x" + text)[:held] + "z" + ("x" + text)[held:]
+        await pilot.press("slash")
+        app.editor.select_all()
+        await pilot.press("backspace", "O", "n", "c", "e")
+        await settled(app, pilot)
+        assert app.state.prompt == "Once"
+
+    def watched(text: str, *, limit: int | None = None) -> list[int]:
+        asked.append(limit)
+        return encode(text, limit=limit)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storyteller.tokenizer, "encode", watched)
+        record(test, storyteller)
+    assert {limit for limit in asked if limit is not None} == {8 * 256}
+
+
+def test_editing_changes_nothing_but_what_is_typed(storyteller: GPT2) -> None:
+    texts = ("a\x0bb\x0c", "a\u2028b\u2029", "\x85a\x1c\x1d\x1e", "a\rb\r\nc\r", "a\nb\n", *HOSTILE.values())
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        for text in texts:
+            app.editor.fill(text)
+            await pilot.pause()
+            assert app.editor.whole == text
+            app.editor.insert("x")
+            assert app.editor.whole == text + "x"
+        await pilot.press("slash", "y", "escape")
+        await settled(app, pilot)
+        assert app.state.prompt == texts[-1] + "xy"
+
+    record(test, storyteller, size=(60, 16))
+
+
+def test_a_paste_of_several_lines_is_text(storyteller: GPT2) -> None:
+    """Bracketed paste sends a carriage return for each newline; none of them leaves the field, no letter is a key."""
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", "ctrl+u")
+        app.post_message(events.Paste("q\rone\r\ntwo\nq\x1b[31m\u2028\x07\r"))
+        await pilot.pause()
+        await settled(app, pilot)
+        assert app.pane == "prompt"
+        assert app.state.prompt == "q\none\ntwo\nq\x1b[31m\u2028\x07\n"
+
+    assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))
+
+
+def test_a_sentence_is_no_markup(storyteller: GPT2) -> None:
+    sentence = "[/] [red]x[/red] [@click=app.quit]y[/]"
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        app.say(sentence + "\x1b[2J\x9b\u202e")
+        await pilot.pause(0.05)
+        assert any("[@click=app.quit]y[/]" in line for line in screen_text(app))
+
+    assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))

@@ -1,0 +1,23 @@
+"""The last door before the terminal: no control character passes in what a widget shows, whoever made the widget."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+from txexplain.engine.errors import RAW, sign
+
+
+class OnlyText(LineFilter):
+    """Takes out of every line what a terminal would act on; such characters have no cell, so that the rest stays in place."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        if not any(RAW.search(segment.text) or "\t" in segment.text or "\n" in segment.text for segment in segments):
+            return segments
+        return [segment._replace(text=only_text(segment.text)) for segment in segments]
+
+
+def only_text(text: str) -> str:
+    """Without the characters that act on a terminal; a lone surrogate, which has a cell, leaves a sign."""
+    return RAW.sub(lambda match: sign(match[0]) if match[0] >= "\ud800" else "", text.replace("\t", "").replace("\n", ""))
