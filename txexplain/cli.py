@@ -494,9 +494,14 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
 
     config, options = read_config(), view.options()
     take_keyboard(source.file)
+    from txexplain.ui.rescue import guard
+
+    goodbye = guard()
     from txexplain.ui.app import run_app
 
-    sys.exit(run_app(state, replace(options, theme=options.theme or config.theme, keys=config.keys), lens, reads))
+    code = run_app(state, replace(options, theme=options.theme or config.theme, keys=config.keys), lens, reads)
+    goodbye()
+    sys.exit(code)
 
 
 @cli.command(context_settings=settings)

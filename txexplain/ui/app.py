@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.text import Text
 from textual import events, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
@@ -49,6 +53,7 @@ from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reader, Reads
+from txexplain.ui.rescue import ENDING, crash_report, last_resort
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
@@ -227,6 +232,7 @@ class ExplorerApp(App[None]):
         return [*super().get_line_filters(), ONLY_TEXT]
 
     def on_mount(self) -> None:
+        self.listen()
         self.screen.set_class(True, "explorer")
         self.set_class(self.tones.ascii, "ascii")
         self.set_keymap({id: ",".join(keys) for id, keys in self.options.keys.items()})
@@ -236,6 +242,28 @@ class ExplorerApp(App[None]):
         if self.reader.asked.clock:
             self.set_interval(1.0, self.draw)
         self.load_model()
+
+    def listen(self) -> None:
+        """Let the signals that end a program end this one in order."""
+        self.app_resume_signal.subscribe(self, lambda _: self.do_repaint())  # back from ctrl+z: what the terminal showed is gone
+        if self.is_headless:
+            return
+        loop = asyncio.get_running_loop()
+        for number in ENDING:
+            with suppress(ValueError, RuntimeError, NotImplementedError):  # another thread's loop, or another system's
+                loop.add_signal_handler(number, self.ended, int(number))
+
+    def ended(self, number: int) -> None:
+        """A signal asks for the end: at once, and whatever happens soon."""
+        threading.Thread(target=last_resort, args=(number,), daemon=True).start()
+        self.exit(return_code=128 + number)
+
+    def _fatal_error(self) -> None:
+        """Textual's last step over an unexpected exception: here, a few sentences instead of pages."""
+        if not self._exit_renderables:
+            error = self._exception or sys.exception() or RuntimeError("unknown")
+            self._exit_renderables.append(Text(crash_report(error, self.state.command_line())))
+        self._close_messages_no_wait()
 
     def on_resize(self, event: events.Resize) -> None:
         self.place(event.size.width, event.size.height)

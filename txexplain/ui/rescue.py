@@ -1,0 +1,102 @@
+"""What keeps the reader's terminal usable when the app doesn't end by `q`: a signal, an error of its own, sudden death.
+
+Free of Textual and of NumPy: the guardian is forked before anything large is loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import sys
+import termios
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from txexplain import __version__
+from txexplain.engine.errors import clean, reason
+
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+PATIENCE = 3.0  # seconds that an orderly end may take after a signal
+# Everything that the app may have switched on, off: modes of the screen, the pointer, pasting and the keyboard; colours; the cursor back.
+RESET = (
+    "\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2031l\x1b[?2048l\x1b[<u"
+    "\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"
+)
+SUDDEN = "txexplain was ended by the system. If a model's file was changed while it was open, start it again with the whole file.\r\n"
+
+
+def guard() -> Callable[[], None]:
+    """Fork a guardian that restores the terminal if this process dies without saying goodbye; returns how to say it.
+
+    No handler in Python can answer SIGBUS (a mapped file was cut short), SIGSEGV, SIGKILL or a lack of memory. The guardian sleeps on a
+    pipe until this process is gone, in a session of its own, so that neither a hang-up nor ctrl+z reaches it.
+    """
+    try:
+        tty = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        saved = termios.tcgetattr(tty)
+    except (OSError, termios.error):
+        return lambda: None  # no terminal, nothing to restore
+    ours, theirs = os.pipe()
+    child = os.fork()
+    if child == 0:
+        watch(ours, theirs, tty, saved)
+    os.close(ours)
+    os.close(tty)
+
+    def goodbye() -> None:
+        with suppress(OSError):
+            os.write(theirs, b".")
+        os.close(theirs)
+        with suppress(ChildProcessError):
+            os.waitpid(child, 0)
+
+    return goodbye
+
+
+def watch(ours: int, theirs: int, tty: int, saved: list[object]) -> None:
+    """The guardian's whole life."""
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTSTP, *ENDING):
+            signal.signal(number, signal.SIG_IGN)
+        os.close(theirs)
+        if not os.read(ours, 1):
+            termios.tcsetattr(tty, termios.TCSANOW, saved)  # type: ignore[arg-type]
+            os.write(tty, (RESET + SUDDEN).encode())
+    except OSError:
+        pass  # the terminal is gone too
+    finally:
+        os._exit(0)
+
+
+def last_resort(number: int) -> None:
+    """End now, after a signal that an orderly end didn't follow; the guardian does the rest."""
+    time.sleep(PATIENCE)
+    os._exit(128 + number)
+
+
+def state_path() -> Path:
+    """Where logs of crashes go."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if Path(home).is_absolute() else Path("~/.local/state").expanduser()) / "txexplain"
+
+
+def crash_report(error: BaseException, command: str) -> str:
+    """Keep an unexpected error's details in a file; returns what the reader is told: what happened, the view's command, where they are."""
+    kind = clean(f"{type(error).__name__}: {error}".strip().rstrip(":"))[:200]
+    lines = (
+        f"txexplain {__version__}, Python {platform.python_version()}, {platform.platform()}",
+        f"command: {clean(command)}", f"arguments: {sys.argv[1:]!r}", "", "".join(traceback.format_exception(error)),
+    )  # fmt: skip
+    path = state_path() / time.strftime("crash-%Y%m%d-%H%M%S.log")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(map(clean, "\n".join(lines).splitlines())) + "\n", encoding="utf-8", errors="backslashreplace")
+        kept = f"Details: {path}"
+    except OSError as failed:
+        kept = f"Details can't be kept in {path}: {reason(failed)}"
+    return f"txexplain stopped over an error of its own: {kind}.\nThe same view: {clean(command)}\n{kept}"
