@@ -99,6 +99,19 @@ def test_a_cursor_move_in_a_grid(storyteller: GPT2, at: str) -> None:
     metered(storyteller, at, test)
 
 
+@pytest.mark.parametrize(
+    "prompt", [LONG, "The little fox lost her red ball. She looked everywhere for her red"], ids=["grid", "grid and table"]
+)
+def test_a_move_to_another_row_of_a_grid(storyteller: GPT2, prompt: str) -> None:
+    """Below a grid with room to spare stands the cursor's row in numbers, which changes as a whole."""
+
+    async def test(app: Metered, pilot: Pilot[None]) -> None:
+        for key in ("up", "up", "down", "up"):
+            assert await cost(app, pilot, key) <= (1 if prompt == LONG else 2) * KIB, key
+
+    metered(storyteller, "L2H3:softmax[9,4]", test, prompt)
+
+
 @pytest.mark.parametrize("at", EVERYWHERE)
 def test_a_step_of_generation(storyteller: GPT2, at: str) -> None:
     async def test(app: Metered, pilot: Pilot[None]) -> None:

@@ -19,6 +19,8 @@ HARMLESS = re.compile(r"\x1b\[\?(?:1000|1002|1003|1004|1006|1015|1016|2004|25|20
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # a synchronised update
 UPPER, LOWER = "▀", "▄"
 SEEN_WHEN_BLANK = frozenset("479")  # underline, reverse and strike show on a space
+OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "7": "27", "9": "29"}  # what ends an attribute
+WEIGHT = frozenset("12")  # bold and dim
 NEAR = 3  # cells that cost less to send again than to jump over
 
 
@@ -77,9 +79,12 @@ def change(old: Look, new: Look) -> str:
         return ""
     whole = ";".join(part for part in (*sorted(new.attributes), new.ink, new.ground) if part)
     whole = f"\x1b[0;{whole}m" if whole else "\x1b[m"
-    if old.attributes - new.attributes:
+    gone, added = old.attributes - new.attributes, new.attributes - old.attributes
+    if not gone <= set(OFF):
         return whole
-    steps = sorted(new.attributes - old.attributes)
+    if gone & WEIGHT:
+        added |= new.attributes & WEIGHT  # what ends one ends both
+    steps = [*sorted({OFF[code] for code in gone}), *sorted(added)]
     steps += [new.ink or "39"] if new.ink != old.ink else []
     steps += [new.ground or "49"] if new.ground != old.ground else []
     step = f"\x1b[{';'.join(steps)}m"
