@@ -144,6 +144,13 @@ class Sampling:
         return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
 
 
+def other_charset() -> bool:
+    """Whether the locale names a character set that isn't UTF-8. C and POSIX name none: terminals show UTF-8 there too."""
+    locale = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
+    charset = locale.partition(".")[2].partition("@")[0].lower().replace("-", "").replace("_", "")
+    return charset not in ("", "utf8")
+
+
 @dataclass(frozen=True)
 class View:
     """The app's first view: where, with which seed, and how it looks."""
@@ -158,7 +165,7 @@ class View:
     def options(self) -> UiOptions:
         from txexplain.ui.options import UiOptions
 
-        return UiOptions(self.theme, self.ascii, self.color)
+        return UiOptions(self.theme, self.ascii or other_charset(), self.color)
 
 
 @dataclass(frozen=True)

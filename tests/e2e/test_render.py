@@ -118,3 +118,15 @@ def test_without_a_prompt_there_is_one_worth_exploring(tmp_path: Path) -> None:
     run("render", "-o", str(tmp_path / "a.txt"))
     run("render", EXAMPLE, "-o", str(tmp_path / "b.txt"))
     assert (tmp_path / "a.txt").read_bytes() == (tmp_path / "b.txt").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("locale", "plain"), [("de_DE.ISO-8859-1", True), ("ja_JP.eucJP", True), ("C", False), ("de_DE.utf8@euro", False), ("", False)]
+)
+def test_a_locale_of_another_charset_gets_ascii(locale: str, plain: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", locale)
+    path = tmp_path / "screen.txt"
+    assert CliRunner().invoke(cli, ["render", "Once upon", "-o", str(path), "--size", "80x24"]).exit_code == 0
+    assert path.read_text("utf-8").isascii() == plain
