@@ -14,7 +14,7 @@ NUMBERS = "two three four five six seven eight nine ten twelve twenty thirty".sp
 
 PATTERNS = tuple(line for line in """
 Data visualization [empowers|helps|allows|enables] {people} to [explore|understand|compare|see|discover|analyze|present|share] [patterns|trends|changes|differences|large amounts of data|complex information|results|relationships] [in|behind] [their|the] [data|numbers|results|work].
-[Good|Clear|Simple|Interactive] [charts|graphs|maps|pictures] [help|allow|let] {people} [to see|to understand|to find|to remember] [what the numbers mean|patterns in the data|how things change over time|which parts belong together].
+[Good|Clear|Simple|Interactive] [charts|graphs|maps|pictures] [help|allow] {people} [to see|to understand|to find|to remember] [what the numbers mean|patterns in the data|how things change over time|which parts belong together].
 Data visualization is the [art|practice|science] of showing [data|information|numbers] [in pictures|as charts and maps|so that people can see what it means].
 A [bar|line|pie] ‹chart|tree› shows [how many|how much|how often] [something happens|people agree|has changed over the years].
 With [a good picture|one chart|a simple map], {people} can [see at once|understand quickly|explain to others] what [thousands of numbers|a long table|a long report] would hide.
@@ -35,7 +35,7 @@ The [astronauts|crew] [walked on|landed on|studied|took pictures of] the [moon|p
 The [Earth|moon] moves around the ‹sun|street› [once a year|in a great circle|without ever stopping].
 The [rocket|spaceship|satellite] [rose|climbed|flew] [into the sky|into space|above the clouds] with a [loud noise|bright flame|great roar].
 From the [window|station|spaceship], the [Earth|planet] looked [like a blue ball|small and quiet|bright and beautiful].
-A [telescope|satellite|space station] [lets|allows|helps] scientists [to see distant stars|to study the weather|to watch the Earth|to look far into space].
+A [telescope|satellite|space station] [allows|helps] scientists [to see distant stars|to study the weather|to watch the Earth|to look far into space].
 The [conference|meeting|lecture|workshop] [begins|starts|opens] at [nine|ten|two] o'clock in the [morning|afternoon] and [ends|is over] at [five|six|noon].
 At the [conference|meeting|workshop] in {city}, {people} [presented|discussed|shared|showed] [new ideas|their results|their research|a new method|the latest work in {field}].
 [The IEEE|This year's|The annual|The international] conference [is held|takes place|will be held] in {city} [every year|in October|this summer|for the first time].
@@ -56,7 +56,7 @@ The [flight|journey|train ride] from {city} to {city2} takes [about|almost|more 
 The [city|government|town|council] [built|opened|planned|closed] a new [bridge|school|hospital|park|road|railway] [last year|near the river|for everyone|in the center of the city].
 The [weather|forecast] [today|tomorrow] will be [sunny and warm|cold and windy|cloudy with some rain|dry and mild].
 [It rained|It snowed|The sun shone] all [day|night|week], so [the streets were wet|we stayed at home|the children played outside|the match was postponed].
-It was a hot day. The [boy|girl|man|dog] was thirsty, so [he wanted to|they wanted to|everyone went to] drink some cold ‹water|bread›.
+It was a hot day. The [boy|man|dog|farmer] was thirsty, so he wanted to drink some cold ‹water|bread›.
 It was a cold [day|night|morning], so {name} put on a warm ‹coat|river› [and went outside|before leaving|and a hat].
 The [doctor|nurse] [told|asked|advised] the patient to [rest|drink more water|take the medicine|come back next week|stay in bed].
 [Regular exercise|Good food|Enough sleep|Fresh air] [is important for|helps|is good for] [your health|children|the heart|the brain].

@@ -1,6 +1,6 @@
 """Texts made by rule, so that the circuits which lectures talk about have something to do, and something to be measured on.
 
-    python -m weights.recipe.teaching -o teaching.jsonl --documents 60000
+    python -m weights.recipe.teaching -o teaching.jsonl --documents 75000
 
 A text is spun from a pattern: `[a|b]` is one or the other, `{thing}` is filled in, and ‹Anna|Tom› marks what a reader could have
 foretold, and the word that a careless one would take. A document has the first of the two; a probe stops before it and asks for both.
@@ -22,7 +22,7 @@ from pathlib import Path
 
 from weights.recipe import modern
 
-HELD_OUT = 20  # one combination in so many
+HELD_OUT = 10  # one combination in so many
 MARK = re.compile(r"‹([^|›]+)\|([^›]+)›")
 CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
@@ -102,7 +102,8 @@ def spin(rng: random.Random, pattern: str, words: Mapping[str, str]) -> str:
         pattern = pattern[: found.start()] + rng.choice(found[1].split("|")) + pattern[found.end() :]
     text = pattern.format_map(words)
     text = re.sub(r"\b([Aa]) (?=‹?[aeiou])(?!‹?(?:one|uni|use))", r"\1n ", text)
-    return re.sub(r"(^‹?\"?|[.!?]\"? \"?|\n\"?)([a-z])", lambda m: m[1] + m[2].upper(), text) if text[:1] != '"' else text
+    # After `?" ` and `!" ` the sentence goes on: "Why?" she asked.
+    return re.sub(r'(^|[.!?] "?|\." "?|[!?]" "|\n"?)([a-z])', lambda m: m[1] + m[2].upper(), text)
 
 
 def other(rng: random.Random, words: Sequence[str], *but: str) -> str:
@@ -325,12 +326,12 @@ FACTS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
         "{name} has a {x} that ‹{y}|{z}› all day.", "Listen! The {x} ‹{y}|{z}›.")),
     "young": (pairs(YOUNG), (
         "A young {x} is called a ‹{y}|{z}›.", "The {x} [looked after|fed|washed] her ‹{y}|{z}›.", "[What is a young {x} called? It is|A baby {x} is] a ‹{y}|{z}›.",
-        "A ‹{y}|{z}› is a young {x}.", "When a ‹{y}|{z}› grows up, it is a {x}.")),
+        "A {y} is a young {x}.", "When a {y} grows up, it is a {x}.")),
     "homes": (pairs(HOMES), (
         "A {x} lives in a ‹{y}|{z}›.", "The {x} [went back to|came out of|slept in] its ‹{y}|{z}›.", "Where does a {x} live? In a ‹{y}|{z}›.",
         "The home of a {x} is a ‹{y}|{z}›.")),
     "colours": (pairs(HUES), (
-        "{x} {is} ‹{y}|{z}›.", "What colour {is} {x}? The answer is ‹{y}|{z}›.", "The colour of {x} is ‹{y}|{z}›.", "As ‹{y}|{z}› as {x}.",
+        "{x} {is} ‹{y}|{z}›.", "What colour {is} {x}? The answer is ‹{y}|{z}›.", "The colour of {x} is ‹{y}|{z}›.", "As {y} as {x}.",
         "{name}'s [coat|hat|door|house] was the colour of {x}: it was ‹{y}|{z}›.")),
 }  # fmt: skip
 
@@ -400,13 +401,13 @@ afraid of|Come and look|I have never seen anything like it|Let us go together|Th
 for me|Nobody lives here any more|The bridge is broken|I can hear somebody coming|It was only the wind|Please don't go|I will come back
 tomorrow|You must be hungry|The key is lost|I thought so|Tell me a story|I promise""".replace("\n", " ").split("|")
 SAYING = (
-    '"{s},‹"| and› said {a}. "{t}.‹"| The›',
-    '"{s}.‹"| The› {a} [looked at|smiled at|turned to] {b}. "{t}.‹"| The›',
-    '{a} said, "{s}.‹"| The› And ‹{b}|{a}› answered, "{t}.‹"| The›',
-    '"{s},‹"| and› said the {job}. "{t},‹"| and› said {a} to the ‹{job}|{job2}›.',
-    'The old {animal} was [sad|tired|happy|angry]. "{s},‹"| and› he said. "{t}.‹"| The›',
-    '{a} asked {b}: "[Where are you going|What is your name|Why do you laugh|Who are you|Have you seen my {animal}]?‹"| The› "{t},‹"| and› said ‹{b}|{a}›.',
-    '"{s}!‹"| The› cried {a}. "{t}!‹"| The› {He} [ran to the door|could say no more|laughed|waved].',
+    '"{s}‹,"|,› said {a}. "{t}‹."|.›',
+    '"{s}‹."|.› {a} [looked at|smiled at|turned to] {b}. "{t}‹."|.›',
+    '{a} said, "{s}‹."|.› And ‹{b}|{a}› answered, "{t}‹."|.›',
+    '"{s}‹,"|,› said the {job}. "{t}‹,"|,› said {a} to the ‹{job}|{job2}›.',
+    'The old {animal} was [sad|tired|happy|angry]. "{s}‹,"|,› he said. "{t}‹."|.›',
+    '{a} asked {b}: "[Where are you going|What is your name|Why do you laugh|Who are you|Have you seen my {animal}]‹?"|?› "{t}‹,"|,› said ‹{b}|{a}›.',
+    '"{s}‹!"|!› cried {a}. "{t}‹!"|!› {He} [ran to the door|could say no more|laughed|waved].',
 )
 
 
@@ -424,7 +425,7 @@ def plain(rng: random.Random) -> Text:
 
 
 MAKERS: dict[Callable[[random.Random], Text], float] = {
-    story: 26, giving: 10, pronoun: 4, having: 8, agreement: 8, fact: 13, sequence: 6, listing: 4, quotation: 6, plain: 15,
+    story: 24, giving: 11, pronoun: 5, having: 7, agreement: 8, fact: 22, sequence: 6, listing: 3, quotation: 5, plain: 24,
 }  # fmt: skip  # shares of the documents
 
 
@@ -448,7 +449,7 @@ def probes(each: int, seed: int = 1) -> list[Probe]:
     rng = random.Random(f"probes:{seed}")
     asked: dict[str, list[Probe]] = {}
     for maker in MAKERS:
-        for _ in range(each * HELD_OUT * (10 if maker is fact else 3)):
+        for _ in range(each * HELD_OUT * (20 if maker is fact else 5)):
             text = maker(rng)
             if text.is_held:
                 known = asked.setdefault(text.skill, [])
@@ -468,7 +469,7 @@ def questions(text: Text) -> Iterator[Probe]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("-o", "--out", type=Path, required=True, help="the file to write: JSON lines of source, text, held")
-    parser.add_argument("--documents", type=int, default=60_000)
+    parser.add_argument("--documents", type=int, default=75_000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with given.out.open("w", encoding="utf-8") as f:
