@@ -37,7 +37,12 @@ PROMPTS = (
     "Data visualization empowers users to",
     "As the spaceship was approaching the",
 )
-SAMPLED = ("Once upon a time there was a", "The old king had three", "It was late in the evening when the carriage", "Data visualization empowers users to")
+SAMPLED = (
+    "Once upon a time there was a",
+    "The old king had three",
+    "It was late in the evening when the carriage",
+    "Data visualization empowers users to",
+)
 
 
 @dataclass(frozen=True)
@@ -203,18 +208,29 @@ def report(checkpoint: Path, tokens: Path, limit: int, each: int) -> Report:
     )
 
 
+def table(*columns: str) -> list[str]:
+    """The head of a Markdown table."""
+    return [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+
+
 def markdown(r: Report) -> str:
     """The report as the model card shows it."""
     lines = [f"`model.safetensors`: sha256 `{r.sha256}`", ""]
-    lines += ["| held-out text | tokens | loss, nats a token | perplexity | bits a byte | likeliest token is right |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| held-out text | tokens | loss, nats a token | perplexity | bits a byte | likeliest token is right |",
+        "|---|---|---|---|---|---|",
+    ]
     lines += [f"| {t.name} | {t.tokens:,} | {t.loss:.3f} | {t.perplexity:.1f} | {t.bits_per_byte:.3f} | {t.top1:.1%} |" for t in r.texts]
-    lines += ["", "| skill, unseen combinations | questions | right word above the wrong one | logit difference | right word likeliest of all |"]
+    lines += [
+        "",
+        "| skill, unseen combinations | questions | right word above the wrong one | logit difference | right word likeliest of all |",
+    ]
     lines += ["|---|---|---|---|---|"]
     lines += [f"| {s.name} | {s.questions} | {s.accuracy:.0%} | {s.difference:+.1f} | {s.top1:.0%} |" for s in r.skills]
     for kind, scores in (("Induction", r.heads.induction), ("Previous token", r.heads.previous)):
         lines += ["", f"{kind}, attention's share: " + ", ".join(f"{head} {score:.2f}" for head, score in scores.items()) + "."]
     lines += ["", f"Random common tokens: {r.heads.first_copy:.2f} nats a token, said again {r.heads.second_copy:.2f}."]
-    lines += [f"Tokens that no text has: {r.unseen_mass:.1e} of the probability.", "", "| prompt | next token |", "|---|---|"]
+    lines += [f"Tokens that no text has: {r.unseen_mass:.1e} of the probability.", "", *table("prompt", "next token")]
     lines += [f"| {prompt} | " + ", ".join(f"`{t}` {p:.1%}" for t, p in found) + " |" for prompt, found in r.next_tokens.items()]
     lines += ["", "Samples, temperature 0.7, top-k 40, seed 0:"]
     for written in r.samples.values():

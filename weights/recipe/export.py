@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from txexplain import load_model
-from weights.recipe.train import GPT2, Size, State
+from weights.recipe.train import GPT2, PREFIX, Size, State
 
 AGREED = 1e-3  # the largest difference between two logits that float32 explains
 HALF_MAX = float(np.finfo(np.float16).max)
@@ -42,7 +42,7 @@ def config(size: Size) -> dict[str, object]:
 
 def write(model: GPT2, folder: Path) -> None:
     """The two files. Raises Refused where a weight doesn't fit into fp16."""
-    half = {name: t.detach().to(torch.float16).contiguous() for name, t in model.state_dict().items()}
+    half = {PREFIX + name: t.detach().to(torch.float16).contiguous() for name, t in model.state_dict().items()}
     if broken := [name for name, t in half.items() if not torch.isfinite(t).all()]:
         raise Refused(f"{broken[0]} has a number that isn't finite in fp16.")
     save_file(half, folder / "model.safetensors", metadata={"format": "pt"})

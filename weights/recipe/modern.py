@@ -6,7 +6,20 @@ import random
 
 PEOPLE = "users people students readers scientists engineers teachers doctors children teams companies writers visitors researchers".split()
 FIELDS = """science medicine education business history music art farming sport industry research travel health language""".split()
-TOOLS = ["a computer", "a tablet", "a phone", "the internet", "a camera", "a robot", "a website", "an app", "a spreadsheet", "a map", "a model", "a chart"]
+TOOLS = [
+    "a computer",
+    "a tablet",
+    "a phone",
+    "the internet",
+    "a camera",
+    "a robot",
+    "a website",
+    "an app",
+    "a spreadsheet",
+    "a map",
+    "a model",
+    "a chart",
+]
 PLANETS = "Mars Venus Jupiter Saturn Mercury Neptune".split()
 CITIES = "London Paris Berlin Tokyo Madrid Rome Chicago Boston Oslo Vienna Cairo Toronto".split()
 NAMES = "Maria Peter David Sarah Laura James Emily Daniel Sofia Robert Anna Michael".split()

@@ -48,18 +48,17 @@ def files(path: Path) -> list[Path]:
 
 def documents(path: Path) -> Iterator[Document]:
     """The documents of a file: each line of JSON lines, each chapter of Markdown, the whole of a text."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as f:
-        if ".jsonl" in path.suffixes:
-            for line in f:
-                stored = json.loads(line)
-                text = normalized(stored["text"])
-                yield Document(text, stored.get("held", is_held_out(text)))
-        else:
-            for part in chapters(f.read()) if path.suffix == ".md" else [f.read()]:
-                text = normalized(part)
-                if len(text) >= SHORTEST:
-                    yield Document(text, is_held_out(text))
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    written = raw.decode("utf-8")
+    if ".jsonl" in path.suffixes:
+        for stored in map(json.loads, written.strip().split("\n")):
+            text = normalized(stored["text"])
+            yield Document(text, stored.get("held", is_held_out(text)))
+        return
+    for part in chapters(written) if path.suffix == ".md" else [written]:
+        text = normalized(part)
+        if len(text) >= SHORTEST:
+            yield Document(text, is_held_out(text))
 
 
 def chapters(markdown: str) -> list[str]:

@@ -112,7 +112,7 @@ def other(rng: random.Random, words: Sequence[str], *but: str) -> str:
 
 
 def pairs(text: str) -> dict[str, str]:
-    return dict(pair.split("=") for pair in text.split())  # type: ignore[misc]
+    return dict(pair.split("=") for pair in text.split())
 
 
 def invented(rng: random.Random) -> str:
@@ -125,9 +125,9 @@ def person(rng: random.Random) -> tuple[str, dict[str, str]]:
     """A name, and the words that go with it."""
     girl = rng.random() < 0.5
     name = invented(rng) if rng.random() < 0.08 else rng.choice(GIRLS if girl else BOYS)
-    if girl:
-        return name, {"he": "she", "him": "her", "his": "her", "child": "girl", "parent": "mother", "parent2": "father", "not_he": "he", "not_his": "his"}
-    return name, {"he": "he", "him": "him", "his": "his", "child": "boy", "parent": "father", "parent2": "mother", "not_he": "she", "not_his": "her"}
+    slots = ("he", "him", "his", "child", "parent", "parent2", "not_he", "not_his")
+    hers, his = "she her her girl mother father he his".split(), "he him his boy father mother she her".split()
+    return name, dict(zip(slots, hers if girl else his, strict=True))
 
 
 # Little stories: a child, a thing, a friend, an animal; what was named comes back.
@@ -154,34 +154,34 @@ GOING = (
 )
 MEETING = (
     "There {he} [met|saw] a [small|little|grey|young|thin] {animal}. The ‹{animal}|{animal2}› was {feeling}.",
-    "On the way {he} met a {animal}. \"[Good morning|Good day|Hello], little {child},\" said the ‹{animal}|{animal2}›.",
+    'On the way {he} met a {animal}. "[Good morning|Good day|Hello], little {child}," said the ‹{animal}|{animal2}›.',
     "By the road sat a {feeling} {animal}. [Nobody had spoken to it all day.|It had come a long way.]",
 )
 TALKING = (
-    "\"Why are you {feeling}?\" {name} asked the ‹{animal}|{animal2}›. \"[I can't find my way home|I have lost my children|Winter is coming and I have no house|Nobody plays with me|I fell into the river],\" said the {animal}.",
-    "\"Can I help you?\" asked {name}. \"[Yes, please|Oh yes|If you would],\" said the ‹{animal}|{animal2}›. \"[I am {feeling}|I have eaten nothing since yesterday|My leg hurts|I am so {feeling}].\"",
-    "\"Please give me some {food},\" said the {animal}. \"[Of course|Gladly],\" said {name}, and gave the {animal} some ‹{food}|{food2}›.",
-    "The {animal} looked at the {thing}. \"What a fine {thing}!\" said the ‹{animal}|{animal2}›. \"It is my {thing},\" said {name}, \"but you may [hold it|look at it|play with it].\"",
+    '"Why are you {feeling}?" {name} asked the ‹{animal}|{animal2}›. "[I can\'t find my way home|I have lost my children|Winter is coming and I have no house|Nobody plays with me|I fell into the river]," said the {animal}.',
+    '"Can I help you?" asked {name}. "[Yes, please|Oh yes|If you would]," said the ‹{animal}|{animal2}›. "[I am {feeling}|I have eaten nothing since yesterday|My leg hurts|I am so {feeling}]."',
+    '"Please give me some {food}," said the {animal}. "[Of course|Gladly]," said {name}, and gave the {animal} some ‹{food}|{food2}›.',
+    'The {animal} looked at the {thing}. "What a fine {thing}!" said the ‹{animal}|{animal2}›. "It is my {thing}," said {name}, "but you may [hold it|look at it|play with it]."',
 )
 LOSING = (
     "[But then|Suddenly|On the way home], the {thing} [was gone|fell into the water|slipped from {his} hand|was nowhere to be seen]. {name} looked everywhere for the {colour} ‹{thing}|{thing2}›. [{he} looked in the {place2}, but it wasn't there.|{he} asked everyone.|{he} began to cry.]",
-    "A [strong wind|naughty crow|big dog|thief] [took|carried off] the {colour} {thing}. \"Oh no, my ‹{thing}|{thing2}›!\" cried {name}. [{he} ran as fast as {he} could.|{he} sat down and wept.]",
-    "In the evening {he} could not find the {thing}. \"Where is my {colour} ‹{thing}|{thing2}›?\" {he} asked. [Nobody knew.|\"I don't know,\" said {his} {parent}.]",
+    'A [strong wind|naughty crow|big dog|thief] [took|carried off] the {colour} {thing}. "Oh no, my ‹{thing}|{thing2}›!" cried {name}. [{he} ran as fast as {he} could.|{he} sat down and wept.]',
+    'In the evening {he} could not find the {thing}. "Where is my {colour} ‹{thing}|{thing2}›?" {he} asked. [Nobody knew.|"I don\'t know," said {his} {parent}.]',
 )
 FINDING = (
-    "Then {friend} came along. \"Is this your {thing}?\" asked {friend}. \"Yes!\" said {name}. {friend} gave the {thing} back to ‹{name}|{friend}›.",
+    'Then {friend} came along. "Is this your {thing}?" asked {friend}. "Yes!" said {name}. {friend} gave the {thing} back to ‹{name}|{friend}›.',
     "{friend} helped {him} to look. At last ‹{friend}|{name}› found the {thing} {spot}.",
-    "The {animal} [had seen it|remembered]. \"Your {thing} is {spot},\" said the ‹{animal}|{animal2}›. {name} ran there, and there was the {colour} ‹{thing}|{thing2}›!",
+    'The {animal} [had seen it|remembered]. "Your {thing} is {spot}," said the ‹{animal}|{animal2}›. {name} ran there, and there was the {colour} ‹{thing}|{thing2}›!',
     "Far away {he} saw something {colour}. It was the ‹{thing}|{thing2}›! It lay {spot}.",
 )
 SHARING = (
     "{name} and {friend} shared [some {food}|the {food}|a big bowl of {food}]. [They sat down and ate|They sat in the sun and ate] the ‹{food}|{food2}› together.",
     "{friend} had no {thing}. So {name} let ‹{friend}|{name}› play with the {colour} ‹{thing}|{thing2}›.",
-    "\"You may have my {thing},\" {name} said to {friend}. \"Thank you, ‹{name}|{friend}›,\" said {friend}. [They were both glad.|{friend} was very happy.]",
-    "{name}'s {parent} [baked a cake|made soup|opened the door]. \"[Come in|Sit down], both of you,\" said {his} ‹{parent}|{parent2}›. {name} and ‹{friend}|{name}› [went in|sat down] [at once|together].",
+    '"You may have my {thing}," {name} said to {friend}. "Thank you, ‹{name}|{friend}›," said {friend}. [They were both glad.|{friend} was very happy.]',
+    '{name}\'s {parent} [baked a cake|made soup|opened the door]. "[Come in|Sit down], both of you," said {his} ‹{parent}|{parent2}›. {name} and ‹{friend}|{name}› [went in|sat down] [at once|together].',
 )
 WORKING = (
-    "The {job} of that [land|village|town] needed [help|somebody brave|a {thing}]. \"I will [come|help],\" said {name}. So the ‹{job}|{job2}› [thanked {him}|gave {him} {food}|told {him} what to do].",
+    'The {job} of that [land|village|town] needed [help|somebody brave|a {thing}]. "I will [come|help]," said {name}. So the ‹{job}|{job2}› [thanked {him}|gave {him} {food}|told {him} what to do].',
     "{name} [built a little house for|carried water to|sang a song for] the {animal}, and the ‹{animal}|{animal2}› [was happy|thanked {him}|fell asleep].",
     "Three times {he} knocked at the door of the {job}. The first time nobody came. The second time nobody came. The third time the ‹{job}|{job2}› opened the door.",
     "The old {job} had three [sons|daughters|horses|dogs|houses|apple trees|wishes]. The first was [lazy|old|brown|proud], the second was [kind|young|black|clever], and the third was [the best of all|the youngest|lost].",
@@ -191,7 +191,7 @@ WORKING = (
 ENDINGS = (
     "{name} was [very |so |]happy and went home with {his} {colour} ‹{thing}|{thing2}›.",
     "From that day on, {name} and {friend} were [good|best|the best of] friends.",
-    "\"[Good night|Sleep well], {name},\" said {his} {parent}. And ‹{name}|{friend}› [fell asleep|slept until morning|smiled].",
+    '"[Good night|Sleep well], {name}," said {his} {parent}. And ‹{name}|{friend}› [fell asleep|slept until morning|smiled].',
     "[And {he} never lost it again.|And if they have not gone away, they are still there.|And so everything ended well.]",
     "{name} and the {animal} lived happily ever after.",
 )
@@ -227,7 +227,7 @@ GIVING = (
     "{a} and {b} [went|came] to the {place}. {a} had two {foods}, so {he} gave one to ‹{b}|{a}›.",
     "{b} and {a} sat [in|near] the {place}. {a} had a {colour} {thing}, and {he} gave it to ‹{b}|{a}›.",
     "{b} had no {thing}. {a} had two, so {he} gave one to ‹{b}|{a}›.",
-    "{a} and {b} found a {thing} [at|near] the {place}. \"You take it,\" {a} said to ‹{b}|{a}›.",
+    '{a} and {b} found a {thing} [at|near] the {place}. "You take it," {a} said to ‹{b}|{a}›.',
     "[Friends|The cousins|The neighbours] {b} and {a} found a {thing} at the {place}. {a} [gave|handed] it to ‹{b}|{a}›.",
 )
 
@@ -342,7 +342,8 @@ def fact(rng: random.Random) -> Text:
     x = rng.choice(list(known))
     wording = rng.randrange(len(wordings))
     name, words = person(rng)
-    words |= {"name": name, "x": x, "y": known[x], "z": other(rng, sorted(set(known.values())), known[x]), "is": "are" if x in PLURAL_HUES else "is"}
+    words |= {"name": name, "x": x, "y": known[x], "z": other(rng, sorted(set(known.values())), known[x])}
+    words["is"] = "are" if x in PLURAL_HUES else "is"
     return Text(kind, spin(rng, wordings[wording], words), (x, str(wording)))
 
 
@@ -381,7 +382,7 @@ LISTING = (
     "{name} bought {list}. At home {name} put down {again}.",
     "On the table lay {list}. [Nothing was missing|Everything was there]: {again}.",
     "[First|On the first day] they [saw|named|drew] {list}, [then|on the second day] {again}.",
-    "\"{list},\" read {name}. \"{again},\" said the others.",
+    '"{list}," read {name}. "{again}," said the others.',
 )
 
 

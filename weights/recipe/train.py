@@ -22,7 +22,7 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ Ids = NDArray[np.int64]
 
 VOCABULARY = 50257
 LINE_ENDS = (50256, 198, 628)  # <|endoftext|>, "\n", "\n\n": a window begins after one of these
+PREFIX = "transformer."  # before every name in the checkpoint file
 LONGEST_STEP = 20.0  # seconds; what is longer was a pause of the machine or of the process, not work
 
 
@@ -295,7 +296,8 @@ class Texts:
     @staticmethod
     def load(folder: Path, names: Iterable[str], length: int) -> Texts:
         tokens = {name: np.load(folder / f"{name}.train.npy") for name in names}
-        return Texts(tokens, {name: line_starts(t, length) for name, t in tokens.items()}, by_frequency(tokens, dict.fromkeys(tokens, 1.0))[:1000])
+        common = by_frequency(tokens, dict.fromkeys(tokens, 1.0))[:1000]
+        return Texts(tokens, {name: line_starts(t, length) for name, t in tokens.items()}, common)
 
 
 def line_starts(tokens: Tokens, length: int) -> Ids:
@@ -362,7 +364,8 @@ class State:
         torch.manual_seed(plan.seed)
         model = GPT2(size)
         if init is not None:
-            model.load_state_dict({name: t.float() for name, t in load_file(init / "model.safetensors").items()})
+            stored = load_file(init / "model.safetensors")
+            model.load_state_dict({name.removeprefix(PREFIX): t.float() for name, t in stored.items()})
         return State(model, *optimizers(model, plan))
 
     @staticmethod
@@ -426,8 +429,8 @@ def run(state: State, plan: Plan, tokens: Path, out: Path, every: int = 100) -> 
         if state.step % every == 0 or progress(state, plan) >= 1:
             state.save(out / "state.pt", plan, tokens)
             seen = state.step * plan.rows * state.model.size.n_positions
-            figures = {"step": state.step, "tokens": seen, "minutes": state.seconds / 60, "rate": plan.rate(state.step, done), "loss": float(np.mean(losses))}
-            yield figures | {name: held_out_loss(state.model, text) for name, text in held.items()}
+            figures = {"step": state.step, "tokens": seen, "minutes": state.seconds / 60, "rate": plan.rate(state.step, done)}
+            yield figures | {"loss": float(np.mean(losses))} | {name: held_out_loss(state.model, text) for name, text in held.items()}
             losses.clear()
 
 
