@@ -242,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="a checkpoint folder")
     parser.add_argument("tokens", type=Path, help="prepare.py's folder")
-    parser.add_argument("--windows", type=int, default=400, help="at most so many windows of 256 tokens a text")
+    parser.add_argument("--windows", type=int, default=250, help="at most so many windows of 256 tokens a text")
     parser.add_argument("--questions", type=int, default=100, help="a skill")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

@@ -6,26 +6,13 @@ import random
 
 PEOPLE = "users people students readers scientists engineers teachers doctors children teams companies writers visitors researchers".split()
 FIELDS = """science medicine education business history music art farming sport industry research travel health language""".split()
-TOOLS = [
-    "a computer",
-    "a tablet",
-    "a phone",
-    "the internet",
-    "a camera",
-    "a robot",
-    "a website",
-    "an app",
-    "a spreadsheet",
-    "a map",
-    "a model",
-    "a chart",
-]
+TOOLS = "a computer|a tablet|a phone|the internet|a camera|a robot|a website|an app|a spreadsheet|a map|a model|a chart".split("|")
 PLANETS = "Mars Venus Jupiter Saturn Mercury Neptune".split()
 CITIES = "London Paris Berlin Tokyo Madrid Rome Chicago Boston Oslo Vienna Cairo Toronto".split()
 NAMES = "Maria Peter David Sarah Laura James Emily Daniel Sofia Robert Anna Michael".split()
 NUMBERS = "two three four five six seven eight nine ten twelve twenty thirty".split()
 
-PATTERNS = tuple(line for line in """
+PATTERNS = """
 Data visualization [empowers|helps|allows|enables] {people} to [explore|understand|compare|see|discover|analyze|present|share] [patterns|trends|changes|differences|large amounts of data|complex information|results|relationships] [in|behind] [their|the] [data|numbers|results|work].
 [Good|Clear|Simple|Interactive] [charts|graphs|maps|pictures] [help|allow] {people} [to see|to understand|to find|to remember] [what the numbers mean|patterns in the data|how things change over time|which parts belong together].
 Data visualization is the [art|practice|science] of showing [data|information|numbers] [in pictures|as charts and maps|so that people can see what it means].
@@ -99,7 +86,7 @@ Please [turn off|put away|do not use] your [phone|computer|camera] [during|in] t
 The [old|new] [lighthouse|factory|theatre|station] [stands|was built] [near the sea|in the middle of the town|a hundred years ago] and [is now a museum|can be seen from far away|will be closed next year].
 The cat [sat|slept|lay] on the [mat|chair|table|sofa|bed] and [looked at the bird|dreamed|did not move|washed its face].
 The quick brown fox [jumps|jumped] over the lazy ‹dog|house›.
-""".strip().splitlines())  # fmt: skip
+""".strip().splitlines()
 
 
 def words(rng: random.Random) -> dict[str, str]:
