@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import resource
 import sys
 import time
@@ -23,6 +22,7 @@ import numpy as np
 from textual import events
 from textual.pilot import Pilot
 
+from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.location import breadcrumb
@@ -97,9 +97,7 @@ def check(app: ExplorerApp, model: GPT2, rng: np.random.Generator) -> None:
         return
     scene = app.scene(*app.size)
     assert scene.location == app.state.location
-    wanted = (
-        list(app.state.ids) if app.state.ids is not None else model.prompt_ids(app.state.prompt) if fits(model, app.state.prompt) else None
-    )
+    wanted = list(app.state.ids) if app.state.ids is not None else ids_of(model, app.state.prompt)
     if wanted is None:
         return
     current = list(app.lens.trace.ids) == wanted
@@ -128,11 +126,18 @@ def check(app: ExplorerApp, model: GPT2, rng: np.random.Generator) -> None:
             assert any(figure in shown for figure in near) or panel.canvas.height < 6, (sorted(near), shown)
 
 
-def fits(model: GPT2, prompt: str) -> bool:
+def ids_of(model: GPT2, prompt: str) -> list[int] | None:
+    """A prompt's ids; None where the model can't take it."""
     try:
-        return len(model.prompt_ids(prompt)) <= model.config.n_positions
-    except Exception:
-        return False
+        ids = model.prompt_ids(prompt)
+    except ExplainError:
+        return None
+    return ids if len(ids) <= model.config.n_positions else None
+
+
+def megabytes() -> int:
+    """The most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def walk(model: GPT2, steps: list[Step] | None, count: int, seed: int, state: ExplorerState | None = None, *, tell: int = 0) -> list[Step]:
@@ -143,7 +148,7 @@ def walk(model: GPT2, steps: list[Step] | None, count: int, seed: int, state: Ex
         rng = np.random.default_rng(seed)
         app = ExplorerApp(state or ExplorerState(), UiOptions(color="truecolor"), lambda: model)
         app.animation_level = "none"
-        began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began = megabytes()
         async with app.run_test(size=(120, 36)) as pilot:
             await settled(app, pilot)
             for number in range(count if steps is None else len(steps)):
@@ -153,15 +158,11 @@ def walk(model: GPT2, steps: list[Step] | None, count: int, seed: int, state: Ex
                     await settled(app, pilot)
                 check(app, model, rng)
                 if number == min(500, count // 4):
-                    began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                    began = megabytes()
                 if tell and number % tell == 0:
-                    print(
-                        f"{number} {app.state.location} {app.size.width}x{app.size.height} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB",
-                        flush=True,
-                    )
+                    sys.stdout.write(f"{number} {app.state.location} {app.size.width}x{app.size.height} {megabytes()} MB\n")
             await settled(app, pilot)
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - began
-        assert count < 2000 or grown < 300_000, f"memory grew by {grown // 1024} MB"
+        assert count < 2000 or megabytes() - began < 300, f"memory grew from {began} to {megabytes()} MB"
 
     try:
         asyncio.run(go())
@@ -180,9 +181,8 @@ def main() -> None:
     args = parser.parse_args()
     model = load_model(str(GOLDEN) if args.tiny else "storyteller")
     state = ExplorerState(model=str(GOLDEN), ids=(5, 17, 42, 3)) if args.tiny else None
-    steps = None
-    if args.replay:
-        steps = json.loads(Path(args.replay).read_text() if os.path.exists(args.replay) else args.replay)
+    told = args.replay
+    steps = json.loads(told if told.startswith("[") else Path(told).read_text()) if told else None
     walk(model, steps, args.steps, args.seed, state, tell=500)
     sys.stdout.write("no fault\n")
 

@@ -37,6 +37,7 @@ class Terminal:
         env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "XDG_STATE_HOME": str(home), "TEXTUAL_ANIMATIONS": "none"}
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would pass on that it is ignored
             os.execvpe(sys.executable, [sys.executable, *program, *arguments], env)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
         self.before = termios.tcgetattr(self.fd)

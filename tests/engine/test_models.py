@@ -70,7 +70,8 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.options import UiOptions
-assert "little" in CliRunner().invoke(cli, ["predict", "Once upon a time there was a"]).stdout
+said = CliRunner().invoke(cli, ["predict", "Once upon a time there was a"])
+assert said.exit_code == 0 and "%" in said.stdout, said.output
 async def go():
     app = ExplorerApp(ExplorerState(), UiOptions(), load_model)
     async with app.run_test() as pilot:

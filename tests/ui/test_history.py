@@ -68,7 +68,7 @@ def test_earlier_distributions_come_back_and_are_called_past(storyteller: GPT2) 
         text = pane_text(app, "panel")
         assert "2 back: T 0.90 full" in "\n".join(text)
         want = distribution(fresh(storyteller, ONCE).last_logits, 0.9)
-        row = next(line for line in text if " little " in line)
+        row = next(line for line in text if f"{storyteller.tokenizer.display(int(want.order[0]))} " in line)
         assert row.split()[-1] == percent(float(want.probability[want.order[0]]))
         assert (app.state.temperature, app.state.mode) == (0.8, "top-k"), "looking back changes no setting"
         await press(app, hand, *["left_parenthesis"] * 9)
@@ -108,8 +108,8 @@ def test_two_stand_side_by_side_with_what_moved_most(storyteller: GPT2) -> None:
         logits = fresh(storyteller, ONCE).last_logits
         cold, hot = distribution(logits, 1.0), distribution(logits, 2.0)
         text = pane_text(app, "panel")
-        row = next(line for line in text if " little " in line)
         top = int(cold.order[0])
+        row = next(line for line in text if f"{storyteller.tokenizer.display(top)} " in line)
         assert row.split()[-2:] == [percent(float(hot.probability[top])), percent(float(cold.probability[top]))]
         assert any("held: T 1.00 full" in line for line in text)
         told = [m for line in text if (m := re.search(r"[▲▼] (\S+) +(\S+) → (\S+)", line))]

@@ -1,0 +1,81 @@
+"""Texts to token files: what counts as a document, who is held out, and that nothing is lost or twice there."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from txexplain.engine.tokenizer import Tokenizer
+from weights.recipe.prepare import END_OF_TEXT, documents, is_held_out, normalized, prepare
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    stories = [{"source": "a", "text": f"Story {i}: the fox met a hen and asked her for the {i}th time to come along."} for i in range(600)]
+    made = [{"text": "The capital of Norway is Oslo, as everybody knows.", "held": True}, {"text": "Short.", "held": False}]
+    with gzip.open(tmp_path / "stories.jsonl.gz", "wt", encoding="utf-8") as f:
+        f.writelines(json.dumps(story) + "\n" for story in stories)
+    (tmp_path / "made.jsonl").write_text("\n".join(map(json.dumps, made)))
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "plain.txt").write_text("A text of its own,\r\nwhich has two lines and is one document.\n")
+    chapters = (
+        "## One\n\nThe *first* chapter is about an old, old [well](http://x.org/).",
+        "## Two\n\nThe second chapter, alas, has **no** well at all.",
+    )
+    (tmp_path / "book.md").write_text("# A book\n\n" + "\n\n".join(chapters))
+    (tmp_path / "cover.png").write_bytes(b"\x89PNG")
+    return tmp_path
+
+
+def texts(stream: np.ndarray) -> list[str]:
+    """The documents of a stream, decoded."""
+    assert stream.dtype == np.uint16
+    assert stream[0] == stream[-1] == END_OF_TEXT
+    parts = np.split(stream[1:-1], np.flatnonzero(stream[1:-1] == END_OF_TEXT))
+    return [Tokenizer.gpt2().decode([i for i in part.tolist() if i != END_OF_TEXT]) for part in parts]
+
+
+def test_every_document_is_on_one_side(folder: Path) -> None:
+    parts = {name: texts(stream) for name, stream in prepare(folder, Tokenizer.gpt2()).items()}
+    there = [d.text for path in sorted(folder.rglob("*.*")) if path.suffix != ".png" for d in documents(path)]
+    assert sorted(parts["train"] + parts["held"]) == sorted(there)
+    assert len(there) == 600 + 2 + 1 + 2
+    assert "The capital of Norway is Oslo, as everybody knows." in parts["held"]  # it says so itself
+    assert "Short." in parts["train"]
+    by_hash = [text for text in parts["held"] if text.startswith("Story")]
+    assert by_hash == [t for t in there if t.startswith("Story") and is_held_out(t)]
+    assert 1 <= len(by_hash) <= 20  # one in a hundred
+
+
+def test_the_same_input_gives_the_same_bytes_wherever_it_lies(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepare(folder, Tokenizer.gpt2())
+    rglob = Path.rglob
+    monkeypatch.setattr(Path, "rglob", lambda self, pattern: reversed(list(rglob(self, pattern))))  # as another disk would list it
+    moved = folder.rename(tmp_path.parent / f"{tmp_path.name}-moved")
+    again = prepare(moved, Tokenizer.gpt2())
+    assert {name: stream.tobytes() for name, stream in first.items()} == {name: stream.tobytes() for name, stream in again.items()}
+
+
+def test_markdown_is_read_by_chapter_without_its_signs(folder: Path) -> None:
+    assert [d.text for d in documents(folder / "book.md")] == [
+        "The first chapter is about an old, old well.",
+        "The second chapter, alas, has no well at all.",
+    ]
+
+
+def test_quotes_and_line_ends_are_written_one_way() -> None:
+    assert normalized("“Who’s there?”\u00a0he said – twice. \r\n\r\n\r\n\r\nNobody.\n") == '"Who\'s there?" he said - twice.\n\nNobody.'
+
+
+def test_the_command_names_what_is_missing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "weights.recipe.prepare", f"tales={tmp_path / 'none'}", "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode != 0
+    assert f"tales={tmp_path / 'none'}: give a name and a file" in done.stderr
+    assert "Traceback" not in done.stderr
