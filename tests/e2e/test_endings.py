@@ -32,9 +32,9 @@ OFF = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?100
 class Terminal:
     """The app on a terminal of its own, read until something is so."""
 
-    def __init__(self, home: Path, *arguments: str, code: str = "") -> None:
+    def __init__(self, home: Path, *arguments: str, code: str = "", term: str = "xterm-256color", color: str = "truecolor") -> None:
         program = ["-c", f"{code}\nfrom txexplain.cli import main\nmain()"] if code else ["-m", "txexplain"]
-        env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "XDG_STATE_HOME": str(home), "TEXTUAL_ANIMATIONS": "none"}
+        env = os.environ | {"TERM": term, "COLORTERM": color, "XDG_STATE_HOME": str(home), "TEXTUAL_ANIMATIONS": "none"}
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would pass on that it is ignored
@@ -93,13 +93,31 @@ class Terminal:
 def terminals(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     made: list[Terminal] = []
 
-    def start(*arguments: str, code: str = "") -> Terminal:
-        made.append(Terminal(tmp_path, *arguments, code=code))
+    def start(*arguments: str, **more: str) -> Terminal:
+        made.append(Terminal(tmp_path, *arguments, **more))
         return made[-1]
 
     yield start
     for terminal in made:
         terminal.close()
+
+
+TERMS = [("xterm-256color", 256), ("xterm", 16), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]
+
+
+@pytest.mark.parametrize(("term", "colours"), TERMS)
+def test_every_terminal_gets_its_own_colours_and_back_its_modes(terminals: Callable[..., Terminal], term: str, colours: int) -> None:
+    """Without COLORTERM, as over SSH: no 24-bit colour, and 256 only where the name promises them."""
+    terminal = terminals("Once upon a time", term=term, color="")
+    os.write(terminal.fd, b"]\r")
+    terminal.until(lambda: "T 1.10" in terminal.text() and "L0 · block" in terminal.text())
+    assert b"38;2;" not in terminal.output
+    assert b"48;2;" not in terminal.output
+    assert (b"38;5;" in terminal.output) == (colours == 256)
+    os.write(terminal.fd, b"q")
+    terminal.until(terminal.ended)
+    terminal.until(terminal.is_restored)
+    assert terminal.status == 0
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGINT, 0)])

@@ -10,8 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import pexpect
+import pyte
 import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux isn't installed here")
@@ -148,3 +151,26 @@ def test_a_lesson_by_keys_alone(terminal: Terminal) -> None:
     assert terminal("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
     terminal.keys("t")
     terminal.until(lambda s: "✓2" in s and "3/11" in s, "the same page")
+
+
+def test_detached_and_attached_again_the_screen_is_whole(terminal: Terminal) -> None:
+    """A client comes, goes, and comes back in another size to what has changed meanwhile."""
+    start(terminal)
+    for columns, rows, temperature in ((80, 25, "T 1.00"), (120, 37, "T 1.10")):
+        client = pexpect.spawn(
+            "tmux", ["-S", terminal.socket, "attach"], dimensions=(rows, columns), env={**os.environ, "TMUX": "", "TERM": "xterm-256color"}
+        )
+        screen = pyte.Screen(columns, rows)
+        stream = pyte.ByteStream(screen)
+        end = time.monotonic() + PATIENCE
+        while True:
+            with suppress(pexpect.TIMEOUT):
+                stream.feed(client.read_nonblocking(65536, 0.2))
+            shown = "\n".join(screen.display[: rows - 1])  # the last row is tmux's own
+            if temperature in shown and len(percentages(shown)) >= 4 and shown.split() == terminal.screen().split():
+                break
+            assert time.monotonic() < end, shown
+        client.send("\x02d")
+        client.expect(pexpect.EOF)
+        terminal.keys("]")
+    terminal.until(lambda s: "T 1.20" in s, "a key while nobody is attached")
