@@ -6,12 +6,17 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from tests.ui.harness import ONCE, press, screen_text, settled, until
+from tests.ui.harness import ONCE, drive, press, screen_text, settled, until
 from tests.ui.recorder import Recorded, record
 from tests.vt import BIDI, harmful, kinds
 from txexplain.engine.model import GPT2
+from txexplain.explorer.examples import Example
+from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.models.report import Entry
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.reader import Reads
 
 CONTROLS = "".join(map(chr, [*range(32), *range(0x7F, 0xA0)]))
 HOSTILE = {
@@ -144,3 +149,37 @@ def test_a_sentence_is_no_markup(storyteller: GPT2) -> None:
         assert any("[@click=app.quit]y[/]" in line for line in screen_text(app))
 
     assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))
+
+
+SAID = "[/] [red]x[/red] [@click=app.quit]y[/]"
+
+
+def test_no_list_field_or_page_reads_markup(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of models, examples, what is typed into fields, a lesson's title, text, question, answers and reasons."""
+    monkeypatch.setattr("txexplain.ui.app.examples_for", lambda model: (Example(SAID, SAID),))
+    lesson = parse_lesson(f"# {SAID}\n\n+++\ntitle = '{SAID}'\nprompt = '{SAID}'\nquestion = '{SAID}'\nanswers = ['{SAID}', 'b']\n"
+                          f"answer = 1\nwhy = '{SAID}'\n+++\n`{SAID}`\n")  # fmt: skip
+
+    async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        app.list_models = lambda: [Entry(SAID, "cached", 1, 1, SAID)]
+        for keys in (("m",), ("e",)):
+            await pilot.press(*keys)
+            await until(pilot, lambda: any("[red]x[/red] [@click" in line for line in screen_text(app)), f"the words behind {keys}")
+            await pilot.press("escape")
+            await settled(app, pilot)
+        for key in ("J", "o"):
+            await pilot.press(key, *("left_square_bracket", "slash", "right_square_bracket", "x"), "enter")
+            await pilot.pause()
+            assert any("[/]x" in line for line in screen_text(app)), key
+            await pilot.press("escape")
+        await settled(app, pilot)
+
+    drive(test, storyteller)
+
+    async def read(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await pilot.press("2", "1")
+        await settled(app, pilot)
+        shown = " ".join(line[80:].strip() for line in screen_text(app))
+        assert shown.count("[red]x[/red]") >= 4
+
+    drive(read, storyteller, reads=Reads(lesson))
