@@ -90,7 +90,7 @@ def keys(size: tuple[int, int], arguments: list[str]) -> list[dict[str, Any]]:
 
         measure("temperature", ["]", "["] * 20)
         measure("draw, model view", [" "] * 10)
-        measure("zoom in and out", ["\r", "\r", "\r", "\x1b", "\x1b", "\x1b"] * 3)
+        measure("zoom in and out", ["\r", "\r", "\r", "\x7f", "\x7f", "\x7f"] * 3)  # a lone Escape waits ESCDELAY
         for _ in range(3):
             session.key("\r")
         measure("cursor in a head's grid", ["\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B"] * 6)

@@ -28,3 +28,10 @@ def test_a_fault_says_how_to_see_it_again(storyteller: GPT2, monkeypatch: pytest
     with pytest.raises(ZeroDivisionError) as raised:
         monkey.walk(storyteller, ["d", "a", "d"], 3, 0)
     assert any('replay: ["d", "a"]' in note for note in raised.value.__notes__)
+
+
+def test_what_monkeys_found(tiny: GPT2) -> None:
+    """A prompt edited in a model without a tokenizer ended the app."""
+    monkey.walk(
+        tiny, ["slash", ["type", "Once"], "enter", "slash", "a", "escape", "d"], 7, 0, ExplorerState(model="tiny", ids=(5, 17, 42, 3))
+    )

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 
+from txexplain.engine.errors import TokenizerError
 from txexplain.viz.canvas import rich_style
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class PromptEditor(TextArea):
             return
         try:
             pieces = [self.tokenizer.token_bytes(i) for i in self.tokenizer.encode(self.text)]
-        except ValueError:
+        except (ValueError, TokenizerError):  # a model may bring no tokenizer: the forward pass says so
             return
         ends = list(accumulate(len(char.encode("utf-8", "replace")) for char in self.text))
         self.boundaries = [bisect_right(ends, start) for start in accumulate(len(piece) for piece in pieces)]
