@@ -112,11 +112,21 @@ def test_a_move_to_another_row_of_a_grid(storyteller: GPT2, prompt: str) -> None
     metered(storyteller, "L2H3:softmax[9,4]", test, prompt)
 
 
+def longest(app: Metered) -> int:
+    """Letters of the longest of the last tokens, which a block's picture shows."""
+    scene = app.scene(*SIZE)
+    return max(len(scene.label(i)) for i in range(scene.n_tokens - 8, scene.n_tokens))
+
+
 @pytest.mark.parametrize("at", EVERYWHERE)
 def test_a_step_of_generation(storyteller: GPT2, at: str) -> None:
     async def test(app: Metered, pilot: Pilot[None]) -> None:
-        for _ in range(3):
-            assert await cost(app, pilot, "space") <= BUDGETS.get(at, 12) * KIB
+        widest = longest(app)
+        for _ in range(4):
+            written = await cost(app, pilot, "space")
+            # A word longer than all in view makes the labels' column wider: the picture moves, as dear as half a zoom.
+            moved, widest = longest(app) != widest, longest(app)
+            assert written <= (24 if moved and at == "L2" else BUDGETS.get(at, 12)) * KIB
 
     metered(storyteller, at, test)
 
