@@ -35,3 +35,11 @@ def test_what_monkeys_found(tiny: GPT2) -> None:
     monkey.walk(
         tiny, ["slash", ["type", "Once"], "enter", "slash", "a", "escape", "d"], 7, 0, ExplorerState(model="tiny", ids=(5, 17, 42, 3))
     )
+
+
+def test_tab_from_a_pane_that_tab_does_not_visit(storyteller: GPT2) -> None:
+    """A click on the explanation, or a lesson that was left, and then Tab: it ended the app."""
+    for keys in (["i"], ["t", "enter", "size", "t"]):
+        steps: list[monkey.Step] = [["size", 120, 40] if key == "size" else key for key in keys]
+        clicks = [["click", 100, row] for row in (8, 20, 34)]
+        monkey.walk(storyteller, [*steps, *(step for click in clicks for step in (click, "tab", click, "shift+tab"))], 20, 0)

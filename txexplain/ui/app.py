@@ -1036,7 +1036,7 @@ class ExplorerApp(App[None]):
     def pane_beside(self, pane: str, step: int) -> str:
         """The pane that Tab comes to."""
         there = [name for name in FOCUS if name != "side" or self.reader.side]
-        return there[(there.index(pane) + step) % len(there)]
+        return there[((there.index(pane) if pane in there else 0) + step) % len(there)]
 
     def do_models(self) -> None:
         """The list of models: one that is picked is opened; the one on its way, stopped."""
