@@ -367,7 +367,7 @@ def test_each_kind_has_its_line(lens: Lens, place: str, target: str) -> None:
 
 def test_what_is_returned_is_what_is_shown() -> None:
     assert source_of(getter("_kept_ranked"), "return").marked_text.startswith("return ")
-    assert "future" in source_of(ops.attention_scores, "future()").marked_text
+    assert "causal_mask" in source_of(ops.attention_scores, "causal_mask()").marked_text
     assert '"""' not in "".join(text for _, text in source_of(ops.softmax).lines)
     assert not source_of(ops.softmax).marked
 

@@ -20,7 +20,6 @@ from txexplain.engine.ops import (
     Array,
     attention_scale,
     attention_scores,
-    future,
     layer_norm,
     linear,
     merge_heads,
@@ -32,8 +31,8 @@ from txexplain.engine.trace import Parts, Trace, canonical
 
 Weights = Mapping[str, Array]
 GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffers that grow in place
-# What isn't finite anywhere shows in one of these; a scale of infinity, a score or an input of the activation can hide it.
-TELLING = ("embed", "resid_post", "ln1.scale", "ln2.scale", "ln_final.scale", "attn.attn_scores", "mlp.pre", "logits")
+# What is not finite in a block shows in one of these, or in q, k and v; softmax, a scale of infinity or the activation hide it from others.
+TELLING = ("resid_post", "ln1.scale", "ln2.scale", "mlp.pre")
 ROOM = 64  # rows kept free behind a prompt's q, k and v
 COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
 
@@ -48,8 +47,9 @@ def transformer_block(x: Array, w: Weights, config: GPT2Config, layer: int, past
     a: dict[str, Array] = {}
     a["resid_pre"] = x  # [n, d]
     a["ln1.normalized"], a["ln1.scale"] = layer_norm(x, w["ln_1.weight"], w["ln_1.bias"], eps)  # [n, d], [n, 1]
-    qkv = linear(a["ln1.normalized"], w["attn.c_attn.weight"], w["attn.c_attn.bias"])  # [n, 3·d]
-    a["attn.q"], a["attn.k"], a["attn.v"] = past.append(layer, start, qkv, config.n_head)  # [T, H, dh] each
+    new = past.room(layer, start, len(x))  # [n, 3·d]
+    linear(a["ln1.normalized"], w["attn.c_attn.weight"], w["attn.c_attn.bias"], out=new)  # [n, 3·d]
+    a["attn.q"], a["attn.k"], a["attn.v"] = past.heads(layer, start + len(x), config.n_head)  # [T, H, dh] each
     a["attn.attn_scores"] = attention_scores(a["attn.q"][start:], a["attn.k"], scale)  # [H, n, T]
     a["attn.pattern"] = softmax(a["attn.attn_scores"])  # [H, n, T]
     a["attn.z"] = weighted_values(a["attn.pattern"], a["attn.v"])  # [n, H, dh]
@@ -76,11 +76,13 @@ class QKV:
         self.filled = 0
         self.lock = threading.Lock()
 
-    def append(self, layer: int, start: int, qkv: Array, n_head: int) -> tuple[Array, Array, Array]:
-        """Put n new rows behind the first `start`. Shapes: qkv [n, 3·d] -> q, k, v of all T tokens, [T, H, dh] each, views."""
-        end = start + qkv.shape[0]
-        self.buffers[layer][start:end] = qkv
-        rows = self.buffers[layer][:end].reshape(end, 3, n_head, -1)  # [T, 3, H, dh]
+    def room(self, layer: int, start: int, n: int) -> Array:
+        """The n rows behind the first `start`, to be written. Shapes: -> [n, 3·d], a view."""
+        return self.buffers[layer][start : start + n]
+
+    def heads(self, layer: int, total: int, n_head: int) -> tuple[Array, Array, Array]:
+        """The q, k and v of the first T tokens. Shapes: -> [T, H, dh] each, views."""
+        rows = self.buffers[layer][:total].reshape(total, 3, n_head, -1)  # [T, 3, H, dh]
         return rows[:, 0], rows[:, 1], rows[:, 2]
 
     def claim(self, start: int, n: int, limit: int) -> QKV:
@@ -162,8 +164,8 @@ class GPT2:
             parts = append_parts(kept, new)
             normalized = parts["ln_final.normalized"][-1] if not all_logits else np.concatenate(parts["ln_final.normalized"])
             logits = normalized[-1] @ self.unembedding.T if not all_logits else normalized @ self.unembedding.T  # [V] or [T, V]
-        rest = {name: array for name, array in new.items() if name.startswith("ln_final")}
-        require_finite(rest | {"logits": logits}, shared, self.name)
+        last = {name: array for name, array in new.items() if name.startswith("ln_final")}
+        require_finite(last | {"logits": logits}, shared, self.name)
         parts["logits"] = (logits,)
         tokens = tuple(self.tokenizer.display(i) for i in ids)
         prompt = self.tokenizer.decode(ids)
@@ -181,7 +183,8 @@ class GPT2:
                 return None
             a = transformer_block(x, w, self.config, layer, qkv, start)
             block = {canonical(f"blocks.{layer}.{name}"): array for name, array in a.items()}
-            require_finite({name: x[start:] if name.endswith(GROWING) else x for name, x in block.items()}, start, self.name)
+            if not is_sound(a, qkv.room(layer, start, len(x))):
+                require_finite(block, start, self.name)
             new |= block
             x = a["resid_post"]  # [n, d]
         gain, bias = self.weights["ln_f.weight"], self.weights["ln_f.bias"]
@@ -228,22 +231,27 @@ def append_parts(kept: Mapping[str, Parts], new: Mapping[str, Array]) -> dict[st
 
 def require_finite(new: Mapping[str, Array], start: int, model: str) -> None:
     """Raise NonFinite, naming the first activation that holds NaN or infinity where it mustn't."""
-    telling = {name: array for name, array in new.items() if name.endswith(TELLING)}
-    if all(all_finite(name, array, start) for name, array in telling.items()):
-        return
     for name, array in new.items():
-        if all_finite(name, array, start):
+        rows = array[start:] if name.endswith(GROWING) else array
+        if all_finite(name, rows):
             continue
-        token = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim == 2 else None
+        token = int(np.argwhere(~np.isfinite(rows))[0][0]) if rows.ndim == 2 else None
         place = "" if token is None else f" at token {token + (0 if name == 'logits' else start)}"
         raise NonFinite(f"{model} computed a number that isn't finite in {name}{place}: the weights are damaged or overflow float32.")
 
 
-def all_finite(name: str, array: Array, start: int) -> bool:
+def is_sound(a: Mapping[str, Array], qkv: Array) -> bool:
+    """Whether all that a block computed is finite, by the few of its activations that tell, and its new q, k and v.
+
+    Where a sum of squares is finite, each term is; and no score can overflow, since |q · k| ≤ (|q|² + |k|²) / 2.
+    """
+    return all(math.isfinite(np.vdot(x, x)) for x in (*(a[name] for name in TELLING), qkv))
+
+
+def all_finite(name: str, array: Array) -> bool:
     """Whether every number of an activation is finite; scores are −inf above the diagonal only."""
-    if name.endswith(".attn_scores"):
+    if name.endswith("attn.attn_scores"):
         # A finite row maximum and sum of shares is all that softmax asks for; −inf below the diagonal would hide there.
-        masked = np.count_nonzero(future(*array.shape[1:]))  # in a head
-        return math.isfinite(array.max()) and np.count_nonzero(array == -np.inf) == masked * len(array)
-    # A sum is finite unless a term isn't, or it overflows: only then is it worth looking at each.
-    return math.isfinite(array.sum()) or bool(np.isfinite(array).all())
+        n_head, n, _ = array.shape
+        return math.isfinite(array.max()) and np.count_nonzero(array == -np.inf) == n_head * n * (n - 1) // 2
+    return bool(np.isfinite(array).all())

@@ -17,15 +17,16 @@ from txexplain.engine.config import GPT2Config
 
 Array = NDArray[np.float32]
 
-SQRT_2_OVER_PI = np.float32(math.sqrt(2.0 / math.pi))
+GELU_SLOPE = np.float32(2.0 * math.sqrt(2.0 / math.pi))
+GELU_BEND = np.float32(2.0 * math.sqrt(2.0 / math.pi) * 0.044715)
 
 
-def linear(x: Array, weight: Array, bias: Array) -> Array:
+def linear(x: Array, weight: Array, bias: Array, out: Array | None = None) -> Array:
     """x @ weight + bias. GPT-2 stores a weight as [inputs, outputs] (its "Conv1D").
 
-    Shapes: x [n, a], weight [a, b], bias [b] -> [n, b].
+    Shapes: x [n, a], weight [a, b], bias [b] -> [n, b], a new array or `out`.
     """
-    y = x @ weight  # [n, b]
+    y = np.matmul(x, weight, out=out)  # [n, a] @ [a, b] -> [n, b]
     y += bias  # [n, b]
     return y
 
@@ -35,8 +36,9 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, A
 
     Shapes: x [n, d], gain [d], bias [d] -> normalized [n, d], scale [n, 1], where scale = sqrt(variance + eps).
     """
-    y = x - x.mean(axis=-1, keepdims=True)  # [n, d], centred
-    variance = np.vecdot(y, y)[:, None] / np.float32(x.shape[-1])  # [n, 1]
+    d = np.float32(x.shape[-1])
+    y = x - x.sum(axis=-1, keepdims=True) / d  # [n, d], centred
+    variance = np.vecdot(y, y)[:, None] / d  # [n, 1]
     scale = np.sqrt(variance + np.float32(eps))  # [n, 1]
     y /= scale  # [n, d]
     y *= gain  # [n, d]
@@ -74,35 +76,41 @@ def attention_scores(q: Array, k: Array, scale: float) -> Array:
     """
     scores = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)  # [H, n, dh] @ [H, dh, T] -> [H, n, T]
     scores *= np.float32(scale)  # [H, n, T]
-    np.copyto(scores, -np.inf, where=future(q.shape[0], k.shape[0]))  # [H, n, T]
+    scores += causal_mask(q.shape[0], k.shape[0])  # [H, n, T]
     return scores
 
 
+def causal_mask(n: int, total: int) -> Array:
+    """What is added to scores so that no query sees a later key: 0, or −inf. Shapes: -> [n, T] for the last n of T queries."""
+    return np.where(future(n, total), np.float32(-np.inf), np.float32(0))  # [n, T]
+
+
 def future(n: int, total: int) -> NDArray[np.bool_]:
-    """The causal mask: True where key j comes after query i. Shapes: -> [n, T] for the last n of T queries."""
+    """True where key j comes after query i. Shapes: -> [n, T] for the last n of T queries."""
     return np.arange(total) > np.arange(total - n, total)[:, None]  # [n, T]
 
 
 def weighted_values(pattern: Array, v: Array) -> Array:
     """Each head's mix of the values. Shapes: pattern [H, n, T], v [T, H, dh] -> z [n, H, dh]."""
-    z = pattern @ v.transpose(1, 0, 2)  # [H, n, T] @ [H, T, dh] -> [H, n, dh]
-    return np.ascontiguousarray(z.transpose(1, 0, 2))  # [n, H, dh]
+    z = np.empty((pattern.shape[1], *v.shape[1:]), dtype=np.float32)  # [n, H, dh]
+    np.matmul(pattern, v.transpose(1, 0, 2), out=z.transpose(1, 0, 2))  # [H, n, T] @ [H, T, dh] -> [H, n, dh]
+    return z
 
 
 def gelu_new(x: Array) -> Array:
-    """GELU by tanh, as GPT-2 was trained with: x/2 × (1 + tanh(√(2/π) × (x + 0.044715 × x³))) (Hendrycks & Gimpel 2016).
+    """GELU by tanh, as GPT-2 was trained with: x/2 × (1 + tanh u), u = √(2/π) × (x + 0.044715 × x³) (Hendrycks & Gimpel 2016).
 
     Shapes: [...] -> [...]. One array serves every step: asking for a new one costs more than the arithmetic.
     """
+    # (1 + tanh u) / 2 = 1 / (1 + e^(−2u)): e^x takes half of tanh's time, and loses no digits where 1 + tanh u is almost 0.
     y = x * x  # [...]
-    y *= np.float32(0.044715)
+    y *= -GELU_BEND
+    y -= GELU_SLOPE
+    y *= x  # −2u
+    with np.errstate(over="ignore"):  # far below 0, x ÷ ∞ is the 0 that it should be
+        np.exp(y, out=y)
     y += np.float32(1)
-    y *= x  # x + 0.044715 × x³
-    y *= SQRT_2_OVER_PI
-    np.tanh(y, out=y)
-    y += np.float32(1)
-    y *= x
-    y *= np.float32(0.5)
+    np.divide(x, y, out=y)
     return y  # [...]
 
 

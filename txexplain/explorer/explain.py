@@ -558,7 +558,7 @@ def head(look: Look) -> Topic:
                 say("{} comes after {}, so it is hidden.", k, q) if hidden else say("Here {} keeps its score.", k),
             )
             formula, tensors = "score = −∞ where the key comes later", ("attn.attn_scores",)
-            made = ((ops.attention_scores, "future()"), (ops.future, "return"))
+            made = ((ops.attention_scores, "causal_mask()"), (ops.causal_mask, "return"), (ops.future, "return"))
         case "values":
             sentences = (
                 say("What {} takes from {}: its share times the length of the value that {} hands on.", q, k, k),
