@@ -19,7 +19,7 @@ from tests.fuzz.cases import Case, root_reads_all
 from txexplain.engine.errors import RAW, ExplainError, LocationError
 
 PRODUCT = str(Path(txexplain.__file__).parent)
-PATIENCE = 20.0  # seconds of the wall's clock after which something hangs
+PATIENCE = 60.0  # seconds of the wall's clock after which something hangs
 LONGEST_SENTENCE = 500  # characters beside the path
 NOBODY = 65534
 
