@@ -29,7 +29,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from txexplain.engine.errors import TokenizerError
+from txexplain.engine.errors import TokenizerError, reason
+from txexplain.engine.files import is_there, read_whole
 
 if TYPE_CHECKING:
     import tiktoken
@@ -39,6 +40,7 @@ END_OF_TEXT = "<|endoftext|>"
 RANKS_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 # GPT-2's pattern 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ with possessive runs: the same pieces, faster.
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+LONGEST_FILE = 50_000_000  # bytes
 CHUNK = 8192  # characters handed to the library at a time
 
 T = TypeVar("T")
@@ -84,10 +86,10 @@ class Tokenizer:
 
         Added tokens are known by their ids; typed text never becomes one, and none is put before or after a text.
         """
-        if (path := folder / "tokenizer.json").is_file():
+        if is_there(path := folder / "tokenizer.json"):
             return _from_tokenizer_json(path, vocab_size)
-        if (path := folder / "vocab.json").is_file() and (merges := folder / "merges.txt").is_file():
-            return _from_vocab_and_merges(path, merges, vocab_size)
+        if is_there(path := folder / "vocab.json") or is_there(folder / "merges.txt"):
+            return _from_vocab_and_merges(path, folder / "merges.txt", vocab_size)
         return Tokenizer.gpt2() if vocab_size == GPT2_VOCABULARY else Tokenizer.ids_only(folder.name, vocab_size)
 
     @property
@@ -210,7 +212,7 @@ class Tokenizer:
 def _gpt2() -> Tokenizer:
     path = ranks_path()
     try:
-        data = path.read_bytes()
+        data = read_whole(path, LONGEST_FILE)
     except OSError as error:
         raise TokenizerError(f"GPT-2's ranks can't be read from {path} ({error.strerror}): install txexplain again") from error
     if hashlib.sha256(data).hexdigest() != RANKS_SHA256:
@@ -318,11 +320,12 @@ def _from_tokenizer_json(path: Path, vocab_size: int) -> Tokenizer:
 def _from_vocab_and_merges(vocab_path: Path, merges_path: Path, vocab_size: int) -> Tokenizer:
     vocab = _read_json(vocab_path)
     added_path = vocab_path.with_name("added_tokens.json")
-    special = _read_json(added_path) if added_path.is_file() else {}
+    special = _read_json(added_path) if is_there(added_path) else {}
     try:
-        lines = merges_path.read_text(encoding="utf-8").split("\n")
+        text = read_whole(merges_path, LONGEST_FILE).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenizerError(f"{merges_path} can't be read: {error}") from error
+        raise TokenizerError(f"{merges_path} can't be read ({reason(error)}); fetch it again") from error
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pairs = [line.split(" ") for line in lines if line.strip() and not line.startswith("#version")]
     return _from_parts(vocab_path, vocab_size, vocab, pairs, special)
 
@@ -395,9 +398,9 @@ def _byte_level(token: str) -> bytes | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_whole(path, LONGEST_FILE))
     except (OSError, ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path} can't be read as JSON: {error}") from error
+        raise TokenizerError(f"{path} can't be read as JSON ({reason(error)}); fetch it again") from error
     if not isinstance(document, dict):
         raise TokenizerError(f"{path} can't be used: it isn't a JSON object")
     return document

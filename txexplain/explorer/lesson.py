@@ -144,8 +144,11 @@ def find(name: str) -> Path:
         if name in (name_of(path), path.stem):
             return path
     path = Path(name)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError) as error:  # too long a name, or the system won't say
+        raise LessonError(f"The lesson {shown(name)} can't be read: {reason(error)}.") from None
     names = ", ".join(name_of(path) for path in shipped())
     raise LessonError(f"There is no lesson {shown(name)}; the shipped ones are {names}, or give the path of a Markdown file.")
 
