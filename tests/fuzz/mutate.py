@@ -8,6 +8,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring, encode_basestring_ascii
 from random import Random
 from typing import Any
 
@@ -135,8 +136,12 @@ def parse_json(data: bytes) -> Any:
 def write_json(value: Any, *, ascii: bool = True) -> str:
     if isinstance(value, Raw):
         return value.text
+    if isinstance(value, str):
+        return encode_basestring_ascii(value) if ascii else encode_basestring(value)
+    if type(value) is int:
+        return str(value)
     if isinstance(value, Pairs):
-        return "{" + ", ".join(f"{json.dumps(key, ensure_ascii=ascii)}: {write_json(each, ascii=ascii)}" for key, each in value) + "}"
+        return "{" + ", ".join(f"{write_json(key, ascii=ascii)}: {write_json(each, ascii=ascii)}" for key, each in value) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(write_json(each, ascii=ascii) for each in value) + "]"
     return json.dumps(value, ensure_ascii=ascii)
@@ -389,6 +394,9 @@ def mutated_lines(rng: Random, data: bytes, lines: Sequence[str], values: Sequen
     """One change of a text file. lines: whole lines that mean something in it; values: what may stand behind an equals sign."""
     text = data.decode("utf-8", "surrogateescape").split("\n")
     i = rng.randrange(len(text))
+    if rng.random() < 0.001:  # much of one thing: what takes the square of its length must be bounded
+        some = rng.choice((*lines, *TEXTS, '"\\', "<!--", "a.", "{", "[a.", '"a" ', "<!-- -->", "*", "`", "{T}", "L0H0["))
+        text[i] = text[i] + some * (rng.choice((19_000, 200_000)) // max(1, len(some)))
     match rng.randrange(9):
         case 0:
             del text[i]

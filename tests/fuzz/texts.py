@@ -38,7 +38,7 @@ LESSON = """# Looking back
 
 +++
 title = "One: {top}"
-prompt = "Once upon a cat"
+prompt = "a cat a cat a cat"
 at = "{head induction}:softmax[2,1]"
 temperature = 0.5
 top_k = 3
@@ -249,7 +249,7 @@ class Places:
     def __init__(self) -> None:
         self.bases = [
             Case({}, {"typed": text, "here": "heads"})
-            for text in ("L0H1:softmax[2,1]@1", "1.1", "L1.mlp:pre[417]", "heads:induction.25[0.1]")
+            for text in ("L0H1:softmax[2,1]", "1.1", "L1.mlp:pre[41]", "heads:induction.25[0.1]")
         ]
 
     def make(self, rng: Random) -> Case:

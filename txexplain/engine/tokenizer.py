@@ -29,6 +29,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from txexplain.engine.config import LARGEST
 from txexplain.engine.errors import TokenizerError, reason
 from txexplain.engine.files import is_there, read_whole
 
@@ -327,28 +328,31 @@ def _from_vocab_and_merges(vocab_path: Path, merges_path: Path, vocab_size: int)
         raise TokenizerError(f"{merges_path} can't be read ({reason(error)}); fetch it again") from error
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pairs = [line.split(" ") for line in lines if line.strip() and not line.startswith("#version")]
-    return _from_parts(vocab_path, vocab_size, vocab, pairs, special)
+    _require_ids(added_path, special)
+    return _from_parts(vocab_path, vocab_size, vocab, pairs, special, merges_path)
 
 
-def _from_parts(path: Path, vocab_size: int, vocab: dict[str, Any], pairs: Sequence[Any], special: dict[str, Any]) -> Tokenizer:
-    """A tokenizer of a vocabulary (token to id), its merges in order and its added tokens.
+def _from_parts(
+    path: Path, vocab_size: int, vocab: dict[str, Any], pairs: Sequence[Any], special: dict[str, Any], merges_path: Path | None = None
+) -> Tokenizer:
+    """A tokenizer of a vocabulary (token to id), its merges in order and its added tokens; merges_path where these have their own file.
 
     The library merges whichever neighbours' union has the lowest rank; the files say which two pieces may merge. Both give the same
     ids where every token has one merge and BPE makes that token of its own bytes, so that is checked, and nothing else is let in.
     """
-    for token, id in [*vocab.items(), *special.items()]:
-        if not isinstance(token, str) or type(id) is not int or id < 0:
-            raise _unfit(path, f"the id of {_clipped(token)} is {_clipped(id)}")
+    _require_ids(path, vocab)
+    _require_ids(path, special)
+    merges_path = merges_path or path
     merged = [bytes([b]) for b in range(256)]
     known = set(merged)
     names = [_BYTE_TO_CHARACTER[b] for b in range(256)]
     halves: list[tuple[bytes, bytes] | None] = [None] * 256
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(half, str) for half in pair):
-            raise _unfit(path, f"the merge {_clipped(pair)} isn't a pair")
+            raise _unfit(merges_path, f"the merge {_clipped(pair)} isn't a pair")
         left, right = _byte_level(pair[0]), _byte_level(pair[1])
         if left is None or right is None or left not in known or right not in known or left + right in known:
-            raise _unfit(path, f"the merge {_clipped(pair)} isn't of two earlier tokens into a new one")
+            raise _unfit(merges_path, f"the merge {_clipped(pair)} isn't of two earlier tokens into a new one")
         merged.append(left + right)
         known.add(left + right)
         names.append(pair[0] + pair[1])
@@ -366,6 +370,13 @@ def _from_parts(path: Path, vocab_size: int, vocab: dict[str, Any], pairs: Seque
     text_of |= {id: token.encode("utf-8", "replace") for token, id in special.items()}
     used = set(ids)
     return Tokenizer(path.parent.name, vocab_size, merged, ids, {id: text for id, text in text_of.items() if id not in used})
+
+
+def _require_ids(path: Path, table: Mapping[Any, Any]) -> None:
+    """Raise TokenizerError unless a table maps tokens to ids."""
+    for token, id in table.items():
+        if not isinstance(token, str) or type(id) is not int or not 0 <= id <= LARGEST:
+            raise _unfit(path, f"the id of {_clipped(token)} is {_clipped(id)}")
 
 
 def _check_reachable(path: Path, merged: Sequence[bytes], halves: Sequence[tuple[bytes, bytes] | None]) -> None:

@@ -25,7 +25,7 @@ from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import THEMES
 
 THEME_LINE = re.compile(r"""^[ \t]*(?:theme|"theme"|'theme')[ \t]*=.*$""", re.MULTILINE)
-LARGEST = 100_000  # bytes; a table of keys takes a few thousand
+LARGEST = 20_000  # bytes; a table of all keys takes a few thousand, and a key of many dots the square of its length in time
 
 
 class ConfigError(ExplainError):
