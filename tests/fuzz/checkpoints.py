@@ -111,7 +111,7 @@ class Checkpoints:
         case = rng.choice(self.bases)
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
             case = self.mutated(rng, case)
-        return case
+        return Case(case.files, case.options | {"replaced": True}) if rng.random() < 0.02 else case
 
     def mutated(self, rng: Random, case: Case) -> Case:
         if rng.random() < 0.12:

@@ -248,8 +248,7 @@ class Places:
 
     def __init__(self) -> None:
         self.bases = [
-            Case({}, {"typed": text, "here": "heads"})
-            for text in ("L0H1:softmax[2,1]", "1.1", "L1.mlp:pre[41]", "heads:induction.25[0.1]")
+            Case({}, {"typed": text, "here": "heads"}) for text in ("L0H1:softmax[2,1]", "1.1", "L1.mlp:pre[41]", "heads:induction.25[0.1]")
         ]
 
     def make(self, rng: Random) -> Case:

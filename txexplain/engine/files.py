@@ -21,7 +21,7 @@ def read_whole(path: Path, largest: int) -> bytes:
     if status.st_size > largest:
         raise OSError(errno.EFBIG, f"It has {status.st_size} bytes, more than {largest}", str(path))
     with path.open("rb") as file:
-        return file.read(largest)
+        return file.read(status.st_size)
 
 
 def is_there(path: Path) -> bool:

@@ -30,7 +30,8 @@ FORMAT = "txexplain-trace/1"
 SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
 MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
-LARGEST_NUMBER = 1e12  # far beyond any GPT-2's; what follows from numbers up to it, a square or a cube, still is a float32
+LARGEST_NUMBER = 1e9  # far beyond any GPT-2's; what follows from numbers up to it, a cube or a sum of squares, still is a float32
+SMALLEST_SCALE = 1e-7  # a LayerNorm's is sqrt(variance + eps), and eps some 1e-5
 ROUNDING = 1e-2  # how far a share may lie outside of 0 to 1: a file may come from a run in half precision
 
 
@@ -283,6 +284,8 @@ def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config 
             raise TraceError(f"{where}: {name} holds numbers that aren't finite.")
         if (largest := largest_size(name, array)) > LARGEST_NUMBER:
             raise TraceError(f"{where}: {name} holds a number of size {largest:.2g}; beyond {LARGEST_NUMBER:g} the views would be wrong.")
+        if name.endswith(".scale") and array.min(initial=1.0) < SMALLEST_SCALE:
+            raise TraceError(f"{where}: {name} holds numbers that aren't a LayerNorm's scales: each is at least {SMALLEST_SCALE:g}.")
         if name.endswith(".pattern") and not are_shares(array):
             raise TraceError(
                 f"{where}: {name} holds numbers that aren't shares: each is 0 to 1, and 0 where the key comes after the query."

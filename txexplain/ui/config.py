@@ -102,6 +102,8 @@ def remember_theme(theme: str) -> Path:
         old = read_text(path)
     except FileNotFoundError:
         old = ""
+    except UnicodeDecodeError:
+        raise OSError(errno.EINVAL, "it isn't UTF-8") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     real = path.resolve()  # a link stays a link
     part = real.with_name(f".{path.name}.{os.getpid()}")
