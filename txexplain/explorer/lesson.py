@@ -19,7 +19,6 @@ page's claims.
 from __future__ import annotations
 
 import json
-import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -253,7 +252,7 @@ KEYS: dict[str, tuple[str, Any]] = {
     ),
     "at": ("a Location in quotes", lambda v: isinstance(v, str)),
     "temperature": (
-        "a number from 0 on", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) and 0 <= v <= 1000,
+        "a number from 0 on", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1000,
     ),
     "top_k": ("a whole number from 1 on", lambda v: is_whole(v) and v >= 1),
     "top_p": ("a number above 0 and at most 1", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v <= 1),
