@@ -325,6 +325,22 @@ def test_bad_merges_txt(tmp_path: Path) -> None:
         Tokenizer.from_folder(tmp_path, 1000)
 
 
+@pytest.mark.parametrize("there", ["vocab.json", "merges.txt"])
+def test_half_a_tokenizer_is_named_and_never_passed_over(tmp_path: Path, there: str) -> None:
+    shutil.copy(MERGES_FOLDER / there, tmp_path)
+    (missing,) = {"vocab.json", "merges.txt"} - {there}
+    with pytest.raises(TokenizerError, match=f"{missing} can't be read"):
+        Tokenizer.from_folder(tmp_path, 50257)
+
+
+def test_a_refusal_names_the_file_at_fault(tmp_path: Path) -> None:
+    for file, text in (("merges.txt", "#version: 0.2\nx y z\n"), ("added_tokens.json", '{"[SEP]": "x"}'), ("vocab.json", '{"a": "x"}')):
+        shutil.copytree(MERGES_FOLDER, tmp_path, dirs_exist_ok=True)
+        (tmp_path / file).write_text(text, encoding="utf-8")
+        with pytest.raises(TokenizerError, match=file):
+            Tokenizer.from_folder(tmp_path, 1000)
+
+
 def test_damaged_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ranks_path", lambda: tmp_path / "gpt2.tiktoken")
     make = module._gpt2.__wrapped__

@@ -208,3 +208,46 @@ def test_without_a_config_the_sizes_are_those_that_the_tensors_tell(trace: Trace
     assert Lens(load_part(trace, tmp_path / "c", ["logits"]), None).config.vocab_size == 61
     whole = Lens(trace, None)
     assert (whole.known, whole.trace) == (None, trace)
+
+
+def test_a_tensor_under_both_its_names_must_be_one(trace: Trace, tmp_path: Path) -> None:
+    """What left block 0 is what enters block 1: a file that says otherwise would show either, and nobody knew which."""
+    stream = trace["blocks.0.resid_post"]
+    for entered, opens in ((stream, True), (stream + np.float32(1e-3), False)):
+        save_file({"ids": np.array(IDS), "blocks.0.resid_post": stream, "blocks.1.resid_pre": entered}, tmp_path / "t.safetensors")
+        if opens:
+            np.testing.assert_array_equal(Trace.load(tmp_path / "t.safetensors")["blocks.1.resid_pre"], stream)
+        else:
+            with pytest.raises(TraceError, match=r"blocks\.1\.resid_pre, with other numbers"):
+                Trace.load(tmp_path / "t.safetensors")
+
+
+@pytest.mark.parametrize("largest", [1e9, -1e9])
+def test_numbers_up_to_a_bound_are_shown_right_and_larger_ones_refused(trace: Trace, tmp_path: Path, largest: float) -> None:
+    """Of numbers within the bound the cube, and a sum of squares, is a finite float32."""
+    stream = trace["blocks.0.mlp.pre"].copy()
+    stream[-1, 0] = largest
+    assert np.isfinite((stream[-1] ** 3).sum())
+    save_file({"ids": np.array(IDS), "blocks.0.mlp.pre": stream}, tmp_path / "t.safetensors")
+    assert Trace.load(tmp_path / "t.safetensors")["blocks.0.mlp.pre"][-1, 0] == np.float32(largest)
+    stream[-1, 0] *= 1.01
+    save_file({"ids": np.array(IDS), "blocks.0.mlp.pre": stream}, tmp_path / "t.safetensors")
+    with pytest.raises(TraceError, match="number of size"):
+        Trace.load(tmp_path / "t.safetensors")
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, 1e-38])
+def test_a_scale_that_no_layernorm_has_is_refused(trace: Trace, tmp_path: Path, scale: float) -> None:
+    scales = trace["blocks.0.ln1.scale"].copy()
+    assert scales.min() > 0
+    scales[1] = scale
+    save_file({"ids": np.array(IDS), "blocks.0.ln1.scale": scales, "embed": trace["embed"]}, tmp_path / "t.safetensors")
+    with pytest.raises(TraceError, match="LayerNorm's scales"):
+        Trace.load(tmp_path / "t.safetensors")
+
+
+def test_scores_above_the_diagonal_may_be_a_masks_lowest(trace: Trace, tmp_path: Path) -> None:
+    scores = trace["blocks.0.attn.attn_scores"].copy()
+    scores[np.isneginf(scores)] = np.finfo(np.float32).min
+    save_file({"ids": np.array(IDS), "blocks.0.attn.attn_scores": scores}, tmp_path / "t.safetensors")
+    np.testing.assert_array_equal(Trace.load(tmp_path / "t.safetensors")["blocks.0.attn.attn_scores"], scores)

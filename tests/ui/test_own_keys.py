@@ -103,6 +103,32 @@ def test_a_theme_is_remembered_and_nothing_else_is_touched(home: Path) -> None:
     assert [path.name for path in home.parent.iterdir()] == ["config.toml"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('[keys]\ntheme = "x"\n', 'theme = "light"\n[keys]\ntheme = "x"\n'),  # a key of the action that is called theme
+        ('"theme" = "dark"\n', 'theme = "light"\n'),
+        ('theme = "dark"\r\n[keys]\r\ndraw = "d"\r\n', 'theme = "light"\r\n[keys]\r\ndraw = "d"\r\n'),
+        ('\ufefftheme = "dark"\n', 'theme = "light"\n'),
+    ],
+)
+def test_a_remembered_theme_takes_no_other_line_for_its_own(home: Path, before: str, after: str) -> None:
+    put(home, before.encode())
+    keys = read_config().keys
+    remember_theme("light")
+    assert home.read_bytes().decode() == after
+    assert read_config() == Config("light", keys)
+
+
+def test_a_file_that_is_a_link_stays_one(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "dotfiles.toml").write_text('theme = "dark"\n', encoding="utf-8")
+    home.parent.mkdir(parents=True)
+    home.symlink_to(tmp_path / "dotfiles.toml")
+    remember_theme("light")
+    assert home.is_symlink()
+    assert (tmp_path / "dotfiles.toml").read_text(encoding="utf-8") == 'theme = "light"\n'
+
+
 @given(
     st.dictionaries(
         st.sampled_from([action.id for action in ACTIONS]), st.lists(st.sampled_from("xyzXYZ"), min_size=1, max_size=2, unique=True)

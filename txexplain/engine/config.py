@@ -14,7 +14,7 @@ from txexplain.engine.errors import CheckpointError, reason, shown
 ACTIVATION_NAMES = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel")  # those whose language model is GPT-2's own
 LARGEST = 1 << 24  # no size in a GPT-2's config comes near it; a lie about one must not ask for all memory
-MOST_BLOCKS = 10_000
+MOST_BLOCKS = 1_000  # the deepest GPT-2 has 48
 LONGEST_FILE = 10_000_000  # bytes
 
 

@@ -9,7 +9,13 @@ RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2
 
 
 class ExplainError(Exception):
-    """An error whose text is meant for the person at the keyboard; the commands print it to stderr and exit with 2."""
+    """An error whose text is meant for the person at the keyboard; the commands print it to stderr and exit with 2.
+
+    The text is one line with nothing raw in it, whatever a file is called and whatever it holds.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(re.sub(r"[\t\n]", lambda match: sign(match[0]), clean(sentence)))
 
 
 class CheckpointError(ExplainError):

@@ -164,8 +164,8 @@ class GPT2:
             parts = append_parts(kept, new)
             normalized = parts["ln_final.normalized"][-1] if not all_logits else np.concatenate(parts["ln_final.normalized"])
             logits = normalized[-1] @ self.unembedding.T if not all_logits else normalized @ self.unembedding.T  # [V] or [T, V]
-        last = {name: array for name, array in new.items() if name.startswith("ln_final")}
-        require_finite(last | {"logits": logits}, shared, self.name)
+            last = {name: array for name, array in new.items() if name.startswith("ln_final")}
+            require_finite(last | {"logits": logits}, shared, self.name)
         parts["logits"] = (logits,)
         tokens = tuple(self.tokenizer.display(i) for i in ids)
         prompt = self.tokenizer.decode(ids)

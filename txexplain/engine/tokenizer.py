@@ -29,7 +29,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from txexplain.engine.errors import TokenizerError
+from txexplain.engine.config import LARGEST
+from txexplain.engine.errors import TokenizerError, reason
+from txexplain.engine.files import is_there, read_whole
 
 if TYPE_CHECKING:
     import tiktoken
@@ -39,6 +41,7 @@ END_OF_TEXT = "<|endoftext|>"
 RANKS_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
 # GPT-2's pattern 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ with possessive runs: the same pieces, faster.
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+LONGEST_FILE = 50_000_000  # bytes
 CHUNK = 8192  # characters handed to the library at a time
 
 T = TypeVar("T")
@@ -84,10 +87,10 @@ class Tokenizer:
 
         Added tokens are known by their ids; typed text never becomes one, and none is put before or after a text.
         """
-        if (path := folder / "tokenizer.json").is_file():
+        if is_there(path := folder / "tokenizer.json"):
             return _from_tokenizer_json(path, vocab_size)
-        if (path := folder / "vocab.json").is_file() and (merges := folder / "merges.txt").is_file():
-            return _from_vocab_and_merges(path, merges, vocab_size)
+        if is_there(path := folder / "vocab.json") or is_there(folder / "merges.txt"):
+            return _from_vocab_and_merges(path, folder / "merges.txt", vocab_size)
         return Tokenizer.gpt2() if vocab_size == GPT2_VOCABULARY else Tokenizer.ids_only(folder.name, vocab_size)
 
     @property
@@ -210,7 +213,7 @@ class Tokenizer:
 def _gpt2() -> Tokenizer:
     path = ranks_path()
     try:
-        data = path.read_bytes()
+        data = read_whole(path, LONGEST_FILE)
     except OSError as error:
         raise TokenizerError(f"GPT-2's ranks can't be read from {path} ({error.strerror}): install txexplain again") from error
     if hashlib.sha256(data).hexdigest() != RANKS_SHA256:
@@ -318,34 +321,38 @@ def _from_tokenizer_json(path: Path, vocab_size: int) -> Tokenizer:
 def _from_vocab_and_merges(vocab_path: Path, merges_path: Path, vocab_size: int) -> Tokenizer:
     vocab = _read_json(vocab_path)
     added_path = vocab_path.with_name("added_tokens.json")
-    special = _read_json(added_path) if added_path.is_file() else {}
+    special = _read_json(added_path) if is_there(added_path) else {}
     try:
-        lines = merges_path.read_text(encoding="utf-8").split("\n")
+        text = read_whole(merges_path, LONGEST_FILE).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise TokenizerError(f"{merges_path} can't be read: {error}") from error
+        raise TokenizerError(f"{merges_path} can't be read ({reason(error)}); fetch it again") from error
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     pairs = [line.split(" ") for line in lines if line.strip() and not line.startswith("#version")]
-    return _from_parts(vocab_path, vocab_size, vocab, pairs, special)
+    _require_ids(added_path, special)
+    return _from_parts(vocab_path, vocab_size, vocab, pairs, special, merges_path)
 
 
-def _from_parts(path: Path, vocab_size: int, vocab: dict[str, Any], pairs: Sequence[Any], special: dict[str, Any]) -> Tokenizer:
-    """A tokenizer of a vocabulary (token to id), its merges in order and its added tokens.
+def _from_parts(
+    path: Path, vocab_size: int, vocab: dict[str, Any], pairs: Sequence[Any], special: dict[str, Any], merges_path: Path | None = None
+) -> Tokenizer:
+    """A tokenizer of a vocabulary (token to id), its merges in order and its added tokens; merges_path where these have their own file.
 
     The library merges whichever neighbours' union has the lowest rank; the files say which two pieces may merge. Both give the same
     ids where every token has one merge and BPE makes that token of its own bytes, so that is checked, and nothing else is let in.
     """
-    for token, id in [*vocab.items(), *special.items()]:
-        if not isinstance(token, str) or type(id) is not int or id < 0:
-            raise _unfit(path, f"the id of {_clipped(token)} is {_clipped(id)}")
+    _require_ids(path, vocab)
+    _require_ids(path, special)
+    merges_path = merges_path or path
     merged = [bytes([b]) for b in range(256)]
     known = set(merged)
     names = [_BYTE_TO_CHARACTER[b] for b in range(256)]
     halves: list[tuple[bytes, bytes] | None] = [None] * 256
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(half, str) for half in pair):
-            raise _unfit(path, f"the merge {_clipped(pair)} isn't a pair")
+            raise _unfit(merges_path, f"the merge {_clipped(pair)} isn't a pair")
         left, right = _byte_level(pair[0]), _byte_level(pair[1])
         if left is None or right is None or left not in known or right not in known or left + right in known:
-            raise _unfit(path, f"the merge {_clipped(pair)} isn't of two earlier tokens into a new one")
+            raise _unfit(merges_path, f"the merge {_clipped(pair)} isn't of two earlier tokens into a new one")
         merged.append(left + right)
         known.add(left + right)
         names.append(pair[0] + pair[1])
@@ -363,6 +370,13 @@ def _from_parts(path: Path, vocab_size: int, vocab: dict[str, Any], pairs: Seque
     text_of |= {id: token.encode("utf-8", "replace") for token, id in special.items()}
     used = set(ids)
     return Tokenizer(path.parent.name, vocab_size, merged, ids, {id: text for id, text in text_of.items() if id not in used})
+
+
+def _require_ids(path: Path, table: Mapping[Any, Any]) -> None:
+    """Raise TokenizerError unless a table maps tokens to ids."""
+    for token, id in table.items():
+        if not isinstance(token, str) or type(id) is not int or not 0 <= id <= LARGEST:
+            raise _unfit(path, f"the id of {_clipped(token)} is {_clipped(id)}")
 
 
 def _check_reachable(path: Path, merged: Sequence[bytes], halves: Sequence[tuple[bytes, bytes] | None]) -> None:
@@ -395,9 +409,9 @@ def _byte_level(token: str) -> bytes | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_whole(path, LONGEST_FILE))
     except (OSError, ValueError, RecursionError) as error:
-        raise TokenizerError(f"{path} can't be read as JSON: {error}") from error
+        raise TokenizerError(f"{path} can't be read as JSON ({reason(error)}); fetch it again") from error
     if not isinstance(document, dict):
         raise TokenizerError(f"{path} can't be used: it isn't a JSON object")
     return document

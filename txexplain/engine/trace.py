@@ -30,6 +30,8 @@ FORMAT = "txexplain-trace/1"
 SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
 MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
+LARGEST_NUMBER = 1e9  # far beyond any GPT-2's; what follows from numbers up to it, a cube or a sum of squares, still is a float32
+SMALLEST_SCALE = 1e-7  # a LayerNorm's is sqrt(variance + eps), and eps some 1e-5
 ROUNDING = 1e-2  # how far a share may lie outside of 0 to 1: a file may come from a run in half precision
 
 
@@ -177,7 +179,7 @@ class Trace(Mapping[str, Floats]):
         ids = read_ids(where, tensors)
         config = read_config(where, metadata)
         tokens = read_tokens(where, metadata, len(ids))
-        parts = {canonical(name): (array,) for name, array in checked(where, tensors, config, len(ids)).items()}
+        parts = {name: (array,) for name, array in by_one_name(where, checked(where, tensors, config, len(ids))).items()}
         model = shown(metadata["model"], 200) if metadata.get("model") else ""
         return cls(ids, parts, config=config, tokens=tokens, model=model, prompt=metadata.get("prompt", ""))
 
@@ -280,12 +282,27 @@ def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config 
             raise TraceError(f"{where}: {name} is {array.dtype} {list(array.shape)}, but must be float32 {wanted}.")
         if not finite(name, array):
             raise TraceError(f"{where}: {name} holds numbers that aren't finite.")
+        if (largest := largest_size(name, array)) > LARGEST_NUMBER:
+            raise TraceError(f"{where}: {name} holds a number of size {largest:.2g}; beyond {LARGEST_NUMBER:g} the views would be wrong.")
+        if name.endswith(".scale") and array.min(initial=1.0) < SMALLEST_SCALE:
+            raise TraceError(f"{where}: {name} holds numbers that aren't a LayerNorm's scales: each is at least {SMALLEST_SCALE:g}.")
         if name.endswith(".pattern") and not are_shares(array):
             raise TraceError(
                 f"{where}: {name} holds numbers that aren't shares: each is 0 to 1, and 0 where the key comes after the query."
             )
         good[name] = array
     return good
+
+
+def by_one_name(where: str, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
+    """The activations by their canonical names. Raises TraceError where a file holds one under both its names, and they differ."""
+    found: dict[str, Floats] = {}
+    for name, array in tensors.items():
+        own = canonical(name)
+        if own in found and not np.array_equal(found[own], array):
+            raise TraceError(f"{where} holds {own} once more under the name {name}, with other numbers; remove one of the two.")
+        found[own] = array
+    return found
 
 
 def require_room(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> None:
@@ -335,9 +352,20 @@ def guess_config(where: str, tensors: Mapping[str, NDArray[Any]], n_tokens: int 
         raise TraceError(f"{where} holds tensors that don't fit one model: {error}") from None
 
 
+def largest_size(name: str, array: Floats) -> float:
+    """The largest number without its sign; above the diagonal, scores may be any that a mask puts there."""
+    numbers = array[:, unmasked(array)] if name.endswith(".attn_scores") else array
+    return float(max(numbers.max(initial=0.0), -numbers.min(initial=0.0)))
+
+
+def unmasked(scores: Floats) -> NDArray[np.bool_]:
+    """The keys that each query may look at. Shapes: [H, T, T] -> [T, T]."""
+    return np.tril(np.ones(scores.shape[1:], dtype=bool))
+
+
 def finite(name: str, array: Floats) -> bool:
     """Whether every number is finite; scores may be −inf above the diagonal, and nowhere else."""
     if name.endswith(".attn_scores"):
-        low = np.tril(np.ones(array.shape[1:], dtype=bool))  # [T, T]
+        low = unmasked(array)  # [T, T]
         return bool(np.isfinite(array[:, low]).all() and not np.isnan(array).any() and not np.isposinf(array).any())
     return bool(np.isfinite(array).all())

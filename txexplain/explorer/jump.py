@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from txexplain.engine.errors import LocationError
+from txexplain.engine.errors import LocationError, shown
 from txexplain.explorer.location import PRODUCTS, VECTORS, Dims, Level, Location, check, nearest, parse
 
 NUMBERED = {Level.HEADS, Level.MLP, Level.NEURON} | VECTORS | PRODUCTS  # where a number alone names a place
@@ -56,7 +56,7 @@ def numbered(typed: str, place: Location) -> Location:
         return replace(place, source=numbers[0], element=numbers[1])
     if place.level not in NUMBERED:
         return parse_near(typed)
-    raise LocationError(f"'{typed}' is no place here; give {asked(place)}.")
+    raise LocationError(f"{shown(repr(typed))} is no place here; give {asked(place)}.")
 
 
 def parse_near(typed: str) -> Location:

@@ -19,7 +19,6 @@ page's claims.
 from __future__ import annotations
 
 import json
-import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,6 +31,8 @@ from txexplain.explorer.location import MEASURES, STAGES, parse
 
 SHIPPED = Path(__file__).parents[1] / "lessons"
 LARGEST = 1_000_000  # bytes
+LONGEST_FRONT = 20_000  # characters of a page's front matter: a key of many dots takes Python's reader the square of its length
+LONGEST_LIVE = 500  # characters between braces
 LONGEST_KEYS = 200
 RULE = "+++"
 ANSWERS = 9  # answers are chosen by the digits 1 to 9
@@ -144,8 +145,11 @@ def find(name: str) -> Path:
         if name in (name_of(path), path.stem):
             return path
     path = Path(name)
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError) as error:  # too long a name, or the system won't say
+        raise LessonError(f"The lesson {shown(name)} can't be read: {reason(error)}.") from None
     names = ", ".join(name_of(path) for path in shipped())
     raise LessonError(f"There is no lesson {shown(name)}; the shipped ones are {names}, or give the path of a Markdown file.")
 
@@ -194,20 +198,23 @@ def parse_lesson(text: str, file: str = "lesson", name: str | None = None) -> Le
 def uncommented(text: str, where: str) -> tuple[str, tuple[str, ...]]:
     """A text without its HTML comments, and the claims that they list."""
     comments: list[str] = []
-
-    def taken(match: re.Match[str]) -> str:
-        comments.append(match[1])
-        return ""
-
-    plain = re.sub(r"<!--(.*?)-->", taken, text, flags=re.DOTALL)
-    if "<!--" in plain:
-        raise LessonError(f"{where}: a comment isn't closed; end it with -->.")
+    kept: list[str] = []
+    at = 0
+    while (start := text.find("<!--", at)) >= 0:
+        if (end := text.find("-->", start + 4)) < 0:
+            raise LessonError(f"{where}: a comment isn't closed; end it with -->.")
+        kept.append(text[at:start])
+        comments.append(text[start + 4 : end])
+        at = end + 3
+    plain = "".join((*kept, text[at:]))
     lines = (line.strip() for comment in comments for line in comment.split("\n"))
     return plain.strip(), tuple(line.removeprefix("claim:").strip() for line in lines if line.startswith("claim:"))
 
 
 def parse_page(file: str, number: int, front: str, body: str, before: Page | None) -> Page:
     where = f"{file}, page {number}"
+    if len(front) > LONGEST_FRONT:
+        raise LessonError(f"{where}: the front matter has {len(front)} characters; {LONGEST_FRONT} are the most.")
     try:
         given = tomllib.loads(front)
     except (ValueError, RecursionError) as error:
@@ -245,7 +252,7 @@ KEYS: dict[str, tuple[str, Any]] = {
     ),
     "at": ("a Location in quotes", lambda v: isinstance(v, str)),
     "temperature": (
-        "a number from 0 on", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and math.isfinite(v) and 0 <= v <= 1000,
+        "a number from 0 on", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 <= v <= 1000,
     ),
     "top_k": ("a whole number from 1 on", lambda v: is_whole(v) and v >= 1),
     "top_p": ("a number above 0 and at most 1", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v <= 1),
@@ -358,6 +365,8 @@ def pieces(text: str, where: str = "lesson", key: str = "text") -> list[str | Li
 
 def live(inside: str, where: str, key: str) -> Live:
     """A live value from what stands between its braces."""
+    if len(inside) > LONGEST_LIVE:
+        raise fault(where, key, f"{shown('{' + inside + '}')} isn't a live value; the longest have {LONGEST_LIVE} characters.")
     words = WORD.findall(inside)
     name = words[0] if words else ""
     kinds = VALUES.get(name)

@@ -10,18 +10,22 @@ residual = "D f11"
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from txexplain.engine.errors import ExplainError, reason, shown
+from txexplain.engine.files import read_whole
 from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import THEMES
 
-THEME_LINE = re.compile(r"^theme\s*=.*$", re.MULTILINE)
+THEME_LINE = re.compile(r"""^[ \t]*(?:theme|"theme"|'theme')[ \t]*=.*$""", re.MULTILINE)
+LARGEST = 20_000  # bytes; a table of all keys takes a few thousand, and a key of many dots the square of its length in time
 
 
 class ConfigError(ExplainError):
@@ -46,18 +50,18 @@ def read_config() -> Config:
     """What the file says; nothing where there is none. Raises ConfigError."""
     path = config_path()
     try:
-        told = tomllib.loads(path.read_text(encoding="utf-8"))
+        told = tomllib.loads(read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return Config()
     except OSError as error:
         raise ConfigError(f"{shown(str(path), 300)} can't be read: {reason(error)}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, or nested too deeply
         raise ConfigError(f"{shown(str(path), 300)} isn't TOML: {shown(str(error))}. Mend it or take it away.") from None
     unknown = sorted(set(told) - {"theme", "keys"})
     if unknown:
         raise ConfigError(f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme and [keys].")
     theme, keys = told.get("theme"), told.get("keys", {})
-    if theme is not None and theme not in THEMES:
+    if theme is not None and not (isinstance(theme, str) and theme in THEMES):
         raise ConfigError(f"{shown(str(path), 300)}: theme is {shown(repr(theme))}; it is one of {', '.join(THEMES)}.")
     if not isinstance(keys, dict):
         raise ConfigError(f'{shown(str(path), 300)}: keys is a table, [keys], of lines like draw = "d".')
@@ -86,14 +90,41 @@ def keys_of(path: Path, told: Mapping[str, object]) -> dict[str, tuple[str, ...]
     return found
 
 
+def read_text(path: Path) -> str:
+    """The file's text, without the mark that some editors put before it. Raises OSError, UnicodeDecodeError."""
+    return read_whole(path, LARGEST).decode("utf-8-sig")
+
+
 def remember_theme(theme: str) -> Path:
     """Write a theme into the file, whose other lines stay as they are. Raises OSError."""
     path = config_path()
-    line = f'theme = "{theme}"'
-    old = path.read_text(encoding="utf-8") if path.exists() else ""
-    new = THEME_LINE.sub(line, old, count=1) if THEME_LINE.search(old) else f"{line}\n{old}"
+    try:
+        old = read_text(path)
+    except FileNotFoundError:
+        old = ""
+    except UnicodeDecodeError:
+        raise OSError(errno.EINVAL, "it isn't UTF-8") from None
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(new, encoding="utf-8")
-    part.replace(path)
+    real = path.resolve()  # a link stays a link
+    part = real.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(with_theme(old, theme), encoding="utf-8", newline="")
+    part.replace(real)
     return path
+
+
+def with_theme(old: str, theme: str) -> str:
+    """A file's text with another theme and all else as it was. Raises OSError where no line can be changed so.
+
+    A line that begins with theme may be a key of [keys], or part of a text; so what comes of it is read again.
+    """
+    line = f'theme = "{theme}"'
+    try:
+        wanted = {**tomllib.loads(old), "theme": theme}
+        for start, end in (*((found.start(), found.end()) for found in THEME_LINE.finditer(old)), (0, 0)):
+            new = old[:start] + line + ("\n" if start == end else "\r" if old[start:end].endswith("\r") else "") + old[end:]
+            with suppress(ValueError):
+                if tomllib.loads(new) == wanted:
+                    return new
+    except (ValueError, RecursionError):
+        pass
+    raise OSError(errno.EINVAL, "no line of it can be changed for that")

@@ -83,7 +83,8 @@ def plain_table(rows: list[Row]) -> str:
 
 def next_tokens(scene: Scene) -> list[Row]:
     distribution = scene.distribution
-    assert distribution is not None
+    if distribution is None:
+        raise KeyError("logits")
     rows: list[Row] = [("rank", "token", "logit", "probability", "of all")]
     for rank, token in enumerate(distribution.order[:CANDIDATES].tolist(), 1):
         kept = percent(float(distribution.probability[token])) if distribution.kept[token] else "cut"
