@@ -27,7 +27,10 @@ from txexplain.explorer.location import FACES, STAGES, Level, Location
 from txexplain.ui.actions import ACTIONS
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.config import read_config
+from txexplain.ui.widgets.picture import Picture
+from txexplain.viz.screen import draw_pane
 
+GROWN = 5.0  # seconds that the frame of a zoom may take on a busy machine
 PATIENCE = 60.0  # seconds until an app that doesn't settle is a fault
 LIVES = {"trace": (60, 500)}  # how many steps an app lives, at the least and at the most, unless it is quit
 LIFE = (200, 1500)
@@ -112,6 +115,7 @@ class Fault(Exception):
     def __init__(self, error: BaseException, start: Start, steps: list[Step]) -> None:
         super().__init__(f"{type(error).__name__}: {error}")
         self.error, self.start, self.steps = error, start, steps
+        self.add_note(f"python -m tests.monkey --replay '{self.replay}'")
 
     @property
     def head(self) -> tuple[str, str]:
@@ -174,15 +178,20 @@ def live(start: Start, world: World, seen: Seen, choose: Choose, rng: np.random.
 
 
 async def still(app: Watched, pilot: Pilot[None]) -> None:
-    """Until a frame that grows has become the view; and a stopwatch shows the second."""
-    end = time.monotonic() + PATIENCE
-    while app.animation_level != "none" and any("show_next" in repr(task) for task in asyncio.all_tasks()):
-        assert time.monotonic() < end, "a zoom that never ends"
+    """Until a frame that grows has become the view; and a stopwatch begins a second."""
+    end = time.monotonic() + GROWN
+    while app.animation_level != "none" and not grown(app) and time.monotonic() < end:
         await asyncio.sleep(0.005)
         await pilot.pause(0)
     if app.reader.asked.clock:
+        app.reader.began = time.monotonic()
         app.draw()
         await pilot.pause(0)
+
+
+def grown(app: Watched) -> bool:
+    rect, shown = app.layout_of(*app.size).get("stage"), app.query_one("#stage", Picture).canvas
+    return rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown))
 
 
 def pictures() -> None:
@@ -292,9 +301,7 @@ def shortened(world: World, fault: Fault, seconds: float) -> Fault:
 
 def told(fault: Fault, seed: int) -> str:
     """What a fault says: what broke, where, and how to see it again."""
-    import shlex
-
-    return f"seed {seed}, {len(fault.steps)} steps: {fault}\npython -m tests.monkey --replay {shlex.quote(fault.replay)}"
+    return "\n".join([f"seed {seed}, {len(fault.steps)} steps: {fault}", *fault.__notes__])
 
 
 def parsed(text: str) -> tuple[Start, list[Step]]:

@@ -50,7 +50,9 @@ def test_a_wrong_number_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_prompt_edited_without_a_tokenizer(world: World) -> None:
-    taken(world, "slash", ["text", "Once"], "enter", "slash", "a", "escape", "d", kind="tiny", flags={"model": "tiny", "ids": [5, 17, 42, 3]})
+    taken(
+        world, "slash", ["text", "Once"], "enter", "slash", "a", "escape", "d", kind="tiny", flags={"model": "tiny", "ids": [5, 17, 42, 3]}
+    )
 
 
 @pytest.mark.parametrize("keys", [["i"], ["t", "enter", ["size", 120, 40], "t"]])
