@@ -7,39 +7,88 @@ from pathlib import Path
 
 import pytest
 
-from txexplain.engine.model import GPT2
-from txexplain.explorer.state import ExplorerState
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests import monkey
+from tests.monkey.walk import Fault, Seen, replay, shortened, told, walk
+from tests.monkey.world import KINDS, Start, World
 
 
-@pytest.mark.parametrize("seed", [11, 12])
-def test_a_short_walk(storyteller: GPT2, seed: int) -> None:
-    assert len(monkey.walk(storyteller, None, 60, seed)) == 60
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
 
 
-def test_a_short_walk_in_another_model(tiny: GPT2) -> None:
-    monkey.walk(tiny, None, 80, 13, ExplorerState(model="tiny", ids=(5, 17, 42, 3)))
+def taken(world: World, *steps: object, **start: object) -> Seen:
+    """Steps that led to a fault once, taken again."""
+    return replay(world, Start.of(start), list(steps))
 
 
-def test_a_fault_says_how_to_see_it_again(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_short_walk(world: World, kind: str) -> None:
+    seen = walk(world, kind, 60, 11)
+    assert sum(seen.steps.values()) >= 60
+    assert seen.looks["compared"] > 10
+    assert len(seen.views) > 3
+
+
+def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: 1 / 0)
-    with pytest.raises(ZeroDivisionError) as raised:
-        monkey.walk(storyteller, ["d", "a", "d"], 3, 0)
-    assert any('replay: ["d", "a"]' in note for note in raised.value.__notes__)
+    with pytest.raises(Fault) as raised:
+        taken(world, "d", ["settle"], ["click", 3, 3], "a", "d", size=[100, 30])
+    fault = shortened(world, raised.value, 20)
+    assert fault.steps == ["a"]
+    assert told(fault, 7).splitlines() == [
+        "seed 7, 1 steps: ZeroDivisionError: division by zero",
+        """python -m tests.monkey --replay '{"start": {"kind": "storyteller"}, "steps": ["a"]}'""",
+    ]
 
 
-def test_what_monkeys_found(tiny: GPT2) -> None:
-    """A prompt edited in a model without a tokenizer ended the app."""
-    monkey.walk(
-        tiny, ["slash", ["type", "Once"], "enter", "slash", "a", "escape", "d"], 7, 0, ExplorerState(model="tiny", ids=(5, 17, 42, 3))
+def test_a_wrong_number_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monkey looks at what the screen says, not only at what the app believes."""
+
+
+# What monkeys found
+
+
+def test_a_prompt_edited_without_a_tokenizer(world: World) -> None:
+    taken(
+        world, "slash", ["text", "Once"], "enter", "slash", "a", "escape", "d", kind="tiny", flags={"model": "tiny", "ids": [5, 17, 42, 3]}
     )
 
 
-def test_tab_from_a_pane_that_tab_does_not_visit(storyteller: GPT2) -> None:
+@pytest.mark.parametrize("keys", [["i"], ["t", "enter", ["size", 120, 40], "t"]])
+def test_tab_from_a_pane_that_tab_does_not_visit(world: World, keys: list[object]) -> None:
     """A click on the explanation, or a lesson that was left, and then Tab: it ended the app."""
-    for keys in (["i"], ["t", "enter", "size", "t"]):
-        steps: list[monkey.Step] = [["size", 120, 40] if key == "size" else key for key in keys]
-        clicks = [["click", 100, row] for row in (8, 20, 34)]
-        monkey.walk(storyteller, [*steps, *(step for click in clicks for step in (click, "tab", click, "shift+tab"))], 20, 0)
+    clicks = [["click", 100, row] for row in (8, 20, 34)]
+    taken(world, *keys, *(step for click in clicks for step in (click, "tab", click, "shift+tab")))
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [
+        (["J", ["text", "L1"]], ["keys", "enter", "enter"]),
+        (["e"], ["double", 40, 18]),
+        (["t"], ["double", 40, 18]),
+        (["m", ["settle"]], ["double", 40, 17]),
+        (["ctrl+p", ["settle"]], ["double", 40, 12]),
+        (["ctrl+p", ["settle"], ["text", "all heads"], ["settle"]], ["keys", "enter", "enter"]),
+    ],
+)
+def test_what_lies_over_the_screen_is_closed_once(world: World, opening: list[object], closing: list[object]) -> None:
+    """Two quick keys or clicks closed the screen below, too, which ended the app; the command of the palette ran twice."""
+    seen = taken(world, *opening, closing, ["settle"])
+    assert seen.screens["stage"] + seen.screens["stage lesson"] >= 1
+    assert seen.actions["atlas"] <= 1
+
+
+def test_keys_after_the_one_that_quits(world: World) -> None:
+    """A page that was opened while the app ended was never composed, and ended it with an error."""
+    assert taken(world, ["keys", "q", "i"], size=[80, 24]).actions == {"quit": 1}
+
+
+def test_taking_back_an_edit_that_brought_the_scroll_bar(world: World) -> None:
+    text = "".join(f"{line}\n" for line in range(9))
+    taken(world, "slash", ["paste", text], "ctrl+z", "ctrl+y", "ctrl+z", ["settle"], size=[80, 24])
+
+
+def test_a_page_that_the_model_cannot_show_scrolls(world: World) -> None:
+    """A live value that another model lacks is a sentence in the page's place; page down ended the app over it."""

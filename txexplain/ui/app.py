@@ -52,6 +52,7 @@ from txexplain.ui.help import HelpScreen
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
+from txexplain.ui.over import CommandsScreen
 from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.rescue import ENDING, crash_report, last_resort
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
@@ -738,7 +739,9 @@ class ExplorerApp(App[None]):
         self.digit = ""
 
     def action_do(self, name: str) -> None:
-        """Every key, click and palette entry comes through here."""
+        """Every key, click and palette entry comes through here; those that come after the one that quits do nothing."""
+        if self._exit:
+            return
         self.reader.pressed_action(name)
         self.perform(name)
 
@@ -1223,6 +1226,10 @@ class ExplorerApp(App[None]):
                 self.action_do(name)
 
     # The palette of commands
+
+    def action_command_palette(self) -> None:
+        if not isinstance(self.screen, CommandsScreen):
+            self.push_screen(CommandsScreen(id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterator[SystemCommand]:
         for action in ACTIONS:

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from txexplain.engine.sampling import Distribution
@@ -20,6 +19,7 @@ from txexplain.engine.tokenizer import clip
 from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
+from txexplain.ui.over import OverScreen
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
@@ -49,7 +49,7 @@ class Rows(Static):
         self.post_message(self.Picked(event.y))
 
 
-class ChooseScreen(ModalScreen[int | None]):
+class ChooseScreen(OverScreen[int | None]):
     """Up and down move, Enter picks, Escape leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

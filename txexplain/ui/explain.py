@@ -9,9 +9,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from txexplain.ui.over import OverScreen
 from txexplain.viz.canvas import plain_ascii, rich_style
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.explain import FAR, rows_of
@@ -19,7 +19,7 @@ from txexplain.viz.views.explain import FAR, rows_of
 WIDEST, AROUND = 78, 6  # cells of the window, and of what stands around its text: padding and the scroll bar
 
 
-class ExplainScreen(ModalScreen[None]):
+class ExplainScreen(OverScreen[None]):
     """A page over the screen; any of its keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,i,q,enter,backspace", "dismiss", "close", show=False)]

@@ -10,11 +10,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from txexplain.explorer.location import Level
 from txexplain.ui.actions import ACTIONS, Action, key_name
+from txexplain.ui.over import OverScreen
 from txexplain.viz.describe import VIEWS
 from txexplain.viz.palette import Palette
 
@@ -24,7 +24,7 @@ PROMPT = "While the prompt is edited, letters are text: only Enter, Escape and T
 WIDE, KEYS = 70, 23  # cells of a line; of its keys
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(OverScreen[None]):
     """A page over the screen; any of its keys closes it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter,f1,backspace", "dismiss", "close", show=False)]

@@ -9,15 +9,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from txexplain.ui.over import OverScreen
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import layout
 
 
-class JumpScreen(ModalScreen[str | None]):
+class JumpScreen(OverScreen[str | None]):
     """Enter goes where the text says, or says why it can't and keeps the text; Escape leaves."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "close", show=False)]

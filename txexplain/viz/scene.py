@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
-from txexplain.engine.sampling import Distribution, Draw
+from txexplain.engine.sampling import Distribution, Draw, Ranking
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
 from txexplain.explorer.history import Moment
@@ -105,6 +105,11 @@ class Scene:
     @property
     def config(self) -> GPT2Config:
         return self.result.config
+
+    @property
+    def ranking(self) -> Ranking | None:
+        """The vocabulary by the logits of the run on the stage; `distribution` may be an earlier moment's."""
+        return self.result.ranking if "logits" in self.trace else None
 
     @property
     def n_tokens(self) -> int:

@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
@@ -96,6 +97,13 @@ class PromptEditor(TextArea):
         self.move_cursor(result.end_location)
         if self.rest:
             self.post_message(self.Edited(self.whole))
+
+    def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
+        """Taking edits back, Textual scrolls before it moves the cursor, which may lie beyond what is left of the text."""
+        row, column = self.cursor_location
+        if row >= self.document.line_count or column > len(self.document.get_line(row)):
+            return Offset()
+        return super().scroll_cursor_visible(center, animate)
 
     def find_boundaries(self) -> None:
         """Where tokens begin, in characters of the whole text; a token inside a character belongs to that character."""

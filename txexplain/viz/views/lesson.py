@@ -262,13 +262,7 @@ def draw_lesson(scene: Scene) -> Canvas:
     if beside:
         canvas.vline(0, 1, scene.height - 1)
     x, columns, rows = inside(scene)
-    try:
-        source = page_scene(scene, reading)
-        values: list[str] = []
-        heading = "".join(run.text for run in shown(spans(marked(reading.page.title, values, source)), values))
-        lines = fitted(page_lines(scene, columns), rows)
-    except LessonError as error:
-        heading, lines = reading.page.title, [Line(row) for row in wrap([Run(str(error), "wrong")], columns)]
+    heading, lines = readable(scene, reading, columns, rows)
     first = max(0, min(reading.scroll, len(lines) - rows))
     number = f"{reading.page.number}/{len(reading.lesson.pages)}"
     progress = " ".join(part for part in (reading.clock, "" if scene.lecture and not reading.clock else number) if part)
@@ -297,10 +291,20 @@ def draw_lesson(scene: Scene) -> Canvas:
     return canvas
 
 
+def readable(scene: Scene, reading: Reading, columns: int, rows: int) -> tuple[str, list[Line]]:
+    """The page's heading and rows; of a page that this model or prompt lacks something for, the sentence that says what."""
+    try:
+        values: list[str] = []
+        heading = "".join(run.text for run in shown(spans(marked(reading.page.title, values, page_scene(scene, reading))), values))
+        return heading, fitted(page_lines(scene, columns), rows)
+    except LessonError as error:
+        return reading.page.title, [Line(row) for row in wrap([Run(str(error), "wrong")], columns)]
+
+
 def overflow(scene: Scene) -> int:
     """How many rows of the page don't fit its pane."""
     _, columns, rows = inside(scene)
-    return max(0, len(fitted(page_lines(scene, columns), rows)) - rows)
+    return 0 if scene.reading is None else max(0, len(readable(scene, scene.reading, columns, rows)[1]) - rows)
 
 
 # The mark

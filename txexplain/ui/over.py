@@ -1,0 +1,34 @@
+"""What lies over the screen for a while. Of two keys that both close it the first counts: the second would close what lies below."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from textual import on
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList
+
+Answer = TypeVar("Answer")
+
+
+class OverScreen(ModalScreen[Answer]):
+    """A list, a page or a field."""
+
+    def dismiss(self, result: Answer | None = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+
+class CommandsScreen(CommandPalette):
+    """The palette of commands, which runs the one that was picked once."""
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        return super().dismiss(result) if self.is_current else AwaitComplete()
+
+    @on(Input.Submitted)
+    @on(OptionList.OptionSelected)
+    def pick_once(self, event: Message) -> None:
+        if not self.is_current:
+            event.prevent_default()
