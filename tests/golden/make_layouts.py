@@ -16,9 +16,9 @@ from pathlib import Path
 
 # What xkb calls the default layouts of these countries, and those without dead keys.
 LAYOUTS = {
-    "German": "de", "German, no dead keys": "de(nodeadkeys)", "Austrian": "at", "Swiss German": "ch", "French": "fr", "French, AZERTY": "fr(azerty)",
-    "French, AFNOR": "fr(afnor)", "Belgian": "be", "Swiss French": "ch(fr)", "Canadian French": "ca(fr)", "Swedish": "se", "Norwegian": "no",
-    "Danish": "dk", "Finnish": "fi", "Icelandic": "is", "US": "us",
+    "German": "de", "German, no dead keys": "de(nodeadkeys)", "Austrian": "at", "Swiss German": "ch", "French": "fr",
+    "French, AZERTY": "fr(azerty)", "French, AFNOR": "fr(afnor)", "Belgian": "be", "Swiss French": "ch(fr)", "Canadian French": "ca(fr)",
+    "Swedish": "se", "Norwegian": "no", "Danish": "dk", "Finnish": "fi", "Icelandic": "is", "US": "us",
 }  # fmt: skip
 KEYS = re.compile(r"A[A-E]\d\d|TLDE|BKSL|LSGT")  # those that type, without the keypad
 
@@ -26,7 +26,7 @@ KEYS = re.compile(r"A[A-E]\d\d|TLDE|BKSL|LSGT")  # those that type, without the 
 class Names(Structure):
     """struct xkb_rule_names."""
 
-    _fields_ = [(field, c_char_p) for field in ("rules", "model", "layout", "variant", "options")]  # noqa: RUF012
+    _fields_ = [(field, c_char_p) for field in ("rules", "model", "layout", "variant", "options")]
 
 
 def library() -> CDLL:
