@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
+import signal
 import sys
 import threading
 import time
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,7 +52,8 @@ from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reader, Reads
-from txexplain.ui.rescue import ENDING, crash_report, last_resort
+from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
+from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
@@ -725,7 +725,7 @@ class ExplorerApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key acts on what lies under another screen."""
-        return action not in ("do", "digit") or len(self.screen_stack) == 1
+        return action not in ("do", "digit") or len(self.screen_stack) == 1 or parameters == ("suspend",)
 
     def action_digit(self, digit: str) -> None:
         """A digit answers a lesson's question; else, and in the atlas, it is the first of a number that names a place."""
@@ -1087,15 +1087,22 @@ class ExplorerApp(App[None]):
             self.say(f"Theme {name}; it can't be remembered: {error.strerror}.")
 
     def do_screenshot(self) -> None:
-        """Save the screen as an SVG picture in the present folder, under a name that is free."""
-        stem = "txexplain-" + re.sub(r"[^\w.@]+", "-", str(self.state.location)).strip("-")
-        path = next(path for n in count(1) if not (path := Path(f"{stem}.svg" if n == 1 else f"{stem}-{n}.svg")).exists())
-        try:
-            path.write_text(svg(draw_screen(self.scene(*self.size))), encoding="utf-8")
-        except OSError as error:
-            self.say(f"The picture can't be saved here: {error.strerror}.")
+        """Save the screen, as it stands now, as a picture under a name that the reader gives."""
+
+        def saved(name: str | None) -> None:
+            if name is not None:
+                self.say(f"Saved {Path(name.strip()).expanduser().absolute()}")
+
+        self.push_screen(SaveScreen(self.tones, free_name(self.state.location), svg(draw_screen(self.scene(*self.size)))), saved)
+
+    def do_suspend(self) -> None:
+        """Give the terminal back to the shell until it says fg."""
+        if self._driver is None or not self._driver.can_suspend:
+            return
+        if can_stop():
+            os.killpg(os.getpgrp(), signal.SIGTSTP)  # whoever started this waits for all of it
         else:
-            self.say(f"Saved {path.absolute()}")
+            self.say("No shell waits here that could bring txexplain back after ctrl+z.")
 
     def do_repaint(self) -> None:
         """Whatever else wrote on the terminal goes."""

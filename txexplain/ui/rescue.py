@@ -73,6 +73,11 @@ def watch(ours: int, theirs: int, tty: int, saved: list[object]) -> None:
         os._exit(0)
 
 
+def can_stop() -> bool:
+    """Whether a shell can bring this process back after a stop: one that leads the session and gave this its own group."""
+    return os.getpgrp() != os.getsid(0)
+
+
 def last_resort(number: int) -> None:
     """End now, after a signal that an orderly end didn't follow; the guardian does the rest."""
     time.sleep(PATIENCE)
