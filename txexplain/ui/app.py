@@ -1100,7 +1100,8 @@ class ExplorerApp(App[None]):
         if self._driver is None or not self._driver.can_suspend:
             return
         if can_stop():
-            os.killpg(os.getpgrp(), signal.SIGTSTP)  # whoever started this waits for all of it
+            with self.suspend():  # the terminal is restored before whoever started this stops too, and the shell takes it
+                os.killpg(os.getpgrp(), signal.SIGTSTP)
         else:
             self.say("No shell waits here that could bring txexplain back after ctrl+z.")
 
