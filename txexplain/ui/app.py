@@ -49,6 +49,7 @@ from txexplain.ui.config import remember_theme
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.jump import JumpScreen
+from txexplain.ui.keyboard import Inbox, with_keyboard
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reader, Reads
@@ -217,6 +218,7 @@ class ExplorerApp(App[None]):
         self.pause: Timer | None = None
         self.reader = Reader(self, reads or Reads())
         self.engine = threading.Lock()  # one BLAS job at a time
+        self.inbox = Inbox(self)
 
     # The screen
 
@@ -226,7 +228,12 @@ class ExplorerApp(App[None]):
         yield PromptEditor(self.tones, id="editor")
 
     def get_driver_class(self) -> type[Driver]:
-        return thrifty(super().get_driver_class())
+        return thrifty(with_keyboard(super().get_driver_class()))
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Paste) and not isinstance(self.focused, PromptEditor):
+            event.text = event.text[:SAID]  # a field of one line would work for minutes on megabytes
+        await super().on_event(event)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), ONLY_TEXT]
@@ -1147,6 +1154,7 @@ class ExplorerApp(App[None]):
         self.exit()
 
     def on_unmount(self) -> None:
+        self.inbox.close()
         self.first.stopped = True  # nor does anybody wait for a download
         self.stop_arrival()
 
