@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -17,8 +18,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests.e2e.terminal import OFF, PATIENCE, Terminal
+from tests.vt import harmful
+from txexplain.cli import app
+from txexplain.engine.errors import clean
+from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import weights_dir
-from txexplain.ui.rescue import RESET
+from txexplain.ui.rescue import RESET, crash_report
 
 TERMS = [("xterm-256color", 256), ("xterm", 16), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]
 
@@ -100,30 +105,59 @@ def broken(self, *rest, **more):
     raise ZeroDivisionError('[red]over[/] \\x1b[31m nothing')
 """
 PLACES = {
-    "action": "app.ExplorerApp.do_atlas = broken",
-    "draw": "plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)",
-    "worker": "plain, n = GPT2.forward, []\nGPT2.forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)",
-}
+    "key": ("app.ExplorerApp.do_atlas = broken", "a"),
+    "draw": ("plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)", "a"),
+    "worker": (
+        "plain, n = GPT2.forward, []\nGPT2.forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)", " ",
+    ),
+    "timer": ("app.ExplorerApp.step = broken", "g"),
+    "page": ("app.HelpScreen.compose = broken", "?"),
+    "start": ("app.ExplorerApp.compose = broken", ""),
+    "mount": ("app.ExplorerApp.place = broken", ""),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_error_of_its_own_is_three_lines_and_a_log(terminals: Callable[..., Terminal], tmp_path: Path, place: str) -> None:
-    code = BREAK + PLACES[place]
-    terminal = terminals("Once upon a time", "--at", "L3", code=code)
-    os.write(terminal.fd, b" " if place == "worker" else b"a")
+def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[..., Terminal], tmp_path: Path, place: str) -> None:
+    """The command line can be copied and leads back to the view; the log is its reader's own."""
+    code, key = PLACES[place]
+    prompt = "Once upon a time 'there' \x1b[31m was " + "a long way " * 12
+    terminal = new_terminal(prompt, "--at", "L3", "--temperature", "0.7", "--top-k", "9", code=BREAK + code)
+    if key:
+        terminal.shown().send(key)
     terminal.until(terminal.ended)
     terminal.until(terminal.is_restored)
     assert terminal.status == 1
     (log,) = (tmp_path / "txexplain").iterdir()
-    terminal.until(lambda: log.name.encode() in terminal.output.replace(b"\r\n", b""))
+    terminal.until(lambda: log.name.encode() in terminal.output)
     said = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :].decode()
-    assert "stopped over an error of its own: ZeroDivisionError: [red]over[/]" in said
-    assert "The same view: txexplain" in said
-    assert "--at" in said
-    assert "Traceback" not in said
-    assert "\x1b[31m" not in said
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in said.strip().splitlines()]
+    lines = [line for line in lines if line]
+    assert len(lines) == 3, lines
+    assert lines[0] == "txexplain stopped over an error of its own: ZeroDivisionError: [red]over[/] ␛[31m nothing."
+    assert lines[2] == f"Details: {log}"
     assert "Traceback" in log.read_text()
-    assert "\x1b" not in log.read_text()
+    assert not harmful(log.read_text())
+    assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    command = shlex.split(lines[1].removeprefix("The same view: "))
+    assert command[0] == "txexplain"
+    with app.make_context("txexplain", command[1:]) as context:
+        given = {param.name: context.params[param.name] for param in app.params if param.name in context.params}
+    assert (given["at"], given["temperature"], given["top_k"]) == ("heads" if place == "draw" else "L3", 0.7, 9)
+    if given["ids"]:
+        assert Tokenizer.gpt2().decode(given["ids"]).startswith(prompt)
+    else:
+        assert given["prompt_text"] == clean(prompt)
+
+
+def test_the_last_words_of_a_long_view_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    said = crash_report(ValueError("x" * 10_000), "txexplain --prompt " + "long " * 100_000)
+    assert len(said) < 1000
+    (log,) = (tmp_path / "txexplain").iterdir()
+    assert "long " * 100_000 in log.read_text() + " "
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc")
+    assert "Details can't be kept in /proc/txexplain/" in crash_report(ValueError("x"), "txexplain")
 
 
 def test_a_stop_and_its_return(terminals: Callable[..., Terminal]) -> None:

@@ -269,7 +269,8 @@ class ExplorerApp(App[None]):
         """Textual's last step over an unexpected exception: here, a few sentences instead of pages."""
         if not self._exit_renderables:
             error = self._exception or sys.exception() or RuntimeError("unknown")
-            self._exit_renderables.append(Text(crash_report(error, self.state.command_line())))
+            # Never wrapped: the command is there to be copied.
+            self._exit_renderables.append(Text(crash_report(error, self.command_line()), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -1062,15 +1063,24 @@ class ExplorerApp(App[None]):
         self.push_screen(screen, picked)
 
     def do_copy(self) -> None:
-        command = self.state.command_line()
-        if clean(command) != command and self.lens is not None and self.state.trace is None:
-            # Pasted into a shell, raw control characters would be keys: the ids say the same.
-            command = self.state.with_ids(self.lens.trace.ids).command_line()
-        if len(command) > COPIED:
-            self.say(f"This view's command line has {len(command)} characters, too many to copy: put the prompt in a file for --file.")
+        size = len(self.state.prompt)
+        command = self.command_line() if size <= COPIED else ""
+        if not 0 < len(command) <= COPIED:
+            self.say(
+                f"This view's command line has {size or len(command)} characters, too many to copy: put the prompt in a file for --file."
+            )
             return
-        self.copy_to_clipboard(clean(command))
+        self.copy_to_clipboard(command)
         self.say(command)
+
+    def command_line(self) -> str:
+        """The command that reproduces this view, fit for a screen and a shell."""
+        command = self.state.command_line()
+        if len(command) <= COPIED and clean(command) != command and self.model is not None and self.state.ids is None:
+            # Pasted into a shell, raw control characters would be keys, and NUL is no argument at all: the ids say the same.
+            with suppress(ExplainError):
+                command = self.state.with_ids(self.model.prompt_ids(self.state.prompt)).command_line()
+        return clean(command)
 
     def dress(self) -> None:
         """Give Textual's own parts, as toasts, lists and scroll bars, the colours of the theme."""
