@@ -2,105 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import select
+import re
+import shlex
 import shutil
 import signal
-import struct
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyte
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from tests.e2e.terminal import OFF, PATIENCE, Terminal
+from tests.vt import harmful
+from txexplain.cli import app
+from txexplain.engine.errors import clean
+from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import weights_dir
-from txexplain.ui.rescue import RESET
-
-PATIENCE = 40.0
-SIZE = (80, 24)
-OFF = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[<u")
-
-
-class Terminal:
-    """The app on a terminal of its own, read until something is so."""
-
-    def __init__(self, home: Path, *arguments: str, code: str = "", term: str = "xterm-256color", color: str = "truecolor") -> None:
-        program = ["-c", f"{code}\nfrom txexplain.cli import main\nmain()"] if code else ["-m", "txexplain"]
-        env = os.environ | {"TERM": term, "COLORTERM": color, "XDG_STATE_HOME": str(home), "TEXTUAL_ANIMATIONS": "none"}
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would pass on that it is ignored
-            os.execvpe(sys.executable, [sys.executable, *program, *arguments], env)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", SIZE[1], SIZE[0], 0, 0))
-        self.before = termios.tcgetattr(self.fd)
-        self.output = b""
-        self.screen = pyte.Screen(*SIZE)
-        self.stream = pyte.ByteStream(self.screen)
-        self.status: int | None = None
-        self.until(lambda: "⏎ zoom" in self.text() and "bits" in self.text())
-        while self.read(0.3):  # the last of the first screen
-            pass
-
-    def text(self) -> str:
-        """What stands on the screen; a half block may be drawn as its other half turned over, so it counts as blank."""
-        return "\n".join(self.screen.display).replace("▄", " ").replace("▀", " ")
-
-    def read(self, seconds: float) -> bool:
-        """Take what comes within a time; whether anything did."""
-        if not select.select([self.fd], [], [], seconds)[0]:
-            return False
-        try:
-            data = os.read(self.fd, 65536)
-        except OSError:  # nobody holds the other end any more
-            return False
-        self.output += data
-        # pyte knows neither synchronised output nor the kitty keyboard.
-        self.stream.feed(data.replace(b"\x1b[<u", b"").replace(b"\x1b[>1u", b"").replace(b"\x1b[?2026$p", b""))
-        return bool(data)
-
-    def until(self, so: Callable[[], Any]) -> None:
-        end = time.monotonic() + PATIENCE
-        while not so():
-            assert time.monotonic() < end, self.text()
-            self.read(0.05)
-
-    def ended(self) -> bool:
-        if self.status is None:
-            done, status = os.waitpid(self.pid, os.WNOHANG)
-            self.status = os.waitstatus_to_exitcode(status) if done else None
-        return self.status is not None
-
-    def is_restored(self) -> bool:
-        """Whether the line discipline and all modes are as before the app."""
-        return termios.tcgetattr(self.fd)[:4] == self.before[:4] and all(sign in self.output for sign in OFF)
-
-    def close(self) -> None:
-        if not self.ended():
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        os.close(self.fd)
-
-
-@pytest.fixture
-def terminals(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
-    made: list[Terminal] = []
-
-    def start(*arguments: str, **more: str) -> Terminal:
-        made.append(Terminal(tmp_path, *arguments, **more))
-        return made[-1]
-
-    yield start
-    for terminal in made:
-        terminal.close()
-
+from txexplain.ui.rescue import RESET, crash_report
 
 TERMS = [("xterm-256color", 256), ("xterm", 16), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]
 
@@ -182,30 +105,59 @@ def broken(self, *rest, **more):
     raise ZeroDivisionError('[red]over[/] \\x1b[31m nothing')
 """
 PLACES = {
-    "action": "app.ExplorerApp.do_atlas = broken",
-    "draw": "plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)",
-    "worker": "plain, n = GPT2.forward, []\nGPT2.forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)",
-}
+    "key": ("app.ExplorerApp.do_atlas = broken", "a"),
+    "draw": ("plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)", "a"),
+    "worker": (
+        "plain, n = GPT2.forward, []\nGPT2.forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)", " ",
+    ),
+    "timer": ("app.ExplorerApp.step = broken", "g"),
+    "page": ("app.HelpScreen.compose = broken", "?"),
+    "start": ("app.ExplorerApp.compose = broken", ""),
+    "mount": ("app.ExplorerApp.place = broken", ""),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_error_of_its_own_is_three_lines_and_a_log(terminals: Callable[..., Terminal], tmp_path: Path, place: str) -> None:
-    code = BREAK + PLACES[place]
-    terminal = terminals("Once upon a time", "--at", "L3", code=code)
-    os.write(terminal.fd, b" " if place == "worker" else b"a")
+def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[..., Terminal], tmp_path: Path, place: str) -> None:
+    """The command line can be copied and leads back to the view; the log is its reader's own."""
+    code, key = PLACES[place]
+    prompt = "Once upon a time 'there' \x1b[31m was " + "a long way " * 12
+    terminal = new_terminal(prompt, "--at", "L3", "--temperature", "0.7", "--top-k", "9", code=BREAK + code)
+    if key:
+        terminal.shown().send(key)
     terminal.until(terminal.ended)
     terminal.until(terminal.is_restored)
     assert terminal.status == 1
     (log,) = (tmp_path / "txexplain").iterdir()
-    terminal.until(lambda: log.name.encode() in terminal.output.replace(b"\r\n", b""))
+    terminal.until(lambda: log.name.encode() in terminal.output)
     said = terminal.output[terminal.output.rindex(b"\x1b[?1049l") :].decode()
-    assert "stopped over an error of its own: ZeroDivisionError: [red]over[/]" in said
-    assert "The same view: txexplain" in said
-    assert "--at" in said
-    assert "Traceback" not in said
-    assert "\x1b[31m" not in said
+    lines = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", line) for line in said.strip().splitlines()]
+    lines = [line for line in lines if line]
+    assert len(lines) == 3, lines
+    assert lines[0] == "txexplain stopped over an error of its own: ZeroDivisionError: [red]over[/] ␛[31m nothing."
+    assert lines[2] == f"Details: {log}"
     assert "Traceback" in log.read_text()
-    assert "\x1b" not in log.read_text()
+    assert not harmful(log.read_text())
+    assert (log.stat().st_mode & 0o777, log.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    command = shlex.split(lines[1].removeprefix("The same view: "))
+    assert command[0] == "txexplain"
+    with app.make_context("txexplain", command[1:]) as context:
+        given = {param.name: context.params[param.name] for param in app.params if param.name in context.params}
+    assert (given["at"], given["temperature"], given["top_k"]) == ("heads" if place == "draw" else "L3", 0.7, 9)
+    if given["ids"]:
+        assert Tokenizer.gpt2().decode(given["ids"]).startswith(prompt)
+    else:
+        assert given["prompt_text"] == clean(prompt)
+
+
+def test_the_last_words_of_a_long_view_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    said = crash_report(ValueError("x" * 10_000), "txexplain --prompt " + "long " * 100_000)
+    assert len(said) < 1000
+    (log,) = (tmp_path / "txexplain").iterdir()
+    assert "long " * 100_000 in log.read_text() + " "
+    monkeypatch.setenv("XDG_STATE_HOME", "/proc")
+    assert "Details can't be kept in /proc/txexplain/" in crash_report(ValueError("x"), "txexplain")
 
 
 def test_a_stop_and_its_return(terminals: Callable[..., Terminal]) -> None:
@@ -225,6 +177,53 @@ def test_a_stop_and_its_return(terminals: Callable[..., Terminal]) -> None:
     terminal.until(terminal.ended)
     terminal.until(terminal.is_restored)
     assert terminal.status == 0
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash isn't installed here")
+@pytest.mark.parametrize("within", ["the shell", "a script"])
+def test_ctrl_z_and_fg_in_a_shell(new_terminal: Callable[..., Terminal], within: str) -> None:
+    """The key gives the shell its terminal; bg can't paint over it; fg brings the app back, whole, and once more."""
+    terminal = new_terminal("--norc", "--noprofile", "-i", program=["bash"], env={"PS1": "ready$ ", "COLORTERM": ""})
+    terminal.until(lambda: "ready$" in terminal.text())
+    terminal.send("stty -g\r")
+    terminal.until(lambda: re.search(rb"[\r\n]([0-9a-f:]{30,})\r", terminal.output) and terminal.output.endswith(b"ready$ "))
+    (before,) = re.findall(rb"[\r\n]([0-9a-f:]{30,})\r", terminal.output)
+    command = f"'{sys.executable}' -m txexplain 'Once upon a time'"
+    terminal.send((command if within == "the shell" else f'sh -c "{command}; true"') + "\r")
+    terminal.shown()
+    terminal.send("]")
+    terminal.until(lambda: "T 1.10" in terminal.text())
+    for turn in range(2):
+        start = len(terminal.output)
+        terminal.send("\x1a")
+        terminal.until(lambda start=start: b"Stopped" in terminal.output[start:] and terminal.output.endswith(b"ready$ "))
+        assert all(sign in terminal.output[start:] for sign in OFF)
+        assert b"\x1b[?1049l" not in terminal.output[terminal.output.index(b"Stopped", start) :]
+        terminal.send("stty -g\r")
+        terminal.until(lambda start=start: before + b"\r" in terminal.output[start:] and terminal.output.endswith(b"ready$ "))
+        if turn:
+            terminal.send("bg\r")
+            terminal.until(lambda: terminal.output.endswith(b"ready$ "))
+            while terminal.output[start:].count(b"Stopped") < 2:  # it goes to sleep again, once it has seen where it is
+                asked = len(terminal.output)
+                terminal.send("jobs\r")
+                terminal.until(lambda asked=asked: b"txexplain" in terminal.output[asked:] and terminal.output.endswith(b"ready$ "))
+        terminal.screen.reset()
+        terminal.send("fg\r")
+        terminal.until(lambda start=start: b"\x1b[?1049h" in terminal.output[start:] and "T 1.10" in terminal.text())
+        terminal.shown()
+    terminal.send("q")
+    terminal.until(lambda: terminal.output.endswith(b"ready$ "))
+    terminal.send("echo code $?\r")
+    terminal.until(lambda: b"\rcode 0\r" in terminal.output)
+
+
+def test_ctrl_z_without_a_shell_says_so(terminals: Callable[..., Terminal]) -> None:
+    """As under ssh -t host txexplain: nobody could bring it back."""
+    terminal = terminals("Once upon a time")
+    terminal.send("\x1a")
+    terminal.until(lambda: "No shell waits here" in terminal.text())
+    terminal.leave()
 
 
 def test_a_terminal_that_goes_away_leaves_no_process(terminals: Callable[..., Terminal], tmp_path: Path) -> None:

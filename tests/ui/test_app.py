@@ -34,6 +34,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 from textual.command import CommandPalette
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from txexplain.cli import cli
 from txexplain.engine.errors import ExplainError
@@ -49,6 +50,8 @@ from txexplain.ui.options import UiOptions
 from txexplain.viz.bars import to_fraction
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import Palette
+from txexplain.viz.screen import draw_screen
+from txexplain.viz.svg import svg
 from txexplain.viz.views.panel import axis
 
 App, Hand = ExplorerApp, Pilot[None]
@@ -961,17 +964,51 @@ def test_q_leaves_at_once_even_while_the_model_runs(storyteller: GPT2, monkeypat
     drive(test, storyteller)
 
 
-def test_f8_saves_the_screen_as_a_picture(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_f8_asks_for_a_name_and_saves_the_screen_as_a_picture(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    first, second = "txexplain-L3H5-softmax-4-1.svg", "txexplain-L3H5-softmax-4-1-2.svg"
 
     async def test(app: App, hand: Hand) -> None:
-        await press(app, hand, "f8", "f8")
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["txexplain-L3H5-softmax-4-1-2.svg", "txexplain-L3H5-softmax-4-1.svg"]
-        assert said(app)[0] == f"Saved {tmp_path / 'txexplain-L3H5-softmax-4-1.svg'}"
-        document = ElementTree.parse(tmp_path / "txexplain-L3H5-softmax-4-1.svg").getroot()
-        assert "L3H5" in "".join(document.itertext())
-        monkeypatch.chdir("/proc")
-        await press(app, hand, "f8")
-        assert "can't be saved here" in said(app)[-1]
+        def field() -> Input:
+            return app.screen.query_one(Input)
+
+        async def name(text: str) -> None:
+            field().value = text
+            await hand.press("enter")
+            await hand.pause()
+
+        await hand.press("f8")
+        assert field().value == first
+        await hand.press("escape")
+        assert not list(tmp_path.iterdir())
+        await press(app, hand, "f8", "enter")
+        assert [path.name for path in tmp_path.iterdir()] == [first]
+        assert said(app)[0] == f"Saved {tmp_path / first}"
+        drawn = (tmp_path / first).read_text()
+        assert drawn == svg(draw_screen(app.scene(*app.size)))
+        assert "L3H5" in "".join(ElementTree.parse(tmp_path / first).getroot().itertext())
+        await hand.press("f8")
+        assert field().value == second
+        for wrong, why in (
+            ("a.png", "written as .svg"), ("", "written as .svg"), ("/proc/a.svg", "can't be saved there"), ("no/a.svg", "can't be saved there"),
+            ("~nobody-here/a.svg", "can't be saved there"), ("a\0.svg", "can't be saved there"), ("x" * 300 + ".svg", "can't be saved there"),
+        ):  # fmt: skip
+            await name(wrong)
+            assert why in " ".join(" ".join(screen_text(app)).split()), wrong
+            assert field().value == wrong
+        assert len(list(tmp_path.iterdir())) == 1
+        (tmp_path / first).write_text("mine")
+        await name(first)
+        assert "is there already" in " ".join(" ".join(screen_text(app)).split())
+        assert (tmp_path / first).read_text() == "mine"
+        await name(second)
+        assert (tmp_path / first).read_text() == "mine"
+        assert (tmp_path / second).read_text() == drawn
+        await hand.press("f8")
+        await name(first)
+        await hand.press("enter")
+        await hand.pause()
+        assert (tmp_path / first).read_text() == drawn
+        assert len(list(tmp_path.iterdir())) == 2
 
     drive(test, storyteller, at("L3H5:softmax[4,1]"))

@@ -160,9 +160,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("theme", ("T",), "theme", "The next theme: dark, light, of high contrast; it is remembered", "App"),
-    Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture", "App"),
+    Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture, under a name that you give", "App"),
     Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App"),
     Action("help", ("question_mark", "f1"), "help", "The keys, and what this view shows", "App", "help"),
+    Action("suspend", ("ctrl+z",), "to the shell", "Give the terminal back to the shell; its fg comes back here", "App"),
     Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App"),
 )
 

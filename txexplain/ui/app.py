@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
+import signal
 import sys
 import threading
 import time
@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,11 +49,13 @@ from txexplain.ui.config import remember_theme
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.jump import JumpScreen
+from txexplain.ui.keyboard import Inbox, with_keyboard
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.over import CommandsScreen
 from txexplain.ui.reader import Reader, Reads
-from txexplain.ui.rescue import ENDING, crash_report, last_resort
+from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
+from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
@@ -218,6 +219,7 @@ class ExplorerApp(App[None]):
         self.pause: Timer | None = None
         self.reader = Reader(self, reads or Reads())
         self.engine = threading.Lock()  # one BLAS job at a time
+        self.inbox = Inbox(self)
 
     # The screen
 
@@ -227,7 +229,12 @@ class ExplorerApp(App[None]):
         yield PromptEditor(self.tones, id="editor")
 
     def get_driver_class(self) -> type[Driver]:
-        return thrifty(super().get_driver_class())
+        return thrifty(with_keyboard(super().get_driver_class()))
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Paste) and not isinstance(self.focused, PromptEditor):
+            event.text = event.text[:SAID]  # a field of one line would work for minutes on megabytes
+        await super().on_event(event)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), ONLY_TEXT]
@@ -263,7 +270,8 @@ class ExplorerApp(App[None]):
         """Textual's last step over an unexpected exception: here, a few sentences instead of pages."""
         if not self._exit_renderables:
             error = self._exception or sys.exception() or RuntimeError("unknown")
-            self._exit_renderables.append(Text(crash_report(error, self.state.command_line())))
+            # Never wrapped: the command is there to be copied.
+            self._exit_renderables.append(Text(crash_report(error, self.command_line()), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -726,7 +734,7 @@ class ExplorerApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """No key acts on what lies under another screen."""
-        return action not in ("do", "digit") or len(self.screen_stack) == 1
+        return action not in ("do", "digit") or len(self.screen_stack) == 1 or parameters == ("suspend",)
 
     def action_digit(self, digit: str) -> None:
         """A digit answers a lesson's question; else, and in the atlas, it is the first of a number that names a place."""
@@ -1058,15 +1066,24 @@ class ExplorerApp(App[None]):
         self.push_screen(screen, picked)
 
     def do_copy(self) -> None:
-        command = self.state.command_line()
-        if clean(command) != command and self.lens is not None and self.state.trace is None:
-            # Pasted into a shell, raw control characters would be keys: the ids say the same.
-            command = self.state.with_ids(self.lens.trace.ids).command_line()
-        if len(command) > COPIED:
-            self.say(f"This view's command line has {len(command)} characters, too many to copy: put the prompt in a file for --file.")
+        size = len(self.state.prompt)
+        command = self.command_line() if size <= COPIED else ""
+        if not 0 < len(command) <= COPIED:
+            self.say(
+                f"This view's command line has {size or len(command)} characters, too many to copy: put the prompt in a file for --file."
+            )
             return
-        self.copy_to_clipboard(clean(command))
+        self.copy_to_clipboard(command)
         self.say(command)
+
+    def command_line(self) -> str:
+        """The command that reproduces this view, fit for a screen and a shell."""
+        command = self.state.command_line()
+        if len(command) <= COPIED and clean(command) != command and self.model is not None and self.state.ids is None:
+            # Pasted into a shell, raw control characters would be keys, and NUL is no argument at all: the ids say the same.
+            with suppress(ExplainError):
+                command = self.state.with_ids(self.model.prompt_ids(self.state.prompt)).command_line()
+        return clean(command)
 
     def dress(self) -> None:
         """Give Textual's own parts, as toasts, lists and scroll bars, the colours of the theme."""
@@ -1090,15 +1107,23 @@ class ExplorerApp(App[None]):
             self.say(f"Theme {name}; it can't be remembered: {error.strerror}.")
 
     def do_screenshot(self) -> None:
-        """Save the screen as an SVG picture in the present folder, under a name that is free."""
-        stem = "txexplain-" + re.sub(r"[^\w.@]+", "-", str(self.state.location)).strip("-")
-        path = next(path for n in count(1) if not (path := Path(f"{stem}.svg" if n == 1 else f"{stem}-{n}.svg")).exists())
-        try:
-            path.write_text(svg(draw_screen(self.scene(*self.size))), encoding="utf-8")
-        except OSError as error:
-            self.say(f"The picture can't be saved here: {error.strerror}.")
+        """Save the screen, as it stands now, as a picture under a name that the reader gives."""
+
+        def saved(name: str | None) -> None:
+            if name is not None:
+                self.say(f"Saved {Path(name.strip()).expanduser().absolute()}")
+
+        self.push_screen(SaveScreen(self.tones, free_name(self.state.location), svg(draw_screen(self.scene(*self.size)))), saved)
+
+    def do_suspend(self) -> None:
+        """Give the terminal back to the shell until it says fg."""
+        if self._driver is None or not self._driver.can_suspend:
+            return
+        if can_stop():
+            with self.suspend():  # the terminal is restored before whoever started this stops too, and the shell takes it
+                os.killpg(os.getpgrp(), signal.SIGTSTP)
         else:
-            self.say(f"Saved {path.absolute()}")
+            self.say("No shell waits here that could bring txexplain back after ctrl+z.")
 
     def do_repaint(self) -> None:
         """Whatever else wrote on the terminal goes."""
@@ -1142,6 +1167,7 @@ class ExplorerApp(App[None]):
         self.exit()
 
     def on_unmount(self) -> None:
+        self.inbox.close()
         self.first.stopped = True  # nor does anybody wait for a download
         self.stop_arrival()
 

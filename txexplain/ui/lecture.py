@@ -9,7 +9,7 @@ from txexplain.ui.actions import ACTIONS
 
 PACE = 1.0  # seconds between two keys, unless the lecturer wants another pace
 # A script is data: it presses no key that writes a file, uses the clipboard, opens a list or ends the program.
-NOT_PLAYED = {"quit", "screenshot", "copy", "palette", "help", "examples", "find", "models", "lessons", "lesson_back", "reset"}
+NOT_PLAYED = {"quit", "suspend", "screenshot", "copy", "palette", "help", "examples", "find", "models", "lessons", "lesson_back", "reset"}
 LEAVES = ("enter", "escape")
 NAMES = {
     "[": "left_square_bracket", "]": "right_square_bracket", "{": "left_curly_bracket", "}": "right_curly_bracket", ",": "comma",

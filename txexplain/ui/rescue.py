@@ -20,6 +20,7 @@ from txexplain import __version__
 from txexplain.engine.errors import clean, reason
 
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+LONGEST = 4000  # characters of a command line that the last words repeat
 PATIENCE = 3.0  # seconds that an orderly end may take after a signal
 # Everything that the app may have switched on, off: modes of the screen, the pointer, pasting and the keyboard; colours; the cursor back.
 RESET = (
@@ -73,6 +74,11 @@ def watch(ours: int, theirs: int, tty: int, saved: list[object]) -> None:
         os._exit(0)
 
 
+def can_stop() -> bool:
+    """Whether a shell can bring this process back after a stop: one that leads the session and gave this its own group."""
+    return os.getpgrp() != os.getsid(0)
+
+
 def last_resort(number: int) -> None:
     """End now, after a signal that an orderly end didn't follow; the guardian does the rest."""
     time.sleep(PATIENCE)
@@ -93,10 +99,20 @@ def crash_report(error: BaseException, command: str) -> str:
         f"command: {clean(command)}", f"arguments: {sys.argv[1:]!r}", "", "".join(traceback.format_exception(error)),
     )  # fmt: skip
     path = state_path() / time.strftime("crash-%Y%m%d-%H%M%S.log")
+    text = "\n".join(map(clean, "\n".join(lines).splitlines())) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(map(clean, "\n".join(lines).splitlines())) + "\n", encoding="utf-8", errors="backslashreplace")
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", opener=private) as log:  # a prompt is nobody else's business
+            log.write(text)
         kept = f"Details: {path}"
     except OSError as failed:
         kept = f"Details can't be kept in {path}: {reason(failed)}"
-    return f"txexplain stopped over an error of its own: {kind}.\nThe same view: {clean(command)}\n{kept}"
+    view = (
+        f"The same view: {clean(command)}" if len(command) <= LONGEST else "The same view: a command line too long to show, in the details."
+    )
+    return f"txexplain stopped over an error of its own: {kind}.\n{view}\n{clean(kept)}"
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read."""
+    return os.open(path, flags, 0o600)

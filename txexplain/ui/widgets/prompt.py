@@ -85,15 +85,15 @@ class PromptEditor(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         """As if typed, at the cursor; of a text too long for the field the end is kept beside it."""
         event.prevent_default()
-        pasted = event.text.replace("\r\n", "\n").replace("\r", "\n").translate(HELD)
+        pasted = event.text.replace("\r\n", "\n").replace("\r", "\n")
         room = max(0, LONGEST - len(super().text) + len(self.selected_text))
         if len(pasted) > room:
             start, end = sorted(self.selection)
-            after = self.get_text_range(end, self.document.end)
-            self.rest = (pasted[room:] + after).translate(GIVEN) + self.rest
+            after = self.get_text_range(end, self.document.end).translate(GIVEN)
+            self.rest = pasted[room:] + after + self.rest
             self.selection = Selection(start, self.document.end)
             pasted = pasted[:room]
-        result = self.replace(pasted, *self.selection)
+        result = self.replace(pasted.translate(HELD), *self.selection)
         self.move_cursor(result.end_location)
         if self.rest:
             self.post_message(self.Edited(self.whole))
