@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
-from txexplain.engine.sampling import Distribution, Draw
+from txexplain.engine.sampling import Distribution, Draw, Ranking
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
 from txexplain.explorer.history import Moment
@@ -97,6 +97,11 @@ class Scene:
         """The lens, where one is there. Views are only called with one."""
         assert self.lens is not None
         return self.lens
+
+    @property
+    def ranking(self) -> Ranking | None:
+        """The candidates of this very result by their logits, also while the panel shows an earlier distribution; None: not recorded."""
+        return self.result.ranking if "logits" in self.trace else None
 
     @property
     def trace(self) -> Trace:

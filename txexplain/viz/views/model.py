@@ -96,7 +96,7 @@ def traced(scene: Scene) -> tuple[list[Ints], list[Ints]]:
 
 def next_words(scene: Scene) -> list[str]:
     """The likeliest next tokens, best first: the order of the logits, which no temperature changes."""
-    order = scene.distribution.order[:OUT].tolist() if scene.distribution is not None else []
+    order = scene.ranking.order[:OUT].tolist() if scene.ranking is not None else []
     return [scene.id_label(token).strip() or scene.id_label(token) for token in order]
 
 

@@ -19,7 +19,7 @@ COLUMNS = ("part", "adds", "", "stream", "cosine", "", "logit")
 
 def parts_of(scene: Scene) -> list[ResidualPart]:
     """The parts of the selected token's stream, read for the likeliest next token where that is known."""
-    of = int(scene.distribution.order[0]) if scene.distribution is not None and scene.token == scene.n_tokens - 1 else None
+    of = int(scene.ranking.order[0]) if scene.ranking is not None and scene.token == scene.n_tokens - 1 else None
     return scene.result.residual(scene.token, of)
 
 
@@ -75,12 +75,12 @@ def target(place: Location, name: str) -> Location:
 def legend(scene: Scene, parts: list[ResidualPart]) -> list[str]:
     """What the columns mean, in as many words as fit."""
     first = "adds, stream: norms; cosine: with the stream that leaves the last block"
-    if parts[0].logit is None or scene.distribution is None or scene.result.model is None:
+    if parts[0].logit is None or scene.ranking is None or scene.result.model is None:
         why = "not the last token" if scene.token != scene.n_tokens - 1 else "not recorded"
         return [first, f"logit: only where the next token is read off ({why})"]
     ascii = scene.palette.ascii
-    of = int(scene.distribution.order[0])
+    of = int(scene.ranking.order[0])
     total = sum(part.logit or 0.0 for part in parts)
-    logit, rest = float(scene.distribution.logits[of]), number(logit_bias(scene.result.model, of), ascii=ascii, sign=True)
+    logit, rest = float(scene.ranking.logits[of]), number(logit_bias(scene.result.model, of), ascii=ascii, sign=True)
     sum_ = f"{number(total, ascii=ascii)} {rest} from the LayerNorm's bias = {number(logit, ascii=ascii)}"
     return [first, f"logit: a linear reading of {scene.id_label(of).strip()}: {sum_}"]
