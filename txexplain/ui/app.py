@@ -57,6 +57,7 @@ from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
 from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
+from txexplain.ui.threads import Threads, Turns
 from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
@@ -83,11 +84,11 @@ PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 
 
 class Loaded(Message):
-    """The model is there."""
+    """What the app starts with, or a lesson's page needs, is there: a model or a recorded run; or `sentence` says why it isn't."""
 
-    def __init__(self, model: GPT2) -> None:
+    def __init__(self, arrival: Arrival, found: GPT2 | Lens | None, sentence: str = "") -> None:
         super().__init__()
-        self.model = model
+        self.arrival, self.found, self.sentence = arrival, found, sentence
 
 
 class Arriving(Message):
@@ -104,14 +105,6 @@ class Arrived(Message):
     def __init__(self, arrival: Arrival, model: GPT2 | None, sentence: str = "") -> None:
         super().__init__()
         self.arrival, self.model, self.sentence = arrival, model, sentence
-
-
-class Opened(Message):
-    """A recorded run is there."""
-
-    def __init__(self, lens: Lens) -> None:
-        super().__init__()
-        self.lens = lens
 
 
 class Ran(Message):
@@ -186,10 +179,11 @@ class ExplorerApp(App[None]):
         self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
         self.list_models = known_models
         self.arrival: Arrival | None = None  # the model that will take the present one's place
-        self.first = Arrival(state.model, self.first_arriving)  # the one that the app starts with
+        self.first = Arrival(state.model, self.first_arriving)  # the one that the app, or a lesson's page, starts with
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
         self.measuring: Lens | None = None  # whose heads are being measured, or were
+        self.surprising: Lens | None = None  # whose surprisal is being computed, or was
         self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
         self.distribution: Distribution | None = None
         self.history: tuple[Moment, ...] = ()  # what was shown, the present last
@@ -218,7 +212,7 @@ class ExplorerApp(App[None]):
         self.pace = PACES[0]
         self.pause: Timer | None = None
         self.reader = Reader(self, reads or Reads())
-        self.engine = threading.Lock()  # one BLAS job at a time
+        self.engine = Turns()  # one BLAS job at a time
         self.inbox = Inbox(self)
 
     # The screen
@@ -240,6 +234,7 @@ class ExplorerApp(App[None]):
         return [*super().get_line_filters(), ONLY_TEXT]
 
     def on_mount(self) -> None:
+        asyncio.get_running_loop().set_default_executor(Threads())
         self.listen()
         self.screen.set_class(True, "explorer")
         self.set_class(self.tones.ascii, "ascii")
@@ -249,7 +244,7 @@ class ExplorerApp(App[None]):
         self.query_one("#stage").focus()
         if self.reader.asked.clock:
             self.set_interval(1.0, self.draw)
-        self.load_model()
+        self.load_model(self.first, self.load)
 
     def listen(self) -> None:
         """Let the signals that end a program end this one in order."""
@@ -368,23 +363,29 @@ class ExplorerApp(App[None]):
     # The model
 
     @work(thread=True, exclusive=True, group="load", exit_on_error=False)
-    def load_model(self) -> None:
+    def load_model(self, arrival: Arrival, load: Callable[[], GPT2 | Lens]) -> None:
         try:
-            found = self.load()
-            self.post_message(Opened(found) if isinstance(found, Lens) else Loaded(found))
+            self.post_message(Loaded(arrival, load()))
         except Stopped:
             return
         except (ExplainError, OSError) as error:
-            self.post_message(Failed(self.serial, str(error)))
+            self.post_message(Loaded(arrival, None, str(error)))
 
     def first_arriving(self, arrival: Arrival) -> None:
         self.post_message(Arriving(arrival))
 
     def on_loaded(self, message: Loaded) -> None:
-        if not self.first.stopped:  # else another was chosen meanwhile
-            self.use(message.model)
+        if message.arrival is not self.first or self.first.stopped:
+            return  # another was chosen meanwhile
+        if isinstance(message.found, Lens):
+            self.open_run(message.found)
+        elif message.found is not None:
+            self.use(message.found)
+        else:
+            self.fail(message.sentence)
 
     def use(self, model: GPT2) -> None:
+        self.outdate()
         self.model = model
         self.message = ""
         self.surprised = ((), ())  # another model, another surprise
@@ -419,6 +420,15 @@ class ExplorerApp(App[None]):
         if self.arrival is not None:
             self.arrival.stopped = True
             self.arrival = None
+
+    def give_up_arrival(self) -> None:
+        """The reader stops what is on its way; where nothing else is shown, the screen says what stands there now."""
+        if self.arrival is not None and self.lens is None:
+            self.message = f"{self.arrival.name} isn't opened: it was stopped. m lists the models."
+        self.stop_arrival()
+        if self.lens is None and self.model is not None:
+            self.run_model()  # which says again what the prompt lacks
+        self.draw()
 
     def on_arriving(self, message: Arriving) -> None:
         if message.arrival is self.first and self.model is None and not self.first.stopped:
@@ -472,17 +482,15 @@ class ExplorerApp(App[None]):
             return state.with_ids(ids)
         return state.with_prompt(names.decode(ids))
 
-    def on_opened(self, message: Opened) -> None:
+    def open_run(self, lens: Lens) -> None:
         """A trace file's run, which stays what it is: there is no model to ask anything else."""
-        if self.first.stopped:
-            return
-        self.lens = message.lens
+        self.lens = lens
         self.message = ""
         self.distribution = distribution_of(self.lens, self.state)
         self.remember()
         self.state = self.state.fit(self.dims())
         self.draw()
-        self.trace_flow(message.lens, self.state.flow)
+        self.trace_flow(lens, self.state.flow)
         self.find_surprisal()
 
     def recorded(self, what: str) -> bool:
@@ -499,6 +507,11 @@ class ExplorerApp(App[None]):
         self.serial += 1
         self.start_clock()
         self.forward(self.serial, self.model, self.state, self.prefix)
+
+    def outdate(self) -> None:
+        """Nobody waits any more for what runs: it is told to stop, and its result is dropped."""
+        self.serial += 1
+        self.running = False
 
     def start_clock(self) -> None:
         """From now on what is shown is old; if it stays so for a while, it fades. A quick model's steps don't flicker so."""
@@ -552,12 +565,15 @@ class ExplorerApp(App[None]):
         self.go_on()
 
     def on_failed(self, message: Failed) -> None:
-        if message.serial != self.serial and self.model is not None:
-            return
+        if message.serial == self.serial:
+            self.fail(message.sentence)
+
+    def fail(self, sentence: str) -> None:
+        """There is nothing to show, and a sentence that says why."""
         self.running = False
         self.generating = False
         self.queued = 0
-        self.message = message.sentence
+        self.message = sentence
         self.reader.lost()
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
@@ -592,7 +608,9 @@ class ExplorerApp(App[None]):
     def find_surprisal(self, width: int = 0, height: int = 0) -> None:
         """Compute what the open strip lacks, once the frame stands."""
         known = self.surprisal(width or self.size.width, height or self.size.height)
-        if self.lens is not None and known is not None and len(known) < self.lens.trace.n_tokens:
+        lacking = self.lens is not None and known is not None and len(known) < self.lens.trace.n_tokens
+        if self.lens is not None and lacking and self.lens is not self.surprising:
+            self.surprising = self.lens
             self.be_surprised(self.lens, self.surprised)
 
     @work(thread=True, exclusive=True, group="surprisal", exit_on_error=False)
@@ -621,11 +639,14 @@ class ExplorerApp(App[None]):
             raise event.worker.error
 
     def use_model(self, state: ExplorerState) -> None:
-        """Load the model that a state names, and run the state's prompt with it."""
+        """Load the model that a state names, and run the state's prompt with it; whatever was on its way isn't wanted any more."""
+        self.stop_arrival()
+        self.first.stopped = True
+        self.first = Arrival(state.model, self.first_arriving)
+        self.outdate()
         self.state, self.lens, self.prefix, self.distribution, self.model = state, None, None, None, None
         self.message = f"Loading {state.model} …"
-        self.load = partial(load_model, state.model, revision=state.revision)
-        self.load_model()
+        self.load_model(self.first, partial(load_model, state.model, revision=state.revision, progress=self.first.progress))
 
     # The state
 
@@ -832,6 +853,8 @@ class ExplorerApp(App[None]):
         self.generating = False  # the prompt must not move on under what is typed
 
         def fault(text: str) -> str:
+            if self.lens is None:  # another model came meanwhile
+                return "There is nothing to go to yet; wait for the model's answer."
             try:
                 self.state.jump(text, self.dims())
             except LocationError as error:
@@ -899,7 +922,7 @@ class ExplorerApp(App[None]):
         self.change(self.state.reseed())
 
     def do_draw(self) -> None:
-        self.back = 0
+        self.show_present()
         if self.recorded("drawing a token to go on with"):
             return
         if self.running:
@@ -908,7 +931,7 @@ class ExplorerApp(App[None]):
             self.append_draw()
 
     def do_generate(self) -> None:
-        self.back = 0
+        self.show_present()
         if self.recorded("generating text"):
             return
         if self.lens is None and not self.running:
@@ -970,12 +993,19 @@ class ExplorerApp(App[None]):
         self.back = max(0, min(self.back + steps, len(self.history) - 1))
         self.draw()
 
+    def show_present(self) -> None:
+        """Leave the past, on screen too."""
+        if self.back:
+            self.back = 0
+            self.draw()
+
     def do_find(self) -> None:
         """Put the candidates' cursor on a token that the reader names."""
         distribution = self.distribution
         if distribution is None or self.lens is None:
             return
-        self.generating, self.back = False, 0  # what is found belongs to this distribution
+        self.generating = False
+        self.show_present()  # what is found belongs to this distribution
         scene = self.scene(*self.size)
 
         def found(rank: int | None) -> None:
@@ -1058,8 +1088,7 @@ class ExplorerApp(App[None]):
                 return
             name = screen.models[number].name
             if self.arrival is not None and self.arrival.name == name:
-                self.stop_arrival()
-                self.draw()
+                self.give_up_arrival()
             elif self.state.trace is not None or name != self.state.model or self.model is None:
                 self.fetch(name)
 
@@ -1163,13 +1192,15 @@ class ExplorerApp(App[None]):
         self.push_screen(HelpScreen(self.state.location.level, self.tones, self.actions))
 
     def do_quit(self) -> None:
-        self.serial += 1  # a forward pass that runs sees that nobody waits for it
         self.exit()
 
     def on_unmount(self) -> None:
+        """Nobody waits for a forward pass any more, nor for a download, nor for what follows from a result."""
         self.inbox.close()
-        self.first.stopped = True  # nor does anybody wait for a download
+        self.outdate()
+        self.first.stopped = True
         self.stop_arrival()
+        self.lens = None
 
     # The prompt
 

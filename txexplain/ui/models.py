@@ -33,9 +33,9 @@ class Arrival:
         """What a download tells; raises Stopped once nobody waits for it."""
         if self.stopped:
             raise Stopped
-        before = self.percent
+        before = self.words
         self.done, self.total = done, total
-        if self.percent != before:
+        if self.words != before:
             self.changed(self)
 
     @property

@@ -1,0 +1,70 @@
+"""The threads that the app's workers run in, and whose turn it is to compute."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
+from typing import Any
+
+LINGER = 1.0  # seconds that the end waits for workers that were told to stop
+
+
+class Threads(ThreadPoolExecutor):
+    """A thread for each piece of work, so that none waits for another: a forward pass not for downloads that hang, say.
+
+    Nor does the app's end wait for long: a thread that hangs in the network ends with the process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.working: set[threading.Thread] = set()
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(work(*args, **options))
+            except BaseException as error:
+                future.set_exception(error)
+            finally:
+                self.working.discard(thread)
+
+        thread = threading.Thread(target=run, name="txexplain worker", daemon=True)
+        self.working.add(thread)
+        thread.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        end = monotonic() + LINGER
+        for thread in list(self.working) if wait else ():
+            thread.join(max(0.0, end - monotonic()))
+
+
+class Turns:
+    """A lock that is given to those who wait in the order in which they came.
+
+    Whoever takes a threading.Lock again and again, as work in small pieces does, leaves others no chance to take it between.
+    """
+
+    def __init__(self) -> None:
+        self.guard = threading.Lock()
+        self.waiting: deque[threading.Event] = deque()  # the first has the turn
+
+    def __enter__(self) -> None:
+        turn = threading.Event()
+        with self.guard:
+            self.waiting.append(turn)
+            if self.waiting[0] is turn:
+                turn.set()
+        turn.wait()
+
+    def __exit__(self, *_: object) -> None:
+        with self.guard:
+            self.waiting.popleft()
+            if self.waiting:
+                self.waiting[0].set()
