@@ -171,14 +171,11 @@ def test_a_long_measurement_is_waited_for_off_the_keys_path(storyteller: GPT2, m
     async def test(app: App, hand: Hand) -> None:
         assert app.lens is not None
         assert "measures" not in app.lens.__dict__
-        app.engine.acquire()
-        try:
+        with app.engine:
             await hand.press("a", "v")
             await until(hand, lambda: place(app) == "heads:self", "the sorted atlas")
             assert any("Measuring all 48 heads" in line for line in pane_text(app, "stage"))
             assert app.dims().order is None
-        finally:
-            app.engine.release()
         await until(hand, lambda: app.lens is not None and app.lens.measured, "the measures")
         await until(hand, lambda: not any("Measuring" in line for line in pane_text(app, "stage")), "the sorted heads")
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))
