@@ -13,14 +13,13 @@ from txexplain.viz.flow import (
     LINE_FROM,
     LINES,
     SHADES,
-    UNITS,
+    THINNEST,
     Doubles,
-    Ints,
-    allocate,
+    Ribbons,
     covered,
     draw_lines,
     draw_ribbons,
-    middles,
+    ribbons_of,
     trace_back,
 )
 from txexplain.viz.palette import Palette
@@ -46,54 +45,57 @@ def moved(n: int, *arrows: tuple[int, int]) -> Doubles:
 flows = st.builds(shares_of, st.integers(1, 9), st.integers(1, 6), st.integers(0, 999))
 
 
-@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 20)), elements=st.floats(0, 1e3)), st.integers(0, 2_000_000))
-def test_whole_parts_add_up_and_are_nearest(weights: Doubles, total: int) -> None:
-    weights[:, 0] += 1e-3
-    totals = total // np.arange(1, len(weights) + 1)
-    parts = allocate(totals, weights)
-    assert (parts.sum(axis=1) == totals).all()
-    assert (parts >= 0).all()
-    exact = weights / weights.sum(axis=1, keepdims=True) * totals[:, None]
-    assert (np.abs(parts - exact) < 1 + 1e-6).all()
-    for row, want in zip(parts, exact, strict=True):  # who was rounded up had no smaller remainder than who was rounded down
-        up, down = row > np.floor(want), row == np.floor(want)
-        remainder = want - np.floor(want)
-        assert not up.any() or not down.any() or remainder[up].min() >= remainder[down].max()
+def traced(shares: list[Doubles], target: int, least: float = THINNEST) -> tuple[list[Doubles], list[Ribbons]]:
+    columns = trace_back(shares, target)
+    return columns, [ribbons_of(share, after, least) for share, after in zip(shares, columns[1:], strict=True)]
 
 
-def test_ties_go_to_the_lower_index() -> None:
-    assert allocate(np.array([5]), np.ones((1, 3))).tolist() == [[2, 2, 1]]
-    row = np.tile([1.0, 2.0, 3.0], 100)[None]  # ¾, 1½, 2¼ each: of the hundred halves the first fifty are rounded up
-    assert allocate(np.array([450]), row)[0].tolist() == [1, 2, 2] * 50 + [1, 1, 2] * 50
+def matrix(ribbons: Ribbons, n: int, of: str) -> Doubles:
+    """One of the ribbons' arrays as [T, T], rows the tokens that they enter; NaN where there is none."""
+    found = np.full((n, n), np.nan)
+    found[ribbons.target, ribbons.source] = getattr(ribbons, of)
+    return found
 
 
 @given(flows, st.data())
 def test_the_flow_is_conserved(shares: list[Doubles], data: st.DataObject) -> None:
     n = len(shares[0])
     target = data.draw(st.integers(0, n - 1))
-    columns, between = trace_back(shares, target)
+    columns, between = traced(shares, target, least=0.0)
     assert len(columns) == len(shares) + 1 == len(between) + 1
-    assert columns[-1].tolist() == [UNITS if i == target else 0 for i in range(n)]
+    assert columns[-1].tolist() == [float(i == target) for i in range(n)]
     for b, ribbons in enumerate(between):
-        assert columns[b].sum() == UNITS
-        assert (ribbons.sum(axis=0) == columns[b]).all()  # what leaves a token
-        assert (ribbons.sum(axis=1) == columns[b + 1]).all()  # what enters one
+        share = matrix(ribbons, n, "share")
+        assert columns[b].sum() == pytest.approx(1, abs=1e-12)
+        np.testing.assert_allclose(share.sum(axis=0), columns[b], atol=1e-12)  # what leaves a token
+        np.testing.assert_allclose(share.sum(axis=1), columns[b + 1], atol=1e-12)  # what enters one
     assert all((column[target + 1 :] == 0).all() for column in columns)
+
+
+@given(flows)
+def test_only_what_can_be_seen_is_kept_and_lies_where_it_lay(shares: list[Doubles]) -> None:
+    n = len(shares[0])
+    _, whole = traced(shares, n - 1, least=0.0)
+    _, seen = traced(shares, n - 1)
+    for all_, some in zip(whole, seen, strict=True):
+        thick = matrix(all_, n, "share") >= THINNEST
+        assert (~np.isnan(matrix(some, n, "share")) == thick).all()
+        for of in ("share", "leaving", "entering"):
+            assert (matrix(some, n, of)[thick] == matrix(all_, n, of)[thick]).all()
 
 
 @given(flows)
 def test_the_columns_are_the_products_of_the_shares(shares: list[Doubles]) -> None:
     row = np.eye(len(shares[0]))[-1]
-    columns, _ = trace_back(shares, len(row) - 1)
-    for share, column in zip(reversed(shares), reversed(columns[:-1]), strict=True):
+    for share, column in zip(reversed(shares), reversed(trace_back(shares, len(row) - 1)[:-1]), strict=True):
         row = row @ share
-        np.testing.assert_allclose(column / UNITS, row, atol=len(row) * len(shares) / UNITS)
+        np.testing.assert_allclose(column, row)
 
 
 def test_the_trace_follows_the_arrows_of_each_block_in_its_order() -> None:
-    columns, between = trace_back([moved(4, (0, 1)), moved(4, (1, 3))], 3)
+    columns, between = traced([moved(4, (0, 1)), moved(4, (1, 3))], 3)
     assert [int(column.argmax()) for column in columns] == [0, 1, 3]
-    assert between[0][1, 0] == between[1][3, 1] == UNITS
+    assert [(r.source.tolist(), r.target.tolist(), r.share.tolist()) for r in between] == [([0], [1], [1.0]), ([1], [3], [1.0])]
 
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-20, 30)), st.floats(0, 9))
@@ -108,18 +110,19 @@ def test_cover_is_exact(top: Doubles, thickness: float) -> None:
 @given(flows)
 def test_ribbons_fill_a_token_at_both_ends_in_the_order_of_their_other_end(shares: list[Doubles]) -> None:
     """Stacked without gap or overlap around the token's middle: at the source by target, at the target by source."""
-    _, between = trace_back(shares, len(shares[0]) - 1)
+    n = len(shares[0])
+    _, between = traced(shares, n - 1, least=0.0)
     for ribbons in between:
-        leaving, entering = middles(ribbons)
-        for ends, sizes in ((leaving.T, ribbons.T), (entering, ribbons)):
+        leaving, entering, share = (matrix(ribbons, n, of) for of in ("leaving", "entering", "share"))
+        for ends, sizes in ((leaving.T, share.T), (entering, share)):
             for middle, size in zip(ends, sizes, strict=True):
                 edges = np.cumsum([-size.sum() / 2, *size])
-                np.testing.assert_allclose(middle, (edges[:-1] + edges[1:]) / 2)
+                np.testing.assert_allclose(middle, (edges[:-1] + edges[1:]) / 2, atol=1e-12)
 
 
 def picture(shares: list[Doubles], target: int, *, width: int = 60, height: int = 20, step: int = 20, thickest: float = 6.0) -> np.ndarray:
     n = len(shares[0])
-    columns, between = trace_back(shares, target)
+    columns, between = traced(shares, target)
     rows = (np.arange(n) + 0.5) * 2 * height / n
     return draw_ribbons((width, height), columns, between, rows, [step * b for b in range(len(shares) + 1)], thickest, COLOURS).astype(int)
 
@@ -148,7 +151,7 @@ def test_a_ribbon_that_moves_is_violet_and_goes_from_its_source_to_its_target() 
 
 def test_thicker_ribbons_for_larger_shares() -> None:
     share = np.array([[1.0, 0, 0], [0, 1, 0], [0.2, 0.5, 0.3]])
-    columns, between = trace_back([share], 2)
+    columns, between = traced([share], 2)
     image = draw_ribbons((30, 30), columns, between, np.array([10.0, 30.0, 50.0]), [0, 25], 10.0, COLOURS).astype(float)
     start = image[:, 2].max(axis=1)  # behind the nodes, where ribbons still lie on their sources' rows
     ink = [start[y - 7 : y + 7].sum() for y in (10, 30, 50)]
@@ -175,7 +178,7 @@ def test_a_token_that_holds_a_share_is_marked_at_each_column() -> None:
 @pytest.mark.parametrize("step", [2, 3, 4, 6, 10])
 def test_a_faint_line_runs_along_every_token_but_never_as_stripes(step: int) -> None:
     n = 40 // step
-    columns, between = trace_back([np.eye(n)], n - 1)
+    columns, between = traced([np.eye(n)], n - 1)
     rows = np.arange(n, dtype=np.float64) * step + 1
     image = draw_ribbons((30, 25), columns, between, rows, [0, 25], 4.0, COLOURS)[..., 1].astype(int)
     empty = image[: step * (n - 2), 5]  # away from the selected token
@@ -191,7 +194,7 @@ def test_a_faint_line_runs_along_every_token_but_never_as_stripes(step: int) -> 
 @settings(max_examples=40)
 def test_any_window_on_the_flow_can_be_drawn_in_few_colours(shares: list[Doubles], x: int, width: int) -> None:
     n = len(shares[0])
-    columns, between = trace_back(shares, n - 1)
+    columns, between = traced(shares, n - 1)
     rows = np.linspace(-40, 60, n)
     image = draw_ribbons((width, 7), columns, between, rows, [x + 9 * b for b in range(len(shares) + 1)], 5.0, COLOURS)
     assert image.shape == (14, width, 3)
@@ -201,14 +204,14 @@ def test_any_window_on_the_flow_can_be_drawn_in_few_colours(shares: list[Doubles
 
 def test_what_scrolls_out_at_the_left_does_not_change_the_rest() -> None:
     shares = shares_of(4, 3, 1)
-    columns, between = trace_back(shares, 3)
+    columns, between = traced(shares, 3)
     rows = np.array([5.0, 15.0, 25.0, 35.0])
     whole = draw_ribbons((60, 20), columns, between, rows, [0, 20, 40, 60], 6.0, COLOURS)
     part = draw_ribbons((35, 20), columns, between, rows, [-25, -5, 15, 35], 6.0, COLOURS)
     assert (whole[:, 25:] == part).all()
 
 
-def lines(between: list[Ints], n: int, *, ascii: bool = False, width: int = 16, step: int = 8) -> Canvas:
+def lines(between: list[Ribbons], n: int, *, ascii: bool = False, width: int = 16, step: int = 8) -> Canvas:
     canvas = Canvas(width, 2 * n - 1, Palette(depth="none", ascii=ascii))
     draw_lines(canvas, 0, 0, (width, 2 * n - 1), between, {i: 2 * i for i in range(n)}, [step * b for b in range(len(between) + 1)])
     return canvas
@@ -216,21 +219,21 @@ def lines(between: list[Ints], n: int, *, ascii: bool = False, width: int = 16, 
 
 def test_lines_are_as_heavy_as_what_runs_along_them() -> None:
     share = np.array([[1.0, 0, 0], [0.0, 1, 0], [0.05, 0.3, 0.65]])
-    _, between = trace_back([share], 2)
+    _, between = traced([share], 2)
     assert lines(between, 3, width=8).text() == ["╶─────┐ ", "      │ ", "╺━━━━━┫ ", "      ┃ ", "══════╩═"]
     assert lines(between, 3, width=8, ascii=True).text() == ["------+ ", "      | ", "======+ ", "      | ", "######+#"]
 
 
 def test_lines_leave_out_what_is_slight() -> None:
-    slight = LINE_FROM / UNITS * 0.99
-    _, between = trace_back([np.array([[1.0, 0], [slight, 1 - slight]])], 1)
+    slight = LINE_FROM * 0.99
+    _, between = traced([np.array([[1.0, 0], [slight, 1 - slight]])], 1)
     assert lines(between, 2, width=8).text() == ["        ", "        ", "════════"]
 
 
 @given(flows)
 def test_every_line_goes_on_in_the_next_row(shares: list[Doubles]) -> None:
     n = len(shares[0])
-    _, between = trace_back(shares, n - 1)
+    _, between = traced(shares, n - 1)
     rows = lines(between, n, width=8 * len(shares)).text()
     downwards = {char for table in LINES for bits, char in enumerate(table) if bits & 2}
     upwards = {char for table in LINES for bits, char in enumerate(table) if bits & 1}

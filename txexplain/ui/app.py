@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -81,6 +82,7 @@ ONLY_TEXT = OnlyText()
 SAID = 1000  # characters of a sentence that pops up
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
+LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its own measure it does so often, and a key waits for 50 ms
 
 
 class Loaded(Message):
@@ -1330,5 +1332,6 @@ def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None, 
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
     app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress), reads)
+    gc.set_threshold(*LITTER)
     app.run(mouse=reads is None or not reads.lecture)
     return app.return_code or 0

@@ -91,7 +91,6 @@ def change(old: Look, new: Look) -> str:
     return min(step, whole, key=len)
 
 
-@lru_cache(maxsize=8192)
 def clusters(text: str) -> tuple[tuple[str, int], ...]:
     """Text as (what stands in a cell, its width): what has no width belongs to what is before it."""
     if text.isascii():
@@ -103,6 +102,15 @@ def clusters(text: str) -> tuple[tuple[str, int], ...]:
             found[-1] = (found[-1][0] + char, found[-1][1])
         elif width:
             found.append((char, width))
+    return tuple(found)
+
+
+@lru_cache(maxsize=8192)
+def in_cells(text: str, look: Look) -> tuple[Cell, ...]:
+    """Text as it lies in cells."""
+    found: list[Cell] = []
+    for char, size in clusters(text):
+        found += [Cell(char, look)] + [Cell("", look)] * (size - 1)
     return tuple(found)
 
 
@@ -191,14 +199,15 @@ class Wire:
     def write(self, row: dict[int, Cell], at: tuple[int, int], text: str, look: Look) -> tuple[int, int] | None:
         """Put text into a row's new cells; the cursor after it, None where a terminal may differ."""
         y, x = at
-        for char, size in clusters(text):
-            if x + size > self.width:
-                return None
-            row[x] = Cell(char, look)
-            if size == 2:
-                row[x + 1] = Cell("", look)
-            x += size
-        return (y, x) if x < self.width else None
+        laid = in_cells(text, look)
+        room = self.width - x
+        if len(laid) <= room:
+            row.update(enumerate(laid, x))
+            return (y, x + len(laid)) if len(laid) < room else None
+        if room > 0 and laid[room].text == "":
+            room -= 1  # a wide character's other half would stick out
+        row.update(enumerate(laid[:room], x))
+        return None
 
     def paint(self, new: dict[int, dict[int, Cell]]) -> list[str]:
         """The sequences that bring the new cells to the terminal, which knows them from then on."""
@@ -208,8 +217,7 @@ class Wire:
             wanted = [x for x, cell in cells.items() if not same(known[x], cell)]
             if not wanted:
                 continue
-            odd = any(len(cell.text) != 1 for cell in cells.values()) or any(cell is not None and len(cell.text) != 1 for cell in known)
-            if odd:
+            if any(len(cell.text) != 1 for cell in cells.values()) or any(cell is not None and len(cell.text) != 1 for cell in known):
                 wanted = list(cells)  # widths that terminals may disagree about: the row's new part goes out whole
             wanted.sort()
             for x in wanted:

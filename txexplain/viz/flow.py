@@ -6,7 +6,7 @@ Every column holds the same total: what a token holds after a block came from th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +17,7 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Colour = tuple[int, int, int]
 
-UNITS = 1_000_000  # a column's total, in whole parts
-THINNEST = UNITS // 500  # parts; a thinner ribbon isn't drawn
+THINNEST = 0.002  # of a column's total; a thinner ribbon isn't drawn
 FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
 INK = {"residual": 0.5, "attention": 1.1}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
 NODE_INK, GUIDE_INK = 1.6, 0.08
@@ -29,42 +28,50 @@ SHADES, MIXES = 20, 4  # steps from background to full colour, and from grey to 
 LIGHT, HEAVY, DOUBLE = " ╵╷│╴┘┐┤╶└┌├─┴┬┼", " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋", " ║║║═╝╗╣═╚╔╠═╩╦╬"
 ASCII_LINES = tuple(" |||" + (line + "+++") * 2 + line + "+++" for line in "-=#")
 LINES = (LIGHT, HEAVY, DOUBLE)
-HEAVY_FROM, DOUBLE_FROM, LINE_FROM = UNITS // 10, UNITS // 2, UNITS // 50  # the parts that a line of each weight stands for
+HEAVY_FROM, DOUBLE_FROM, LINE_FROM = 0.1, 0.5, 0.02  # the shares that a line of each weight stands for
 
 
-def allocate(totals: Ints, weights: Doubles) -> Ints:
-    """Whole numbers in proportion to each row's weights that add up to its total exactly: largest remainders first, ties by lower index.
+@dataclass(frozen=True)
+class Ribbons:
+    """What flows between two columns, as far as it is worth drawing.
 
-    Shapes: totals [n] ≥ 0, weights [n, m] ≥ 0 with a positive sum in each row -> [n, m].
+    Arrays [n]: `source` and `target` are tokens, before and after the block. `leaving` and `entering` say how far a ribbon's middle
+    lies from the middle of the token that it leaves and of the one that it enters, as shares of the total too.
     """
-    exact = weights / weights.sum(axis=1, keepdims=True) * totals[:, None]  # [n, m]
-    parts = np.floor(exact).astype(np.int64)  # [n, m]
-    missing = totals - parts.sum(axis=1)  # [n]
-    order = np.argsort(parts - exact, axis=1, kind="stable")  # [n, m]
-    extra = (np.arange(weights.shape[1]) < missing[:, None]).astype(np.int64)  # [n, m]
-    np.put_along_axis(parts, order, np.take_along_axis(parts, order, axis=1) + extra, axis=1)
-    return parts
+
+    source: Ints
+    target: Ints
+    share: Doubles
+    leaving: Doubles
+    entering: Doubles
 
 
-def trace_back(shares: Sequence[Doubles], target: int, units: int = UNITS) -> tuple[list[Ints], list[Ints]]:
-    """The Sankey's columns and ribbons, traced back from one token behind the last block.
+def trace_back(shares: Sequence[Doubles], target: int) -> list[Doubles]:
+    """The Sankey's columns, traced back from one token behind the last block: how much of it each token holds.
 
-    shares: L × [T, T], row i = where token i's vector after the block came from. Returns L+1 columns [T] of whole parts,
-    each with the sum `units`, and L arrays [T, T] of ribbons between them, [i, j] = the parts that go from token j before
-    the block to token i after it: what enters a token leaves it.
+    shares: L × [T, T], row i = where token i's vector after the block came from, with the sum 1. Returns L+1 columns [T], each with
+    the sum 1.
     """
-    n = shares[0].shape[0]
-    column = np.zeros(n, dtype=np.int64)
-    column[target] = units
-    columns, between = [column], []
+    columns = [np.zeros(len(shares[0]))]
+    columns[0][target] = 1
     for share in reversed(shares):
-        ribbons = np.zeros((n, n), dtype=np.int64)
-        held = np.flatnonzero(column)
-        ribbons[held] = allocate(column[held], share[held])
-        column = ribbons.sum(axis=0)  # [T]
-        columns.append(column)
-        between.append(ribbons)
-    return columns[::-1], between[::-1]
+        columns.append(columns[-1] @ share)  # [T] @ [T, T]
+    return columns[::-1]
+
+
+def ribbons_of(share: Doubles, after: Doubles, least: float = THINNEST) -> Ribbons:
+    """The ribbons between two columns from `least` on. At both ends they are stacked in the order of their other end, thin ones too,
+    so that they fill a token and cross as little as can be. Shapes: share [T, T], after [T], the column that they enter.
+    """
+    rows = np.flatnonzero(after >= least)  # no ribbon is thicker than what it enters
+    into = share[rows] * after[rows, None]  # [r, T]
+    row, source = np.nonzero(into >= least)
+    entering = np.cumsum(into, axis=1) - into / 2 - after[rows, None] / 2  # [r, T]
+    sources, column = np.unique(source, return_inverse=True)
+    out = share[:, sources] * after[:, None]  # [T, c]
+    leaving = np.cumsum(out, axis=0) - out / 2 - out.sum(axis=0) / 2  # [T, c]
+    target = rows[row]
+    return Ribbons(source, target, into[row, source], leaving[target, column], entering[row, source])
 
 
 def smootherstep(u: Doubles) -> Doubles:
@@ -77,22 +84,10 @@ def smootherstep_slope(u: Doubles) -> Doubles:
     return 30 * u * u * (u - 1) * (u - 1)
 
 
-def middles(ribbons: Ints) -> tuple[Doubles, Doubles]:
-    """How far each ribbon's middle lies from the middle of the token that it leaves and of the one that it enters, in parts.
-
-    At both ends ribbons are stacked in the order of their other end, so that they cross as little as can be.
-    Shapes: [T, T] -> [T, T], [T, T].
-    """
-    half = ribbons / 2
-    leaving = np.cumsum(ribbons, axis=0) - half - ribbons.sum(axis=0) / 2  # [T, T]
-    entering = np.cumsum(ribbons, axis=1) - half - ribbons.sum(axis=1, keepdims=True) / 2  # [T, T]
-    return leaving, entering
-
-
 def draw_ribbons(
     size: tuple[int, int],
-    columns: Sequence[Ints],
-    between: Sequence[Ints],
+    columns: Sequence[Doubles],
+    between: Sequence[Ribbons],
     row_y: Doubles,
     column_x: Sequence[int],
     thickest: float,
@@ -104,25 +99,23 @@ def draw_ribbons(
     column. Ribbons that stay with their token are "residual", those that move "attention", on "background".
     """
     width, height = size[0], 2 * size[1]
-    per_unit = thickest / max(1, int(columns[0].sum()))
     ink = {role: np.zeros((height, width)) for role in INK}
     for b, ribbons in enumerate(between):
         x0, x1 = column_x[b], column_x[b + 1]
         if x1 <= x0 or x0 >= width or x1 <= 0:
             continue
-        leaving, entering = middles(ribbons)
-        for role, moves in (("residual", False), ("attention", True)):
-            i, j = np.nonzero(ribbons >= THINNEST)
-            i, j = i[(i != j) == moves], j[(i != j) == moves]
-            y0, y1 = row_y[j] + leaving[i, j] * per_unit, row_y[i] + entering[i, j] * per_unit  # [n]
-            seen = (np.maximum(y0, y1) > -height) & (np.minimum(y0, y1) < 2 * height)
-            cover = bands(x1 - x0, height, y0[seen], y1[seen], ribbons[i, j][seen] * per_unit)  # [2h, x1 - x0]
+        y0 = row_y[ribbons.source] + ribbons.leaving * thickest  # [n]
+        y1 = row_y[ribbons.target] + ribbons.entering * thickest  # [n]
+        seen = (np.maximum(y0, y1) > -height) & (np.minimum(y0, y1) < 2 * height)
+        stays = ribbons.source == ribbons.target
+        for role, of in (("residual", seen & stays), ("attention", seen & ~stays)):
+            cover = bands(x1 - x0, height, y0[of], y1[of], ribbons.share[of] * thickest)  # [2h, x1 - x0]
             left, right = max(0, x0), min(width, x1)
             ink[role][:, left:right] += INK[role] * cover[:, left - x0 : right - x0]
     for b, column in enumerate(columns):
         if 0 <= column_x[b] < width:
             held = np.flatnonzero(column >= THINNEST)
-            half = column[held, None] * per_unit / 2  # [n, 1]
+            half = column[held, None] * thickest / 2  # [n, 1]
             ink["residual"][:, column_x[b]] += NODE_INK * covered(row_y[held, None] - half, row_y[held, None] + half, height)[:, 0]
     guides = np.unique(np.rint(row_y[(row_y >= 0) & (row_y < height)])).astype(int)
     row = ink["residual"][guides, : max(0, min(width, column_x[-1]))]
@@ -173,7 +166,7 @@ def blend(ink: Mapping[str, Doubles], colours: Mapping[str, Colour]) -> NDArray[
 
 
 def draw_lines(
-    canvas: Canvas, x: int, y: int, size: tuple[int, int], between: Sequence[Ints], rows: Mapping[int, int], column_x: Sequence[int]
+    canvas: Canvas, x: int, y: int, size: tuple[int, int], between: Sequence[Ribbons], rows: Mapping[int, int], column_x: Sequence[int]
 ) -> None:
     """The flow where pixels can't be had: lines as heavy as what runs along them (from 2%, 10% and 50% on).
 
@@ -181,38 +174,37 @@ def draw_lines(
     line runs along its row; what moves leaves it, meets what else moves to the same token in a common descent, and joins that.
     """
     width, height = size
-    along: dict[str, NDArray[np.int64]] = {role: np.zeros((height, width, 4), dtype=np.int64) for role in INK}  # up, down, left, right
+    along: dict[str, Doubles] = {role: np.zeros((height, width, 4)) for role in INK}  # up, down, left, right
     for b, ribbons in enumerate(between):
         x0, x1 = max(0, column_x[b]), min(width, column_x[b + 1])
-        lanes = [i for i in rows if (np.delete(ribbons[i], i) >= LINE_FROM).any()]
-        for i in rows:
-            for j in rows:
-                units = int(ribbons[i, j])
-                if units < LINE_FROM or x1 - x0 < 3:
-                    continue
-                if i == j:
-                    run(along["residual"], rows[i], x0, x1 - 1, units)
-                    continue
-                lane = x1 - 2 - (len(lanes) - 1 - lanes.index(i)) * (x1 - x0 - 2) // len(lanes)
-                run(along["attention"], rows[j], x0, lane, units)
-                drop(along["attention"], lane, rows[j], rows[i], units)
-                run(along["attention"], rows[i], lane, x1 - 1, units)
+        moves = ribbons.source != ribbons.target
+        lanes = [i for i in rows if (moves & (ribbons.target == i) & (ribbons.share >= LINE_FROM)).any()]
+        for i, j, share in zip(ribbons.target.tolist(), ribbons.source.tolist(), ribbons.share.tolist(), strict=True):
+            if share < LINE_FROM or x1 - x0 < 3 or i not in rows or j not in rows:
+                continue
+            if i == j:
+                run(along["residual"], rows[i], x0, x1 - 1, share)
+                continue
+            lane = x1 - 2 - (len(lanes) - 1 - lanes.index(i)) * (x1 - x0 - 2) // len(lanes)
+            run(along["attention"], rows[j], x0, lane, share)
+            drop(along["attention"], lane, rows[j], rows[i], share)
+            run(along["attention"], rows[i], lane, x1 - 1, share)
     put_lines(canvas, x, y, along)
 
 
-def run(along: NDArray[np.int64], row: int, x0: int, x1: int, units: int) -> None:
+def run(along: Doubles, row: int, x0: int, x1: int, share: float) -> None:
     """Add a run from the middle of one cell to that of another in the same row."""
-    along[row, x0:x1, 3] += units
-    along[row, x0 + 1 : x1 + 1, 2] += units
+    along[row, x0:x1, 3] += share
+    along[row, x0 + 1 : x1 + 1, 2] += share
 
 
-def drop(along: NDArray[np.int64], x: int, y0: int, y1: int, units: int) -> None:
+def drop(along: Doubles, x: int, y0: int, y1: int, share: float) -> None:
     """Add a descent from the middle of one cell to that of another below it."""
-    along[y0:y1, x, 1] += units
-    along[y0 + 1 : y1 + 1, x, 0] += units
+    along[y0:y1, x, 1] += share
+    along[y0 + 1 : y1 + 1, x, 0] += share
 
 
-def put_lines(canvas: Canvas, x: int, y: int, along: Mapping[str, NDArray[Any]]) -> None:
+def put_lines(canvas: Canvas, x: int, y: int, along: Mapping[str, Doubles]) -> None:
     """The character of each cell that something runs through, in the colour of what runs there most."""
     moves = along["attention"]
     both = along["residual"] + moves  # [h, w, 4]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.tokenizer import cell_width, clip
-from txexplain.viz.flow import INK, THINNEST, UNITS, middles, trace_back
+from txexplain.viz.flow import INK, THINNEST, ribbons_of, trace_back
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
@@ -124,19 +124,20 @@ def grid(levels: NDArray[np.int64], ramp: Ramp, x: float, ys: NDArray[np.float64
 
 def ribbons(scene: Scene, rows: NDArray[np.float64], band: float, xs: list[float]) -> list[str]:
     """What reached the selected token, traced back block by block."""
-    columns, between = trace_back(scene.result.flow(scene.state.flow), scene.token)
-    per_unit = min(band * 2.2, 110.0) / UNITS
+    shares = scene.result.flow(scene.state.flow)
+    columns = trace_back(shares, scene.token)
+    whole = min(band * 2.2, 110.0)
     found = []
-    for n, moved in enumerate(between):
-        leaving, entering = middles(moved)
-        for i, j in np.argwhere(moved >= THINNEST).tolist():
-            thick = float(moved[i, j]) * per_unit / 2
-            y0, y1 = float(rows[j] + leaving[i, j] * per_unit), float(rows[i] + entering[i, j] * per_unit)
-            role = "residual" if i == j else "attention"
-            found.append(ribbon(xs[n], y0, xs[n + 1], y1, thick, scene.palette.rgb(role), 1 - float(np.exp(-INK[role]))))
+    for n, share in enumerate(shares):
+        flow = ribbons_of(share, columns[n + 1])
+        y0, y1 = rows[flow.source] + flow.leaving * whole, rows[flow.target] + flow.entering * whole
+        for k in range(len(flow.share)):
+            role = "residual" if flow.source[k] == flow.target[k] else "attention"
+            half, fill = float(flow.share[k]) * whole / 2, scene.palette.rgb(role)
+            found.append(ribbon(xs[n], float(y0[k]), xs[n + 1], float(y1[k]), half, fill, 1 - float(np.exp(-INK[role]))))
     for x, column in zip(xs, columns, strict=True):
         for token in np.flatnonzero(column >= THINNEST).tolist():
-            half = float(column[token]) * per_unit / 2
+            half = float(column[token]) * whole / 2
             found.append(rect(x - 1.5, float(rows[token]) - half, 3, 2 * half, scene.palette.rgb("residual")))
     return found
 

@@ -11,7 +11,7 @@ from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.flow import LINE_FROM, UNITS, Ints, draw_lines, draw_ribbons, trace_back
+from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, draw_lines, draw_ribbons, ribbons_of, trace_back
 from txexplain.viz.numbers import number, percent
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
@@ -22,7 +22,7 @@ LAST = 5  # cells that the last column needs at least, for its name
 OUT = 5  # the likeliest next tokens that are named in the last column
 TALLEST, THICKEST = 6, 2.5  # a token's rows at most; the pixels of a whole column, for each row
 MODES = {"norms": "shares of norms; LayerNorm and MLP not traced", "rollout": "attention rollout: half attention, half staying"}
-TRACED: WeakKeyDictionary[Lens, tuple[tuple[str, int], tuple[list[Ints], list[Ints]]]] = WeakKeyDictionary()
+TRACED: WeakKeyDictionary[Lens, tuple[tuple[str, int], tuple[list[Doubles], list[Ribbons]]]] = WeakKeyDictionary()
 
 
 def columns_of(scene: Scene) -> list[tuple[str, Location]]:
@@ -84,13 +84,15 @@ def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: 
     return ", ".join(parts)
 
 
-def traced(scene: Scene) -> tuple[list[Ints], list[Ints]]:
+def traced(scene: Scene) -> tuple[list[Doubles], list[Ribbons]]:
     """The Sankey of the selected token, kept while it is the one that is shown of a result."""
     assert scene.ribbons is not None
     question = (scene.state.flow, scene.token)
     kept = TRACED.get(scene.result)
     if kept is None or kept[0] != question:
-        kept = TRACED[scene.result] = (question, trace_back(scene.ribbons, scene.token))
+        columns = trace_back(scene.ribbons, scene.token)
+        between = [ribbons_of(share, after) for share, after in zip(scene.ribbons, columns[1:], strict=True)]
+        kept = TRACED[scene.result] = (question, (columns, between))
     return kept[1]
 
 
@@ -152,12 +154,14 @@ def ribbons(
     canvas.pixels(x, 2, image)
 
 
-def share_numbers(canvas: Canvas, scene: Scene, columns: list[Ints], x: int, rows: dict[int, int], column_x: list[int], width: int) -> None:
+def share_numbers(
+    canvas: Canvas, scene: Scene, columns: list[Doubles], x: int, rows: dict[int, int], column_x: list[int], width: int
+) -> None:
     """Each token's part of what reaches the selected one, at each column, as a number on its line."""
     for column, at in zip(columns, column_x, strict=True):
         for token, row in rows.items():
             if column[token] >= LINE_FROM and 0 <= at < width:
-                canvas.put(x + at, row, percent(column[token] / UNITS, ascii=scene.palette.ascii), "text")
+                canvas.put(x + at, row, percent(float(column[token]), ascii=scene.palette.ascii), "text")
 
 
 def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: float) -> None:
