@@ -190,7 +190,7 @@ async def taken_in(app: App, pilot: Pilot[None]) -> None:
         if app._exit or app._exception is not None:
             return
         await pilot.pause(0)
-        if not any(pump.message_queue_size for pump in pumps(app)):
+        if not app.inbox.under_way and not any(pump.message_queue_size for pump in pumps(app)):
             return
 
 

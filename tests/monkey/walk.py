@@ -11,7 +11,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -293,7 +293,7 @@ def shortened(world: World, fault: Fault, seconds: float) -> Fault:
         if size == 1 and not shorter:
             break
         size = max(1, size // 2)
-    for name, value in Start(best.start.kind).to_dict().items() | {"animated": False, "toasts": False, "ascii": False}.items():
+    for name, value in asdict(Start(best.start.kind)).items():
         if time.monotonic() < end and getattr(best.start, name) != value:
             same(best.steps, replace(best.start, **{name: value}))
     return best

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
 
@@ -33,7 +36,7 @@ def test_a_short_walk(world: World, kind: str) -> None:
 def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: 1 / 0)
     with pytest.raises(Fault) as raised:
-        taken(world, "d", ["settle"], ["click", 3, 3], "a", "d", size=[100, 30])
+        taken(world, "d", ["settle"], ["move", 50, 15], "a", "d", size=[100, 30])
     fault = shortened(world, raised.value, 20)
     assert fault.steps == ["a"]
     assert told(fault, 7).splitlines() == [
@@ -42,8 +45,30 @@ def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.M
     ]
 
 
-def test_a_wrong_number_is_seen(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def hotter(plain: Any) -> Any:
+    return lambda lens, state: plain(lens, replace(state, temperature=state.temperature + 0.1))
+
+
+def one_row_too_many(plain: Any) -> Any:
+    return lambda self, prefix, ids: 0 if prefix is None else min(plain(self, prefix, ids) + 1, len(prefix.ids), len(ids))
+
+
+@pytest.mark.parametrize(("what", "wrong", "steps", "said"), [
+    ("txexplain.ui.app.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
+    ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.lens is None), ["a"], "the header says|a fresh run shows"),
+    ("txexplain.viz.views.chrome.breadcrumb", lambda plain: lambda place: plain(place)[:-1], ["enter"], "the header says"),
+    ("txexplain.ui.widgets.picture.Picture.line", lambda plain: lambda self, y: plain(self, max(y - 1, 0)), ["a"], "the screen says"),
+    ("txexplain.engine.model.GPT2.shared", one_row_too_many, ["slash", "backspace", ["text", "my"], "enter"], "from a fresh run"),
+])  # fmt: skip
+def test_what_is_wrong_is_seen(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str, wrong: Any, steps: list[object], said: str
+) -> None:
     """The monkey looks at what the screen says, not only at what the app believes."""
+    owner, _, name = what.rpartition(".")
+    taken(world, *steps)
+    monkeypatch.setattr(what, wrong(getattr(resolve_name(owner), name)))
+    with pytest.raises(Fault, match=said):
+        taken(world, *steps)
 
 
 # What monkeys found

@@ -70,8 +70,10 @@ class Inbox:
         self.app = app
         self.waiting: asyncio.Queue[Message] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
+        self.under_way = 0  # how much came in that hasn't gone its whole way
 
     def put(self, event: Message) -> None:
+        self.under_way += 1
         self.waiting.put_nowait(event)
         if self.task is None:
             self.task = asyncio.create_task(self.deliver())
@@ -89,6 +91,7 @@ class Inbox:
                 if isinstance(event, Key | Paste):
                     await passed(*way)
                     await passed(*self.way()[-2:])  # a screen that it opened, and the field that then has the focus
+                self.under_way -= 1
         except ScreenStackError:
             return  # the app is about to end
         except Exception as error:
