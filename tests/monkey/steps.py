@@ -202,7 +202,7 @@ def pumps(app: App) -> Iterator[MessagePump]:
 
 # Settling
 
-OURS = {"load", "forward", "measure", "flow", "surprisal"}  # the workers whose result the screen waits for
+OURS = {"load", "arrive", "forward", "measure", "flow", "surprisal"}  # the workers whose result the screen waits for
 
 
 def computes(app: App) -> bool:

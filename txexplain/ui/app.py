@@ -85,7 +85,11 @@ PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its own measure it does so often, and a key waits for 50 ms
 
 
-class Loaded(Message):
+class News(Message):
+    """What a worker tells the app."""
+
+
+class Loaded(News):
     """What the app starts with, or a lesson's page needs, is there: a model or a recorded run; or `sentence` says why it isn't."""
 
     def __init__(self, arrival: Arrival, found: GPT2 | Lens | None, sentence: str = "") -> None:
@@ -93,7 +97,7 @@ class Loaded(Message):
         self.arrival, self.found, self.sentence = arrival, found, sentence
 
 
-class Arriving(Message):
+class Arriving(News):
     """A model on its way has come further."""
 
     def __init__(self, arrival: Arrival) -> None:
@@ -101,7 +105,7 @@ class Arriving(Message):
         self.arrival = arrival
 
 
-class Arrived(Message):
+class Arrived(News):
     """Another model is open; or `sentence` says why it isn't."""
 
     def __init__(self, arrival: Arrival, model: GPT2 | None, sentence: str = "") -> None:
@@ -109,7 +113,7 @@ class Arrived(Message):
         self.arrival, self.model, self.sentence = arrival, model, sentence
 
 
-class Ran(Message):
+class Ran(News):
     """A forward pass ended; `serial` tells which request it answers."""
 
     def __init__(self, serial: int, lens: Lens, seconds: float) -> None:
@@ -117,7 +121,7 @@ class Ran(Message):
         self.serial, self.lens, self.seconds = serial, lens, seconds
 
 
-class Traced(Message):
+class Traced(News):
     """The shares that the ribbons show were computed."""
 
     def __init__(self, lens: Lens, mode: str) -> None:
@@ -125,7 +129,7 @@ class Traced(Message):
         self.lens, self.mode = lens, mode
 
 
-class Measured(Message):
+class Measured(News):
     """What every head does was measured."""
 
     def __init__(self, lens: Lens) -> None:
@@ -133,7 +137,7 @@ class Measured(Message):
         self.lens = lens
 
 
-class Surprised(Message):
+class Surprised(News):
     """How surprising the prompt's tokens were was computed."""
 
     def __init__(self, lens: Lens, values: tuple[Surprise | None, ...]) -> None:
@@ -141,7 +145,7 @@ class Surprised(Message):
         self.lens, self.values = lens, values
 
 
-class Failed(Message):
+class Failed(News):
     """A request can't be answered; the sentence says why."""
 
     def __init__(self, serial: int, sentence: str) -> None:
@@ -270,6 +274,11 @@ class ExplorerApp(App[None]):
             # Never wrapped: the command is there to be copied.
             self._exit_renderables.append(Text(crash_report(error, self.command_line()), no_wrap=True, overflow="ignore"))
         self._close_messages_no_wait()
+
+    async def _on_message(self, message: Message) -> None:
+        """News that come when the screens are gone already are no news."""
+        if self.screen_stack or not isinstance(message, News):
+            await super()._on_message(message)
 
     def on_resize(self, event: events.Resize) -> None:
         self.place(event.size.width, event.size.height)
