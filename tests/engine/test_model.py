@@ -172,7 +172,7 @@ def test_an_overflow_that_later_steps_would_hide_is_found(storyteller: GPT2, tin
         broken.forward(IDS)
 
 
-@pytest.mark.parametrize(("weight", "first"), [("wte.weight", "blocks.0.ln1.scale"), ("h.0.attn.c_proj.bias", "blocks.0.ln2.scale")])
+@pytest.mark.parametrize(("weight", "first"), [("wte.weight", "embed"), ("h.0.attn.c_proj.bias", "blocks.0.ln2.scale")])
 def test_a_spread_beyond_float32_which_division_would_hide_is_found(tiny: GPT2, weight: str, first: str) -> None:
     from types import SimpleNamespace
 
@@ -193,6 +193,28 @@ def test_an_infinite_input_that_the_activation_would_hide_is_found(tiny: GPT2) -
     broken = GPT2(SimpleNamespace(config=config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
     with pytest.raises(NonFinite, match=r"blocks\.1\.mlp\.pre"):
         broken.forward(IDS)
+
+
+@pytest.mark.parametrize(("weight", "first"), [
+    ("wpe.weight", "pos_embed"), ("h.0.attn.c_attn.bias", r"blocks.0.attn.q"), ("h.1.mlp.c_proj.bias", "blocks.1.mlp_out"),
+])  # fmt: skip
+def test_a_number_whose_square_would_overflow_in_a_view_is_refused(tiny: GPT2, weight: str, first: str) -> None:
+    from types import SimpleNamespace
+
+    tensors = dict(tiny.checkpoint.tensors)
+    tensors[weight] = tensors[weight] + np.float32(1e12)
+    broken = GPT2(SimpleNamespace(config=tiny.config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
+    with pytest.raises(NonFinite, match=rf"size 1e\+\d+ in {first}: "):
+        broken.forward(IDS)
+
+
+def test_large_numbers_that_a_model_may_have_are_taken(tiny: GPT2) -> None:
+    from types import SimpleNamespace
+
+    tensors = dict(tiny.checkpoint.tensors)
+    tensors["h.0.mlp.c_proj.bias"] = tensors["h.0.mlp.c_proj.bias"] + np.float32(1e8)
+    large = GPT2(SimpleNamespace(config=tiny.config, tensors=tensors), tiny.tokenizer, "large")  # type: ignore[arg-type]
+    assert large.forward(IDS) is not None
 
 
 def test_an_empty_prompt_is_the_start_token(storyteller: GPT2) -> None:

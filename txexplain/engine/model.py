@@ -27,7 +27,7 @@ from txexplain.engine.ops import (
     weighted_values,
 )
 from txexplain.engine.tokenizer import Tokenizer
-from txexplain.engine.trace import Parts, Trace, canonical
+from txexplain.engine.trace import LARGEST_NUMBER, Parts, Trace, canonical
 
 Weights = Mapping[str, Array]
 GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffers that grow in place
@@ -144,7 +144,7 @@ class GPT2:
         all_logits: logits [T, V] of every position instead of the last one's [V].
         prefix: an earlier Trace of this model; the rows of its shared beginning are reused, with the same result.
         should_stop: looked at before each block; once it says True, the run ends and the answer is None.
-        Raises PromptError for ids that this model can't take, NonFinite for an activation that isn't finite.
+        Raises PromptError for ids that this model can't take, NonFinite for an activation that isn't finite, or far beyond any GPT-2's.
         """
         ids = self.checked(ids)
         shared = self.shared(prefix, ids)
@@ -165,7 +165,7 @@ class GPT2:
             normalized = parts["ln_final.normalized"][-1] if not all_logits else np.concatenate(parts["ln_final.normalized"])
             logits = normalized[-1] @ self.unembedding.T if not all_logits else normalized @ self.unembedding.T  # [V] or [T, V]
             last = {name: array for name, array in new.items() if name.startswith("ln_final")}
-            require_finite(last | {"logits": logits}, shared, self.name)
+            require_sound(last | {"logits": logits}, shared, self.name)
         parts["logits"] = (logits,)
         tokens = tuple(self.tokenizer.display(i) for i in ids)
         prompt = self.tokenizer.decode(ids)
@@ -176,7 +176,7 @@ class GPT2:
         new: dict[str, Array] = {}
         new["embed"] = self.weights["wte.weight"][list(ids[start:])]  # [n, d]
         new["pos_embed"] = self.weights["wpe.weight"][start : len(ids)]  # [n, d]
-        require_finite(new, start, self.name)
+        require_sound(new, start, self.name)
         x = new["embed"] + new["pos_embed"]  # [n, d]
         for layer, w in enumerate(self.blocks):
             if should_stop is not None and should_stop():
@@ -184,7 +184,7 @@ class GPT2:
             a = transformer_block(x, w, self.config, layer, qkv, start)
             block = {canonical(f"blocks.{layer}.{name}"): array for name, array in a.items()}
             if not is_sound(a, qkv.room(layer, start, len(x))):
-                require_finite(block, start, self.name)
+                require_sound(block, start, self.name)
             new |= block
             x = a["resid_post"]  # [n, d]
         gain, bias = self.weights["ln_f.weight"], self.weights["ln_f.bias"]
@@ -229,23 +229,29 @@ def append_parts(kept: Mapping[str, Parts], new: Mapping[str, Array]) -> dict[st
     return parts
 
 
-def require_finite(new: Mapping[str, Array], start: int, model: str) -> None:
-    """Raise NonFinite, naming the first activation that holds NaN or infinity where it mustn't."""
-    for name, array in new.items():
-        rows = array[start:] if name.endswith(GROWING) else array
-        if all_finite(name, rows):
+def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
+    """Raise NonFinite, naming the first activation with NaN or infinity where it must not be, or else with a number far too large."""
+    rows = {name: array[start:] if name.endswith(GROWING) else array for name, array in new.items()}
+    for name, array in rows.items():
+        if all_finite(name, array):
             continue
-        token = int(np.argwhere(~np.isfinite(rows))[0][0]) if rows.ndim == 2 else None
+        token = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim == 2 else None
         place = "" if token is None else f" at token {token + (0 if name == 'logits' else start)}"
         raise NonFinite(f"{model} computed a number that isn't finite in {name}{place}: the weights are damaged or overflow float32.")
+    for name, array in rows.items():
+        largest = float(np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max(initial=0))
+        if largest > LARGEST_NUMBER:
+            raise NonFinite(
+                f"{model} computed a number of size {largest:.2g} in {name}: beyond {LARGEST_NUMBER:g} weights are damaged."
+            )
 
 
 def is_sound(a: Mapping[str, Array], qkv: Array) -> bool:
-    """Whether all that a block computed is finite, by the few of its activations that tell, and its new q, k and v.
+    """Whether all that a block computed is finite and not too large, by the few of its activations that tell, and its new q, k and v.
 
-    Where a sum of squares is finite, each term is; and no score can overflow, since |q · k| ≤ (|q|² + |k|²) / 2.
+    Where a sum of squares is bounded, so is each term; and no score can overflow, since |q · k| ≤ (|q|² + |k|²) / 2.
     """
-    return all(math.isfinite(np.vdot(x, x)) for x in (*(a[name] for name in TELLING), qkv))
+    return all(np.vdot(x, x) <= LARGEST_NUMBER**2 for x in (*(a[name] for name in TELLING), qkv))
 
 
 def all_finite(name: str, array: Array) -> bool:
