@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import resource
 import statistics
 import subprocess
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tests.bench import naive
+from tests.bench.products import counting
 from tests.bench.terminal import keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
@@ -124,6 +128,7 @@ def engine(rows: list[dict[str, Any]]) -> None:
         for n in LENGTHS:
             ids = rng.integers(0, model.config.vocab_size, n).tolist()
             add(rows, f"full trace, T = {n}", "matrix products alone", pairs(lambda i=ids: touched(model, i), limit(model, n, n)))
+            inside(rows, model, n, ids)
             error = float(np.abs(naive.logits(model, ids)[-1] - full(model, ids)["logits"]).max())
             assert error < 1e-2, f"the plain code and the engine disagree by {error}"
             add(
@@ -154,6 +159,24 @@ def engine(rows: list[dict[str, Any]]) -> None:
         add(rows, "last 2 of 63 edited", "matrix products alone", pairs(lambda: model.forward(edited, prefix=past), limit(model, 2, 63)))
         if peer is None:
             rows.append({"what": "transformers", "against": "isn't installed: left out"})
+
+
+def inside(rows: list[dict[str, Any]], model: GPT2, n: int, ids: list[int]) -> None:
+    """Which part of a pass is spent inside BLAS, and how long that is beside what its matrix products take alone."""
+    alone = limit(model, n, n)
+    taken = []
+    touched(model, ids), alone()
+    for _ in range(PAIRS):
+        start = time.perf_counter()
+        alone()
+        middle = time.perf_counter()
+        with counting() as spent:
+            begun = time.perf_counter()
+            touched(model, ids)
+            whole = time.perf_counter() - begun
+        taken.append((1000 * whole, spent[0] / whole, spent[0] / (middle - start)))
+    ms, share, slower = (statistics.median(column) for column in zip(*taken, strict=True))
+    rows.append({"what": f"full trace, T = {n}", "ms": ms, "share": share, "slower": slower})
 
 
 def add(rows: list[dict[str, Any]], what: str, against: str, figures: tuple[float, float, list[float]]) -> None:
@@ -209,21 +232,38 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows))
         return
+    print(machine())
     for row in rows:
-        if "ratio" in row:
-            figures = f"{row['ms']:8.1f} ms  {row['against_ms']:8.1f} ms  ratio {row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})"
-            print(f"{row['what']:24} {row['against']:24} {figures}")
-        elif "p50" in row:
-            figures = f"p50 {row['p50']:6.1f} ms  p95 {row['p95']:6.1f} ms  at most {row['bytes']:6} B  ({row['keys']} keys)"
-            print(f"{row['what']:34} {figures}")
-        elif "bytes" in row:
-            print(f"{row['what']:49} {row['bytes'] / 1e6:8.1f} MB")
-        elif "ms" in row:
-            print(f"{row['what']:49} {row['ms']:8.0f} ms")
-        elif "cpu_seconds" in row:
-            print(f"{row['what']:49} {row['cpu_seconds']:8.3f} s of CPU")
-        else:
-            print(f"{row['what']} {row['against']}")
+        print(line(row))
+
+
+def machine() -> str:
+    """What was measured on, with what, and when."""
+    cpu = next((x.partition(":")[2].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("model name")), "?")
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]  # type: ignore[index, call-overload]
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, {blas['name']} {blas['version']}"
+    return f"{cpu}, {os.cpu_count()} cores; {versions}; {date.today()}"
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    what = f"{row['what']:31}"
+    if "ratio" in row:
+        spread = f"{row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})"
+        return f"{what} {row['ms']:7.1f} ms  {row['against']:22} {row['against_ms']:7.1f} ms  ratio {spread}"
+    if "share" in row:
+        inside = f"{100 * row['share']:.0f}% of the time, {row['slower']:.2f} times what they take alone"
+        return f"{what} {row['ms']:7.1f} ms  inside BLAS {inside}"
+    if "p50" in row:
+        first = f"first byte p50 {row['first_p50']:5.1f} p95 {row['first_p95']:5.1f} ms"
+        return f"{what} {first}, last {row['p50']:5.1f} {row['p95']:5.1f} ms, at most {row['bytes']:6} B ({row['keys']} keys)"
+    if "bytes" in row:
+        return f"{what} {row['bytes'] / 1e6:7.1f} MB"
+    if "ms" in row:
+        return f"{what} {row['ms']:7.0f} ms"
+    if "cpu_seconds" in row:
+        return f"{what} {row['cpu_seconds']:7.3f} s of CPU"
+    return f"{what} {row['against']}"
 
 
 if __name__ == "__main__":

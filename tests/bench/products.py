@@ -1,41 +1,40 @@
-"""How much of a forward pass is spent inside its matrix products, each timed where it stands."""
+"""How much of a forward pass is spent inside BLAS: its matrix and dot products, each timed where it stands."""
 
 from __future__ import annotations
 
 import ast
 import inspect
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import CodeType, ModuleType
 from typing import Any
-
-import numpy as np
 
 from txexplain.engine import model, ops
 
 SPENT = [0.0]  # seconds inside products
 
 
-def product(a: Any, b: Any, out: Any = None) -> Any:
+def product(function: Callable[..., Any], *given: Any, **options: Any) -> Any:
     start = time.perf_counter()
-    result = np.matmul(a, b, out=out)
+    result = function(*given, **options)
     SPENT[0] += time.perf_counter() - start
     return result
 
 
 class Timed(ast.NodeTransformer):
-    """a @ b and np.matmul(a, b) become product(a, b)."""
+    """a @ b becomes product(np.matmul, a, b), and so do np.matmul(a, b), np.vdot(a, b) and np.vecdot(a, b)."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         self.generic_visit(node)
-        timed = ast.Call(ast.Name("product", ast.Load()), [node.left, node.right], [])
+        matmul = ast.parse("np.matmul", mode="eval").body
+        timed = ast.Call(ast.Name("product", ast.Load()), [matmul, node.left, node.right], [])
         return timed if isinstance(node.op, ast.MatMult) else node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        if ast.unparse(node.func) == "np.matmul":
-            node.func = ast.Name("product", ast.Load())
+        if ast.unparse(node.func) in ("np.matmul", "np.vdot", "np.vecdot"):
+            return ast.Call(ast.Name("product", ast.Load()), [node.func, *node.args], node.keywords)
         return node
 
 

@@ -12,6 +12,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Session:
         columns, rows = size
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.output = b""
+        self.first = 0.0  # when the first byte of the last read came
 
     def read(self, until: bytes | None = None, patience: float = 60.0, quiet: float = QUIET) -> tuple[float, int]:
         """Read until a text came or nothing comes any more; the time of the last byte, and how many there were."""
@@ -44,6 +46,7 @@ class Session:
                 continue
             data = os.read(self.fd, 65536)
             last = time.perf_counter()
+            self.first = self.first if count else last
             count += len(data)
             self.output += data
             if until is not None and until in self.output:
@@ -69,8 +72,13 @@ class Session:
         os.close(self.fd)
 
 
+def quantiles(name: str, values: Sequence[float]) -> dict[str, float]:
+    ranked = sorted(values)
+    return {f"{name}_p50".strip("_"): statistics.median(ranked), f"{name}_p95".strip("_"): ranked[int(0.95 * (len(ranked) - 1))]}
+
+
 def keys(size: tuple[int, int], arguments: list[str]) -> list[dict[str, Any]]:
-    """Latency and bytes of each kind of key on a terminal of a size."""
+    """Of each kind of key on a terminal of a size: when its first byte comes back, when its last, and how many there are."""
     session = Session(arguments, size)
     rows: list[dict[str, Any]] = []
     try:
@@ -81,12 +89,15 @@ def keys(size: tuple[int, int], arguments: list[str]) -> list[dict[str, Any]]:
         def measure(what: str, sequence: list[str]) -> None:
             for key in sequence[:2]:
                 session.key(key)
-            taken = [session.key(key) for key in sequence]
-            times = sorted(ms for ms, count in taken if count)
-            counts = [count for _, count in taken]
-            p95 = times[min(len(times) - 1, int(0.95 * len(times)))]
-            label = f"{what}, {size[0]}x{size[1]}"
-            rows.append({"what": label, "p50": statistics.median(times), "p95": p95, "bytes": max(counts), "keys": len(taken)})
+            taken, seen = [], []
+            for key in sequence:
+                start = time.perf_counter()
+                ms, count = session.key(key)
+                taken.append((ms, 1000 * (session.first - start)) if count else None)
+                seen.append(count)
+            whole, echo = zip(*filter(None, taken), strict=True)
+            row = {"what": f"{what}, {size[0]}x{size[1]}", "bytes": max(seen), "keys": len(seen)}
+            rows.append(row | quantiles("first", echo) | quantiles("", whole))
 
         measure("temperature", ["]", "["] * 20)
         measure("draw, model view", [" "] * 10)

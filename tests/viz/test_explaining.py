@@ -70,6 +70,12 @@ def test_wrapping_keeps_every_character(text: str, width: int) -> None:
         assert line.startswith(" " * (4 if i else 2))
 
 
+@given(st.text("ab (", max_size=30), st.integers(-4, 8), st.integers(0, 9), st.integers(0, 9))
+def test_wrapping_ends_where_nothing_fits(text: str, width: int, first: int, rest: int) -> None:
+    """On a screen of 20 columns an indent of six left no room, and the app hung."""
+    assert squeezed("".join(wrapped(text, width, first, rest))) == squeezed(text)
+
+
 @given(st.lists(st.sampled_from(["one", "and", "word(s),", "100%", "x[3]"]), min_size=1, max_size=30), st.integers(12, 40))
 def test_lines_break_between_words(words: list[str], width: int) -> None:
     lines = wrapped(" ".join(words), width)

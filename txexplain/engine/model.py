@@ -241,9 +241,7 @@ def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
     for name, array in rows.items():
         largest = float(np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max(initial=0))
         if largest > LARGEST_NUMBER:
-            raise NonFinite(
-                f"{model} computed a number of size {largest:.2g} in {name}: beyond {LARGEST_NUMBER:g} weights are damaged."
-            )
+            raise NonFinite(f"{model} computed a number of size {largest:.2g} in {name}: beyond {LARGEST_NUMBER:g} weights are damaged.")
 
 
 def is_sound(a: Mapping[str, Array], qkv: Array) -> bool:

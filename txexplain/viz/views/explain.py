@@ -104,11 +104,12 @@ def shape_text(each: Shape, *, ascii: bool) -> str:
 def wrapped(text: str, width: int, first: int = 0, rest: int = 0, *, ascii: bool = False) -> list[str]:
     """Text in lines of a width, indented, broken between words; a word too long for a line is broken where it has a mark."""
     text = plain_ascii(text) if ascii else text
+    first, rest = (min(indent, max(0, width // 2)) for indent in (first, rest))  # an indent leaves room for words
     lines, line = [], " " * first
     empty = True
     for piece in re.findall(r"\s*\S+", text):
         word = piece.lstrip() if empty else piece
-        while cell_width(line + word) > width:
+        while word and cell_width(line + word) > width:
             if not empty:
                 lines.append(line)
                 line, word, empty = " " * rest, word.lstrip(), True
