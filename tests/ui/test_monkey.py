@@ -117,3 +117,9 @@ def test_taking_back_an_edit_that_brought_the_scroll_bar(world: World) -> None:
 
 def test_a_page_that_the_model_cannot_show_scrolls(world: World) -> None:
     """A live value that another model lacks is a sentence in the page's place; page down ended the app over it."""
+
+
+@pytest.mark.parametrize("key", ["ctrl+x", "ctrl+c"])
+def test_half_a_character_is_cut_and_copied(world: World, key: str) -> None:
+    """The clipboard takes UTF-8, which half a character isn't: the app ended over it."""
+    taken(world, "slash", ["paste", "a\ud800b"], "ctrl+a", "shift+up", "shift+left", key, "ctrl+v")

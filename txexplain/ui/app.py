@@ -1116,6 +1116,10 @@ class ExplorerApp(App[None]):
         self.copy_to_clipboard(command)
         self.say(command)
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """To the terminal's clipboard, which takes UTF-8: half of a character, as an argument may hold, becomes `?`."""
+        super().copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
+
     def command_line(self) -> str:
         """The command that reproduces this view, fit for a screen and a shell."""
         command = self.state.command_line()
