@@ -373,7 +373,8 @@ class ExplorerApp(App[None]):
 
     # The model
 
-    @work(thread=True, exclusive=True, group="load", exit_on_error=False)
+    # Workers have a description, since Textual would write one from their arguments at each key, a prompt of 10 MB among them.
+    @work(thread=True, exclusive=True, group="load", description="load", exit_on_error=False)
     def load_model(self, arrival: Arrival, load: Callable[[], GPT2 | Lens]) -> None:
         try:
             self.post_message(Loaded(arrival, load()))
@@ -417,7 +418,7 @@ class ExplorerApp(App[None]):
         self.draw()
         self.bring(self.arrival)
 
-    @work(thread=True, group="arrive", exit_on_error=False)
+    @work(thread=True, group="arrive", description="arrive", exit_on_error=False)
     def bring(self, arrival: Arrival) -> None:
         try:
             self.post_message(Arrived(arrival, self.open_model(arrival.name, arrival.progress)))
@@ -537,7 +538,7 @@ class ExplorerApp(App[None]):
             self.late = True
             self.draw()
 
-    @work(thread=True, exclusive=True, group="forward", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="forward", description="forward", exit_on_error=False)
     def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Trace | None) -> None:
         def outdated() -> bool:
             return serial != self.serial
@@ -589,7 +590,7 @@ class ExplorerApp(App[None]):
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
-    @work(thread=True, exclusive=True, group="measure", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="measure", description="measure", exit_on_error=False)
     def measure(self, lens: Lens) -> None:
         """What every head does takes long on a long prompt: it is measured once the atlas asks."""
         with self.engine:
@@ -601,7 +602,7 @@ class ExplorerApp(App[None]):
         if message.lens is self.lens:
             self.draw()
 
-    @work(thread=True, exclusive=True, group="flow", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="flow", description="flow", exit_on_error=False)
     def trace_flow(self, lens: Lens, mode: str) -> None:
         """The ribbons' shares take longer than a key may: they are traced after the frame."""
         try:
@@ -624,7 +625,7 @@ class ExplorerApp(App[None]):
             self.surprising = self.lens
             self.be_surprised(self.lens, self.surprised)
 
-    @work(thread=True, exclusive=True, group="surprisal", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="surprisal", description="surprisal", exit_on_error=False)
     def be_surprised(self, lens: Lens, earlier: tuple[tuple[int, ...], tuple[Surprise | None, ...]]) -> None:
         """Chunk by chunk, so that a forward pass never waits for more than one."""
         ids, values = earlier

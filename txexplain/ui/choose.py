@@ -200,7 +200,7 @@ class FindScreen(ChooseScreen):
         self.query_one(Input).focus()
         self.spell()
 
-    @work(thread=True, exclusive=True, group="spell", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="spell", description="spell", exit_on_error=False)
     def spell(self) -> None:
         """Fifty thousand labels take longer than a key may."""
         self.post_message(self.Spelled([self.label(token) for token in range(len(self.order))]))

@@ -70,7 +70,7 @@ class ModelsScreen(ChooseScreen):
         super().on_mount()
         self.look()
 
-    @work(thread=True, exclusive=True, group="look", exit_on_error=False)
+    @work(thread=True, exclusive=True, group="look", description="look", exit_on_error=False)
     def look(self) -> None:
         """The cache is read from the disk, which may take longer than a key may."""
         self.post_message(self.Listed(self.known()))
