@@ -22,7 +22,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from tests.bench import naive
-from tests.bench.terminal import keys, memory
+from tests.bench.terminal import crowd, keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.model import GPT2
@@ -190,6 +190,10 @@ def latencies(rows: list[dict[str, Any]]) -> None:
         rows += keys(size, ["Once upon a time there was a"])
 
 
+def crowds(rows: list[dict[str, Any]]) -> None:
+    rows += crowd()
+
+
 def sessions(rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         write_random_model(Path(name))
@@ -198,11 +202,11 @@ def sessions(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", choices=("start", "engine", "keys", "memory"), help="one part of it")
+    parser.add_argument("--only", choices=("start", "engine", "keys", "crowd", "memory"), help="one part of it")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     rows: list[dict[str, Any]] = []
     options = parser.parse_args()
-    parts = {"start": start, "engine": engine, "keys": latencies, "memory": sessions}
+    parts = {"start": start, "engine": engine, "keys": latencies, "crowd": crowds, "memory": sessions}
     for name, part in parts.items():
         if options.only in (None, name):
             part(rows)
@@ -214,7 +218,8 @@ def main() -> None:
             figures = f"{row['ms']:8.1f} ms  {row['against_ms']:8.1f} ms  ratio {row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})"
             print(f"{row['what']:24} {row['against']:24} {figures}")
         elif "p50" in row:
-            figures = f"p50 {row['p50']:6.1f} ms  p95 {row['p95']:6.1f} ms  at most {row['bytes']:6} B  ({row['keys']} keys)"
+            most = f"  at most {row['bytes']:6} B" if "bytes" in row else ""
+            figures = f"p50 {row['p50']:6.1f} ms  p95 {row['p95']:6.1f} ms{most}  ({row['keys']} keys)"
             print(f"{row['what']:34} {figures}")
         elif "bytes" in row:
             print(f"{row['what']:49} {row['bytes'] / 1e6:8.1f} MB")
