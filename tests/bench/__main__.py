@@ -26,7 +26,7 @@ from safetensors.numpy import save_file
 
 from tests.bench import naive
 from tests.bench.products import counting
-from tests.bench.terminal import keys, memory
+from tests.bench.terminal import crowd, keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.model import GPT2
@@ -213,6 +213,10 @@ def latencies(rows: list[dict[str, Any]]) -> None:
         rows += keys(size, ["Once upon a time there was a"])
 
 
+def crowds(rows: list[dict[str, Any]]) -> None:
+    rows += crowd()
+
+
 def sessions(rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         write_random_model(Path(name))
@@ -221,11 +225,11 @@ def sessions(rows: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", choices=("start", "engine", "keys", "memory"), help="one part of it")
+    parser.add_argument("--only", choices=("start", "engine", "keys", "crowd", "memory"), help="one part of it")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     rows: list[dict[str, Any]] = []
     options = parser.parse_args()
-    parts = {"start": start, "engine": engine, "keys": latencies, "memory": sessions}
+    parts = {"start": start, "engine": engine, "keys": latencies, "crowd": crowds, "memory": sessions}
     for name, part in parts.items():
         if options.only in (None, name):
             part(rows)
@@ -254,6 +258,8 @@ def line(row: dict[str, Any]) -> str:
     if "share" in row:
         inside = f"{100 * row['share']:.0f}% of the time, {row['slower']:.2f} times what they take alone"
         return f"{what} {row['ms']:7.1f} ms  inside BLAS {inside}"
+    if "p50" in row and "bytes" not in row:
+        return f"{what} next byte p50 {row['p50']:5.1f} p95 {row['p95']:5.1f} ms ({row['keys']} keys)"
     if "p50" in row:
         first = f"first byte p50 {row['first_p50']:5.1f} p95 {row['first_p95']:5.1f} ms"
         return f"{what} {first}, last {row['p50']:5.1f} {row['p95']:5.1f} ms, at most {row['bytes']:6} B ({row['keys']} keys)"

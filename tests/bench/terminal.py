@@ -134,3 +134,50 @@ def memory(folder: str, sessions: tuple[int, ...] = (1, 4, 16)) -> list[dict[str
         for session in running:
             session.close()
     return rows
+
+
+def crowd(sessions: tuple[int, ...] = (1, 4, 16), rate: float = 15.0, keys: int = 60) -> list[dict[str, Any]]:
+    """How long a key takes until the first byte of its painting, where so many sessions are typed into, each so many keys a second."""
+    rows: list[dict[str, Any]] = []
+    running: list[Session] = []
+    try:
+        for n in sessions:
+            while len(running) < n:
+                running.append(Session(["Once upon a time"], (80, 24)))
+            for session in running:
+                session.read(until=b"prompt", quiet=2.0)
+                session.key("/")
+            times = typed_at_once(running, rate, keys)
+            for session in running:
+                session.key("\r")
+                assert os.waitpid(session.pid, os.WNOHANG) == (0, 0), "a session died"
+            p95 = times[int(0.95 * (len(times) - 1))]
+            rows.append({"what": f"typing in {n} at once", "p50": statistics.median(times), "p95": p95, "keys": len(times)})
+    finally:
+        for session in running:
+            session.close()
+    return rows
+
+
+def typed_at_once(running: list[Session], rate: float, keys: int) -> list[float]:
+    """Milliseconds from each key to the next byte of its session, in order of size; letters and backspaces by turns."""
+    start = time.perf_counter()
+    due = {session.fd: start + number / rate / len(running) for number, session in enumerate(running)}  # each at its own moment
+    left = dict.fromkeys(due, keys)
+    waiting: dict[int, list[float]] = {fd: [] for fd in due}
+    times: list[float] = []
+    while any(left.values()) or any(waiting.values()):
+        now = time.perf_counter()
+        assert now < start + keys / rate + 60, f"{sum(map(len, waiting.values()))} keys were never painted"
+        for fd in due:
+            if left[fd] and due[fd] <= now:
+                os.write(fd, b"a" if left[fd] % 2 else b"\x7f")
+                waiting[fd].append(now)
+                left[fd] -= 1
+                due[fd] += 1 / rate
+        soonest = min((due[fd] for fd in due if left[fd]), default=now + 1.0)
+        for fd in select.select(list(due), [], [], max(0.0, min(1.0, soonest - time.perf_counter())))[0]:
+            os.read(fd, 65536)
+            times += [1000 * (time.perf_counter() - begun) for begun in waiting[fd]]
+            waiting[fd].clear()
+    return sorted(times)

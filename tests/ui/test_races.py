@@ -39,6 +39,8 @@ FOUND = {
          "press space"],
     "the stage named an earlier text's next token":
         [*PROMPT, "press space", "finish forward#4", "press left_parenthesis"],
+    "a result comes when its prompt is gone: it isn't shown":
+        [*PROMPT, "press space", "through forward begin#4", "through forward engine#4", "press u", "open forward post#4"],
     "the explanation beside an atlas that wasn't measured yet measured it, while the key waited":
         ["start prompt 120x36", *PROMPT[1:], "press a", "press v", "press i"],
 }  # fmt: skip
