@@ -422,7 +422,7 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
             for measure, values in vars(fresh.measures).items():
                 assert close(getattr(lens.measures, measure), values), f"other {measure}"
         for moment in (*app.history[-2:], *([app.held] if app.held is not None else [])):
-            assert close(moment.distribution.logits, truth.lens(name, moment.ids).trace.last_logits), "a moment of another model"
+            assert close(moment.logits, truth.lens(name, moment.ids).trace.last_logits), "a moment of another model"
         if app.last_draw is not None and state.ids is not None:
             assert state.ids[-1] == app.last_draw.id, "a draw of another token"
             assert app.drawn_from is not None

@@ -209,7 +209,9 @@ def computes(app: App) -> bool:
     """Whether something is on its way that will change the screen; between two generated tokens, nothing is."""
     typed = app.typing is not None and app.typing._task is not None and not app.typing._task.done()
     resized = app._resize_timer is not None or app._resize_event is not None
-    return resized or app.running or bool(app.queued) or typed or any(worker.is_running and worker.group in OURS for worker in app.workers)
+    paints = bool(app.screen._layout_required or app.screen._dirty_widgets)
+    works = any(worker.is_running and worker.group in OURS for worker in app.workers)
+    return paints or resized or app.running or bool(app.queued) or typed or works
 
 
 async def settled(app: App, pilot: Pilot[None], patience: float) -> None:

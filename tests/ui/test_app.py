@@ -33,8 +33,10 @@ from harness import (
 from textual import events
 from textual._xterm_parser import XTermParser
 from textual.command import CommandPalette
+from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.widgets import Input
+from textual.widgets._toast import Toast
 
 from txexplain.cli import cli
 from txexplain.engine.errors import ExplainError
@@ -47,6 +49,7 @@ from txexplain.ui.actions import ACTIONS, GLYPHS
 from txexplain.ui.app import ExplorerApp, Ran
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.options import UiOptions
+from txexplain.ui.over import BriefToast
 from txexplain.viz.bars import to_fraction
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import Palette
@@ -1012,3 +1015,15 @@ def test_f8_asks_for_a_name_and_saves_the_screen_as_a_picture(storyteller: GPT2,
         assert len(list(tmp_path.iterdir())) == 2
 
     drive(test, storyteller, at("L3H5:softmax[4,1]"))
+
+
+def test_a_sentence_whose_time_is_over_when_it_would_pop_up(storyteller: GPT2) -> None:
+    """Put together a moment too late, it got a timer with less than no time, which never gave the app its turn again."""
+    assert Toast is BriefToast
+    assert BriefToast(Notification("late", timeout=-1.0))._timeout > 0
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        app.say("in time")
+        await until(hand, lambda: [type(toast) for toast in app.screen.query(Toast)] == [BriefToast], "what pops up")
+
+    drive(test, storyteller)

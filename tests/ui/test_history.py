@@ -48,14 +48,14 @@ def test_each_text_and_setting_is_kept_once_the_last_last(shown: list[tuple[int,
     dist = distribution([1.0, 2.0, 3.0])
     history: tuple[Moment, ...] = ()
     for text, temperature, mode, k in shown:
-        moment = Moment(dist, (text,), temperature, mode, k, 0.9)
+        moment = Moment(dist.logits, (text,), temperature, mode, k, 0.9)
         history = recorded(history, moment)
         assert history[-1] is moment
         keys = [each.key for each in history]
         assert len(set(keys)) == len(keys) <= KEPT
     many: tuple[Moment, ...] = ()
     for i in range(KEPT + 7):
-        many = recorded(many, Moment(dist, (i,), 1.0, "full", 5, 0.9))
+        many = recorded(many, Moment(dist.logits, (i,), 1.0, "full", 5, 0.9))
     assert [each.ids for each in many] == [(i,) for i in range(7, KEPT + 7)]
 
 

@@ -13,6 +13,35 @@ from tests import races
 
 PROMPT = ["start prompt 80x24", "finish load#1", "finish forward#2", "finish flow#3"]
 LESSON = ["start lesson 80x24", "finish load#1", "finish forward#2", "finish flow#3"]
+FOUND = {
+    "after another model was chosen, a page that needs its own waited for ever":
+        [*LESSON, "press t", "press m", "finish look#4", "press down", "press down", "press enter", "finish arrive#5",
+         "finish forward#6", "finish flow#7", "press t", "press n"],
+    "two pages, the first one's model comes last: it went by the other's name":
+        [*LESSON, "press n", "open load begin#4", "press n", "press n", "finish load#5", "finish load#4", "finish forward#6"],
+    "a page that needs another model, during a run of the present one: the app ended over its result":
+        [*LESSON, "press space", "press n", "finish forward#4", "finish load#5"],
+    "a model that nobody waits for any more can't be opened: its sentence took the result's place":
+        [*LESSON, "press n", "press n", "press n", "press n", "press p", "finish load#7", "finish forward#8", "finish load#6"],
+    "the only model on its way is stopped: the screen said that it loads":
+        ["start prompt 120x36", "press m", "finish look#2", "press down", "press enter", "press m", "finish look#4", "press down",
+         "press enter", "finish load#1"],
+    "another model comes while a place is typed: the app ended at enter":
+        [*PROMPT, "press m", "finish look#4", "press down", "press enter", "press J", "finish arrive#5", "press enter"],
+    "surprisal went on after the end":
+        ["start prompt 160x45", "finish load#1", "finish forward#2", "open surprisal begin#4", "open surprisal engine#4", "quit"],
+    "ribbons were traced after the end":
+        [*PROMPT, "press w", "quit"],
+    "the header said opening while a download was at 0%":
+        [*PROMPT, "press m", "finish look#4", "press down", "press enter", "open arrive begin#5", "open arrive piece#5"],
+    "a recorded run, a step back, and a key that needs the model: the panel stayed in the past":
+        ["start recorded 120x36", "finish load#1", "finish flow#2", "press right_square_bracket", "press left_parenthesis",
+         "press space"],
+    "the stage named an earlier text's next token":
+        [*PROMPT, "press space", "finish forward#4", "press left_parenthesis"],
+    "the explanation beside an atlas that wasn't measured yet measured it, while the key waited":
+        ["start prompt 120x36", *PROMPT[1:], "press a", "press v", "press i"],
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -26,82 +55,7 @@ def test_a_short_walk(scene: races.Scenery, seed: int) -> None:
     assert len(races.walk_once(scene, races.chance(seed), 40).done) > 40
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [
-        pytest.param(
-            [
-                *LESSON,
-                "press t",
-                "press m",
-                "finish look#4",
-                "press down",
-                "press down",
-                "press enter",
-                "finish arrive#5",
-                "finish forward#6",
-                "finish flow#7",
-                "press t",
-                "press n",
-            ],
-            id="after another model was chosen, a page that needs its own waited for ever",
-        ),
-        pytest.param(
-            [*LESSON, "press n", "open load begin#4", "press n", "press n", "finish load#5", "finish load#4", "finish forward#6"],
-            id="two pages, the first one's model comes last: it went by the other's name",
-        ),
-        pytest.param(
-            [*LESSON, "press space", "press n", "finish forward#4", "finish load#5"],
-            id="a page that needs another model, during a run of the present one: the app ended over its result",
-        ),
-        pytest.param(
-            [*LESSON, "press n", "press n", "press n", "press n", "press p", "finish load#7", "finish forward#8", "finish load#6"],
-            id="a model that nobody waits for any more can't be opened: its sentence took the result's place",
-        ),
-        pytest.param(
-            [
-                "start prompt 120x36",
-                "press m",
-                "finish look#2",
-                "press down",
-                "press enter",
-                "press m",
-                "finish look#4",
-                "press down",
-                "press enter",
-                "finish load#1",
-            ],
-            id="the only model on its way is stopped: the screen said that it loads",
-        ),
-        pytest.param(
-            [*PROMPT, "press m", "finish look#4", "press down", "press enter", "press J", "finish arrive#5", "press enter"],
-            id="another model comes while a place is typed: the app ended at enter",
-        ),
-        pytest.param(
-            ["start prompt 160x45", "finish load#1", "finish forward#2", "open surprisal begin#4", "open surprisal engine#4", "quit"],
-            id="surprisal went on after the end",
-        ),
-        pytest.param([*PROMPT, "press w", "quit"], id="ribbons were traced after the end"),
-        pytest.param(
-            [*PROMPT, "press m", "finish look#4", "press down", "press enter", "open arrive begin#5", "open arrive piece#5"],
-            id="the header said opening while a download was at 0%",
-        ),
-        pytest.param(
-            [
-                "start recorded 120x36",
-                "finish load#1",
-                "finish flow#2",
-                "press right_square_bracket",
-                "press left_parenthesis",
-                "press space",
-            ],
-            id="a recorded run, a step back, and a key that needs the model: the panel stayed in the past",
-        ),
-        pytest.param(
-            [*PROMPT, "press space", "finish forward#4", "press left_parenthesis"], id="the stage named an earlier text's next token"
-        ),
-    ],
-)
+@pytest.mark.parametrize("steps", FOUND.values(), ids=FOUND)
 def test_what_walks_found(scene: races.Scenery, steps: list[str]) -> None:
     """Each thing done in turn, and all promises looked at after each; then all else happens, and the app ends."""
     races.walk_once(scene, lambda options: 0, steps)

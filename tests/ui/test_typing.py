@@ -110,3 +110,18 @@ def test_other_keys_work_while_a_pass_runs(storyteller: GPT2, monkeypatch: pytes
         assert not app.scene(*app.size).stale
 
     drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]
+
+
+def test_no_key_writes_the_prompt_out(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Textual described each worker by its arguments: after a paste of 10 MB that took most of a key's time."""
+    written: list[str] = []
+    monkeypatch.setattr(ExplorerState, "__repr__", lambda state: written.append("state") or "state")  # type: ignore[func-returns-value]
+    monkeypatch.setattr(GPT2, "__repr__", lambda model: written.append("model") or "model")  # type: ignore[func-returns-value]
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        await hand.press("slash", "x")
+        await settled(app, hand)
+        assert app.state.prompt == ONCE + "x"
+        assert not written
+
+    drive(test, storyteller, ExplorerState(prompt=ONCE))

@@ -119,6 +119,7 @@ class Look:
     distribution: Distribution | None = None
     candidate: int = 0  # the rank of the candidate that is selected
     ribbons: Sequence[NDArray[np.float64]] | None = None  # the shares that flow, where they are traced
+    measured: bool = True  # whether what every head does may be asked for
 
     @property
     def token(self) -> int:
@@ -461,6 +462,9 @@ def measured(look: Look, measure: str) -> Topic:
 
     def worked() -> Iterator[Line]:
         lens.trace[look.name("attn.pattern")]  # says what is missing
+        if not look.measured:
+            yield say("not measured yet")
+            return
         mean = float(lens.measures.of(measure)[place.block, place.head])
         after = measures.after_copies(lens.trace.ids)  # [T, T]
         rows = np.arange(1, lens.trace.n_tokens)

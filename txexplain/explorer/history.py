@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
-from txexplain.engine.sampling import Distribution
+from numpy.typing import NDArray
+
+from txexplain.engine.sampling import Distribution, distribution
 from txexplain.explorer.state import ExplorerState
 
 KEPT = 50  # moments
+SHOWN = 2  # distributions of moments that a screen shows at once: one past, one held
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A distribution with the text and the setting that it belongs to."""
+    """A text, its logits and a setting: the distribution that was shown follows from them, and takes twenty times their memory."""
 
-    distribution: Distribution
+    logits: NDArray[Any]
     ids: tuple[int, ...]
     temperature: float
     mode: str
@@ -23,16 +28,26 @@ class Moment:
 
     @classmethod
     def of(cls, state: ExplorerState, ids: tuple[int, ...], distribution: Distribution) -> Moment:
-        return cls(distribution, ids, state.temperature, state.mode, state.k, state.p)
+        return cls(distribution.logits, ids, state.temperature, state.mode, state.k, state.p)
 
     @property
     def key(self) -> tuple[object, ...]:
         """What tells it from others: the text, and what of the setting counts in its mode."""
         return self.ids, self.temperature, self.mode, self.k if self.mode == "top-k" else self.p if self.mode == "top-p" else None
 
+    @property
+    def distribution(self) -> Distribution:
+        """What was shown, to the last bit."""
+        return shown_at(self)
+
     def seen_from(self, state: ExplorerState) -> ExplorerState:
         """A state with this moment's setting, for showing it."""
         return replace(state, temperature=self.temperature, mode=self.mode, k=self.k, p=self.p)
+
+
+@lru_cache(SHOWN)
+def shown_at(moment: Moment) -> Distribution:
+    return distribution(moment.logits, **moment.seen_from(ExplorerState()).sampling)
 
 
 def recorded(history: tuple[Moment, ...], moment: Moment) -> tuple[Moment, ...]:

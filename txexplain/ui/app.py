@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual import events, work
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -58,7 +58,7 @@ from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
 from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
-from txexplain.ui.threads import Threads, Turns
+from txexplain.ui.threads import Threads, Turns, in_thread
 from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
@@ -373,7 +373,7 @@ class ExplorerApp(App[None]):
 
     # The model
 
-    @work(thread=True, exclusive=True, group="load", exit_on_error=False)
+    @in_thread("load")
     def load_model(self, arrival: Arrival, load: Callable[[], GPT2 | Lens]) -> None:
         try:
             self.post_message(Loaded(arrival, load()))
@@ -417,7 +417,7 @@ class ExplorerApp(App[None]):
         self.draw()
         self.bring(self.arrival)
 
-    @work(thread=True, group="arrive", exit_on_error=False)
+    @in_thread("arrive", exclusive=False)
     def bring(self, arrival: Arrival) -> None:
         try:
             self.post_message(Arrived(arrival, self.open_model(arrival.name, arrival.progress)))
@@ -537,7 +537,7 @@ class ExplorerApp(App[None]):
             self.late = True
             self.draw()
 
-    @work(thread=True, exclusive=True, group="forward", exit_on_error=False)
+    @in_thread("forward")
     def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Trace | None) -> None:
         def outdated() -> bool:
             return serial != self.serial
@@ -589,7 +589,7 @@ class ExplorerApp(App[None]):
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
-    @work(thread=True, exclusive=True, group="measure", exit_on_error=False)
+    @in_thread("measure")
     def measure(self, lens: Lens) -> None:
         """What every head does takes long on a long prompt: it is measured once the atlas asks."""
         with self.engine:
@@ -601,7 +601,7 @@ class ExplorerApp(App[None]):
         if message.lens is self.lens:
             self.draw()
 
-    @work(thread=True, exclusive=True, group="flow", exit_on_error=False)
+    @in_thread("flow")
     def trace_flow(self, lens: Lens, mode: str) -> None:
         """The ribbons' shares take longer than a key may: they are traced after the frame."""
         try:
@@ -624,7 +624,7 @@ class ExplorerApp(App[None]):
             self.surprising = self.lens
             self.be_surprised(self.lens, self.surprised)
 
-    @work(thread=True, exclusive=True, group="surprisal", exit_on_error=False)
+    @in_thread("surprisal")
     def be_surprised(self, lens: Lens, earlier: tuple[tuple[int, ...], tuple[Surprise | None, ...]]) -> None:
         """Chunk by chunk, so that a forward pass never waits for more than one."""
         ids, values = earlier

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
-from textual import events, work
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -20,6 +20,7 @@ from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
 from txexplain.ui.over import OverScreen
+from txexplain.ui.threads import in_thread
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
@@ -200,7 +201,7 @@ class FindScreen(ChooseScreen):
         self.query_one(Input).focus()
         self.spell()
 
-    @work(thread=True, exclusive=True, group="spell", exit_on_error=False)
+    @in_thread("spell")
     def spell(self) -> None:
         """Fifty thousand labels take longer than a key may."""
         self.post_message(self.Spelled([self.label(token) for token in range(len(self.order))]))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from textual import work
 from textual.message import Message
 
 from txexplain.models.hub import Stopped
 from txexplain.ui.choose import ChooseScreen, Entry
+from txexplain.ui.threads import in_thread
 from txexplain.viz.bars import bar
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
@@ -70,7 +70,7 @@ class ModelsScreen(ChooseScreen):
         super().on_mount()
         self.look()
 
-    @work(thread=True, exclusive=True, group="look", exit_on_error=False)
+    @in_thread("look")
     def look(self) -> None:
         """The cache is read from the disk, which may take longer than a key may."""
         self.post_message(self.Listed(self.known()))

@@ -8,10 +8,12 @@ from textual import on
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette
 from textual.message import Message
+from textual.notifications import Notification
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, _toast
 
 Answer = TypeVar("Answer")
+LEAST = 0.01  # seconds that a sentence stays at the least
 
 
 class OverScreen(ModalScreen[Answer]):
@@ -32,3 +34,14 @@ class CommandsScreen(CommandPalette):
     def pick_once(self, event: Message) -> None:
         if not self.is_current:
             event.prevent_default()
+
+
+class BriefToast(_toast.Toast):
+    """A sentence that pops up. One whose time runs out while it is put together goes at once: with none left, Textual waits for ever."""
+
+    def __init__(self, notification: Notification) -> None:
+        super().__init__(notification)
+        self._timeout = max(self._timeout, LEAST)
+
+
+_toast.Toast = BriefToast  # type: ignore[misc]  # the rack makes those that its module names

@@ -6,10 +6,39 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial, wraps
 from time import monotonic
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from textual.dom import DOMNode
+from textual.worker import Worker
+
+Node = TypeVar("Node", bound=DOMNode)
+P = ParamSpec("P")
 
 LINGER = 1.0  # seconds that the end waits for workers that were told to stop
+
+
+def in_thread(
+    group: str, *, exclusive: bool = True
+) -> Callable[[Callable[Concatenate[Node, P], None]], Callable[Concatenate[Node, P], Worker[None]]]:
+    """A method that runs in a thread, as Textual's `work` makes one; what it was given is let go once it is done.
+
+    Textual's Worker keeps that, and is part of a cycle: every result stayed in memory until Python looked for garbage, which
+    it seldom does.
+    """
+
+    def decorated(method: Callable[Concatenate[Node, P], None]) -> Callable[Concatenate[Node, P], Worker[None]]:
+        @wraps(method)
+        def start(self: Node, /, *args: P.args, **options: P.kwargs) -> Worker[None]:
+            work = [partial(method, self, *args, **options)]
+            return self.run_worker(
+                lambda: work.pop()(), name=method.__name__, group=group, exclusive=exclusive, thread=True, exit_on_error=False
+            )
+
+        return start
+
+    return decorated
 
 
 class Threads(ThreadPoolExecutor):

@@ -88,15 +88,15 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.reading and scene.reading.highlighted(name),
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
+    ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()  # they come after the frame,
+    heads = (scene.measured,) if place.level is Level.HEADS else ()  # as these do
     match name:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)
         case "prompt":
             return (*shared, scene.pane, place, state.prompt, state.appended, scene.surprisal)
         case "stage":
-            ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
             own = sampling if place.level is Level.OUTPUT else ()
-            heads = (scene.measured,) if place.level is Level.HEADS else ()
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own, *heads)
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
@@ -104,9 +104,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
             if scene.side == "lesson":
                 return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
             output = place.level is Level.OUTPUT or (place.level is Level.MODEL and place.select == "output")
-            ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()
             read = (scene.side, scene.scroll, place, scene.message)
-            return (*shared, *read, *ribbons, *sampling) if output else (*shared, *read, *ribbons)
+            return (*shared, *read, *ribbons, *heads, *sampling) if output else (*shared, *read, *ribbons, *heads)
         case "footer":
             return (rect, scene.palette, scene.keys, scene.lecture, scene.reading and scene.reading.pressed)
     return (rect, scene.palette)

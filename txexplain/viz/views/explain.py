@@ -32,7 +32,7 @@ class Row:
 
 def explanation(scene: Scene) -> Explanation:
     """What the reader looks at, explained."""
-    return explain(Look(scene.location, scene.result, scene.distribution, scene.candidate, scene.ribbons))
+    return explain(Look(scene.location, scene.result, scene.distribution, scene.candidate, scene.ribbons, scene.measured))
 
 
 def rows_of(scene: Scene, width: int, context: int = FAR) -> list[Row]:

@@ -1,0 +1,151 @@
+"""Hours of generation, one step after the other without a pause: the context fills up many times, and `u` takes all of it back.
+
+    python -m tests.long --steps 28800   # two hours of four tokens a second
+
+After each round the numbers on the first screen are what they were, bit for bit, and what the process holds has not grown by a
+twentieth since it was warm: the memory of its own (Anonymous of smaps_rollup), and how many objects Python looks after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from textual.pilot import Pilot
+
+from txexplain.engine.model import GPT2
+from txexplain.explorer.state import ExplorerState
+from txexplain.models import load_model
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.options import UiOptions
+from txexplain.ui.widgets.picture import Picture
+
+PROMPT = "Once upon a time there was a"
+WARM = 3  # rounds until everything that is kept once is kept
+FLAT = 1.05
+PATIENCE = 600.0  # seconds until a condition that never comes true is a fault
+
+
+@asynccontextmanager
+async def started(model: GPT2, state: ExplorerState) -> AsyncIterator[tuple[ExplorerApp, Pilot[Any]]]:
+    """The app on its first whole screen, generating as fast as it can once it is asked to."""
+    app = ExplorerApp(state, UiOptions(color="truecolor"), lambda: model)
+    async with app.run_test(size=(80, 24), notifications=False) as pilot:
+        app.pace = 0.001
+        await until(pilot, lambda: at_rest(app), "the first screen")
+        yield app, pilot
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"never happened: {what}"
+        await pilot.pause(0.001)
+
+
+def at_rest(app: ExplorerApp) -> bool:
+    return app.lens is not None and not app.running and not app.generating and not any(worker.is_running for worker in app.workers)
+
+
+def length(app: ExplorerApp) -> int:
+    assert app.lens is not None
+    return app.lens.trace.n_tokens
+
+
+async def to_the_end(app: ExplorerApp, pilot: Pilot[Any]) -> int:
+    """Generate until the context is full, over any end of a text; how many tokens that were."""
+    assert app.lens is not None
+    first, room = length(app), app.lens.config.n_positions
+    while length(app) < room:
+        await pilot.press("g")
+        await until(pilot, lambda: at_rest(app), "a pause in the text, or a full context")
+    return room - first
+
+
+async def to_the_start(app: ExplorerApp, pilot: Pilot[Any], tokens: int) -> None:
+    for _ in range(tokens):
+        app.do_undo()
+        await pilot.pause(0.0)
+    await until(pilot, lambda: at_rest(app), "the first screen again")
+
+
+def numbers(app: ExplorerApp) -> dict[str, bytes]:
+    """Every number that the first screen is drawn from, and what its panes say."""
+    assert app.lens is not None
+    assert app.distribution is not None
+    found = {name: np.ascontiguousarray(app.lens.trace[name]).tobytes() for name in app.lens.trace.names}
+    found["probability"] = app.distribution.probability.tobytes()
+    found |= {f"ribbons {number}": np.asarray(shares).tobytes() for number, shares in enumerate(app.lens.flow(app.state.flow))}
+    for pane in ("prompt", "stage", "panel"):
+        canvas = app.query_one(f"#{pane}", Picture).canvas
+        assert canvas is not None
+        found[pane] = "\n".join(canvas.text()).encode()
+    return found
+
+
+def own_bytes() -> int:
+    """Anonymous of this process: what it shares with nobody."""
+    lines = Path("/proc/self/smaps_rollup").read_text("ascii").splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("Anonymous:")).split()[1])
+
+
+def objects() -> int:
+    gc.collect()
+    return len(gc.get_objects())
+
+
+async def walk(
+    model: GPT2,
+    steps: int,
+    measures: dict[str, Callable[[], int]],
+    prompt: str = PROMPT,
+    tell: Callable[[str], None] = lambda _: None,
+    *,
+    at_least: int = 2 * WARM,
+    seeds: int = 1_000_000,
+) -> None:
+    """Rounds to the end and back until so many tokens were generated, by so many seeds in turn. Raises AssertionError."""
+    async with started(model, ExplorerState(prompt=prompt)) as (app, pilot):
+        first = numbers(app)
+        done, seen = 0, []
+        while done < steps or len(seen) < at_least:
+            tokens = await to_the_end(app, pilot)
+            await to_the_start(app, pilot, tokens)
+            done += tokens
+            app.adopt(replace(app.state, seed=0))
+            for name, value in numbers(app).items():
+                assert value == first[name], f"after {done} tokens and back, {name} isn't what it was"
+            seen.append({name: measure() for name, measure in measures.items()})
+            tell(f"{done} tokens, {len(seen)} times to the end and back: {seen[-1]}")
+            app.adopt(replace(app.state, seed=len(seen) % seeds))
+        for name in measures:
+            warm, last = seen[WARM - 1][name], seen[-1][name]
+            assert last <= FLAT * warm, f"{name} grew from {warm} to {last} in {len(seen) - WARM} rounds"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.long", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--steps", type=int, default=28_800, help="tokens to generate (default: 28800, two hours of four a second)")
+    parser.add_argument("--model", default="storyteller")
+    args = parser.parse_args()
+
+    def tell(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    begun = time.monotonic()
+    asyncio.run(walk(load_model(args.model), args.steps, {"bytes of its own": own_bytes, "objects": objects}, tell=tell))
+    tell(f"no fault in {args.steps} steps, {time.monotonic() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

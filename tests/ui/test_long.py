@@ -1,0 +1,62 @@
+"""Memory over many generated tokens, in short; two hours of them are `python -m tests.long`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import tracemalloc
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.model import GPT2
+from txexplain.explorer.state import ExplorerState
+from txexplain.models import load_model
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests import long
+from tests.races import SAVED
+
+
+@pytest.fixture
+def no_garbage() -> Iterator[None]:
+    """Python doesn't look for garbage: what is in no cycle goes without."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def traced() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+@pytest.mark.usefixtures("no_garbage")
+def test_a_result_goes_as_soon_as_the_next_is_there(storyteller: GPT2) -> None:
+    async def go() -> list[weakref.ref[Lens]]:
+        shown = []
+        async with long.started(storyteller, ExplorerState(prompt=long.PROMPT)) as (app, pilot):
+            for key in ["space"] * 5 + ["u"] * 5 + ["a", "v", "escape", "w"]:
+                assert app.lens is not None
+                shown.append(weakref.ref(app.lens))
+                await pilot.press(key)
+                await long.until(pilot, lambda: long.at_rest(app), f"the result of {key}")
+            kept = {id(lens) for ref in shown if (lens := ref()) is not None}
+            assert kept <= {id(app.lens)}, "earlier results are kept"
+        return shown
+
+    assert asyncio.run(go())
+
+
+def test_generating_to_the_end_and_back_takes_no_more_memory_each_time() -> None:
+    model = load_model(SAVED)  # room for 64 tokens
+    tracemalloc.start()
+    try:
+        asyncio.run(long.walk(model, 1, {"traced bytes": traced, "objects": long.objects}, prompt="red blue " * 7, at_least=6, seeds=1))
+    finally:
+        tracemalloc.stop()
