@@ -155,7 +155,7 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
         lens = world.lens(setting, moment.ids)
         distribution = distribution_of(lens, setting)
         assert distribution is not None
-        return replace(moment, distribution=distribution)
+        return replace(moment, logits=distribution.logits)
 
     past = again(app.history[-1 - app.back]) if app.back else None
     reading = scene.reading
