@@ -37,7 +37,7 @@ def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.M
     monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: 1 / 0)
     with pytest.raises(Fault) as raised:
         taken(world, "d", ["settle"], ["move", 50, 15], "a", "d", size=[100, 30])
-    fault = shortened(world, raised.value, 20)
+    fault = shortened(world, raised.value, 120)
     assert fault.steps == ["a"]
     assert told(fault, 7).splitlines() == [
         "seed 7, 1 steps: ZeroDivisionError: division by zero",
