@@ -8,6 +8,8 @@ import inspect
 import json
 import os
 import re
+import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -31,7 +33,8 @@ from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_pane
 
 GROWN = 5.0  # seconds that the frame of a zoom may take on a busy machine
-PATIENCE = 60.0  # seconds until an app that doesn't settle is a fault
+HUNG = 45  # seconds that one step may keep the app busy: a hang is a fault, too, with the way to it
+PATIENCE = 30.0  # seconds until an app that doesn't settle is a fault
 LIVES = {"trace": (60, 500)}  # how many steps an app lives, at the least and at the most, unless it is quit
 LIFE = (200, 1500)
 GIVE_UP = 0.05  # how often a life ends where there is no result: without a tokenizer, nothing that is typed brings one back
@@ -135,6 +138,7 @@ def live(start: Start, world: World, seen: Seen, choose: Choose, rng: np.random.
     """One app from its start until there are no more steps, or until it is quit: then, how it would begin again. Raises Fault."""
     taken: list[Step] = []
     left: list[Start] = []
+    chosen = seen.actions["theme"]
 
     async def go() -> None:
         app = Watched(start, world, seen)
@@ -142,13 +146,15 @@ def live(start: Start, world: World, seen: Seen, choose: Choose, rng: np.random.
             await look(app, pilot, WAIT)
             while not app._exit and (step := choose(app)) is not None:
                 taken.append(step)
-                seen.steps[step if isinstance(step, str) and len(step) > 99 else "key" if isinstance(step, str) else step[0]] += 1
-                if step != WAIT:
-                    await do(app, pilot, step)
-                await look(app, pilot, step)
+                seen.steps["key" if isinstance(step, str) else step[0]] += 1
+                with no_longer_than(HUNG):
+                    if step != WAIT:
+                        await do(app, pilot, step)
+                    await look(app, pilot, step)
             if app._exit:
                 left.append(start.again(app.state, tuple(app.size), app.tones.theme))
                 assert app.return_code in (0, None), "quitting ended with an error"
+                assert seen.actions["theme"] == chosen or read_config().theme == app.tones.theme, "the theme isn't remembered"
             else:
                 await look(app, pilot, WAIT)
 
@@ -178,9 +184,9 @@ def live(start: Start, world: World, seen: Seen, choose: Choose, rng: np.random.
 
 
 async def still(app: Watched, pilot: Pilot[None]) -> None:
-    """Until a frame that grows has become the view; and a stopwatch begins a second."""
+    """Until every pane lies in its place and a frame that grows has become the view; and a stopwatch begins a second."""
     end = time.monotonic() + GROWN
-    while app.animation_level != "none" and not grown(app) and time.monotonic() < end:
+    while not (laid_out(app) and (app.animation_level == "none" or grown(app))) and time.monotonic() < end:
         await asyncio.sleep(0.005)
         await pilot.pause(0)
     if app.reader.asked.clock:
@@ -189,9 +195,36 @@ async def still(app: Watched, pilot: Pilot[None]) -> None:
         await pilot.pause(0)
 
 
+def laid_out(app: Watched) -> bool:
+    """Textual lays out what has changed a moment later; under a list, only once that is closed."""
+    regions = {name: app.query_one(f"#{name}", Picture).region for name in app.layout_of(*app.size)}
+    return len(app.screen_stack) > 1 or all(
+        (rect.x, rect.y, rect.width, rect.height) == tuple(regions[name]) for name, rect in app.layout_of(*app.size).items()
+    )
+
+
 def grown(app: Watched) -> bool:
     rect, shown = app.layout_of(*app.size).get("stage"), app.query_one("#stage", Picture).canvas
     return rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown))
+
+
+@contextlib.contextmanager
+def no_longer_than(seconds: int) -> Iterator[None]:
+    """Stop with TimeoutError where it takes longer, even if nothing else gets a turn."""
+
+    def late(number: int, frame: object) -> None:
+        raise TimeoutError(f"the app hangs, for {seconds} s now")
+
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGALRM"):
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def pictures() -> None:
@@ -230,10 +263,7 @@ def walk(world: World, kind: str, count: int, seed: int, *, tell: Callable[[str]
                     tell(f"{done} steps, {time.monotonic() - begun:.0f} s, {megabytes():.0f} MB, {app.state.location}")
                 return next_step(app, world, rng)
 
-            chosen = seen.actions["theme"]
             start = live(start, world, seen, choose, looking)
-            if start is not None and seen.actions["theme"] > chosen:
-                assert read_config().theme == start.theme, "the theme isn't remembered"
     if count >= LONG:
         assert not seen.lacks(), f"the monkey never came by {', '.join(seen.lacks())}\n{seen.report()}"
         assert seen.growth() < GROWTH, f"the memory grows\n{seen.report()}"

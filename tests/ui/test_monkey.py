@@ -71,6 +71,21 @@ def test_what_is_wrong_is_seen(
         taken(world, *steps)
 
 
+def test_a_hang_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.monkey.walk.HUNG", 1)
+    monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: [0 for _ in iter(int, 1)])
+    with pytest.raises(Fault, match="the app hangs") as raised:
+        taken(world, "d", "a", "d")
+    assert raised.value.steps == ["d", "a"]
+
+
+def test_a_theme_that_is_not_remembered_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken(world, "T", "q")
+    monkeypatch.setattr("txexplain.ui.app.remember_theme", lambda name: None)
+    with pytest.raises(Fault, match="the theme isn't remembered"):
+        taken(world, "T", "q")
+
+
 # What monkeys found
 
 
