@@ -143,7 +143,7 @@ def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[...
     assert command[0] == "txexplain"
     with app.make_context("txexplain", command[1:]) as context:
         given = {param.name: context.params[param.name] for param in app.params if param.name in context.params}
-    assert (given["at"], given["temperature"], given["top_k"]) == ("heads" if place == "draw" else "L3", 0.7, 9)
+    assert (given["at"], given["temperature"], given["top_k"]) == ("heads[3.0]" if place == "draw" else "L3", 0.7, 9)
     if given["ids"]:
         assert Tokenizer.gpt2().decode(given["ids"]).startswith(prompt)
     else:

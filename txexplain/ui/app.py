@@ -271,8 +271,8 @@ class ExplorerApp(App[None]):
         """Textual's last step over an unexpected exception: here, a few sentences instead of pages."""
         if not self._exit_renderables:
             error = self._exception or sys.exception() or RuntimeError("unknown")
-            # Never wrapped: the command is there to be copied.
-            self._exit_renderables.append(Text(crash_report(error, self.command_line()), no_wrap=True, overflow="ignore"))
+            self.error_console.soft_wrap = True  # the command is there to be copied
+            self._exit_renderables.append(Text(crash_report(error, self.command_line())))
         self._close_messages_no_wait()
 
     async def _on_message(self, message: Message) -> None:
