@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -500,6 +500,8 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     from txexplain.ui.config import read_config
 
     config, options = read_config(), view.options()
+    if sys.__stderr__ is not None and not unicode_out(sys.__stderr__):  # what Textual writes to: what it can't encode would come as \u2500
+        options = replace(options, ascii=True)
     take_keyboard(source.file)
     from txexplain.ui.rescue import guard
 
@@ -1248,8 +1250,8 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
     Console(highlight=False).print(table)
 
 
-def unicode_out() -> bool:
-    return codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+def unicode_out(stream: TextIO | None = None) -> bool:
+    return codecs.lookup((stream or sys.stdout).encoding or "ascii").name == "utf-8"
 
 
 def main() -> None:
