@@ -451,3 +451,9 @@ def test_every_face_has_a_text_of_its_own() -> None:
         texts = {str(Location(level, face=face)) for face in (None, *faces[1:])}
         assert len(texts) == len(faces)
     assert VECTORS.isdisjoint(PRODUCTS)
+
+
+@pytest.mark.parametrize("level", FACES)
+def test_the_usual_face_goes_without_saying(level: Level) -> None:
+    assert Location(level, face=FACES[level][0]) == Location(level)
+    assert Location(level, face=FACES[level][1]) != Location(level)

@@ -138,3 +138,13 @@ def test_a_page_that_the_model_cannot_show_scrolls(world: World) -> None:
 def test_half_a_character_is_cut_and_copied(world: World, key: str) -> None:
     """The clipboard takes UTF-8, which half a character isn't: the app ended over it."""
     taken(world, "slash", ["paste", "a\ud800b"], "ctrl+a", "shift+up", "shift+left", key, "ctrl+v")
+
+
+def test_a_neuron_pointed_at_in_the_usual_list(world: World) -> None:
+    """The list's name went without saying by keys but not by the pointer: one place was two Locations."""
+    taken(world, ["jump", "L1.mlp:post[78]@1"], ["middle", 51, 12], kind="trace")
+
+
+def test_the_past_in_the_row_that_a_lesson_leaves(world: World) -> None:
+    """What is past stood over the likeliest token's share."""
+    taken(world, ["settle"], "right_square_bracket", ["settle"], "left_parenthesis", kind="lessons", lesson=0, size=[72, 18])

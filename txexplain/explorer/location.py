@@ -118,6 +118,10 @@ class Location:
     face: str | None = None
     least: int = 0
 
+    def __post_init__(self) -> None:
+        if self.face is not None and self.face == FACES.get(self.level, ("",))[0]:
+            object.__setattr__(self, "face", None)  # a place has one Location, however it was named
+
     def __str__(self) -> str:
         return text_of(self)
 

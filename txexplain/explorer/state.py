@@ -226,7 +226,7 @@ class ExplorerState:
         faces = FACES.get(place.level)
         if faces is not None:
             face = faces[(faces.index(place.face or faces[0]) + step) % len(faces)]
-            return self.go(replace(place, face=None if face == faces[0] else face, least=0))
+            return self.go(replace(place, face=face, least=0))
         if self.location.level is not Level.HEAD:
             return self
         return self.go(replace(self.location, stage=STAGES[(STAGES.index(self.location.stage) + step) % len(STAGES)]))

@@ -48,16 +48,19 @@ def stands_beside(scene: Scene) -> bool:
     return scene.width < COLUMN
 
 
-def one_row(canvas: Canvas, scene: Scene, distribution: Distribution) -> None:
-    """All that a lesson leaves of the panel in a narrow screen: the temperature and the likeliest token."""
+def one_row(canvas: Canvas, scene: Scene, distribution: Distribution) -> int:
+    """All that a lesson leaves of the panel in a narrow screen: the temperature and the likeliest token. Returns where that begins."""
     top = int(distribution.order[0])
     text = f" {clip(scene.id_label(top).strip(), 14)} {percent(float(distribution.probability[top]), ascii=scene.palette.ascii)} "
     x = scene.width - cell_width(text) - 2
-    if x >= 60:
+    if scene.back or scene.stale:
+        pass  # the caller says so in their place
+    elif x >= 60:
         settings(canvas, scene, 16, 0, 44)
     else:
         canvas.put(16, 0, f" T {scene.state.temperature:.2f} {sampling_text(scene)} ", "text", attrs=BOLD)
     canvas.put(x, 0, text, "text", attrs=BOLD)
+    return x
 
 
 def is_tall(scene: Scene) -> bool:
@@ -78,8 +81,10 @@ def draw_panel(scene: Scene) -> Canvas:
         unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
         paragraph(canvas, 2, 1, scene.message or unknown, scene.width - 3)
         return canvas
+    x, y = (2 if beside else 62), int(tall)  # where it is said that this isn't the present
+    room = scene.width - x - 1
     if scene.height == 1:
-        one_row(canvas, scene, distribution)
+        x, room = 16, one_row(canvas, scene, distribution) - 16
     elif beside and not tall:
         draw_rows = DRAW_ROWS if scene.draw is not None and scene.drawn_from is not None and scene.height >= 4 + DRAW_ROWS else 0
         settings(canvas, scene, 2, 1, scene.width - 3)
@@ -122,10 +127,9 @@ def draw_panel(scene: Scene) -> Canvas:
     if scene.faded:
         canvas.fade(OLD)
     if scene.back and not scene.stale:
-        steps = f" {scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)} "
-        canvas.put(2 if beside else 62, 1 if tall else 0, steps[: scene.width - 3], "warning", "panel")
+        canvas.put(x, y, f" {scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)} "[:room], "warning", "panel")
     if scene.stale:
-        canvas.put(2 if beside else 62, 1 if tall else 0, " old: computing the new ones ", "warning", "panel")
+        canvas.put(x, y, " old: computing the new ones "[:room], "warning", "panel")
     return canvas
 
 
