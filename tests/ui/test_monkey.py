@@ -148,3 +148,8 @@ def test_a_neuron_pointed_at_in_the_usual_list(world: World) -> None:
 def test_the_past_in_the_row_that_a_lesson_leaves(world: World) -> None:
     """What is past stood over the likeliest token's share."""
     taken(world, ["settle"], "right_square_bracket", ["settle"], "left_parenthesis", kind="lessons", lesson=0, size=[72, 18])
+
+
+def test_down_an_explanation_that_was_clicked(world: World) -> None:
+    """The keys took it for a lesson's page, and the app ended."""
+    taken(world, "i", ["click", 80, 23], "j", "k", kind="tiny")

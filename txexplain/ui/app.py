@@ -795,7 +795,11 @@ class ExplorerApp(App[None]):
 
     def move(self, direction: str) -> None:
         if self.pane == "side" and direction in ("up", "down"):
-            self.reader.move(1 if direction == "down" else -1)
+            step = 1 if direction == "down" else -1
+            if self.reader.reading is not None and self.reader.side:
+                self.reader.move(step)
+            else:
+                self.page(step)  # an explanation, which a click made the pane of the keys
             return
         dx, dy = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}[direction]
         on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
