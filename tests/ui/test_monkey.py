@@ -153,3 +153,8 @@ def test_the_past_in_the_row_that_a_lesson_leaves(world: World) -> None:
 def test_down_an_explanation_that_was_clicked(world: World) -> None:
     """The keys took it for a lesson's page, and the app ended."""
     taken(world, "i", ["click", 80, 23], "j", "k", kind="tiny")
+
+
+def test_a_drag_over_the_stage_while_the_prompt_is_edited(world: World) -> None:
+    """The stage took the keys, and the field stayed with a text that they changed."""
+    taken(world, ["keys", "shift+tab", "w"], ["drag", 0, 8, 3, 12], ["text", " Hz1z,<,"], size=[72, 18])

@@ -16,6 +16,7 @@ class Picture(Widget):
     """Shows the last Canvas given to `show`; mouse events come back as messages with the hit target under the pointer."""
 
     DEFAULT_CSS = "Picture { width: 1fr; height: 1fr; }"
+    FOCUS_ON_CLICK = False  # which pane has the keys the app decides, once a click is a click and no drag
 
     class Pointed(Message):
         """The pointer is over another target, was clicked, or the wheel was turned."""
