@@ -182,7 +182,8 @@ def ribbons_of(fresh: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None
 def read_again(reading: Reading, world: World, state: ExplorerState) -> Reading:
     """A lesson's page with its run computed again."""
     assert reading.lens is not None
-    lens = world.lens(replace(state, trace=None), tuple(reading.lens.trace.ids))
+    made_by = next((name for name, model in world.models.items() if model is reading.lens.model), state.model)  # perhaps the one before
+    lens = world.lens(replace(state, trace=None, model=made_by), tuple(reading.lens.trace.ids))
     return replace(reading, lens=lens, distribution=distribution_of(lens, state_of(reading.page, state)))
 
 
