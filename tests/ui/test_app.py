@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -46,8 +47,9 @@ from txexplain.explorer.location import STAGES, Level, parse
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.ui import app as module
 from txexplain.ui.actions import ACTIONS, GLYPHS
-from txexplain.ui.app import ExplorerApp, Ran
+from txexplain.ui.app import Arriving, ExplorerApp, Ran
 from txexplain.ui.help import HelpScreen
+from txexplain.ui.models import Arrival
 from txexplain.ui.options import UiOptions
 from txexplain.ui.over import BriefToast
 from txexplain.viz.bars import to_fraction
@@ -1027,3 +1029,18 @@ def test_a_sentence_whose_time_is_over_when_it_would_pop_up(storyteller: GPT2) -
         await until(hand, lambda: [type(toast) for toast in app.screen.query(Toast)] == [BriefToast], "what pops up")
 
     drive(test, storyteller)
+
+
+def test_news_that_come_when_the_screens_are_gone(storyteller: GPT2) -> None:
+    """A download's step told after the end, between the screens' and the app's, ended it with an error."""
+    apps: list[ExplorerApp] = []
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        app.arrival = Arrival("another", lambda arrival: None)
+        apps.append(app)
+
+    drive(test, storyteller)
+    (app,) = apps
+    assert not app.screen_stack
+    app.arrival = Arrival("another", lambda arrival: None)
+    asyncio.run(app._on_message(Arriving(app.arrival)))

@@ -17,12 +17,14 @@ from txexplain.engine.model import GPT2
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Level, Location, parse
 from txexplain.viz.canvas import Canvas, Hit, graphemes
+from txexplain.viz.numbers import percent
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_pane, draw_screen, layout
 from txexplain.viz.views import draw_stage
 from txexplain.viz.views.head import ramp_of
+from txexplain.viz.views.panel import draw_panel
 
 SCREENS = [(80, 24), (120, 36), (200, 60)]
 LOOKS = [("truecolor", False), ("256", False), ("16", False), ("none", False), ("none", True)]
@@ -791,6 +793,19 @@ def test_a_stale_result_looks_so(tiny_lens: Lens) -> None:
     faded = draw_screen(replace(fresh, stale=True, faded=True))
     assert faded.text() == old.text()
     assert (faded.fg != old.fg).mean() > 0.5
+
+
+@pytest.mark.parametrize("height", [1, 6])
+@pytest.mark.parametrize("width", range(60, 121, 5))
+def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(story_lens: Lens, width: int, height: int) -> None:
+    scene = replace(scene_at(story_lens, "L1", (80, 24)), width=width, height=height)
+    assert scene.distribution is not None
+    share = percent(float(scene.distribution.probability[scene.distribution.order[0]]))
+    for how, said in (({"back": 2}, r" 2 back(: T 1\.00 full)? "), ({"stale": True}, r" old: computing( the new ones)? ")):
+        rows = draw_panel(replace(scene, **how)).text()
+        if height == 1 or width >= 80 or "back" in how:  # a narrow screen says "computing" in its header only
+            assert re.search(said, rows[0]), rows[0]
+        assert share in "".join(rows)
 
 
 def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:

@@ -24,6 +24,7 @@ SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
+SHORT = 10  # cells that "12 back" takes with its spaces
 NUMBER = 8  # cells of a percentage with its space
 
 
@@ -53,11 +54,10 @@ def one_row(canvas: Canvas, scene: Scene, distribution: Distribution) -> int:
     top = int(distribution.order[0])
     text = f" {clip(scene.id_label(top).strip(), 14)} {percent(float(distribution.probability[top]), ascii=scene.palette.ascii)} "
     x = scene.width - cell_width(text) - 2
-    if scene.back or scene.stale:
-        pass  # the caller says so in their place
-    elif x >= 60:
+    present = not (scene.back or scene.stale)  # else that is said here
+    if present and x >= 60:
         settings(canvas, scene, 16, 0, 44)
-    else:
+    elif present:
         canvas.put(16, 0, f" T {scene.state.temperature:.2f} {sampling_text(scene)} ", "text", attrs=BOLD)
     canvas.put(x, 0, text, "text", attrs=BOLD)
     return x
@@ -113,7 +113,10 @@ def draw_panel(scene: Scene) -> Canvas:
         else:
             story(canvas, scene, 2, scene.height - 1)
     else:
-        settings(canvas, scene, 16, 0, 44)
+        if scene.back and not scene.stale and room < SHORT:
+            x, room = 16, scene.width - 17  # in place of the setting, which it says too
+        else:
+            settings(canvas, scene, 16, 0, 44)
         shown_draw = scene.draw is not None and scene.drawn_from is not None and scene.height >= 6
         candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
         if shown_draw:
@@ -126,10 +129,14 @@ def draw_panel(scene: Scene) -> Canvas:
             figures(canvas, scene, distribution, 1, scene.height - 1)
     if scene.faded:
         canvas.fade(OLD)
-    if scene.back and not scene.stale:
-        canvas.put(x, y, f" {scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)} "[:room], "warning", "panel")
+    notices: tuple[str, ...] = ()
     if scene.stale:
-        canvas.put(x, y, " old: computing the new ones "[:room], "warning", "panel")
+        notices = ("old: computing the new ones", "old: computing")
+    elif scene.back:
+        notices = (f"{scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)}", f"{scene.back} back")
+    if notices:
+        words = next((words for words in notices if len(words) + 2 <= room), "")
+        canvas.put(x, y, f" {words} " if words else "", "warning", "panel")
     return canvas
 
 
