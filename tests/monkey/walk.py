@@ -205,7 +205,7 @@ def laid_out(app: Watched) -> bool:
 
 def grown(app: Watched) -> bool:
     rect, shown = app.layout_of(*app.size).get("stage"), app.query_one("#stage", Picture).canvas
-    return rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown))
+    return not app.motion and (rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown)))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 from xml.etree import ElementTree
 
 import numpy as np
@@ -52,10 +55,12 @@ from txexplain.ui.help import HelpScreen
 from txexplain.ui.models import Arrival
 from txexplain.ui.options import UiOptions
 from txexplain.ui.over import BriefToast
+from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.bars import to_fraction
+from txexplain.viz.canvas import Canvas
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import draw_pane, draw_screen
 from txexplain.viz.svg import svg
 from txexplain.viz.views.panel import axis
 
@@ -1044,3 +1049,54 @@ def test_news_that_come_when_the_screens_are_gone(storyteller: GPT2) -> None:
     assert not app.screen_stack
     app.arrival = Arrival("another", lambda arrival: None)
     asyncio.run(app._on_message(Arriving(app.arrival)))
+
+
+def test_a_timer_that_is_late_rings(storyteller: GPT2) -> None:
+    """Where a thread held Python between a timer's start and its first look at the clock, Textual left out its only ring."""
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        rang: list[bool] = []
+        leaps = iter((5, 10, 15))
+        clock = SimpleNamespace(get_time=lambda: monotonic() + next(leaps, 15))
+        with mock.patch("textual.timer._time", clock):
+            app.set_timer(0.01, lambda: rang.append(True))
+            await until(hand, lambda: bool(rang), "the ring")
+
+    drive(test, storyteller)
+
+
+def test_a_zoom_moves_once_and_ends_with_the_view(storyteller: GPT2) -> None:
+    """First the whole view, then frames on it, then it again; what is drawn meanwhile ends the motion."""
+    shown: list[Canvas] = []
+    show = Picture.show
+
+    def watched(picture: Picture, canvas: Canvas) -> None:
+        if picture.id == "stage":
+            shown.append(canvas)
+        show(picture, canvas)
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        app.animation_level = "full"
+        for key in ("enter", "escape"):
+            shown.clear()
+            await hand.press(key)
+            await until(hand, lambda: not app.motion, "the view")
+            assert [bool(canvas.diff(shown[0])) for canvas in shown] == [False, True, True, False]
+        shown.clear()
+        await hand.press("enter", "escape", "enter", "c", "down")
+        await until(hand, lambda: not app.motion, "the view")
+        last = app.query_one("#stage", Picture).canvas
+        assert last is not None
+        assert not draw_pane("stage", app.scene(*app.size), app.layout_of(*app.size)["stage"]).diff(last)
+        await hand.press("escape")
+        await until(hand, lambda: not app.motion, "the view")
+        await hand.resize_terminal(20, 5)
+        await until(hand, lambda: "stage" not in app.layout_of(*app.size), "the sentence")
+        shown.clear()
+        await hand.press("enter")
+        assert place(app).startswith("L2")
+        assert not app.motion
+        assert not shown
+
+    with mock.patch.object(Picture, "show", watched):
+        drive(test, storyteller, at("model[L2]"))

@@ -217,6 +217,7 @@ class ExplorerApp(App[None]):
         self.generating = False
         self.pace = PACES[0]
         self.pause: Timer | None = None
+        self.motion: list[Canvas] = []  # the pictures of a zoom that are still to come
         self.reader = Reader(self, reads or Reads())
         self.engine = Turns()  # one BLAS job at a time
         self.inbox = Inbox(self)
@@ -697,18 +698,28 @@ class ExplorerApp(App[None]):
             return
         grow = len(breadcrumb(new)) > len(breadcrumb(old))
         box = box_of(before, old) if grow else box_of(after, new)
-        if box is None:
+        if box is None or after is before:
             return
-        waiting = frames(after, box, grow=grow)
+        coming = self.motion = frames(after, box, grow=grow)
+        shown = after
 
         def show_next() -> None:
-            if stage.canvas in (after, *shown) and waiting:
-                shown.append(waiting.pop(0))
-                stage.show(shown[-1])
+            nonlocal shown
+            if stage.canvas is not shown:
+                coming.clear()  # something else is to be seen
+            if coming:
+                shown = coming.pop(0)
+                stage.show(shown)
+            if coming:
                 self.set_timer(FRAME, show_next)
 
-        shown: list[Canvas] = []
         self.set_timer(FRAME, show_next)
+
+    def set_timer(self, *args: Any, **options: Any) -> Timer:
+        """Textual leaves out a ring that is late, and what should ring once would never ring."""
+        timer = super().set_timer(*args, **options)
+        timer._skip = False
+        return timer
 
     def go_on(self) -> None:
         """After a result: do the draws that were asked for meanwhile."""
