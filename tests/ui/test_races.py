@@ -43,6 +43,9 @@ FOUND = {
         [*PROMPT, "press space", "through forward begin#4", "through forward engine#4", "press u", "open forward post#4"],
     "the explanation beside an atlas that wasn't measured yet measured it, while the key waited":
         ["start prompt 120x36", *PROMPT[1:], "press a", "press v", "press i"],
+    "typing where no model could be opened: it waited for ever for a result":
+        ["start prompt 80x24", "press m", "finish look#2", "press down", "press down", "press down", "press enter", "finish load#1",
+         "finish arrive#3", "press slash", "press a"],
 }  # fmt: skip
 
 

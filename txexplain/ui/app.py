@@ -1261,7 +1261,8 @@ class ExplorerApp(App[None]):
         self.state = self.state.with_prompt(message.text)
         self.last_draw = None
         self.serial += 1
-        self.start_clock()
+        if self.model is not None:
+            self.start_clock()
         self.draw()
         if self.typing is not None:
             self.typing.stop()
