@@ -23,7 +23,7 @@ import numpy as np
 from textual.pilot import Pilot
 
 from tests.monkey.promises import anyhow, at_rest
-from tests.monkey.steps import SETTLED, Step, do, next_step, settled
+from tests.monkey.steps import SETTLED, Step, computes, do, next_step, settled
 from tests.monkey.world import Start, World, a_start
 from txexplain.explorer.location import FACES, STAGES, Level, Location
 from txexplain.ui.actions import ACTIONS
@@ -184,15 +184,16 @@ def live(start: Start, world: World, seen: Seen, choose: Choose, rng: np.random.
 
 
 async def still(app: Watched, pilot: Pilot[None]) -> None:
-    """Until every pane lies in its place and a frame that grows has become the view; and a stopwatch begins a second."""
+    """Until every pane lies in its place and a frame that grows has become the view, between two generated tokens, too."""
     end = time.monotonic() + GROWN
-    while not (laid_out(app) and (app.animation_level == "none" or grown(app))) and time.monotonic() < end:
+    while True:
+        if app.reader.asked.clock:  # a stopwatch begins a second
+            app.reader.began = time.monotonic()
+            app.draw()
+        await pilot.pause(0)
+        if (laid_out(app) and (app.animation_level == "none" or grown(app)) and not computes(app)) or time.monotonic() > end:
+            return
         await asyncio.sleep(0.005)
-        await pilot.pause(0)
-    if app.reader.asked.clock:
-        app.reader.began = time.monotonic()
-        app.draw()
-        await pilot.pause(0)
 
 
 def laid_out(app: Watched) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from textual import events
 from textual.pilot import Pilot
 
@@ -17,6 +19,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.models.report import Entry
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.reader import Reads
+from txexplain.ui.widgets.picture import Picture
 
 CONTROLS = "".join(map(chr, [*range(32), *range(0x7F, 0xA0)]))
 HOSTILE = {
@@ -183,3 +186,49 @@ def test_no_list_field_or_page_reads_markup(storyteller: GPT2, monkeypatch: pyte
         assert shown.count("[red]x[/red]") >= 4
 
     drive(read, storyteller, reads=Reads(lesson))
+
+
+def test_every_token_of_the_vocabulary_is_only_text(storyteller: GPT2, benign: frozenset[str]) -> None:
+    """All 50,257 as candidates, a terminal of 400 rows full at a time: from the panel to the bytes."""
+    seen: list[int] = []
+
+    def shown(app: Recorded) -> list[int]:
+        canvas = app.query_one("#panel", Picture).canvas
+        assert canvas is not None
+        return [hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "candidate"]
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        assert app.distribution is not None
+        last = len(app.distribution.order) - 1
+        while not seen or seen[-1] < last:
+            ranks = shown(app)
+            seen.extend(rank for rank in ranks if not seen or rank > seen[-1])
+            app.candidate = min(last, seen[-1] + len(ranks))
+            app.draw()
+            await pilot.pause()
+
+    written = record(test, storyteller, ExplorerState(prompt=ONCE), size=(120, 400))
+    assert seen == list(range(50257))
+    assert harmful(written, benign) == []
+
+
+ACTS = ("\x1b[", "\x1b]", "\x9b", "\x9d", "\x07", "\x1b\\", "\x00", "\ud800", "\udcff", "31m", "0;", "[/]", "[@click=app.quit]", "\u202e")
+
+
+texts = st.lists(st.characters(codec=None) | st.sampled_from(ACTS), max_size=40).map("".join)
+
+
+@settings(max_examples=12)
+@given(texts, st.sampled_from(("model", *PLACES)))
+def test_whatever_a_prompt_is_made_of_it_is_only_text(storyteller: GPT2, benign: frozenset[str], text: str, place: str) -> None:
+    """Any characters, half ones and the beginnings of control functions among them, pasted and then gone on with."""
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", "ctrl+u")
+        app.post_message(events.Paste(text))
+        await press(app, pilot, "a", "escape")
+        assert app.state.prompt == text.replace("\r\n", "\n").replace("\r", "\n") + "a"
+        app.change(app.state.go(parse(place), app.dims()))
+        await press(app, pilot, "y", "space", "i")
+
+    assert harmful(record(test, storyteller, ExplorerState(prompt=ONCE)), benign) == []

@@ -46,6 +46,9 @@ FOUND = {
     "typing where no model could be opened: it waited for ever for a result":
         ["start prompt 80x24", "press m", "finish look#2", "press down", "press down", "press down", "press enter", "finish load#1",
          "finish arrive#3", "press slash", "press a"],
+    "a page needs its model, and another is chosen meanwhile: it said the other's numbers":
+        ["start lesson 40x10", "press m", "finish look#2", "press enter", "finish arrive#3", "press n", "press m", "finish look#6",
+         "press up", "press down", "press down", "press enter"],
 }  # fmt: skip
 
 

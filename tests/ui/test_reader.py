@@ -11,11 +11,14 @@ import pytest
 from harness import drive, pane_text, press, screen_text, until, write
 from textual.pilot import Pilot
 
+from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.reader import Reads
 from txexplain.viz.numbers import percent
+from txexplain.viz.screen import draw_pane
 
 LESSON = parse_lesson(
     """# Looking
@@ -188,6 +191,23 @@ def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT
         assert app.state.model == "storyteller"
 
     drive(turn, storyteller, reads=Reads(lesson))
+
+
+def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
+    """Another model that reads the same tokens says something else, and the page doesn't say it."""
+    lesson = parse_lesson("+++\ntitle = 'a'\nids = [5, 17, 3]\n+++\nThe likeliest: {probability 1}.\n", "numbers")
+    other = tiny.forward([5, 17, 3])
+    assert other is not None
+
+    async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        scene, rect = app.scene(*app.size), app.layout_of(*app.size)["side"]
+        switched = replace(scene, lens=Lens(other, tiny), distribution=distribution(other.last_logits))
+        said = [" ".join(" ".join(draw_pane("side", each, rect).text()).split()) for each in (scene, switched)]
+        assert scene.distribution is not None
+        assert f"The likeliest: {percent(scene.distribution.probability.max())}." in said[0]
+        assert said[1] == said[0]
+
+    drive(look, storyteller, reads=Reads(lesson))
 
 
 def test_a_click_answers(storyteller: GPT2) -> None:

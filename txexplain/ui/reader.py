@@ -117,8 +117,8 @@ class Reader:
         if not self.arriving or self.reading is None or app.lens is None:
             return
         self.arriving = False
-        if (app.state.prompt, app.state.ids) != self.wanted:
-            return  # the reader has gone on to another prompt
+        if (app.state.prompt, app.state.ids) != self.wanted or self.reading.page.model not in (None, app.state.model):
+            return  # the reader has gone on to another prompt or model
         try:
             state, reading = read(self.reading.lesson, self.reading.page, app.state, app.lens, app.tones)
         except ExplainError as error:

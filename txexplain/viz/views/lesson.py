@@ -193,13 +193,14 @@ def page_scene(scene: Scene, reading: Reading) -> Scene | None:
     """What a page's live values are filled in from: the page's own run, at the temperature on screen where it is the run on screen."""
     if reading.lens is None:
         return None
-    same = scene.lens is not None and scene.lens.trace.ids == reading.lens.trace.ids and scene.distribution is not None
+    shown, own = scene.lens, reading.lens
+    same = shown is not None and shown.trace.ids == own.trace.ids and shown.model is own.model and scene.distribution is not None
     place = reading.place or Location()
     page = reading.page
     state = scene.state if same else replace(scene.state, temperature=page.temperature, seed=page.seed)
-    display = reading.lens.model.tokenizer if reading.lens.model is not None else scene.display
+    display = own.model.tokenizer if own.model is not None else scene.display
     return replace(
-        scene, lens=reading.lens, display=display, distribution=scene.distribution if same else reading.distribution,
+        scene, lens=own, display=display, distribution=scene.distribution if same else reading.distribution,
         state=replace(state, location=place),
     )  # fmt: skip
 
