@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -52,6 +52,7 @@ COMPLETE_VAR = "_TXEXPLAIN_COMPLETE"
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
+LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
 BAR = 20  # cells
 
 # What a flag's group of values becomes: one object, handed to the command under one name.
@@ -1026,7 +1027,10 @@ def read_prompt(path: str) -> str:
     """A file's text, or standard input's where path is `-`, without its last newline. Raises UsageError, PromptError."""
     where = "standard input" if path == "-" else path
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            data = file.read(LARGEST_PROMPT + 1)
+        if len(data) > LARGEST_PROMPT:
+            raise PromptError(f"The prompt in {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise PromptError(f"The prompt in {where} isn't UTF-8 (byte {error.start}); save it as UTF-8.") from None

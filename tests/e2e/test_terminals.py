@@ -1,7 +1,10 @@
-"""Every setting of a terminal: what the app writes there is what that terminal can show."""
+"""Every size and setting of a terminal: what the app writes there is what that terminal can show."""
 
 from __future__ import annotations
 
+import os
+import random
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -10,17 +13,18 @@ from tests.e2e.terminal import Terminal
 
 COLOUR = (b"\x1b[38;", b"\x1b[48;", b"38;5;", b"48;5;", b"38;2;", b"48;2;")
 POSIX = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+BOTH = ({"NO_COLOR": "1", **POSIX}, ())
+SETTINGS = [({"NO_COLOR": "1"}, ()), BOTH, (POSIX, ()), ({}, ("--ascii",))]
+# The settings act apart from each other: all of them on one terminal, and one on all.
+CASES = [("xterm-256color", "truecolor", *setting) for setting in SETTINGS]
+CASES += [(term, color, *BOTH) for term in ("xterm-256color", "linux", "vt100") for color in ("", "truecolor")][:-1]
 
 
-@pytest.mark.parametrize("term", ["xterm-256color", "linux", "vt100"])
-@pytest.mark.parametrize("colorterm", ["", "truecolor"])
-@pytest.mark.parametrize(("env", "flags"), [({"NO_COLOR": "1"}, ()), ({"NO_COLOR": "1", **POSIX}, ()), (POSIX, ()), ({}, ("--ascii",))])
+@pytest.mark.parametrize(("term", "colorterm", "env", "flags"), CASES)
 def test_a_terminal_is_sent_what_it_can_show(
     terminals: Callable[..., Terminal], term: str, colorterm: str, env: dict[str, str], flags: tuple[str, ...]
 ) -> None:
     """Without colours none is set; a locale without Unicode, and --ascii, get nothing but ASCII, whatever the prompt holds."""
-    if (term, colorterm) != ("xterm-256color", "truecolor") and (env, flags) != ({"NO_COLOR": "1", **POSIX}, ()):
-        pytest.skip("the settings act apart from each other: all of them are tried on one terminal, one on all")
     terminal = terminals("Once upon", *flags, term=term, color=colorterm, env=env)
     terminal.send("\r")
     terminal.until(lambda: "L0 . block" in terminal.text() or "L0 · block" in terminal.text())
@@ -28,4 +32,24 @@ def test_a_terminal_is_sent_what_it_can_show(
         assert not [sign for sign in COLOUR if sign in terminal.output]
     if "LC_ALL" in env or flags:
         assert terminal.output.isascii()
+    terminal.leave()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_sizes_come_in_a_storm(terminals: Callable[..., Terminal], seed: int) -> None:
+    """From 20×5 to 400×120, faster than the app can draw and with keys between: at the last size the screen is whole and keys act."""
+    terminal = terminals("Once upon a time")
+    chance = random.Random(seed)
+    for _ in range(40):
+        terminal.resize(chance.choice((20, 40, 60, 80, 120, 160, 400)), chance.choice((5, 10, 16, 24, 50, 120)))
+        os.kill(terminal.pid, signal.SIGWINCH)
+        terminal.send(chance.choice(("]", "\r", "a", "v", "i", "")))
+        terminal.read(0.02)
+    terminal.resize(20, 5)
+    terminal.until(lambda: "60×16" in " ".join(terminal.text().split()))
+    terminal.resize(400, 120)
+    terminal.send("/\x15Two words\r")
+    terminal.until(lambda: "lesson" in terminal.screen.display[-1] and "Two" in terminal.text() and " 2 tok" in terminal.text())
+    terminal.send("0]")
+    terminal.until(lambda: "T 1.10" in terminal.text())
     terminal.leave()

@@ -795,15 +795,16 @@ def test_a_stale_result_looks_so(tiny_lens: Lens) -> None:
     assert (faded.fg != old.fg).mean() > 0.5
 
 
+@pytest.mark.parametrize("lecture", [False, True])
 @pytest.mark.parametrize("height", [1, 6])
 @pytest.mark.parametrize("width", range(60, 121, 5))
-def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(story_lens: Lens, width: int, height: int) -> None:
-    scene = replace(scene_at(story_lens, "L1", (80, 24)), width=width, height=height)
+def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(story_lens: Lens, width: int, height: int, lecture: bool) -> None:
+    scene = replace(scene_at(story_lens, "L1", (80, 24)), width=width, height=height, lecture=lecture)
     assert scene.distribution is not None
     share = percent(float(scene.distribution.probability[scene.distribution.order[0]]))
     for how, said in (({"back": 2}, r" 2 back(: T 1\.00 full)? "), ({"stale": True}, r" old: computing( the new ones)? ")):
         rows = draw_panel(replace(scene, **how)).text()
-        if height == 1 or width >= 80 or "back" in how:  # a narrow screen says "computing" in its header only
+        if height == 1 or width >= 80 or "back" in how or lecture:  # a narrow screen says "computing" in its header only
             assert re.search(said, rows[0]), rows[0]
         assert share in "".join(rows)
 

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from txexplain.engine.checkpoint import Checkpoint, open_checkpoint, weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.errors import CheckpointError
+from txexplain.engine.files import read_whole
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import hub, resolve
 from txexplain.models.bundled import NAME, bundled_path
 from txexplain.models.known import KNOWN
 
 SAMPLE = "Once upon a time there was a café, 日本 and 42 cats."
+LONGEST_CARD = 10_000_000  # bytes
 AT_ONCE = 1 << 24  # numbers looked at in one go
 PARTS = (
     ("token embedding", r"wte\."),
@@ -98,8 +100,8 @@ def licence_of(name: str, folder: Path) -> str:
     if name == NAME:
         return "mit"
     try:
-        card = (folder / "README.md").read_text("utf-8", "replace")[:100_000]
-    except OSError:
+        card = read_whole(folder / "README.md", LONGEST_CARD).decode("utf-8", "replace")
+    except (OSError, ValueError):
         return "unknown: no card (README.md) beside the weights"
     front = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
     said = re.search(r"^license:[ \t]*['\"]?([\w.+-]{1,80})", front[1], re.MULTILINE) if front else None

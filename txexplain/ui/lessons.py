@@ -11,8 +11,9 @@ from typing import Any
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, LessonError, reason, shown
+from txexplain.engine.files import read_whole
 from txexplain.engine.model import GPT2
-from txexplain.explorer.lesson import Lesson, Page
+from txexplain.explorer.lesson import LARGEST, Lesson, Page
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.ui.session import dims_of, distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
@@ -147,7 +148,7 @@ def report(paths: Iterable[Path]) -> list[dict[str, Any]]:
 def answers_in(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """One file's answers, each with its lesson's name. Raises LessonError."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_whole(path, LARGEST))
         if document["format"] != "txexplain-answers/1":
             raise ValueError("its format is another")
         found = [(document["lesson"], answer) for answer in document["answers"]]

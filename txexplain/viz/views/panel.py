@@ -24,7 +24,6 @@ SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
-SHORT = 10  # cells that "12 back" takes with its spaces
 NUMBER = 8  # cells of a percentage with its space
 
 
@@ -82,7 +81,7 @@ def draw_panel(scene: Scene) -> Canvas:
         paragraph(canvas, 2, 1, scene.message or unknown, scene.width - 3)
         return canvas
     x, y = (2 if beside else 62), int(tall)  # where it is said that this isn't the present
-    room = scene.width - x - 1
+    room, notices = scene.width - x - 1, notices_of(scene)
     if scene.height == 1:
         x, room = 16, one_row(canvas, scene, distribution) - 16
     elif beside and not tall:
@@ -113,8 +112,8 @@ def draw_panel(scene: Scene) -> Canvas:
         else:
             story(canvas, scene, 2, scene.height - 1)
     else:
-        if scene.back and not scene.stale and room < SHORT:
-            x, room = 16, scene.width - 17  # in place of the setting, which it says too
+        if notices and (scene.back or scene.lecture) and len(notices[-1]) + 2 > room:  # elsewhere the header says "computing", too
+            x, room = 16, scene.width - 17  # in place of the setting
         else:
             settings(canvas, scene, 16, 0, 44)
         shown_draw = scene.draw is not None and scene.drawn_from is not None and scene.height >= 6
@@ -129,15 +128,19 @@ def draw_panel(scene: Scene) -> Canvas:
             figures(canvas, scene, distribution, 1, scene.height - 1)
     if scene.faded:
         canvas.fade(OLD)
-    notices: tuple[str, ...] = ()
-    if scene.stale:
-        notices = ("old: computing the new ones", "old: computing")
-    elif scene.back:
-        notices = (f"{scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)}", f"{scene.back} back")
     if notices:
         words = next((words for words in notices if len(words) + 2 <= room), "")
         canvas.put(x, y, f" {words} " if words else "", "warning", "panel")
     return canvas
+
+
+def notices_of(scene: Scene) -> tuple[str, ...]:
+    """How it is said that a distribution isn't the present one, the longer words first; nothing where it is."""
+    if scene.stale:
+        return "old: computing the new ones", "old: computing"
+    if scene.back:
+        return f"{scene.back} back: T {scene.state.temperature:.2f} {sampling_text(scene)}", f"{scene.back} back"
+    return ()
 
 
 def comparable(a: Distribution, b: Distribution) -> bool:
