@@ -89,6 +89,9 @@ def test_a_picture_is_the_only_file_written(tmp_path: Path) -> None:
 def test_what_is_written_or_called_would_be_seen(tmp_path: Path) -> None:
     told = did(tmp_path, "trace", ONCE, "-o", "a.safetensors", "--only", "embed")
     assert any("a.safetensors" in what for what in told)
+    call = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
+    told = did(tmp_path, program=f'{WATCHED}\n{call}\nprint("DID", sorted(did), file=sys.stderr)')
+    assert [what.split()[0] for what in told] == ["socket.__new__", "socket.connect"]
 
 
 def test_the_app_writes_nothing_and_calls_nobody(tmp_path: Path) -> None:
