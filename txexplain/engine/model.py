@@ -232,6 +232,7 @@ def append_parts(kept: Mapping[str, Parts], new: Mapping[str, Array]) -> dict[st
 def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
     """Raise NonFinite, naming the first activation with NaN or infinity where it must not be, or else with a number far too large."""
     rows = {name: array[start:] if name.endswith(GROWING) else array for name, array in new.items()}
+    rows = {name: array for name, array in rows.items() if not is_bounded(array)}
     for name, array in rows.items():
         if all_finite(name, array):
             continue
@@ -247,9 +248,14 @@ def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
 def is_sound(a: Mapping[str, Array], qkv: Array) -> bool:
     """Whether all that a block computed is finite and not too large, by the few of its activations that tell, and its new q, k and v.
 
-    Where a sum of squares is bounded, so is each term; and no score can overflow, since |q · k| ≤ (|q|² + |k|²) / 2.
+    No score can overflow where those are bounded, since |q · k| ≤ (|q|² + |k|²) / 2.
     """
-    return all(np.vdot(x, x) <= LARGEST_NUMBER**2 for x in (*(a[name] for name in TELLING), qkv))
+    return all(is_bounded(array) for array in (*(a[name] for name in TELLING), qkv))
+
+
+def is_bounded(array: Array) -> bool:
+    """Whether the sum of squares is: then so is each number."""
+    return bool(np.vdot(array, array) <= LARGEST_NUMBER**2)
 
 
 def all_finite(name: str, array: Array) -> bool:

@@ -76,7 +76,8 @@ def attention_scores(q: Array, k: Array, scale: float) -> Array:
     """
     scores = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)  # [H, n, dh] @ [H, dh, T] -> [H, n, T]
     scores *= np.float32(scale)  # [H, n, T]
-    scores += causal_mask(q.shape[0], k.shape[0])  # [H, n, T]
+    if len(q) > 1:  # the last token has no future here
+        scores += causal_mask(len(q), len(k))  # [H, n, T]
     return scores
 
 

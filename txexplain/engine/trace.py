@@ -38,7 +38,7 @@ ROUNDING = 1e-2  # how far a share may lie outside of 0 to 1: a file may come fr
 @cache
 def canonical(name: str) -> str:
     """One name for one tensor: what enters block L+1 is what left block L."""
-    match = re.fullmatch(r"blocks\.([1-9]\d*)\.resid_pre", name)
+    match = re.fullmatch(r"blocks\.([1-9]\d*)\.resid_pre", name) if name.endswith("resid_pre") else None
     return f"blocks.{int(match[1]) - 1}.resid_post" if match else name
 
 
@@ -104,8 +104,11 @@ class Trace(Mapping[str, Floats]):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the recorded tensors, in the order in which a forward pass makes them."""
-        layers = [int(m[1]) for name in self._parts if (m := re.match(r"blocks\.(\d+)\.", name))]
-        n_layer = self.config.n_layer if self.config else max(layers, default=-1) + 2  # what left the last may enter one more
+        if self.config is None:
+            layers = [int(m[1]) for name in self._parts if (m := re.match(r"blocks\.(\d+)\.", name))]
+            n_layer = max(layers, default=-1) + 2  # what left the last may enter one more
+        else:
+            n_layer = self.config.n_layer
         return tuple(name for name in activation_names(n_layer) if name in self)
 
     def __iter__(self) -> Iterator[str]:
