@@ -8,17 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import drive, pane_text, press, screen_text, until, write
+from harness import COLOURS, drive, pane_text, press, screen_text, until, write
 from textual.pilot import Pilot
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson
+from txexplain.explorer.state import from_flags
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.lessons import read
 from txexplain.ui.reader import Reads
+from txexplain.ui.session import palette_of, scene_of
 from txexplain.viz.numbers import percent
-from txexplain.viz.screen import draw_pane
+from txexplain.viz.screen import Rect, draw_pane
 
 LESSON = parse_lesson(
     """# Looking
@@ -208,6 +211,22 @@ def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
         assert said[1] == said[0]
 
     drive(look, storyteller, reads=Reads(lesson))
+
+
+def test_a_page_says_its_own_settings_numbers_wherever_the_reader_went(storyteller: GPT2) -> None:
+    """The reader chose top-k before the page's run was there, and went on to another text."""
+    lesson = parse_lesson("+++\ntitle = 'a'\nprompt = 'Once upon a time'\n+++\n{top} {probability} {probability 1 0.5}.\n", "numbers")
+    trace = storyteller.forward(storyteller.prompt_ids("Once upon a time"))
+    assert trace is not None
+    lens, tones = Lens(trace, storyteller), palette_of(COLOURS)
+    state, reading = read(lesson, lesson.pages[0], from_flags(prompt="Once upon a time", top_k=3), lens, tones)
+    own = [distribution(trace.last_logits, temperature) for temperature in (1.0, 0.5)]
+    elsewhere = storyteller.forward(storyteller.prompt_ids("The cat"))
+    assert elsewhere is not None
+    scene = scene_of(replace(state, prompt="The cat"), tones, (60, 20), Lens(elsewhere, storyteller),
+                     distribution=distribution(elsewhere.last_logits, top_k=3), reading=reading, side="lesson")  # fmt: skip
+    said = " ".join(" ".join(draw_pane("side", scene, Rect(0, 0, 60, 20)).text()).split())
+    assert " ".join(percent(each.probability[each.order[0]]) for each in own) in said
 
 
 def test_a_click_answers(storyteller: GPT2) -> None:

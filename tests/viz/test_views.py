@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import STAGES as HEAD_STAGES
-from txexplain.explorer.location import TILES, Level, Location, parse
+from txexplain.explorer.location import TILES, Level, Location, breadcrumb, parse
 from txexplain.viz.canvas import Canvas, Hit, graphemes
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import THEMES, Palette
@@ -23,6 +23,7 @@ from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_pane, draw_screen, layout
 from txexplain.viz.views import draw_stage
+from txexplain.viz.views.chrome import draw_header
 from txexplain.viz.views.head import ramp_of
 from txexplain.viz.views.panel import draw_panel
 
@@ -807,6 +808,21 @@ def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(story_len
         if height == 1 or width >= 80 or "back" in how or lecture:  # a narrow screen says "computing" in its header only
             assert re.search(said, rows[0]), rows[0]
         assert share in "".join(rows)
+
+
+@pytest.mark.parametrize("place", ["model", "L5.mlp", "L5H1[6,3]"])
+@pytest.mark.parametrize("width", range(60, 121, 5))
+def test_the_header_never_cuts_a_word(story_lens: Lens, width: int, place: str) -> None:
+    """The trail's end and what the run cost, or that one is under way, have room; what is left out is left out whole."""
+    labels = [label for label, _ in breadcrumb(parse(place))]
+    trails = [" › ".join(labels), *(" › ".join(["…", *labels[cut:]]) for cut in range(1, len(labels)))]
+    for stale, state in ((True, "computing…"), (False, "123 ms")):
+        scene = replace(scene_at(story_lens, place, (80, 24)), width=width, height=1, stale=stale, cost="123 ms")
+        canvas = draw_header(scene)
+        (row,) = canvas.text()
+        assert row.endswith(f" {state} ")
+        assert any(f" {trail}  " in row for trail in trails), row
+        assert [hit.target for hit in canvas.hits][-1] == parse(place)
 
 
 def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:

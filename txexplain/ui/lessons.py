@@ -50,7 +50,9 @@ def read(lesson: Lesson, page: Page, state: ExplorerState, lens: Lens, palette: 
     scene = scene_of(state, palette, (80, 24), lens, distribution=distribution)
     dims = replace(dims_of(lens), model=state.model)
     found = place(page, scene, dims, where(lesson, page))
-    return state.go(found, dims), Reading(lesson, page, lens, distribution, found)
+    asked = state_of(page, state)  # the reader may have chosen another setting since
+    own = distribution if asked.sampling == state.sampling else distribution_of(lens, asked)
+    return state.go(found, dims), Reading(lesson, page, lens, own, found)
 
 
 def prompt_ids(page: Page, model: GPT2) -> list[int]:

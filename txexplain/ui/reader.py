@@ -253,6 +253,7 @@ class Reader:
             if self.waiting:
                 self.stop()
             self.note(next((known.keys[0] for known in self.app.actions if known.id == action and known.keys), action))
+            self.app.draw()
 
     def note(self, key: str) -> None:
         """Show a key as pressed."""

@@ -53,7 +53,7 @@ def known_sizes(scene: Scene) -> str:
 
 
 def draw_header(scene: Scene) -> Canvas:
-    """Name, model, breadcrumb (each step answers to the pointer), and the run's size and cost."""
+    """Name, model, breadcrumb (each step answers to the pointer), and the run's size and cost; where it is tight, its end and the cost."""
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")
     glyphs = scene.palette.glyphs
@@ -63,14 +63,21 @@ def draw_header(scene: Scene) -> Canvas:
     size = f"{count(scene.n_tokens)} tok" if scene.lens is not None else ""
     right = f" {glyphs.dot} ".join(part for part in (size, state) if part)
     x = 1 + canvas.put(1, 0, "txexplain", "accent", attrs=BOLD) + 2
+    if x + cell_width(trail) + 2 + cell_width(right) >= scene.width:
+        right = state
+    while x + cell_width(trail) + 2 + cell_width(right) >= scene.width and len(steps) > 1:
+        steps = steps[1:]
+        trail = f" {glyphs.crumb} ".join([glyphs.ellipsis, *(label for label, _ in steps)])
     room = scene.width - x - cell_width(trail) - cell_width(right) - 6
     if room >= 8:
         x += canvas.put(x, 0, facts(scene, room), "muted") + 2
     at = scene.width - cell_width(right) - 1
     canvas.put(at, 0, right, "warning" if scene.stale else "muted")
     x = max(x, at - cell_width(trail) - 3)
+    if trail.startswith(glyphs.ellipsis):
+        x += canvas.put(x, 0, glyphs.ellipsis, "faint")
     for number, (label, place) in enumerate(steps):
-        if number:
+        if number or trail.startswith(glyphs.ellipsis):
             x += canvas.put(x, 0, f" {glyphs.crumb} ", "faint")
         last = number == len(steps) - 1
         size_ = canvas.put(x, 0, label, "text" if last else "muted", attrs=BOLD if last else 0)

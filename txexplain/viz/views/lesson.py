@@ -10,6 +10,7 @@ from txexplain.engine.errors import LessonError, LocationError
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.lesson import HIGHLIGHTS, Live, pieces
 from txexplain.explorer.location import Level, Location, parse
+from txexplain.explorer.state import from_flags
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
 from txexplain.viz.scene import Reading, Scene
@@ -197,7 +198,9 @@ def page_scene(scene: Scene, reading: Reading) -> Scene | None:
     same = shown is not None and shown.trace.ids == own.trace.ids and shown.model is own.model and scene.distribution is not None
     place = reading.place or Location()
     page = reading.page
-    state = scene.state if same else replace(scene.state, temperature=page.temperature, seed=page.seed)
+    asked = from_flags(temperature=page.temperature, top_k=page.top_k, top_p=page.top_p, seed=page.seed)
+    own_setting = replace(scene.state, temperature=asked.temperature, mode=asked.mode, k=asked.k, p=asked.p, seed=asked.seed)
+    state = scene.state if same else own_setting
     display = own.model.tokenizer if own.model is not None else scene.display
     return replace(
         scene, lens=own, display=display, distribution=scene.distribution if same else reading.distribution,
