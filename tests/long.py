@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from textual.pilot import Pilot
 
+from txexplain.engine.cores import CORES
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=28_800, help="tokens to generate (default: 28800, two hours of four a second)")
     parser.add_argument("--model", default="storyteller")
     args = parser.parse_args()
+    CORES.keep()  # the first screen comes back bit for bit
 
     def tell(text: str) -> None:
         sys.stdout.write(text + "\n")

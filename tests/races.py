@@ -43,6 +43,7 @@ from textual.message_pump import MessagePump
 from textual.worker import get_current_worker
 
 from txexplain.engine import derive
+from txexplain.engine.cores import CORES
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ModelNotFound
 from txexplain.engine.model import GPT2
@@ -711,6 +712,7 @@ def main() -> None:
     parser.add_argument("--orders", action="store_true", help="every order of a few things instead of random walks")
     parser.add_argument("--replay", help="what was done, as a fault prints it")
     args = parser.parse_args()
+    CORES.keep()
     with scenery() as scene:
         if args.replay:
             walk_once(scene, chance(args.seed), json.loads(args.replay))

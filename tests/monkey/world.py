@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.cores import CORES
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ModelNotFound
 from txexplain.engine.model import GPT2
@@ -104,6 +105,7 @@ class World:
     """The models, loaded once; the traces, as files of the present folder; and runs of both that no app has touched."""
 
     def __init__(self) -> None:
+        CORES.keep()
         self.models: dict[str, GPT2] = {}
         self.fresh: OrderedDict[tuple[Any, ...], Lens] = OrderedDict()
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from txexplain.engine.checkpoint import Checkpoint
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.cores import CORES
 from txexplain.engine.errors import NonFinite, PromptError
 from txexplain.engine.ops import (
     ACTIVATIONS,
@@ -142,7 +143,7 @@ class GPT2:
         """Run the model on T token ids and keep every activation.
 
         all_logits: logits [T, V] of every position instead of the last one's [V].
-        prefix: an earlier Trace of this model; the rows of its shared beginning are reused, with the same result.
+        prefix: an earlier Trace of this model; the rows of its shared beginning are reused, with the same result to rounding.
         should_stop: looked at before each block; once it says True, the run ends and the answer is None.
         Raises PromptError for ids that this model can't take, NonFinite for an activation that isn't finite, or far beyond any GPT-2's.
         """
@@ -181,6 +182,7 @@ class GPT2:
         for layer, w in enumerate(self.blocks):
             if should_stop is not None and should_stop():
                 return None
+            CORES.share()
             a = transformer_block(x, w, self.config, layer, qkv, start)
             block = {canonical(f"blocks.{layer}.{name}"): array for name, array in a.items()}
             if not is_sound(a, qkv.room(layer, start, len(x))):
