@@ -26,9 +26,11 @@ from safetensors.numpy import save_file
 
 from tests.bench import naive
 from tests.bench.products import counting
+from tests.bench.rivals import rivals
 from tests.bench.terminal import crowd, keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.cores import CORES
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.models import load_model
@@ -37,10 +39,9 @@ PAIRS = 7
 LENGTHS = (1, 8, 32, 128)
 
 
-def write_random_model(folder: Path) -> None:
-    """A checkpoint of GPT-2 124M's shape with numbers of a trained model's size."""
-    rng = np.random.default_rng(0)
-    config = GPT2Config()
+def write_random_model(folder: Path, config: GPT2Config | None = None) -> None:
+    """A checkpoint with numbers of a trained model's size; by default of GPT-2 124M's shape."""
+    rng, config = np.random.default_rng(0), config or GPT2Config()
     shapes = weight_shapes(config, with_head=False)
     tensors = {name: (rng.standard_normal(shape) * 0.02).astype(np.float32) for name, shape in shapes.items()}
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -119,6 +120,7 @@ def transformers_run(folder: Path, model: GPT2) -> Callable[[list[int]], Any] | 
 
 
 def engine(rows: list[dict[str, Any]]) -> None:
+    CORES.keep()  # the peers leave no core to others either
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_random_model(folder)
@@ -215,12 +217,18 @@ def latencies(rows: list[dict[str, Any]]) -> None:
 
 def crowds(rows: list[dict[str, Any]]) -> None:
     rows += crowd()
+    with tempfile.TemporaryDirectory() as name:
+        write_random_model(Path(name))
+        rows += rivals(name)
 
 
 def sessions(rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        write_random_model(Path(name))
-        rows += memory(name)
+        large, small = Path(name) / "large", Path(name) / "small"
+        for folder, config in ((large, GPT2Config()), (small, GPT2Config(n_layer=1, n_head=2, n_embd=8, n_inner=32))):
+            folder.mkdir()
+            write_random_model(folder, config)
+        rows += memory(str(large), str(small))
 
 
 def main() -> None:
@@ -258,6 +266,8 @@ def line(row: dict[str, Any]) -> str:
     if "share" in row:
         inside = f"{100 * row['share']:.0f}% of the time, {row['slower']:.2f} times what they take alone"
         return f"{what} {row['ms']:7.1f} ms  inside BLAS {inside}"
+    if "rate" in row:
+        return f"{what} {row['ms']:7.1f} ms, all together {row['rate']:.1f} passes a second"
     if "p50" in row and "bytes" not in row:
         return f"{what} next byte p50 {row['p50']:5.1f} p95 {row['p95']:5.1f} ms ({row['keys']} keys)"
     if "p50" in row:

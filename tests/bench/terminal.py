@@ -113,14 +113,17 @@ def keys(size: tuple[int, int], arguments: list[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def memory(folder: str, sessions: tuple[int, ...] = (1, 4, 16)) -> list[dict[str, Any]]:
-    """What each more session of a model costs, its prompt 32 tokens long, beside an app whose model is the bundled one."""
+def memory(folder: str, tiny: str, sessions: tuple[int, ...] = (1, 4, 16)) -> list[dict[str, Any]]:
+    """What each more session of a model costs, its prompt 32 tokens long, beside an idle app's: one with a model of next to no weights."""
     prompt = "one two three four five six seven eight " * 4
-    base = Session(["Hi"], (120, 36))
-    base.read(until=b"prompt", quiet=3.0)
-    idle = base.anonymous()
-    base.close()
-    rows: list[dict[str, Any]] = [{"what": "memory of its own, bundled model", "bytes": idle}]
+    rows: list[dict[str, Any]] = []
+    idle = 0
+    for what, arguments in (("bundled", ["Hi"]), ("tiny", ["--model", tiny, "Hi"])):
+        base = Session(arguments, (120, 36))
+        base.read(until=b"draw", quiet=3.0)
+        idle = base.anonymous()
+        base.close()
+        rows.append({"what": f"memory of its own, {what} model", "bytes": idle})
     running: list[Session] = []
     try:
         for n in sessions:
@@ -129,7 +132,7 @@ def memory(folder: str, sessions: tuple[int, ...] = (1, 4, 16)) -> list[dict[str
             for session in running:
                 session.read(quiet=5.0)
             own = [session.anonymous() for session in running]
-            rows.append({"what": f"beyond that, 124M, each of {n}", "bytes": int(statistics.median(own)) - idle})
+            rows.append({"what": f"beyond the last, 124M, each of {n}", "bytes": int(statistics.median(own)) - idle})
     finally:
         for session in running:
             session.close()
