@@ -36,7 +36,7 @@ from harness import (
 )
 from textual import events
 from textual._xterm_parser import XTermParser
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -1100,3 +1100,24 @@ def test_a_zoom_moves_once_and_ends_with_the_view(storyteller: GPT2) -> None:
 
     with mock.patch.object(Picture, "show", watched):
         drive(test, storyteller, at("model[L2]"))
+
+
+def test_a_page_of_commands_before_the_list_has_its_place(storyteller: GPT2) -> None:
+    """Page down at once after ctrl+p ended the app."""
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        await hand.press("ctrl+p")
+        await until(hand, lambda: bool(app.screen.query(CommandList)) and bool(app.screen.query_one(CommandList).options), "the commands")
+        commands = app.screen.query_one(CommandList)
+        await until(hand, lambda: bool(commands.scrollable_content_region), "their place")
+        commands.display = False
+        await until(hand, lambda: not commands.scrollable_content_region, "no place")
+        commands._clear_caches()
+        await hand.press("pagedown", "pageup")
+        assert app.is_running
+        commands.display = True
+        await until(hand, lambda: bool(commands.scrollable_content_region), "their place")
+        await hand.press("pagedown")
+        await until(hand, lambda: bool(commands.highlighted), "the next page")
+
+    drive(test, storyteller)

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from textual import on
 from textual.await_complete import AwaitComplete
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.message import Message
 from textual.notifications import Notification
 from textual.screen import ModalScreen
@@ -28,6 +28,11 @@ class CommandsScreen(CommandPalette):
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_current else AwaitComplete()
+
+    def _action_command_list(self, action: str) -> None:
+        """A list that has no place on the screen yet has no pages, where Textual would look for one."""
+        if self.query_one(CommandList).scrollable_content_region:
+            super()._action_command_list(action)
 
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)
