@@ -74,7 +74,7 @@ def draw_panel(scene: Scene) -> Canvas:
     title(canvas, scene, "Next token", focused=scene.pane == "panel")
     if beside:
         canvas.vline(0, 1, scene.height - 1)
-        canvas.put(0, 0, scene.palette.glyphs.tees[2 if tall else 0], "rule")
+        canvas.put(0, 0, scene.palette.glyphs.tees[0 if scene.side == "lesson" else 2], "rule")
     distribution = scene.distribution
     if distribution is None:
         unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
