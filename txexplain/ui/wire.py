@@ -231,18 +231,13 @@ class Wire:
         cell = cells[x]
         if cell.text == "":
             return ""
-        out = self.jump(y, x, cells)
-        text, look = swapped(cell, self.look)
-        out += change(self.look, look) + text
-        self.look = look
-        certain = text.isascii() or (len(text) == 1 and cell_len(text) == 1)
+        way = "" if self.at == (y, x) else self.jump(y, x, cells)
+        said, self.look, certain = step(self.look, cell)
         self.at = (y, x + 1) if certain and x + 1 < self.width else None
-        return out
+        return way + said
 
     def jump(self, y: int, x: int, cells: dict[int, Cell]) -> str:
         """Bring the cursor to a cell."""
-        if self.at == (y, x):
-            return ""
         if self.at is None or self.at[0] != y or self.at[1] > x:
             return f"\x1b[{y + 1};{x + 1}H"
         gap = [cells.get(i) or self.rows[y][i] for i in range(self.at[1], x)]
@@ -271,6 +266,13 @@ def swapped(cell: Cell, look: Look) -> tuple[str, Look]:
         if len(change(look, turned)) < len(change(look, new)):
             return LOWER if text == UPPER else UPPER, turned
     return text, new
+
+
+@lru_cache(maxsize=16384)
+def step(look: Look, cell: Cell) -> tuple[str, Look, bool]:
+    """What shows a cell where the terminal's look is given, the look from then on, and whether every terminal moves on by one."""
+    text, new = swapped(cell, look)
+    return change(look, new) + text, new, text.isascii() or (len(text) == 1 and cell_len(text) == 1)
 
 
 def thrifty(driver: type[Driver]) -> type[Driver]:
