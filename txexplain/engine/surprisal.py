@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from txexplain.engine.cores import CORES
 from txexplain.engine.ops import Array
 from txexplain.engine.trace import Trace
 
@@ -57,6 +58,7 @@ def surprisal(
     last = len(ids) - 1 if limit is None else min(len(ids) - 1, len(kept) - 1 + limit)
     for start in range(len(kept) - 1, last, CHUNK):
         end = min(start + CHUNK, last)
+        CORES.share()
         logits = recorded[start:end] if unembedding is None else recorded[start:end] @ unembedding.T  # [n, d] @ [d, V] -> [n, V]
         kept += surprises(logits, ids[start + 1 : end + 1])
     return tuple(kept)
