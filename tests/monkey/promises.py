@@ -32,7 +32,7 @@ from txexplain.viz.scene import Reading, Scene
 from txexplain.viz.screen import Rect, draw_pane
 
 App = ExplorerApp
-NUMBER = re.compile(r"[−-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[−-]?\d+)?%?")
+NUMBER = re.compile(r"[<>]?[−-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[−-]?\d+)?%?")
 PERCENT = re.compile(r">?\d[\d.]*(?:e[−-]?\d+)?%")
 BLOCKS = "▏▎▍▌▋▊▉█▁▂▃▄▅▆▇░▒▓▀■·"
 
@@ -225,7 +225,7 @@ def alike(a: str, b: str) -> bool:
 
 
 def near(a: str, b: str) -> bool:
-    x, y = (float(re.sub("[,%>]", "", text.replace("−", "-"))) for text in (a, b))
+    x, y = (float(re.sub("[,%<>]", "", text.replace("−", "-"))) for text in (a, b))
     return abs(x - y) <= 0.02 * max(abs(x), abs(y), 1e-5)
 
 
