@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial, wraps
 from time import monotonic
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,6 +18,7 @@ from textual.worker import Worker
 Node = TypeVar("Node", bound=DOMNode)
 P = ParamSpec("P")
 
+M_ARENA_MAX = -8  # malloc.h
 LINGER = 1.0  # seconds that the end waits for workers that were told to stop
 
 
@@ -41,6 +44,12 @@ def in_thread(
     return decorated
 
 
+def one_heap() -> None:
+    """Let all threads take their memory from one heap. glibc gives each its own, and every heap keeps what the longest run in it took."""
+    with suppress(OSError, AttributeError):  # another C library has no such setting
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
 class Threads(ThreadPoolExecutor):
     """A thread for each piece of work, so that none waits for another: a forward pass not for downloads that hang, say.
 
@@ -49,6 +58,7 @@ class Threads(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__(1)
+        one_heap()
         self.working: set[threading.Thread] = set()
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
