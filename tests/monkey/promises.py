@@ -262,7 +262,7 @@ def probabilities(logits: NDArray[np.float64], state: ExplorerState) -> NDArray[
     kept = len(shares)
     if state.mode == "top-k":
         kept = state.k
-    if state.mode == "top-p":
+    if state.mode == "top-p" and state.p < 1:
         kept = int(np.searchsorted(shares.cumsum(), state.p - 1e-12)) + 1
     shares[kept:] = 0.0
     return shares / shares.sum()
