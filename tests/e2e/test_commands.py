@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -726,7 +727,8 @@ def test_a_full_disk_is_one_sentence() -> None:
 def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
     # So hot that any token may come: none of 250 is the end of the text.
     command = [sys.executable, "-m", "txexplain", "generate", "Once", "--tokens", "250", "--seed", "5", "--temperature", "10"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would pass on that it is ignored
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.read(1)  # it streams: the first character is there long before the last
