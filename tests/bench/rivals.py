@@ -45,12 +45,14 @@ def passes(folder: str, programs: int, env: dict[str, str]) -> list[float]:
 
 
 def rivals(folder: str, most: int = 4) -> list[dict[str, Any]]:
-    """1, 2 and 4 programs with GPT-2 124M: as they share the cores, and with a thread for every core each."""
+    """1, 2 and 4 programs with GPT-2 124M: as they share the cores, and with a thread for every core each; in turn, A B B A."""
     rows = []
+    ways: dict[str, dict[str, str]] = {"": {}, ", all cores each": {FIXED[0]: str(os.cpu_count())}}
     for programs in (1, 2, most):
-        for how, env in (("", {}), (", each with all cores", {FIXED[0]: str(os.cpu_count())})):
-            taken = passes(folder, programs, env)
-            rows.append(
-                {"what": f"{programs} computing at once, T = {TOKENS}{how}", "rate": len(taken) / SECONDS, "ms": statistics.median(taken)}
-            )
+        taken: dict[str, list[float]] = {how: [] for how in ways}
+        for how in (*ways, *reversed(ways)):
+            taken[how] += passes(folder, programs, ways[how])
+        for how, times in taken.items():
+            what = f"{programs} computing, T = {TOKENS}{how}"
+            rows.append({"what": what, "rate": len(times) / SECONDS / 2, "ms": statistics.median(times)})
     return rows
