@@ -1003,8 +1003,9 @@ def first_view(source: Source, sampling: Sampling, view: View, opened: Opened) -
     """The first state, and the lesson that is open in it. Raises LessonError too."""
     if opened.lesson is None:
         return first_state(source, sampling, view), None
+    from txexplain.explorer.lesson import state_of
     from txexplain.explorer.state import ExplorerState
-    from txexplain.ui.lessons import page_of, state_of
+    from txexplain.ui.lessons import page_of
 
     lesson = opened.load()
     state = ExplorerState(model=opened.model(source), revision=source.revision, flow=view.flow)

@@ -44,11 +44,11 @@ def passes(folder: str, programs: int, env: dict[str, str]) -> list[float]:
     return [1000 * float(taken) for each in running for taken in each.communicate()[0].split()]
 
 
-def rivals(folder: str, most: int = 4) -> list[dict[str, Any]]:
+def rivals(folder: str) -> list[dict[str, Any]]:
     """1, 2 and 4 programs with GPT-2 124M: as they share the cores, and with a thread for every core each; in turn, A B B A."""
     rows = []
     ways: dict[str, dict[str, str]] = {"": {}, ", all cores each": {FIXED[0]: str(os.cpu_count())}}
-    for programs in (1, 2, most):
+    for programs in (1, 2, 4):
         taken: dict[str, list[float]] = {how: [] for how in ways}
         for how in (*ways, *reversed(ways)):
             taken[how] += passes(folder, programs, ways[how])

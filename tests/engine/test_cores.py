@@ -11,6 +11,7 @@ import pytest
 from txexplain.engine import cores
 from txexplain.engine.cores import FIXED, Cores, blas, busy_others
 from txexplain.engine.model import GPT2
+from txexplain.engine.surprisal import surprisal
 
 
 class Library:
@@ -97,11 +98,14 @@ def test_another_program_that_computes_is_seen() -> None:
     assert found >= 1
 
 
-def test_every_block_of_a_pass_looks(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_block_of_a_pass_looks_and_surprisal_does(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
     monkeypatch.setattr("txexplain.engine.model.CORES.share", lambda: looks.append(1))
-    storyteller.forward([5, 17, 3])
+    trace = storyteller.forward([5, 17, 3])
     assert len(looks) == storyteller.config.n_layer
+    assert trace is not None
+    surprisal(trace, storyteller.unembedding)
+    assert len(looks) == storyteller.config.n_layer + 1
 
 
 def test_numpys_own_library_is_found() -> None:

@@ -84,6 +84,12 @@ def test_the_licence_is_the_cards(tmp_path: Path, card: str | None, licence: str
     assert report.info(str(folder))["licence"].startswith(licence)
 
 
+def test_a_card_that_never_ends_is_no_card(tmp_path: Path) -> None:
+    folder = shutil.copytree(TINY, tmp_path / "m")
+    (folder / "README.md").symlink_to("/dev/zero")
+    assert report.info(str(folder))["licence"].startswith("unknown: no card")
+
+
 def test_a_whole_model_is_found_whole() -> None:
     findings = dict(report.verify(str(SAVED / "sharded")))
     assert list(findings) == ["structure", "numbers", "output", "tokenizer", "forward pass"]

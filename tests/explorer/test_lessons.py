@@ -17,9 +17,9 @@ from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens, head_result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
-from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped
+from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped, state_of
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.lessons import check_page, prompt_ids, read, state_of
+from txexplain.ui.lessons import check_page, prompt_ids, read
 from txexplain.ui.session import scene_of, surprisal_of
 from txexplain.viz.live import fill
 from txexplain.viz.palette import Palette

@@ -20,10 +20,10 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, clean
 from txexplain.engine.surprisal import Surprise
 from txexplain.explorer.history import Moment
+from txexplain.explorer.lesson import state_of
 from txexplain.explorer.location import Level, breadcrumb, check, parse
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.lessons import state_of
 from txexplain.ui.session import dims_of, distribution_of, names_of, surprisal_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import Canvas

@@ -20,6 +20,7 @@ from txexplain.ui.app import ExplorerApp
 from txexplain.ui.lessons import read
 from txexplain.ui.reader import Reads
 from txexplain.ui.session import palette_of, scene_of
+from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.numbers import percent
 from txexplain.viz.screen import Rect, draw_pane
 
@@ -308,6 +309,19 @@ def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:
         assert "n" in "".join(pane_text(app, "footer"))
 
     drive(stop, storyteller, reads=Reads(script(*"]" * 100), lecture=True, pace=500))
+
+
+def test_a_lecture_shows_a_key_at_once(storyteller: GPT2) -> None:
+    """Also one that opens a page over the screen, and draws nothing itself."""
+
+    async def press_help(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await pilot.press("question_mark")
+        await until(pilot, lambda: len(app.screen_stack) > 1, "the help")
+        canvas = app.screen_stack[0].query_one("#footer", Picture).canvas
+        assert canvas is not None
+        assert canvas.text()[0].strip() == "?"
+
+    drive(press_help, storyteller, reads=Reads(LESSON, lecture=True))
 
 
 def test_without_lecture_no_key_is_pressed(storyteller: GPT2) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 
 from txexplain.engine.errors import LessonError, LocationError, reason, shown
 from txexplain.explorer.location import MEASURES, STAGES, parse
+from txexplain.explorer.state import ExplorerState, from_flags
 
 SHIPPED = Path(__file__).parents[1] / "lessons"
 LARGEST = 1_000_000  # bytes
@@ -168,6 +169,14 @@ def load(name: str) -> Lesson:
     if len(data) > LARGEST:
         raise LessonError(f"{shown(path.name)} is larger than {LARGEST // 1_000_000} MB; a lesson is a text of some pages.")
     return parse_lesson(text, path.name, name_of(path))
+
+
+def state_of(page: Page, state: ExplorerState) -> ExplorerState:
+    """The state that a page asks for, its place apart: that may need the run. Model, theme of ribbons and revision are the session's."""
+    return from_flags(
+        model=state.model, revision=state.revision, prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k,
+        top_p=page.top_p, seed=page.seed, flow=state.flow,
+    )  # fmt: skip
 
 
 # Parsing

@@ -13,8 +13,8 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, LessonError, reason, shown
 from txexplain.engine.files import read_whole
 from txexplain.engine.model import GPT2
-from txexplain.explorer.lesson import LARGEST, Lesson, Page
-from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.explorer.lesson import LARGEST, Lesson, Page, state_of
+from txexplain.explorer.state import ExplorerState
 from txexplain.ui.session import dims_of, distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.live import filled, place
@@ -34,14 +34,6 @@ def page_of(lesson: Lesson, number: int) -> Page:
 
 def where(lesson: Lesson, page: Page) -> str:
     return f"{lesson.file or shown(lesson.name)}, page {page.number}"
-
-
-def state_of(page: Page, state: ExplorerState) -> ExplorerState:
-    """The state that a page asks for, its place apart: that may need the run. Model, theme of ribbons and revision are the session's."""
-    return from_flags(
-        model=state.model, revision=state.revision, prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k,
-        top_p=page.top_p, seed=page.seed, flow=state.flow,
-    )  # fmt: skip
 
 
 def read(lesson: Lesson, page: Page, state: ExplorerState, lens: Lens, palette: Palette) -> tuple[ExplorerState, Reading]:

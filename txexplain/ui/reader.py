@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from textual.timer import Timer
 
 from txexplain.engine.errors import ExplainError, reason
-from txexplain.explorer.lesson import Lesson, Page, load, shipped
+from txexplain.explorer.lesson import Lesson, Page, load, shipped, state_of
 from txexplain.explorer.location import Location
 from txexplain.ui.actions import key_name
 from txexplain.ui.lecture import PACE, steps
-from txexplain.ui.lessons import page_of, read, record, score, state_of
+from txexplain.ui.lessons import page_of, read, record, score
 from txexplain.viz.scene import Reading
 from txexplain.viz.views.lesson import overflow
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from txexplain.engine.errors import LessonError, LocationError
 from txexplain.engine.tokenizer import cell_width
-from txexplain.explorer.lesson import HIGHLIGHTS, Live, pieces
+from txexplain.explorer.lesson import HIGHLIGHTS, Live, pieces, state_of
 from txexplain.explorer.location import Level, Location, parse
-from txexplain.explorer.state import from_flags
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
 from txexplain.viz.scene import Reading, Scene
@@ -197,10 +196,7 @@ def page_scene(scene: Scene, reading: Reading) -> Scene | None:
     shown, own = scene.lens, reading.lens
     same = shown is not None and shown.trace.ids == own.trace.ids and shown.model is own.model and scene.distribution is not None
     place = reading.place or Location()
-    page = reading.page
-    asked = from_flags(temperature=page.temperature, top_k=page.top_k, top_p=page.top_p, seed=page.seed)
-    own_setting = replace(scene.state, temperature=asked.temperature, mode=asked.mode, k=asked.k, p=asked.p, seed=asked.seed)
-    state = scene.state if same else own_setting
+    state = scene.state if same else state_of(reading.page, scene.state)
     display = own.model.tokenizer if own.model is not None else scene.display
     return replace(
         scene, lens=own, display=display, distribution=scene.distribution if same else reading.distribution,

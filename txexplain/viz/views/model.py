@@ -41,7 +41,7 @@ def draw_model(scene: Scene) -> Canvas:
     chosen = next(i for i, (_, at) in enumerate(columns) if at.select == place.select)
     left = min(max(16, scene.width // 6), max(cell_width(scene.label(i)) for i in range(n))) + 3
     bars = scene.height >= 12
-    bottom = scene.height - (5 if bars else 2)
+    bottom = scene.height - (5 if bars else 1)
     height = bottom - 2
     tokens = window(scene.token, n, max(1, height))
     each = max(1.0, min(TALLEST, height / len(tokens)))
