@@ -57,7 +57,7 @@ def one_row_too_many(plain: Any) -> Any:
     ("txexplain.ui.app.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
     ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.lens is None), ["a"], "the header says|a fresh run shows"),
     ("txexplain.viz.views.chrome.breadcrumb", lambda plain: lambda place: plain(place)[:-1], ["enter"], "the header says"),
-    ("txexplain.ui.widgets.picture.Picture.line", lambda plain: lambda self, y: plain(self, max(y - 1, 0)), ["a"], "the screen says"),
+    ("txexplain.ui.widgets.picture.Picture.render_line", lambda plain: lambda self, y: plain(self, max(y - 1, 0)), ["a"], "the screen says"),
     ("txexplain.engine.model.GPT2.shared", one_row_too_many, ["slash", "backspace", ["text", "my"], "enter"], "from a fresh run"),
 ])  # fmt: skip
 def test_what_is_wrong_is_seen(

@@ -13,7 +13,8 @@ class OnlyText(LineFilter):
     """Takes out of every line what a terminal would act on; such characters have no cell, so that the rest stays in place."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        if not any(RAW.search(segment.text) or "\t" in segment.text or "\n" in segment.text for segment in segments):
+        text = "".join(segment.text for segment in segments)
+        if only_text(text) == text:
             return segments
         return [segment._replace(text=only_text(segment.text)) for segment in segments]
 

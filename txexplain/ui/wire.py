@@ -13,7 +13,11 @@ from typing import NamedTuple
 from rich.cells import cell_len
 from textual.driver import Driver
 
-TOKENS = re.compile(r"\x1b\[([0-9;]*)([Hm])|\x1b\[\?2026([hl])|([^\x00-\x1f\x7f-\x9f]+)|(\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|.)", re.DOTALL)
+TEXT = r"[^\x00-\x1f\x7f-\x9f]+"
+# A segment as Textual writes it, from its style to the reset, is one match: there are thousands in a frame.
+TOKENS = re.compile(
+    rf"\x1b\[([0-9;]*)m({TEXT})\x1b\[0m|\x1b\[([0-9;]*)([Hm])|\x1b\[\?2026([hl])|({TEXT})|(\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|.)", re.DOTALL
+)
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
 HARMLESS = re.compile(r"\x1b\[\?(?:1000|1002|1003|1004|1006|1015|1016|2004|25|2031|2048)[hl]|\x1b\[>[0-9]+u|\x1b\[<u|\x1b\[[0-9;?$]*p")
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # a synchronised update
@@ -43,7 +47,7 @@ class Cell(NamedTuple):
     look: Look
 
 
-BLANK = Cell(" ", PLAIN)
+Row = list[Cell | None]  # None: unknown, or left as it is
 
 
 @lru_cache(maxsize=8192)
@@ -105,13 +109,29 @@ def clusters(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=8192)
-def in_cells(text: str, look: Look) -> tuple[Cell, ...]:
+the_cell = lru_cache(maxsize=32768)(Cell)  # equal cells are mostly one object, and so soon compared
+
+
+class Laid(NamedTuple):
     """Text as it lies in cells."""
+
+    cells: tuple[Cell, ...]
+    plain: bool  # whether every character has one cell, and every cell one character
+
+
+@lru_cache(maxsize=8192)
+def in_cells(text: str, look: Look) -> Laid:
+    """Text in cells; in none where it isn't known how it looks."""
     found: list[Cell] = []
-    for char, size in clusters(text):
-        found += [Cell(char, look)] + [Cell("", look)] * (size - 1)
-    return tuple(found)
+    for char, size in clusters(text) if not look.attributes & UNKNOWN.attributes else ():
+        found += [the_cell(char, look)] + [the_cell("", look)] * (size - 1)
+    return Laid(tuple(found), all(len(cell.text) == 1 for cell in found))
+
+
+@lru_cache(maxsize=8192)
+def styled(text: str, parameters: str) -> Laid:
+    """Text in cells, styled by an SGR sequence; in none where that says something unknown."""
+    return in_cells(text, after(PLAIN, parameters) or UNKNOWN)
 
 
 class Wire:
@@ -119,7 +139,8 @@ class Wire:
 
     def __init__(self) -> None:
         self.width = self.height = 0
-        self.rows: list[list[Cell | None]] = []  # None: unknown
+        self.rows: list[Row] = []
+        self.odd: set[int] = set()  # rows that may have wide or joined characters
         self.look = PLAIN
         self.at: tuple[int, int] | None = None  # the cursor's row and column, where they are certain
         self.said = PLAIN  # the look that what was written so far asks for
@@ -133,16 +154,21 @@ class Wire:
     def forget(self) -> None:
         """Nothing is known of what the terminal shows."""
         self.rows = [[None] * self.width for _ in range(self.height)]
+        self.odd = set()
         self.at = None
 
     def shrink(self, data: str) -> str:
         """What to send so that the terminal shows what sending `data` would make it show."""
         out: list[str] = []
-        new: dict[int, dict[int, Cell]] = {}
+        new: dict[int, Row] = {}
         look, at = self.said, self.at
-        for match in TOKENS.finditer(data):
-            parameters, final, mode, text, other = match.groups()
-            if final == "H":
+        for style, segment, parameters, final, mode, text, other in TOKENS.findall(data):
+            if segment:
+                laid = styled(segment, style) if look is PLAIN else in_cells(segment, after(look, style) or UNKNOWN)
+                if at is None or not 0 <= at[0] < self.height or not laid.cells:
+                    return self.give_up(data)
+                at, look = self.write(new, at, laid), PLAIN
+            elif final == "H":
                 row, _, column = parameters.partition(";")
                 at = (int(row or 1) - 1, int(column or 1) - 1)
             elif final == "m":
@@ -150,10 +176,11 @@ class Wire:
                 if following is None:
                     return self.give_up(data)
                 look = following
-            elif text is not None:
-                if at is None or not 0 <= at[0] < self.height or look.attributes & UNKNOWN.attributes:
+            elif text:
+                laid = in_cells(text, look)
+                if at is None or not 0 <= at[0] < self.height or not laid.cells:
                     return self.give_up(data)
-                at = self.write(new.setdefault(at[0], {}), at, text, look)
+                at = self.write(new, at, laid)
             elif mode:
                 out += self.paint(new) if mode == "l" else []
                 out += self.bracket(mode)
@@ -196,51 +223,61 @@ class Wire:
         self.said = self.look
         return (BEGIN if begun else "") + data
 
-    def write(self, row: dict[int, Cell], at: tuple[int, int], text: str, look: Look) -> tuple[int, int] | None:
-        """Put text into a row's new cells; the cursor after it, None where a terminal may differ."""
+    def write(self, new: dict[int, Row], at: tuple[int, int], laid: Laid) -> tuple[int, int] | None:
+        """Put cells into a row's new ones; the cursor after them, None where a terminal may differ."""
         y, x = at
-        laid = in_cells(text, look)
-        room = self.width - x
-        if len(laid) <= room:
-            row.update(enumerate(laid, x))
-            return (y, x + len(laid)) if len(laid) < room else None
-        if room > 0 and laid[room].text == "":
+        cells = laid.cells
+        if not laid.plain:
+            self.odd.add(y)
+        row = new.get(y)
+        if row is None:
+            row = new[y] = [None] * self.width
+        end = x + len(cells)
+        if end < self.width:
+            row[x:end] = cells
+            return y, end
+        room = max(self.width - x, 0)
+        if 0 < room < len(cells) and cells[room].text == "":
             room -= 1  # a wide character's other half would stick out
-        row.update(enumerate(laid[:room], x))
+        row[x : x + room] = cells[:room]
         return None
 
-    def paint(self, new: dict[int, dict[int, Cell]]) -> list[str]:
+    def paint(self, new: dict[int, Row]) -> list[str]:
         """The sequences that bring the new cells to the terminal, which knows them from then on."""
         out: list[str] = []
         for y, cells in sorted(new.items()):
             known = self.rows[y]
-            wanted = [x for x, cell in cells.items() if not same(known[x], cell)]
+            wanted = [x for x, cell in enumerate(cells) if cell is not None and cell is not known[x] and not same(known[x], cell)]
             if not wanted:
                 continue
-            if any(len(cell.text) != 1 for cell in cells.values()) or any(cell is not None and len(cell.text) != 1 for cell in known):
-                wanted = list(cells)  # widths that terminals may disagree about: the row's new part goes out whole
-            wanted.sort()
+            if y in self.odd and not self.regular(y, cells):
+                wanted = [x for x, cell in enumerate(cells) if cell is not None]
             for x in wanted:
-                out.append(self.cell(y, x, cells))
-                known[x] = cells[x]
+                cell = cells[x]
+                assert cell is not None
+                if cell.text:
+                    if self.at != (y, x):
+                        out.append(self.jump(y, x, cells))
+                    said, self.look, certain = step(self.look, cell)
+                    out.append(said)
+                    self.at = (y, x + 1) if certain and x + 1 < self.width else None
+                known[x] = cell
         new.clear()
         return out
 
-    def cell(self, y: int, x: int, cells: dict[int, Cell]) -> str:
-        """One cell, from where the cursor is."""
-        cell = cells[x]
-        if cell.text == "":
-            return ""
-        way = "" if self.at == (y, x) else self.jump(y, x, cells)
-        said, self.look, certain = step(self.look, cell)
-        self.at = (y, x + 1) if certain and x + 1 < self.width else None
-        return way + said
+    def regular(self, y: int, cells: Row) -> bool:
+        """Whether a row has none of the widths that terminals may disagree about; else its new part goes out whole."""
+        if any(cell is not None and len(cell.text) != 1 for row in (cells, self.rows[y]) for cell in row):
+            return False
+        self.odd.discard(y)
+        return True
 
-    def jump(self, y: int, x: int, cells: dict[int, Cell]) -> str:
+    def jump(self, y: int, x: int, cells: Row) -> str:
         """Bring the cursor to a cell."""
         if self.at is None or self.at[0] != y or self.at[1] > x:
             return f"\x1b[{y + 1};{x + 1}H"
-        gap = [cells.get(i) or self.rows[y][i] for i in range(self.at[1], x)]
+        known = self.rows[y]
+        gap = [cells[i] or known[i] for i in range(self.at[1], x)]
         if len(gap) <= NEAR and all(c is not None and c.text.isascii() and c.text and c.look == self.look for c in gap):
             return "".join(c.text for c in gap if c is not None)
         return f"\x1b[{len(gap)}C" if len(gap) > 1 else "\x1b[C"

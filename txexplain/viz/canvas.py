@@ -5,7 +5,7 @@ A view fills a Canvas and forgets it; the app compares it with the one before an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -22,7 +22,6 @@ from txexplain.viz.palette import ANSI, THEMES, Palette, split
 
 BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
 NO_COLOUR = -1
-GAP = 6  # changed spans that lie closer than this are sent as one
 WIDE_TAIL = ""  # the second cell of a wide character
 # How our own signs are written where only ASCII may be; tokens come as ASCII already.
 PLAIN = str.maketrans(
@@ -100,33 +99,23 @@ class Canvas:
 
         bg None keeps the background that is there. Returns the number of cells written, padding included.
         """
-        cells = graphemes(plain_ascii(text) if self.palette.ascii else text)
-        if width is not None:
-            cells = clipped(cells, width, self.palette.glyphs.ellipsis)
-            spare = width - sum(size for _, size in cells)
-            left = {"left": 0, "right": spare, "center": spare // 2}[align]
-            cells = [(" ", 1)] * left + cells + [(" ", 1)] * (spare - left)
-        if not 0 <= y < self.height:
-            return sum(size for _, size in cells)
-        start = x
-        colour = self.ink("text" if fg is None else fg)
-        for char, size in cells:
-            if x >= 0 and x + size <= self.width:
-                self.chars[y, x] = char
-                if size == 2:
-                    self.chars[y, x + 1] = WIDE_TAIL
-                    self.any_wide = True
-            elif size == 2 and -1 <= x < self.width:
-                self.chars[y, max(x, 0)] = " "  # the other half would stick out
-            x += size
-        a, b = max(start, 0), min(x, self.width)
-        if a < b:
-            self.fg[y, a:b] = colour
+        chars, wide = laid(plain_ascii(text) if self.palette.ascii else text, width, align, self.palette.glyphs.ellipsis)
+        end = x + len(chars)
+        a, b = max(x, 0), min(end, self.width)
+        if a < b and 0 <= y < self.height:
+            self.chars[y, a:b] = chars[a - x : b - x]
+            self.fg[y, a:b] = self.ink("text" if fg is None else fg)
             self.attrs[y, a:b] = attrs
             if bg is not None:
                 self.bg[y, a:b] = self.ink(bg)
+            if wide:
+                self.any_wide = True
+                if self.chars[y, a] == WIDE_TAIL:
+                    self.chars[y, a] = " "  # the other half would stick out
+                if b < end and chars[b - x] == WIDE_TAIL:
+                    self.chars[y, b - 1] = " "
             self.mend((slice(y, y + 1), slice(a, b)))
-        return x - start
+        return len(chars)
 
     def fill(self, x: int, y: int, width: int, height: int, char: str = " ", fg: Ink | None = None, bg: Ink | None = None) -> None:
         """Fill a rectangle with a one-cell character."""
@@ -155,8 +144,7 @@ class Canvas:
         self.put(x, y, (char or self.palette.glyphs.horizontal) * max(width, 0), fg)
 
     def vline(self, x: int, y: int, height: int, fg: Ink = "rule", char: str | None = None) -> None:
-        for row in range(y, y + height):
-            self.put(x, row, char or self.palette.glyphs.vertical, fg)
+        self.fill(x, y, 1, height, char or self.palette.glyphs.vertical, fg)
 
     def pixels(self, x: int, y: int, rgb: NDArray[np.uint8]) -> None:
         """Paint [2h, w, 3] pixels, two a cell, cut to the canvas. A picture in few colours makes long runs of equal cells."""
@@ -248,40 +236,34 @@ class Canvas:
         """The plain text, a line a row; each as wide as the canvas."""
         return ["".join(row) for row in self.chars]
 
-    def line(self, y: int, cuts: Sequence[int] = ()) -> list[Segment]:
-        """One row as runs of equal style, cut at these columns too."""
+    def line(self, y: int) -> list[Segment]:
+        """One row as runs of equal style."""
         chars, depth, theme = self.chars[y], self.palette.depth, self.palette.theme
         fg, bg, attrs = self.fg[y], self.bg[y], self.attrs[y]
-        blank = chars == " "
         # The colour of an empty cell's character can't be seen, and mustn't cut a run, unless a line or reversal shows it.
-        shown = ~(blank & (attrs & (UNDERLINE | STRIKE | REVERSE) == 0))
-        changes = (bg[1:] != bg[:-1]) | (attrs[1:] != attrs[:-1])
+        shown = (chars != " ") | (attrs & (UNDERLINE | STRIKE | REVERSE) != 0)
         last = np.maximum.accumulate(np.where(shown, np.arange(self.width), -1))
         ink = np.where(last >= 0, fg[np.maximum(last, 0)], fg[np.argmax(shown)] if shown.any() else self.ink("text"))
-        changes |= ink[1:] != ink[:-1]
-        changes[[cut - 1 for cut in cuts if 0 < cut < self.width]] = True
-        starts = [0, *(np.flatnonzero(changes) + 1).tolist(), self.width]
-        return [
-            Segment("".join(chars[a:b]), rich_style(int(ink[a]), int(bg[a]), int(attrs[a]), depth, theme))
-            for a, b in pairwise(starts)
-            if a < b
-        ]
+        changes = (bg[1:] != bg[:-1]) | (attrs[1:] != attrs[:-1]) | (ink[1:] != ink[:-1])
+        starts = np.concatenate(([0], np.flatnonzero(changes) + 1)) if self.width else np.empty(0, dtype=np.intp)
+        styles = zip(ink[starts].tolist(), bg[starts].tolist(), attrs[starts].tolist(), strict=True)
+        cells, edges = chars.tolist(), pairwise([*starts.tolist(), self.width])
+        return [Segment("".join(cells[a:b]), rich_style(*style, depth, theme)) for (a, b), style in zip(edges, styles, strict=True)]
 
     def diff(self, old: Canvas) -> list[tuple[int, int, int]]:
-        """The cells that differ from a canvas of the same size, as (x, y, width) runs; runs that nearly touch are one."""
-        changed = (self.chars != old.chars) | (self.bg != old.bg) | (self.attrs != old.attrs)
-        blank = (self.chars == " ") & (old.chars == " ") & (self.attrs & (UNDERLINE | STRIKE | REVERSE) == 0)
+        """The cells that differ from a canvas of the same size, as (x, y, width) runs: a row's are one, from its first to its last."""
+        alike = self.chars == old.chars
+        changed = ~alike | (self.bg != old.bg) | (self.attrs != old.attrs)
+        blank = alike & (self.chars == " ") & (self.attrs & (UNDERLINE | STRIKE | REVERSE) == 0)
         changed |= (self.fg != old.fg) & ~blank
+        firsts, ends = changed.argmax(axis=1), self.width - changed[:, ::-1].argmax(axis=1)
         spans: list[tuple[int, int, int]] = []
         for y in np.flatnonzero(changed.any(axis=1)).tolist():
-            columns = np.flatnonzero(changed[y])
-            cuts = np.flatnonzero(np.diff(columns) > GAP)
-            firsts, lasts = columns[np.r_[0, cuts + 1]].tolist(), columns[np.r_[cuts, len(columns) - 1]].tolist()
-            for first, last in zip(firsts, lasts, strict=True):
-                # A span mustn't start or end inside a wide character.
-                first -= int(self.chars[y, first] == WIDE_TAIL or old.chars[y, first] == WIDE_TAIL)
-                last += int(last + 1 < self.width and WIDE_TAIL in (self.chars[y, last + 1], old.chars[y, last + 1]))
-                spans.append((first, y, last - first + 1))
+            first, end = int(firsts[y]), int(ends[y])
+            # A run mustn't start or end inside a wide character.
+            first -= int(self.chars[y, first] == WIDE_TAIL or old.chars[y, first] == WIDE_TAIL)
+            end += int(end < self.width and WIDE_TAIL in (self.chars[y, end], old.chars[y, end]))
+            spans.append((first, y, end - first))
         return spans
 
 
@@ -315,6 +297,21 @@ def graphemes(text: str) -> list[tuple[str, int]]:
         else:
             cells.append((char, size))
     return cells
+
+
+@lru_cache(maxsize=16384)
+def laid(text: str, width: int | None, align: str, ellipsis: str) -> tuple[list[str], bool]:
+    """What stands in each cell that a text takes, cut or padded to a width where one is given, and whether any takes two.
+
+    A wide character's second cell has WIDE_TAIL. The list is the cache's own: read it, don't change it.
+    """
+    cells = graphemes(text)
+    if width is not None:
+        cells = clipped(cells, width, ellipsis)
+        spare = width - sum(size for _, size in cells)
+        left = {"left": 0, "right": spare, "center": spare // 2}[align]
+        cells = [(" ", 1)] * left + cells + [(" ", 1)] * (spare - left)
+    return [each for char, size in cells for each in ((char, WIDE_TAIL) if size == 2 else (char,))], any(size == 2 for _, size in cells)
 
 
 def clipped(cells: list[tuple[str, int]], width: int, ellipsis: str) -> list[tuple[str, int]]:

@@ -129,6 +129,8 @@ def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles)
 
     A ribbon's height grows with its slope, so that it looks as thick everywhere. Shapes: y0, y1, thickness [n] -> [height, width].
     """
+    if (y0 == y1).all():
+        return covered((y0 - thickness / 2)[:, None], (y0 + thickness / 2)[:, None], height).repeat(width, axis=1)
     u = (np.arange(width * FINE) + 0.5) / (width * FINE)  # [w·FINE]
     drop = (y1 - y0)[:, None]  # [n, 1]
     middle = y0[:, None] + drop * smootherstep(u)  # [n, w·FINE]
@@ -143,14 +145,15 @@ def covered(top: Doubles, bottom: Doubles, height: int) -> Doubles:
     """
     width = top.shape[1]
     # Below an edge at p lies nothing of the pixels above ⌊p⌋ and all of those under it: two steps a column, summed downwards.
-    steps = np.zeros((height + 2) * width)
     across = np.broadcast_to(np.arange(width), top.shape)
+    places, weights = [], []
     for edge, sign in ((top, 1.0), (bottom, -1.0)):
         p = np.clip(edge, 0, height)
         row = p.astype(np.int64)  # [n, w]
-        part = p - row
-        for shift, weight in ((0, 1 - part), (1, part)):
-            steps += sign * np.bincount(((row + shift) * width + across).ravel(), weight.ravel(), len(steps))
+        part = sign * (p - row)
+        places += [row * width + across, (row + 1) * width + across]
+        weights += [sign - part, part]
+    steps = np.bincount(np.array(places).ravel(), np.array(weights).ravel(), (height + 2) * width)
     return np.maximum(np.cumsum(steps.reshape(height + 2, width), axis=0)[:height], 0)  # a sum of nothing may come out as −1e−17
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from rich.segment import Segment
+from collections.abc import Sequence
+
 from textual import events
+from textual.filter import ANSIToTruecolor, LineFilter
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -34,22 +36,16 @@ class Picture(Widget):
         self.can_focus = can_focus
         self.canvas: Canvas | None = None
         self.rows: list[Strip | None] = []
-        self.cuts: dict[int, list[int]] = {}  # where each row's changed spans begin and end
         self.over: object = None
 
     def show(self, canvas: Canvas) -> None:
         """Make this the picture; what stays the same isn't painted again."""
         old, self.canvas = self.canvas, canvas
         self.rows = [None] * canvas.height
-        self.cuts = {}
         if old is None or (old.width, old.height) != (canvas.width, canvas.height):
             self.refresh()
             return
-        spans = canvas.diff(old)
-        # Textual sends whole segments: one that reaches beyond its span would be sent again and again.
-        for x, y, width in spans:
-            self.cuts.setdefault(y, []).extend((x, x + width))
-        if spans:
+        if spans := canvas.diff(old):
             self.refresh(*(Region(x, y, width, 1) for x, y, width in spans))
 
     def render_line(self, y: int) -> Strip:
@@ -57,12 +53,15 @@ class Picture(Widget):
             return Strip.blank(self.size.width, self.rich_style)
         strip = self.rows[y]
         if strip is None:
-            strip = self.rows[y] = Strip(self.line(y), self.canvas.width)
+            strip = self.rows[y] = Strip(self.canvas.line(y), self.canvas.width)
         return strip
 
-    def line(self, y: int) -> list[Segment]:
-        assert self.canvas is not None
-        return self.canvas.line(y, self.cuts.get(y, ()))
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What the app's lines go through, but for what gives true colours to what has them already: thousands of segments a frame."""
+        filters = self.app.get_line_filters()
+        if self.canvas is None or self.canvas.palette.depth != "truecolor":
+            return filters
+        return [each for each in filters if not isinstance(each, ANSIToTruecolor)]
 
     def pointed(self, event: events.MouseEvent, kind: str) -> None:
         target = self.canvas.hit(event.x, event.y) if self.canvas is not None else None

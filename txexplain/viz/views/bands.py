@@ -185,11 +185,10 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.u
     for j, row in enumerate(p.rows["k"]):
         under = c["grid"].x + j * cell + 1
         flow("key", c["qkv"].end, under, [middle(row)], [foot], [HAIR * p.each], [lit[j]])
-    for i, query in enumerate(p.tokens):
-        shares = [float(pattern[query, key]) for key in p.tokens]
-        values = [middle(row) for row in p.rows["v"]]
-        thick = [WHOLE * p.each * share if share > LEAST else 0.0 for share in shares]
-        flow("value", c["qkv"].end, c["out"].x, values, [token_y[i]] * len(values), thick, [lit[i]] * len(values))
+    shares = pattern[np.ix_(p.tokens, p.tokens)]  # [t, t]
+    thick = np.where(shares > LEAST, WHOLE * p.each * shares, 0.0).ravel().tolist()
+    sources = [middle(row) for row in p.rows["v"]] * len(lit)
+    flow("value", c["qkv"].end, c["out"].x, sources, np.repeat(token_y, len(lit)).tolist(), thick, np.repeat(lit, len(lit)).tolist())
     for left, right, role in (("out", "mid", "attention"), ("mid", "mlp", "mlp"), ("mlp", "post", "mlp")):
         flow(role, c[left].end, c[right].x, token_y, token_y, [1.6 * p.each] * len(lit), lit)
     for x0, x1 in ((c["x"].end, c["mid"].x - 1), (c["mid"].end, c["post"].x - 1)):

@@ -101,40 +101,46 @@ def prompt_rows(scene: Scene, width: int) -> list[list[tuple[int, str]]]:
     return rows
 
 
-def draw_prompt(scene: Scene) -> Canvas:
-    """The prompt as the model sees it: tokens between thin lines, the selected one lit, drawn ones in their colour."""
+def draw_prompt(scene: Scene, apart: int = 1) -> Canvas:
+    """The prompt as the model sees it: tokens between thin lines, the selected one lit, drawn ones in their colour.
+
+    apart: from one of its rows to the next; what lies between is free, and answers to the pointer as the token above it.
+    """
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    focused = scene.pane == "prompt"
-    mark = scene.palette.glyphs.marker if focused else scene.palette.glyphs.vertical
-    for y in range(scene.height):
-        canvas.put(0, y, mark, "accent" if focused else "rule")
+    prompt_mark(canvas, scene)
     if scene.lens is None:
         canvas.put(2, 0, scene.state.prompt[: 4 * scene.width].replace("\n", " "), "text", width=scene.width - 3)
         return canvas
-    rows = prompt_rows(scene, scene.width - 3)
+    rows, room = prompt_rows(scene, scene.width - 3), scene.height // apart
     chosen = scene.token
     row_of = next((number for number, row in enumerate(rows) if any(position == chosen for position, _ in row)), 0)
-    first = max(0, min(row_of - scene.height + 1, len(rows) - scene.height)) if row_of >= scene.height else 0
+    first = max(0, min(row_of - room + 1, len(rows) - room)) if row_of >= room else 0
     appended_from = scene.n_tokens - len(scene.state.appended)
-    for y, row in enumerate(rows[first : first + scene.height]):
-        x = 2
+    for number, row in enumerate(rows[first : first + room]):
+        x, y = 2, number * apart
         for position, shown in row:
             fg = "drawn" if position >= appended_from else "text"
             lit = position == chosen
             size = canvas.put(
                 x, y, shown, fg, "cursor" if lit else None, BOLD | UNDERLINE if lit else 0, width=min(cell_width(shown), scene.width - 3)
             )
-            canvas.target(x, y, size + 1, 1, ("token", position))
+            canvas.target(x, y, size + 1, apart, ("token", position))
             x += size
             canvas.put(x, y, scene.palette.glyphs.vertical, "rule")
             x += 1
-    hidden = len(rows) - first - scene.height
+    hidden = len(rows) - first - room
     if hidden > 0 or first:
-        note = f" rows {first + 1}-{min(first + scene.height, len(rows))} of {len(rows)} "
+        note = f" rows {first + 1}-{min(first + room, len(rows))} of {len(rows)} "
         canvas.put(scene.width - len(note), scene.height - 1, note, "faint", "panel")
     if scene.faded:
         canvas.fade(OLD)
     return canvas
+
+
+def prompt_mark(canvas: Canvas, scene: Scene) -> None:
+    """The line at the prompt's left, which tells whether the keys go there."""
+    focused = scene.pane == "prompt"
+    canvas.vline(0, 0, canvas.height, "accent" if focused else "rule", scene.palette.glyphs.marker if focused else None)
 
 
 def draw_footer(scene: Scene) -> Canvas:

@@ -9,7 +9,7 @@ from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import OLD, draw_prompt, prompt_rows
+from txexplain.viz.views.chrome import OLD, draw_prompt, prompt_mark, prompt_rows
 
 MOST_BITS = 16.0  # a full height: one in 65,536, about the vocabulary
 
@@ -18,24 +18,15 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
     """The prompt; with the strip open, how surprising each token was, and the selected one's figures in the last row."""
     if scene.surprisal is None or scene.lens is None or scene.height < 2:
         return draw_prompt(scene)
-    canvas = Canvas(scene.width, scene.height, scene.palette)
-    lines = len(prompt_rows(scene, scene.width - 3))
-    below = 2 * lines <= scene.height - 1
-    top = draw_prompt(replace(scene, height=lines if below else scene.height - 1, faded=False))
-    mark = scene.palette.glyphs.marker if scene.pane == "prompt" else scene.palette.glyphs.vertical
-    for y in range(scene.height):
-        canvas.put(0, y, mark, "accent" if scene.pane == "prompt" else "rule")
-    if not below:
-        canvas.blit(top, 0, 0)
-    for hit in top.hits:
+    below = 2 * len(prompt_rows(scene, scene.width - 3)) <= scene.height - 1
+    if below:
+        canvas = draw_prompt(replace(scene, faded=False), apart=2)
+    else:
+        canvas = Canvas(scene.width, scene.height, scene.palette)
+        canvas.blit(draw_prompt(replace(scene, height=scene.height - 1, faded=False)), 0, 0)
+        prompt_mark(canvas, scene)
+    for hit in canvas.hits:
         x, y, size = hit.x, hit.y, hit.width - 1
-        if below:
-            row = Canvas(hit.width, 1, scene.palette)
-            for plane, source in ((row.chars, top.chars), (row.fg, top.fg), (row.bg, top.bg), (row.attrs, top.attrs)):
-                plane[0] = source[y, x : x + hit.width]
-            row.any_wide = top.any_wide
-            canvas.blit(row, x, 2 * y)
-            canvas.target(x, 2 * y, hit.width, 2, hit.target)
         position = hit.target[1] if isinstance(hit.target, tuple) else 0
         surprise = scene.surprisal[position] if position < len(scene.surprisal) else None
         if surprise is None:
@@ -44,7 +35,7 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
         glyph = sparkline([share], scene.palette, 1.0)
         ink = scene.palette.mix("faint", "positive", share**0.5)
         if below:
-            canvas.put(x, 2 * y + 1, glyph * size, ink)
+            canvas.put(x, y + 1, glyph * size, ink)
         else:
             canvas.put(x + size, y, glyph, ink)
     readout(canvas, scene, scene.height - 1)
