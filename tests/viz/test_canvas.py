@@ -188,6 +188,21 @@ def test_the_changes_of_a_row_are_sent_as_one_run() -> None:
     assert new.diff(old) == [(3, 1, 28)]
 
 
+@pytest.mark.parametrize(("before", "after", "lit", "run"), [
+    ("a世b", "a界b", (0, 0), (1, 0, 2)),  # the second halves are the same
+    ("a世b", "axyb", (0, 0), (1, 0, 2)),
+    ("axxb", "a世b", (0, 0), (1, 0, 2)),
+    ("a世b", "a世b", (2, 1), (1, 0, 2)),  # only the second half looks otherwise
+    ("a世b", "a世b", (1, 1), (1, 0, 2)),
+])  # fmt: skip
+def test_a_run_has_wide_characters_whole(before: str, after: str, lit: tuple[int, int], run: tuple[int, int, int]) -> None:
+    old, new = Canvas(9, 1, Palette()), Canvas(9, 1, Palette())
+    old.put(0, 0, before)
+    new.put(0, 0, after)
+    new.style(lit[0], 0, lit[1], 1, bg="cursor")
+    assert new.diff(old) == [run]
+
+
 @given(st.integers(1, 6), st.integers(1, 3), st.integers(0, 99), st.integers(-3, 9), st.integers(-2, 4))
 def test_pixels_are_two_to_a_cell(width: int, height: int, seed: int, x: int, y: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 2, (2 * height, width, 3)).astype(np.uint8) * 255

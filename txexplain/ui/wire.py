@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from rich.cells import cell_len
 from textual.driver import Driver
@@ -165,7 +165,7 @@ class Wire:
         for style, segment, parameters, final, mode, text, other in TOKENS.findall(data):
             if segment:
                 laid = styled(segment, style) if look is PLAIN else in_cells(segment, after(look, style) or UNKNOWN)
-                if at is None or not 0 <= at[0] < self.height or not laid.cells:
+                if not self.fits(at, laid):
                     return self.give_up(data)
                 at, look = self.write(new, at, laid), PLAIN
             elif final == "H":
@@ -178,7 +178,7 @@ class Wire:
                 look = following
             elif text:
                 laid = in_cells(text, look)
-                if at is None or not 0 <= at[0] < self.height or not laid.cells:
+                if not self.fits(at, laid):
                     return self.give_up(data)
                 at = self.write(new, at, laid)
             elif mode:
@@ -223,24 +223,21 @@ class Wire:
         self.said = self.look
         return (BEGIN if begun else "") + data
 
+    def fits(self, at: tuple[int, int] | None, laid: Laid) -> TypeGuard[tuple[int, int]]:
+        """Whether it is known what is written and where, and there is room for it."""
+        return at is not None and 0 <= at[0] < self.height and 0 < len(laid.cells) <= self.width - at[1]
+
     def write(self, new: dict[int, Row], at: tuple[int, int], laid: Laid) -> tuple[int, int] | None:
-        """Put cells into a row's new ones; the cursor after them, None where a terminal may differ."""
+        """Put cells into a row's new ones; the cursor after them, None behind the row's last, where terminals differ."""
         y, x = at
-        cells = laid.cells
-        if not laid.plain:
-            self.odd.add(y)
         row = new.get(y)
         if row is None:
             row = new[y] = [None] * self.width
-        end = x + len(cells)
-        if end < self.width:
-            row[x:end] = cells
-            return y, end
-        room = max(self.width - x, 0)
-        if 0 < room < len(cells) and cells[room].text == "":
-            room -= 1  # a wide character's other half would stick out
-        row[x : x + room] = cells[:room]
-        return None
+        if not laid.plain:
+            self.odd.add(y)
+        end = x + len(laid.cells)
+        row[x:end] = laid.cells
+        return (y, end) if end < self.width else None
 
     def paint(self, new: dict[int, Row]) -> list[str]:
         """The sequences that bring the new cells to the terminal, which knows them from then on."""

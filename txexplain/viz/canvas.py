@@ -108,12 +108,7 @@ class Canvas:
             self.attrs[y, a:b] = attrs
             if bg is not None:
                 self.bg[y, a:b] = self.ink(bg)
-            if wide:
-                self.any_wide = True
-                if self.chars[y, a] == WIDE_TAIL:
-                    self.chars[y, a] = " "  # the other half would stick out
-                if b < end and chars[b - x] == WIDE_TAIL:
-                    self.chars[y, b - 1] = " "
+            self.any_wide |= wide
             self.mend((slice(y, y + 1), slice(a, b)))
         return len(chars)
 

@@ -57,11 +57,8 @@ class Picture(Widget):
         return strip
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """What the app's lines go through, but for what gives true colours to what has them already: thousands of segments a frame."""
-        filters = self.app.get_line_filters()
-        if self.canvas is None or self.canvas.palette.depth != "truecolor":
-            return filters
-        return [each for each in filters if not isinstance(each, ANSIToTruecolor)]
+        """What the app's lines go through, but for what turns the terminal's own colours into others: a canvas has those that it wants."""
+        return [each for each in self.app.get_line_filters() if not isinstance(each, ANSIToTruecolor)]
 
     def pointed(self, event: events.MouseEvent, kind: str) -> None:
         target = self.canvas.hit(event.x, event.y) if self.canvas is not None else None

@@ -1,0 +1,57 @@
+"""What a pane keeps out of its lines' way to the terminal, and what it may not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.terminal_theme import SVG_EXPORT_THEME
+from textual.color import Color
+from textual.filter import ANSIToTruecolor
+from textual.pilot import Pilot
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.ui.harness import ONCE, drive, press
+from txexplain.engine.model import GPT2
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.app import ONLY_TEXT, ExplorerApp
+from txexplain.ui.options import UiOptions
+from txexplain.ui.widgets.picture import Picture
+from txexplain.viz.canvas import DIM
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_true_colours_need_no_translation(storyteller: GPT2, theme: str) -> None:
+    """Leaving out Textual's filter for the terminal's own colours changes nothing, also where a result is old."""
+    filter = ANSIToTruecolor(SVG_EXPORT_THEME)
+
+    async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        for keys in (["enter"], ["enter"], ["enter"], ["a"], ["f"], ["question_mark"], ["escape"]):
+            await press(app, pilot, *keys)
+            for picture in app.screen_stack[0].query(Picture):
+                canvas = picture.canvas
+                if not picture.display or canvas is None:
+                    continue
+                canvas.fade(0.5)
+                assert not (canvas.attrs & DIM).any()
+                assert np.all(canvas.fg >= 0)
+                for line in (canvas.line(y) for y in range(canvas.height)):
+                    assert filter.apply(line, Color(7, 8, 9)) == line
+
+    drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color="truecolor", theme=theme))
+
+
+@pytest.mark.parametrize("colour", ["truecolor", "256", "16", "none"])
+def test_every_other_filter_stays(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, colour: str) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        filters, whole = app.query_one("#stage", Picture).get_line_filters(), app.get_line_filters()
+        assert ONLY_TEXT in filters
+        assert len(whole) >= 2
+        assert any(isinstance(each, ANSIToTruecolor) for each in whole) is (colour == "truecolor")
+        assert [each for each in whole if each not in filters] == [each for each in whole if isinstance(each, ANSIToTruecolor)]
+
+    drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color=colour))
