@@ -1,0 +1,58 @@
+"""After any keys the terminal shows what it would show if all of the screen were sent again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyte
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.ui.harness import press
+from tests.ui.recorder import Recorded, record
+from tests.ui.test_wire import look
+from txexplain.engine.model import GPT2
+from txexplain.explorer.state import ExplorerState
+from txexplain.ui.options import UiOptions
+
+KEYS = [
+    "enter", "enter", "enter", "backspace", "left", "right", "up", "down", "left_square_bracket", "right_square_bracket", "space", "u",
+    "v", "a", "f", "s", "i", "comma", "full_stop", "d", "h", "t", "question_mark", "escape", "escape", "ctrl+p", "tab", "slash",
+]  # fmt: skip
+PROMPTS = ["Once upon a time there was a little girl", "日本語の文 a\u0301 中 e 🙂 x"]
+
+
+@pytest.mark.parametrize("colour", ["truecolor", "16"])
+@pytest.mark.parametrize("size", [(80, 24), (130, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("prompt", PROMPTS, ids=["words", "wide"])
+def test_nothing_old_stays_and_nothing_new_is_missing(storyteller: GPT2, prompt: str, size: tuple[int, int], colour: str) -> None:
+    rng = np.random.default_rng(sum(size))
+    screen = pyte.Screen(*size)
+    stream, read, pressed = pyte.Stream(screen), [0], []
+
+    def seen(app: Recorded) -> list[list[tuple[object, ...]]]:
+        sent = app.written[read[0] :]
+        read[0] += len(sent)
+        stream.feed("".join(sent))
+        return [[look(screen.buffer[y][x]) for x in range(size[0])] for y in range(size[1])]
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        app.animation_level = "none"
+        for _ in range(6):
+            keys = rng.choice(KEYS, 6).tolist()
+            pressed.append(keys)
+            await press(app, pilot, *keys)
+            for field in (*app.screen.query(Input), *app.screen.query(TextArea)):
+                field.cursor_blink = False
+            await pilot.pause()
+            before = seen(app)
+            app.do_repaint()
+            await pilot.pause()
+            assert app.written[read[0] :], "nothing was painted again"
+            assert seen(app) == before, pressed
+
+    record(test, storyteller, ExplorerState(prompt=prompt), size=size, options=UiOptions(color=colour))
