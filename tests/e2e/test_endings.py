@@ -43,6 +43,19 @@ def test_every_terminal_gets_its_own_colours_and_back_its_modes(terminals: Calla
     assert terminal.status == 0
 
 
+@pytest.mark.parametrize("term", ["xterm", "xterm-256color", "alacritty"])
+@pytest.mark.parametrize(("colour", "direct", "indexed"), [("truecolor", True, False), ("256", False, True), ("16", False, False)])
+def test_the_colours_that_are_asked_for_are_sent(
+    terminals: Callable[..., Terminal], term: str, colour: str, direct: bool, indexed: bool
+) -> None:
+    """Whatever the terminal is called: over SSH nobody tells that it has 24-bit colours."""
+    terminal = terminals("Once upon a time", "--color", colour, term=term, color="")
+    os.write(terminal.fd, b"]\r")
+    terminal.until(lambda: "T 1.10" in terminal.text() and "L0 · block" in terminal.text())
+    assert (b"38;2;" in terminal.output, b"48;2;" in terminal.output) == (direct, direct)
+    assert (b"38;5;" in terminal.output or b"48;5;" in terminal.output) == indexed
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGINT, 0)])
 def test_a_signal_ends_it_in_order(terminals: Callable[..., Terminal], number: int, code: int) -> None:
     terminal = terminals("Once upon a time")

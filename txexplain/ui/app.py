@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.color import ColorSystem
 from rich.text import Text
 from textual import events
 from textual.app import App, ComposeResult, SystemCommand
@@ -79,6 +80,7 @@ FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
 ONLY_TEXT = OnlyText()
+COLOR_SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
 SAID = 1000  # characters of a sentence that pops up
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
@@ -178,6 +180,8 @@ class ExplorerApp(App[None]):
         self.tones = palette_of(options)
         self.actions = rebound(ACTIONS, options.keys)
         super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
+        # Rich goes by TERM and COLORTERM alone: over SSH it would make 16 colours of the 24-bit ones that the reader asked for.
+        self.console._color_system = COLOR_SYSTEMS.get(self.tones.depth, self.console._color_system)
         self.dress()
         self.state = state
         self.options = options
