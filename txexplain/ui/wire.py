@@ -121,10 +121,11 @@ class Laid(NamedTuple):
 
 @lru_cache(maxsize=8192)
 def in_cells(text: str, look: Look) -> Laid:
-    """Text in cells; in none where it isn't known how it looks."""
+    """Text in cells; in none where it isn't known how it looks. All blanks on a ground are one cell: their ink doesn't show."""
     found: list[Cell] = []
+    blank = look if look.attributes & SEEN_WHEN_BLANK else Look("", look.ground)
     for char, size in clusters(text) if not look.attributes & UNKNOWN.attributes else ():
-        found += [the_cell(char, look)] + [the_cell("", look)] * (size - 1)
+        found += [the_cell(char, blank if char == " " else look)] + [the_cell("", look)] * (size - 1)
     return Laid(tuple(found), all(len(cell.text) == 1 for cell in found))
 
 
@@ -244,7 +245,8 @@ class Wire:
         out: list[str] = []
         for y, cells in sorted(new.items()):
             known = self.rows[y]
-            wanted = [x for x, cell in enumerate(cells) if cell is not None and cell is not known[x] and not same(known[x], cell)]
+            pairs = enumerate(zip(cells, known, strict=True))
+            wanted = [x for x, (cell, old) in pairs if cell is not old and cell is not None and cell != old]
             if not wanted:
                 continue
             if y in self.odd and not self.regular(y, cells):
@@ -275,38 +277,36 @@ class Wire:
             return f"\x1b[{y + 1};{x + 1}H"
         known = self.rows[y]
         gap = [cells[i] or known[i] for i in range(self.at[1], x)]
-        if len(gap) <= NEAR and all(c is not None and c.text.isascii() and c.text and c.look == self.look for c in gap):
+        if len(gap) <= NEAR and all(c is not None and c.text.isascii() and step(self.look, c).said == c.text != "" for c in gap):
             return "".join(c.text for c in gap if c is not None)
         return f"\x1b[{len(gap)}C" if len(gap) > 1 else "\x1b[C"
 
 
-def same(old: Cell | None, new: Cell) -> bool:
-    """Whether two cells look the same; the ink of a blank doesn't show."""
-    if old is None or old == new:
-        return old is not None
-    if old.text != " " or new.text != " ":
-        return False
-    shown = (old.look.attributes | new.look.attributes) & SEEN_WHEN_BLANK
-    return not shown and old.look.ground == new.look.ground
-
-
-def swapped(cell: Cell, look: Look) -> tuple[str, Look]:
+def swapped(cell: Cell, look: Look) -> Cell:
     """The cell in the way that is nearest to the present look: a blank in any ink, a half block either way up."""
     text, new = cell
-    if text == " " and not new.attributes & SEEN_WHEN_BLANK and not look.attributes & SEEN_WHEN_BLANK:
-        return text, look._replace(ground=new.ground)
+    if text == " " and not new.attributes & SEEN_WHEN_BLANK and not look.attributes & UNKNOWN.attributes:
+        return Cell(text, Look(look.ink, new.ground, look.attributes - SEEN_WHEN_BLANK))
     if text in (UPPER, LOWER) and new.ink.startswith("38;") and new.ground.startswith("48;") and new.attributes == look.attributes:
         turned = Look(f"38{new.ground[2:]}", f"48{new.ink[2:]}", new.attributes)
         if len(change(look, turned)) < len(change(look, new)):
-            return LOWER if text == UPPER else UPPER, turned
-    return text, new
+            return Cell(LOWER if text == UPPER else UPPER, turned)
+    return cell
+
+
+class Step(NamedTuple):
+    """What shows a cell, the look from then on, and whether every terminal moves on by one."""
+
+    said: str
+    look: Look
+    certain: bool
 
 
 @lru_cache(maxsize=16384)
-def step(look: Look, cell: Cell) -> tuple[str, Look, bool]:
-    """What shows a cell where the terminal's look is given, the look from then on, and whether every terminal moves on by one."""
+def step(look: Look, cell: Cell) -> Step:
+    """How a cell is shown where the terminal's look is given."""
     text, new = swapped(cell, look)
-    return change(look, new) + text, new, text.isascii() or (len(text) == 1 and cell_len(text) == 1)
+    return Step(change(look, new) + text, new, text.isascii() or (len(text) == 1 and cell_len(text) == 1))
 
 
 def thrifty(driver: type[Driver]) -> type[Driver]:

@@ -5,10 +5,9 @@ A view fills a Canvas and forgets it; the app compares it with the one before an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -233,17 +232,30 @@ class Canvas:
 
     def line(self, y: int) -> list[Segment]:
         """One row as runs of equal style."""
-        chars, depth, theme = self.chars[y], self.palette.depth, self.palette.theme
-        fg, bg, attrs = self.fg[y], self.bg[y], self.attrs[y]
+        return self.lines([y])[0]
+
+    def lines(self, rows: Sequence[int]) -> list[list[Segment]]:
+        """Rows as runs of equal style."""
+        if not (rows and self.width):
+            return [[] for _ in rows]
+        chars, bg, fg, attrs = self.chars[rows], self.bg[rows], self.fg[rows], self.attrs[rows]  # [n, w] each
         # The colour of an empty cell's character can't be seen, and mustn't cut a run, unless a line or reversal shows it.
         shown = (chars != " ") | (attrs & (UNDERLINE | STRIKE | REVERSE) != 0)
-        last = np.maximum.accumulate(np.where(shown, np.arange(self.width), -1))
-        ink = np.where(last >= 0, fg[np.maximum(last, 0)], fg[np.argmax(shown)] if shown.any() else self.ink("text"))
-        changes = (bg[1:] != bg[:-1]) | (attrs[1:] != attrs[:-1]) | (ink[1:] != ink[:-1])
-        starts = np.concatenate(([0], np.flatnonzero(changes) + 1)) if self.width else np.empty(0, dtype=np.intp)
-        styles = zip(ink[starts].tolist(), bg[starts].tolist(), attrs[starts].tolist(), strict=True)
-        cells, edges = chars.tolist(), pairwise([*starts.tolist(), self.width])
-        return [Segment("".join(cells[a:b]), rich_style(*style, depth, theme)) for (a, b), style in zip(edges, styles, strict=True)]
+        last = np.maximum.accumulate(np.where(shown, np.arange(self.width), -1), axis=1)
+        first = np.where(shown.any(axis=1), fg[np.arange(len(fg)), shown.argmax(axis=1)], self.ink("text"))  # [n]
+        ink = np.where(last >= 0, np.take_along_axis(fg, np.maximum(last, 0), axis=1), first[:, None])
+        begins = np.ones(chars.shape, dtype=bool)
+        begins[:, 1:] = (bg[:, 1:] != bg[:, :-1]) | (attrs[:, 1:] != attrs[:, :-1]) | (ink[:, 1:] != ink[:, :-1])
+        looks = zip(ink[begins].tolist(), bg[begins].tolist(), attrs[begins].tolist(), strict=True)
+        starts = np.nonzero(begins)[1].tolist()
+        cells: list[list[str]] = chars.tolist()
+        found: list[list[Segment]] = []
+        for start, end, look in zip(starts, [*starts[1:], 0], looks, strict=True):
+            if start == 0:
+                found.append([])
+            text = cells[len(found) - 1][start : end or self.width]  # a run that ends where the next row begins ends its own
+            found[-1].append(Segment("".join(text), rich_style(*look, self.palette.depth, self.palette.theme)))
+        return found
 
     def diff(self, old: Canvas) -> list[tuple[int, int, int]]:
         """The cells that differ from a canvas of the same size, as (x, y, width) runs: a row's are one, from its first to its last."""

@@ -41,20 +41,37 @@ class Picture(Widget):
     def show(self, canvas: Canvas) -> None:
         """Make this the picture; what stays the same isn't painted again."""
         old, self.canvas = self.canvas, canvas
-        self.rows = [None] * canvas.height
         if old is None or (old.width, old.height) != (canvas.width, canvas.height):
+            self.rows = [None] * canvas.height
             self.refresh()
             return
-        if spans := canvas.diff(old):
+        spans = canvas.diff(old)
+        for _, y, _ in spans:
+            self.rows[y] = None
+        if spans:
             self.refresh(*(Region(x, y, width, 1) for x, y, width in spans))
 
     def render_line(self, y: int) -> Strip:
         if self.canvas is None or y >= self.canvas.height:
             return Strip.blank(self.size.width, self.rich_style)
-        strip = self.rows[y]
-        if strip is None:
-            strip = self.rows[y] = Strip(self.canvas.line(y), self.canvas.width)
-        return strip
+        return self.strips([y])[0]
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The canvas's rows as they are: nothing of Textual's styles applies to a picture."""
+        if self.canvas is None or (self.canvas.width, self.canvas.height) != tuple(self.size):
+            return super().render_lines(crop)
+        strips = self.strips(crop.line_range)
+        for each in self.get_line_filters():
+            strips = [strip.apply_filter(each, self.background_colors[1]) for strip in strips]
+        return strips if crop.column_span == (0, self.canvas.width) else [strip.crop(*crop.column_span) for strip in strips]
+
+    def strips(self, rows: Sequence[int]) -> list[Strip]:
+        """Rows of the canvas; those that stayed as they were since they were asked for are the same strips."""
+        assert self.canvas is not None
+        missing = [y for y in rows if self.rows[y] is None]
+        for y, segments in zip(missing, self.canvas.lines(missing), strict=True):
+            self.rows[y] = Strip(segments, self.canvas.width)
+        return [strip for y in rows if (strip := self.rows[y]) is not None]
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What the app's lines go through, but for what turns the terminal's own colours into others: a canvas has those that it wants."""
