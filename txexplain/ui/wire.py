@@ -251,16 +251,17 @@ class Wire:
                 continue
             if y in self.odd and not self.regular(y, cells):
                 wanted = [x for x, cell in enumerate(cells) if cell is not None]
+            look, at = self.look, self.at[1] if self.at is not None and self.at[0] == y else -1
             for x in wanted:
-                cell = cells[x]
+                cell = known[x] = cells[x]
                 assert cell is not None
                 if cell.text:
-                    if self.at != (y, x):
-                        out.append(self.jump(y, x, cells))
-                    said, self.look, certain = step(self.look, cell)
+                    if at != x:
+                        out.append(self.jump(y, at, x, look, cells))
+                    said, look, certain = step(look, cell)
                     out.append(said)
-                    self.at = (y, x + 1) if certain and x + 1 < self.width else None
-                known[x] = cell
+                    at = x + 1 if certain and x + 1 < self.width else -1
+            self.look, self.at = look, (y, at) if at >= 0 else None
         new.clear()
         return out
 
@@ -271,13 +272,12 @@ class Wire:
         self.odd.discard(y)
         return True
 
-    def jump(self, y: int, x: int, cells: Row) -> str:
-        """Bring the cursor to a cell."""
-        if self.at is None or self.at[0] != y or self.at[1] > x:
+    def jump(self, y: int, at: int, x: int, look: Look, cells: Row) -> str:
+        """Bring the cursor to a cell of a row from an earlier one; it isn't known where it stands where that is −1."""
+        if not 0 <= at < x:
             return f"\x1b[{y + 1};{x + 1}H"
-        known = self.rows[y]
-        gap = [cells[i] or known[i] for i in range(self.at[1], x)]
-        if len(gap) <= NEAR and all(c is not None and c.text.isascii() and step(self.look, c).said == c.text != "" for c in gap):
+        gap = [cells[i] or self.rows[y][i] for i in range(at, x)]
+        if len(gap) <= NEAR and all(c is not None and c.text.isascii() and step(look, c).said == c.text != "" for c in gap):
             return "".join(c.text for c in gap if c is not None)
         return f"\x1b[{len(gap)}C" if len(gap) > 1 else "\x1b[C"
 

@@ -48,8 +48,8 @@ class Picture(Widget):
         spans = canvas.diff(old)
         for _, y, _ in spans:
             self.rows[y] = None
-        if spans:
-            self.refresh(*(Region(x, y, width, 1) for x, y, width in spans))
+        if spans:  # each to its row's end: the wire drops what it knows in less time than Textual takes to cut a strip
+            self.refresh(*(Region(x, y, canvas.width - x, 1) for x, y, _ in spans))
 
     def render_line(self, y: int) -> Strip:
         if self.canvas is None or y >= self.canvas.height:
@@ -60,9 +60,9 @@ class Picture(Widget):
         """The canvas's rows as they are: nothing of Textual's styles applies to a picture."""
         if self.canvas is None or (self.canvas.width, self.canvas.height) != tuple(self.size):
             return super().render_lines(crop)
-        strips = self.strips(crop.line_range)
+        strips, ground = self.strips(crop.line_range), self.background_colors[1]
         for each in self.get_line_filters():
-            strips = [strip.apply_filter(each, self.background_colors[1]) for strip in strips]
+            strips = [strip.apply_filter(each, ground) for strip in strips]
         return strips if crop.column_span == (0, self.canvas.width) else [strip.crop(*crop.column_span) for strip in strips]
 
     def strips(self, rows: Sequence[int]) -> list[Strip]:
