@@ -124,35 +124,36 @@ def draw_ribbons(
     return blend(ink, colours)
 
 
-def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles) -> Doubles:
-    """How much of each pixel lies under ribbons from y0 at the left to y1 at the right; where they overlap, covers add up.
+def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles, density: Doubles | None = None) -> Doubles:
+    """How much of each pixel lies under ribbons from y0 at the left to y1 at the right, times their density; overlaps add up.
 
-    A ribbon's height grows with its slope, so that it looks as thick everywhere. Shapes: y0, y1, thickness [n] -> [height, width].
+    A ribbon's height grows with its slope, so that it looks as thick everywhere. Shapes: y0, y1, thickness, density [n] -> [height, width].
     """
     if (y0 == y1).all():
-        return covered((y0 - thickness / 2)[:, None], (y0 + thickness / 2)[:, None], height).repeat(width, axis=1)
+        return covered((y0 - thickness / 2)[:, None], (y0 + thickness / 2)[:, None], height, density).repeat(width, axis=1)
     u = (np.arange(width * FINE) + 0.5) / (width * FINE)  # [w·FINE]
     drop = (y1 - y0)[:, None]  # [n, 1]
     middle = y0[:, None] + drop * smootherstep(u)  # [n, w·FINE]
     half = thickness[:, None] / 2 * np.sqrt(1 + (drop * smootherstep_slope(u) / width) ** 2)  # [n, w·FINE]
-    return covered(middle - half, middle + half, height).reshape(height, width, FINE).mean(axis=2)
+    return covered(middle - half, middle + half, height, density).reshape(height, width, FINE).mean(axis=2)
 
 
-def covered(top: Doubles, bottom: Doubles, height: int) -> Doubles:
-    """How much of each pixel lies between top and bottom, in every column; exact, summed over n intervals.
+def covered(top: Doubles, bottom: Doubles, height: int, density: Doubles | None = None) -> Doubles:
+    """How much of each pixel lies between top and bottom, in every column; exact, summed over n intervals times their density.
 
-    Shapes: top, bottom [n, w] -> [height, w].
+    Shapes: top, bottom [n, w], density [n], or each 1 -> [height, w].
     """
     width = top.shape[1]
+    whole = np.ones((1, 1)) if density is None else density[:, None]
     # Below an edge at p lies nothing of the pixels above ⌊p⌋ and all of those under it: two steps a column, summed downwards.
     across = np.broadcast_to(np.arange(width), top.shape)
     places, weights = [], []
     for edge, sign in ((top, 1.0), (bottom, -1.0)):
         p = np.clip(edge, 0, height)
         row = p.astype(np.int64)  # [n, w]
-        part = sign * (p - row)
+        part = sign * whole * (p - row)
         places += [row * width + across, (row + 1) * width + across]
-        weights += [sign - part, part]
+        weights += [sign * whole - part, part]
     steps = np.bincount(np.array(places).ravel(), np.array(weights).ravel(), (height + 2) * width)
     return np.maximum(np.cumsum(steps.reshape(height + 2, width), axis=0)[:height], 0)  # a sum of nothing may come out as −1e−17
 

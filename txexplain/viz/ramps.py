@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -132,19 +131,18 @@ def span(values: Any) -> tuple[float, float]:
 
 
 def pool(values: NDArray[Any], cells: int) -> tuple[NDArray[np.float64], str]:
-    """A vector in at most `cells` cells: each shows the number of greatest size among those that it stands for.
+    """A vector, or rows of them, in at most `cells` cells: each shows the number of greatest size among those that it stands for.
 
-    Returns the pooled vector and words that say so, empty where nothing was pooled.
+    Shapes: values [..., n] -> [..., min(n, cells)]. Returns the pooled vector and words that say so, empty where nothing was pooled.
     """
     array = np.asarray(values, dtype=np.float64)
-    n = len(array)
+    n = array.shape[-1]
     if n <= cells:
         return array, ""
-    edges = np.arange(cells + 1) * n // cells  # [cells + 1]
-    parts = [array[a:b] for a, b in pairwise(edges.tolist())]
-    pooled = np.array([part[np.abs(part).argmax()] for part in parts])
+    starts = np.arange(cells) * n // cells  # [cells]
+    greatest, least = np.maximum.reduceat(array, starts, axis=-1), np.minimum.reduceat(array, starts, axis=-1)  # [..., cells]
     each = str(n // cells) if n % cells == 0 else f"{n // cells}-{n // cells + 1}"
-    return pooled, f"{cells} cells, each the largest of {each}"
+    return np.where(greatest >= -least, greatest, least), f"{cells} cells, each the largest of {each}"
 
 
 def pool2d(grid: NDArray[np.float64], rows: int, columns: int) -> tuple[NDArray[np.float64], int]:

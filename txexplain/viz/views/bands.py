@@ -95,8 +95,6 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
         canvas.target(column.x - 1, 1, column.width + 2, height + 1, target)
     prefix = f"blocks.{layer}."
     strips = {"x": "resid_pre", "out": "attn_out", "mid": "resid_mid", "mlp": "mlp.post", "post": "resid_post"}
-    values = {name: scene.trace[prefix + name] for name in (*strips.values(), "attn.q", "attn.k", "attn.v")}
-    largest = {name: float(np.abs(tensor).max()) for name, tensor in values.items()}
     for i, token in enumerate(p.tokens):
         lit = token == scene.token
         y = p.rows["token"][i]
@@ -111,32 +109,30 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
             align="right",
         )
         canvas.target(0, y, p.columns["x"].x - 1, p.each, ("token", token))
-        for key, name in strips.items():
-            magnitude_strip(canvas, scene, values[name], token, largest[name], p.columns[key], p.columns[key].role, (y, p.each))
-        for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
-            column = p.columns["qkv"]
-            if i == len(p.tokens) // 2:
-                canvas.put(column.x, p.rows[letter][i], letter.upper(), role, attrs=BOLD)
-            narrow = replace(column, x=column.x + 2, width=column.width - 2)
-            name = f"attn.{letter}"
-            magnitude_strip(canvas, scene, values[name], token, largest[name], narrow, role, (p.rows[letter][i], p.each))
+    for key, name in strips.items():
+        magnitude_strips(canvas, scene, scene.trace[prefix + name], p.columns[key], p.columns[key].role, p, "token")
+    qkv = p.columns["qkv"]
+    narrow = replace(qkv, x=qkv.x + 2, width=qkv.width - 2)
+    for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
+        canvas.put(qkv.x, p.rows[letter][len(p.tokens) // 2], letter.upper(), role, attrs=BOLD)
+        magnitude_strips(canvas, scene, scene.trace[f"{prefix}attn.{letter}"], narrow, role, p, letter)
     mean_grid(canvas, scene, p, pattern.astype(np.float64))
     for key in ("mid", "post"):
         for y in p.rows["token"]:
             canvas.put(p.columns[key].x - 1, y + (p.each - 1) // 2, scene.palette.glyphs.plus, "muted")
 
 
-def magnitude_strip(
-    canvas: Canvas, scene: Scene, values: Array, token: int, largest: float, column: Column, role: str, rows: tuple[int, int]
-) -> None:
-    """A token's vector in a column: each cell as strong as the largest number that it stands for, of all tokens' largest."""
+def magnitude_strips(canvas: Canvas, scene: Scene, values: Array, column: Column, role: str, p: Plan, rows: str) -> None:
+    """Each token's vector in a column: each cell as strong as the largest number that it stands for, of all tokens' largest."""
     ramp = Ramp("sequential", role, scene.palette, coarse=True)
-    pooled, _ = pool(np.abs(values[token].reshape(-1)), column.width)
-    colours = ramp.colours if token == scene.token else quiet(ramp)
-    levels = np.maximum(ramp.quantise(pooled, 0.0, largest), 1)
-    y, each = rows
-    canvas.fill(column.x, y, len(levels), each)
-    canvas.paint(column.x, y, np.array([[colours[level] for level in levels.tolist()]] * each))
+    sizes = np.abs(values.reshape(len(values), -1))  # [T, n]
+    pooled, _ = pool(sizes[p.tokens.start : p.tokens.stop], column.width)  # [t, w]
+    levels = np.maximum(ramp.quantise(pooled, 0.0, float(sizes.max())), 1)  # [t, w]
+    strong, weak = np.array(ramp.colours), np.array(quiet(ramp))
+    for token, y, level in zip(p.tokens, p.rows[rows], levels, strict=True):
+        colours = (strong if token == scene.token else weak)[level]
+        canvas.fill(column.x, y, len(level), p.each)
+        canvas.paint(column.x, y, np.broadcast_to(colours, (p.each, len(level))))
 
 
 @lru_cache(maxsize=32)
@@ -169,11 +165,9 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.u
         return 2.0 * (row - 2) + p.each
 
     def flow(role: str, x0: int, x1: int, y0: list[float], y1: list[float], thick: list[float], density: list[float]) -> None:
-        """Bands over one stretch of columns, those of one density at a time."""
-        starts, ends, widths, densities = (np.array(values) for values in (y0, y1, thick, density))
-        for d in set(density):
-            same = (densities == d) & (widths > 0)
-            ink[role][:, x0:x1] += d * bands(x1 - x0, height, starts[same], ends[same], widths[same])
+        """Bands over one stretch of columns."""
+        ribbons = np.array([y0, y1, thick, density])  # [4, n]
+        ink[role][:, x0:x1] += bands(x1 - x0, height, *ribbons[:, ribbons[2] > 0])
 
     lit = [BRIGHT if token == scene.token else DIM for token in p.tokens]
     token_y = [middle(row) for row in p.rows["token"]]
