@@ -201,10 +201,22 @@ def key_labels(canvas: Canvas, scene: Scene, p: Plan, x: int) -> None:
             canvas.put(at, 2, text, *look, width=p.cell, align="center")
         elif p.axis.kind == "staggered":
             canvas.put(min(at, x + p.stride - 1 - cell_width(text)), 2 + column % 2, text, *look)
-        else:
-            lines = downwards(text, p.axis.rows) or downwards(str(j), p.axis.rows)
-            for line, part in enumerate(lines, 2 + p.axis.rows - len(lines)):
-                canvas.put(at + (p.cell - 1) // 2, line, part, *look)
+    if p.axis.kind == "down":
+        key_columns(canvas, scene, p, x, key)
+
+
+def key_columns(canvas: Canvas, scene: Scene, p: Plan, x: int, key: int) -> None:
+    """The keys' tokens downwards, a row of their characters at a time."""
+    words = [downwards(word(scene, j), p.axis.rows) or downwards(str(j), p.axis.rows) for j in p.columns]
+    before, rows = (p.cell - 1) // 2, []
+    for line in range(p.axis.rows):
+        parts = [lines[line - p.axis.rows] if len(lines) >= p.axis.rows - line else "" for lines in words]
+        rows.append(parts)
+        canvas.put(x, 2 + line, "".join(" " * before + part + " " * (p.cell - before - cell_width(part)) for part in parts), "key")
+    if key in p.columns:
+        column = key - p.columns.start
+        for line, parts in enumerate(rows):
+            canvas.put(x + column * p.cell + before, 2 + line, parts[column], "key", "cursor", BOLD)
 
 
 def downwards(text: str, rows: int) -> list[str]:
@@ -259,8 +271,7 @@ def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
         at, lit = y + 1 + line * every, key == place.cursor(scene.n_tokens)[1]
         canvas.put(1, at, f"K{key:<{digits}} {word(scene, key)}", "key", "cursor" if lit else None, BOLD if lit else 0, width=name)
         figures = {stage: number(float(row[key]), ascii=palette.ascii) for stage, row in rows.items()}
-        for x, stage in zip((first, first + FIGURE + 2, shares), ("qk", "scaled", "softmax"), strict=True):
-            canvas.put(x, at, figures[stage], "text", width=FIGURE, align="right")
+        canvas.put(first, at, "  ".join(figures[stage].rjust(FIGURE) for stage in ("qk", "scaled", "softmax")), "text")
         canvas.put(shares + FIGURE + 1, at, bar(float(rows["softmax"][key]), values - shares - FIGURE - 3, palette), "attention")
         canvas.put(values, at, figures["values"], "text", width=cell_width(NAMES["values"]), align="right")
 
@@ -335,8 +346,7 @@ def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: i
         x += max(0, width - room - sum(map(len, ends)) - 2)
     ramp = ramp_of(scene, stage)
     x += canvas.put(x, y, ends[0], "muted") + 1
-    for step, level in enumerate(ramp.quantise(np.linspace(low, high, room), low, high)):
-        ramp.cell(canvas, x + step, y, 1, int(level))
+    cells(canvas, ramp, ramp.quantise(np.linspace(low, high, room), low, high)[None], (x, y), (1, 1))
     canvas.put(x + room + int(room > 0), y, ends[1], "muted")
 
 
