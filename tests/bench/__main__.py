@@ -49,12 +49,16 @@ def write_random_model(folder: Path, config: GPT2Config | None = None) -> None:
 
 
 def pairs(ours: Callable[[], Any], theirs: Callable[[], Any]) -> tuple[float, float, list[float]]:
-    """Median milliseconds of both, and the ratio ours ÷ theirs of each pair."""
-    ours(), theirs()
+    """Median milliseconds of both, and the ratio ours ÷ theirs of each pair.
+
+    Each is timed right after a run of its own that doesn't count: where both keep a pool of threads in this process, the one that
+    ran last still spins on the cores for a while, and the other would be charged for it.
+    """
     times: list[tuple[float, float]] = []
     for _ in range(PAIRS):
         taken = []
         for call in (ours, theirs):
+            call()
             start = time.perf_counter()
             call()
             taken.append(1000 * (time.perf_counter() - start))
@@ -167,16 +171,18 @@ def inside(rows: list[dict[str, Any]], model: GPT2, n: int, ids: list[int]) -> N
     """Which part of a pass is spent inside BLAS, and how long that is beside what its matrix products take alone."""
     alone = limit(model, n, n)
     taken = []
-    touched(model, ids), alone()
-    for _ in range(PAIRS):
-        start = time.perf_counter()
-        alone()
-        middle = time.perf_counter()
-        with counting() as spent:
+    with counting() as spent:
+        for _ in range(PAIRS):
+            alone()
+            start = time.perf_counter()
+            alone()
+            products = time.perf_counter() - start
+            touched(model, ids)
+            spent[0] = 0.0
             begun = time.perf_counter()
             touched(model, ids)
             whole = time.perf_counter() - begun
-        taken.append((1000 * whole, spent[0] / whole, spent[0] / (middle - start)))
+            taken.append((1000 * whole, spent[0] / whole, spent[0] / products))
     ms, share, slower = (statistics.median(column) for column in zip(*taken, strict=True))
     rows.append({"what": f"full trace, T = {n}", "ms": ms, "share": share, "slower": slower})
 
