@@ -10,7 +10,9 @@ import pytest
 from rich.terminal_theme import SVG_EXPORT_THEME
 from textual.color import Color
 from textual.filter import ANSIToTruecolor
+from textual.geometry import Region
 from textual.pilot import Pilot
+from textual.widget import Widget
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.ui.harness import ONCE, drive, press
@@ -53,5 +55,30 @@ def test_every_other_filter_stays(storyteller: GPT2, monkeypatch: pytest.MonkeyP
         assert len(whole) >= 2
         assert any(isinstance(each, ANSIToTruecolor) for each in whole) is (colour == "truecolor")
         assert [each for each in whole if each not in filters] == [each for each in whole if isinstance(each, ANSIToTruecolor)]
+
+    drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color=colour))
+
+
+@pytest.mark.parametrize(("colour", "filtered"), [("truecolor", False), ("truecolor", True), ("16", False), ("none", False)])
+def test_rows_are_what_textual_itself_would_make_of_them(
+    storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, colour: str, filtered: bool
+) -> None:
+    """The way past Textual's styles, which a picture has none of, changes nothing: whole, cut, filtered, and after changes."""
+    if filtered:
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        for keys in ([], ["enter"], ["enter", "enter"], ["down", "right"], ["right_square_bracket"], ["escape"]):
+            await press(app, pilot, *keys)
+            for picture in app.query(Picture):
+                width, height = picture.size
+                if not picture.display or picture.canvas is None:
+                    continue
+                assert (picture.canvas.width, picture.canvas.height) == (width, height)
+                for crop in (Region(0, 0, width, height), Region(3, height // 2, width - 5, height - height // 2)):
+                    own = [list(strip) for strip in picture.render_lines(crop)]
+                    picture._styles_cache.clear()
+                    assert own == [list(strip) for strip in Widget.render_lines(picture, crop)]
+                    assert any("".join(segment.text for segment in row).strip() for row in own)
 
     drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color=colour))
