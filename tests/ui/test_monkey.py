@@ -53,11 +53,15 @@ def one_row_too_many(plain: Any) -> Any:
     return lambda self, prefix, ids: 0 if prefix is None else min(plain(self, prefix, ids) + 1, len(prefix.ids), len(ids))
 
 
+def above(plain: Any) -> Any:
+    return lambda self, rows: plain(self, [max(y - 1, 0) for y in rows])
+
+
 @pytest.mark.parametrize(("what", "wrong", "steps", "said"), [
     ("txexplain.ui.app.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
     ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.lens is None), ["a"], "the header says|a fresh run shows"),
     ("txexplain.viz.views.chrome.breadcrumb", lambda plain: lambda place: plain(place)[:-1], ["enter"], "the header says"),
-    ("txexplain.ui.widgets.picture.Picture.render_line", lambda plain: lambda self, y: plain(self, max(y - 1, 0)), ["a"], "the screen says"),
+    ("txexplain.ui.widgets.picture.Picture.strips", above, ["a"], "the screen says"),
     ("txexplain.engine.model.GPT2.shared", one_row_too_many, ["slash", "backspace", ["text", "my"], "enter"], "from a fresh run"),
 ])  # fmt: skip
 def test_what_is_wrong_is_seen(
