@@ -39,7 +39,7 @@ def test_true_colours_need_no_translation(storyteller: GPT2, theme: str) -> None
                 canvas.fade(0.5)
                 assert not (canvas.attrs & DIM).any()
                 assert np.all(canvas.fg >= 0)
-                for line in (canvas.line(y) for y in range(canvas.height)):
+                for line in canvas.lines(range(canvas.height)):
                     assert filter.apply(line, Color(7, 8, 9)) == line
 
     drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color="truecolor", theme=theme))

@@ -128,9 +128,9 @@ def looks(segments: list[Segment]) -> list[tuple[str, object]]:
 @given(steps, palettes)
 def test_a_line_has_each_cells_own_looks(script: list[tuple], palette: Palette) -> None:
     canvas = drawn(script, palette)
-    for y in range(HEIGHT):
+    for y, line in zip(range(HEIGHT), canvas.lines(range(HEIGHT)), strict=True):
         cells = [(x, char) for x in range(WIDTH) for char in canvas.chars[y, x]]
-        for (x, char), (shown, style) in zip(cells, looks(canvas.line(y)), strict=True):
+        for (x, char), (shown, style) in zip(cells, looks(line), strict=True):
             attrs = int(canvas.attrs[y, x])
             assert shown == char
             assert bool(style.bold) == bool(attrs & BOLD)

@@ -230,10 +230,6 @@ class Canvas:
         """The plain text, a line a row; each as wide as the canvas."""
         return ["".join(row) for row in self.chars]
 
-    def line(self, y: int) -> list[Segment]:
-        """One row as runs of equal style."""
-        return self.lines([y])[0]
-
     def lines(self, rows: Sequence[int]) -> list[list[Segment]]:
         """Rows as runs of equal style."""
         if not (rows and self.width):

@@ -194,29 +194,26 @@ def key_labels(canvas: Canvas, scene: Scene, p: Plan, x: int) -> None:
     if p.axis.kind == "numbers":
         key_numbers(canvas, scene, p, x, key)
         return
+    if p.axis.kind == "down":
+        key_columns(canvas, scene, p, x, key)
+        return
     for column, j in enumerate(p.columns):
         at, text, lit = x + column * p.cell, word(scene, j), j == key
         look = ("key", "cursor" if lit else None, BOLD if lit else 0)
         if p.axis.kind == "along":
             canvas.put(at, 2, text, *look, width=p.cell, align="center")
-        elif p.axis.kind == "staggered":
+        else:
             canvas.put(min(at, x + p.stride - 1 - cell_width(text)), 2 + column % 2, text, *look)
-    if p.axis.kind == "down":
-        key_columns(canvas, scene, p, x, key)
 
 
 def key_columns(canvas: Canvas, scene: Scene, p: Plan, x: int, key: int) -> None:
     """The keys' tokens downwards, a row of their characters at a time."""
     words = [downwards(word(scene, j), p.axis.rows) or downwards(str(j), p.axis.rows) for j in p.columns]
-    before, rows = (p.cell - 1) // 2, []
-    for line in range(p.axis.rows):
-        parts = [lines[line - p.axis.rows] if len(lines) >= p.axis.rows - line else "" for lines in words]
-        rows.append(parts)
-        canvas.put(x, 2 + line, "".join(" " * before + part + " " * (p.cell - before - cell_width(part)) for part in parts), "key")
-    if key in p.columns:
-        column = key - p.columns.start
-        for line, parts in enumerate(rows):
-            canvas.put(x + column * p.cell + before, 2 + line, parts[column], "key", "cursor", BOLD)
+    words = [[""] * (p.axis.rows - len(lines)) + lines for lines in words]  # they stand on the grid
+    before, lit = (p.cell - 1) // 2, p.columns.index(key)
+    for y, parts in enumerate(zip(*words, strict=True), 2):
+        canvas.put(x, y, "".join(" " * before + part + " " * (p.cell - before - cell_width(part)) for part in parts), "key")
+        canvas.put(x + lit * p.cell + before, y, parts[lit], "key", "cursor", BOLD)
 
 
 def downwards(text: str, rows: int) -> list[str]:
