@@ -111,9 +111,8 @@ def test_cover_is_exact(top: Doubles, thickness: float) -> None:
 @given(st.integers(0, 99), st.booleans())
 def test_bands_of_several_densities_are_the_sum_of_each(seed: int, flat: bool) -> None:
     rng = np.random.default_rng(seed)
-    y0, y1, thickness = rng.uniform(-2, 14, (2, 5)).tolist() + [rng.uniform(0, 4, 5).tolist()]
-    density = rng.uniform(0.1, 2, 5)
-    ribbons = [np.array(each) for each in (y0, y0 if flat else y1, thickness)]
+    (y0, y1), thickness, density = rng.uniform(-2, 14, (2, 5)), rng.uniform(0, 4, 5), rng.uniform(0.1, 2, 5)
+    ribbons = (y0, y0 if flat else y1, thickness)
     want = sum(d * bands(7, 12, *(each[i : i + 1] for each in ribbons)) for i, d in enumerate(density))
     np.testing.assert_allclose(bands(7, 12, *ribbons, density), want, atol=1e-9)
 
