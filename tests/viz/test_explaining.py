@@ -255,3 +255,17 @@ def test_the_whole_screen_holds_both(story_lens: Lens) -> None:
         assert "Next token" in text
         assert "L3H5: one product" in text
         assert text.isascii() or not palette.ascii
+
+
+@pytest.mark.parametrize("token", range(7))
+@pytest.mark.parametrize("block", [0, 1])
+def test_where_nothing_is_chosen_it_explains_the_element_that_the_stage_shows(lens: Lens, block: int, token: int) -> None:
+    for level, said in (("proj", r"element (\d+) of attn_out"), ("qkv", r"= ([QKV]) of H(\d+), (\d+)")):
+        scene = scene_at(lens, f"L{block}.{level}@{token}", (80, 24))
+        shown = re.search(said, "\n".join(draw_screen(scene).text()))
+        assert shown is not None
+        text = explain_text(scene, EXPLAINED)
+        if level == "proj":
+            assert f"element {shown[1]} of attn_out" in text
+        else:
+            assert f"{shown[1].lower()}[{shown[3]}] of head {shown[2]} =" in text

@@ -165,17 +165,32 @@ class LinearMap:
     output: Array
 
 
+def largest(output: Array) -> int:
+    """The element of greatest size: the one to show until somebody chooses. Shapes: output [b]."""
+    return int(np.abs(output).argmax())
+
+
+def qkv_row(trace: Trace, layer: int, token: int) -> Array:
+    """A token's query, key and value of all heads, side by side. Shapes: -> [3·d]. Raises KeyError."""
+    return np.concatenate([trace[f"blocks.{layer}.attn.{part}"][token].reshape(-1) for part in "qkv"])  # [3·d]
+
+
+def proj_row(trace: Trace, layer: int, token: int) -> Array:
+    """What attention adds to a token. Shapes: -> [d]. Raises KeyError."""
+    return trace[f"blocks.{layer}.attn_out"][token]  # [d]
+
+
 def qkv_map(model: GPT2, trace: Trace, layer: int, token: int) -> LinearMap:
     """The one product that makes a token's query, key and value of all heads, side by side: [d] -> [3·d]. Raises KeyError."""
     w = model.blocks[layer]
-    output = np.concatenate([trace[f"blocks.{layer}.attn.{part}"][token].reshape(-1) for part in "qkv"])  # [3·d]
-    return LinearMap(trace[f"blocks.{layer}.ln1.normalized"][token], w["attn.c_attn.weight"], w["attn.c_attn.bias"], output)
+    x = trace[f"blocks.{layer}.ln1.normalized"][token]  # [d]
+    return LinearMap(x, w["attn.c_attn.weight"], w["attn.c_attn.bias"], qkv_row(trace, layer, token))
 
 
 def proj_map(model: GPT2, trace: Trace, layer: int, token: int) -> LinearMap:
     """The heads' results side by side through W_O: [H·dh] -> [d]. Raises KeyError."""
     w, z = model.blocks[layer], trace[f"blocks.{layer}.attn.z"][token].reshape(-1)  # [H·dh]
-    return LinearMap(z, w["attn.c_proj.weight"], w["attn.c_proj.bias"], trace[f"blocks.{layer}.attn_out"][token])
+    return LinearMap(z, w["attn.c_proj.weight"], w["attn.c_proj.bias"], proj_row(trace, layer, token))
 
 
 def neuron_reach(model: GPT2, layer: int) -> Array:

@@ -131,8 +131,14 @@ class Look:
 
     @property
     def element(self) -> int:
-        """The element under the cursor; the first where there is none."""
-        return self.place.element or 0
+        """The element under the cursor; where there is none, the one that the view shows: a matrix's largest output, else the first."""
+        output = {Level.QKV: derive.qkv_row, Level.PROJ: derive.proj_row}.get(self.place.level)
+        if self.place.element is not None or output is None:
+            return self.place.element or 0
+        try:
+            return derive.largest(output(self.lens.trace, self.place.block, self.token))
+        except KeyError:  # the view says what isn't recorded
+            return 0
 
     def name(self, name: str) -> str:
         """A block's tensor by its name inside the block."""

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from txexplain.engine.derive import LinearMap, head_result, proj_map, qkv_map
+from txexplain.engine.derive import LinearMap, head_result, largest, proj_map, qkv_map
 from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level, Location
@@ -35,7 +35,7 @@ def map_of(scene: Scene) -> LinearMap:
 def chosen(scene: Scene, product: LinearMap) -> int:
     """The output element that is explained: the cursor's, or the largest."""
     element = scene.location.element
-    return int(np.abs(product.output).argmax()) if element is None else element
+    return largest(product.output) if element is None else element
 
 
 def meaning(scene: Scene, element: int) -> str:
