@@ -171,6 +171,12 @@ def test_what_was_displayed_once_is_displayed_alike() -> None:
     assert [text for text in shown if visible(text) != text] == []
 
 
+def test_a_files_blank_token_can_be_seen(tmp_path: Path) -> None:
+    """Who writes a trace with other software writes a token's own text: " ", not its sign."""
+    save_file(broken(), tmp_path / "t.safetensors", metadata={"tokens": json.dumps([" ", "a ", " a"])})
+    assert Trace.load(tmp_path / "t.safetensors").tokens == ("␣", "a␣", " a")
+
+
 def load_part(trace: Trace, path: Path, names: list[str], **metadata: str) -> Trace:
     save_file({name: np.array(trace[name]) for name in names} | {"ids": np.array(trace.ids)}, path, metadata=metadata or None)
     return Trace.load(path)

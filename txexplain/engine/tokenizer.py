@@ -430,6 +430,7 @@ def _clipped(value: object) -> str:
 _SIGNS = {chr(c): chr(0x2400 + c) for c in range(32)} | {"\n": "↵", "\t": "⇥", "\r": "␍", "\x7f": "␡", "\u00a0": "⍽"}
 _ASCII_SIGNS = {chr(c): f"\\x{c:02x}" for c in (*range(32), 127)} | {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _OWN_SIGNS = frozenset("␣◌⟨⟩") | frozenset(_SIGNS.values())
+_SIGNS_AS_LETTERS = dict.fromkeys(map(ord, _OWN_SIGNS), "x")
 _ELEMENTS = re.compile(r"[\udc80-\udcff]+|.", re.DOTALL)
 _MARKS = 3  # a taller stack of marks on one base grows into the lines above
 # Characters whose width terminals, fonts or Unicode's versions don't agree on, or that join their neighbours.
@@ -479,7 +480,8 @@ def display_bytes(token: bytes, *, ascii: bool = False) -> str:
 
 def visible(text: str) -> str:
     """A token's text from outside as it may stand on a screen: itself where `display_bytes` could have made it, else its display."""
-    if text and all(_is_base(c) or _is_mark(c) or c in _OWN_SIGNS or c in " ×" for c in text):
+    plain = text.translate(_SIGNS_AS_LETTERS)
+    if text and display_bytes(plain.encode("utf-8", "replace")) == plain:
         return text
     return display_bytes(text.encode("utf-8", "replace")) if text else "⟨⟩"
 
