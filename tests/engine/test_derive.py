@@ -69,6 +69,29 @@ def test_the_logit_effect_of_the_whole_stream_is_the_logits(tiny: GPT2, trace: T
     np.testing.assert_allclose(derive.logit_effect(tiny, trace["ln_final.normalized"][-1]), trace["logits"], rtol=1e-5)
 
 
+def test_a_product_is_read_as_the_vector_that_it_moves(tiny: GPT2, trace: Trace) -> None:
+    """Every query that looks at a key, also at one whose value was read before, and the future, where nothing moves."""
+    lens = derive.Lens(trace, tiny)
+    for query, key in ((6, 2), (4, 2), (6, 6), (1, 5), (6, 2)):
+        moved, reading = lens.moved(1, 2, query, key)
+        np.testing.assert_array_equal(moved, derive.moved_vector(tiny, trace, 1, 2, query, key))
+        effect = derive.logit_effect(tiny, moved)  # [V]
+        for side, sign in ((reading.raises, -1), (reading.lowers, 1)):
+            strongest = np.sort(sign * effect)[: derive.MOST_MOVED] * sign
+            np.testing.assert_allclose([change for _, change in side], strongest, rtol=1e-4, atol=1e-7)
+            np.testing.assert_allclose([effect[i] for i, _ in side], strongest, rtol=1e-4, atol=1e-7)
+
+
+def test_a_neuron_is_read_by_its_own_row(tiny: GPT2, trace: Trace) -> None:
+    lens = derive.Lens(trace, tiny)
+    for layer, neuron in ((0, 5), (1, 5), (0, 6), (0, 5)):
+        effect = derive.logit_effect(tiny, tiny.blocks[layer]["mlp.c_proj.weight"][neuron])  # [V]
+        raises, lowers = lens.written(layer, neuron)
+        assert [i for i, _ in raises] == np.argsort(-effect, kind="stable")[: derive.MOST_MOVED].tolist()
+        assert [i for i, _ in lowers] == np.argsort(effect, kind="stable")[: derive.MOST_MOVED].tolist()
+        assert [change for _, change in (*raises, *lowers)] == [float(effect[i]) for i, _ in (*raises, *lowers)]
+
+
 def test_changes_are_the_lengths_of_what_was_added(trace: Trace) -> None:
     attn, mlp = derive.change_norms(trace, 1)
     x, mid, post = (trace[f"blocks.1.resid_{name}"][3] for name in ("pre", "mid", "post"))

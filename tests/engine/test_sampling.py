@@ -17,7 +17,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from txexplain.engine.errors import NonFinite
-from txexplain.engine.sampling import Distribution, distribution, draw, uniform
+from txexplain.engine.sampling import Distribution, distribution, draw, highest, uniform
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TIE = Fraction(1, 10**12)
@@ -321,3 +321,9 @@ def test_agrees_with_transformers_at_real_size(script: ModuleType) -> None:
                         np.testing.assert_allclose(ours[ids], golden[theirs][row], rtol=1e-9, atol=0, err_msg=where)
                     row += 1
         assert row == len(golden["kept"])
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60), st.integers(0, 70))
+def test_the_highest_are_those_that_sorting_everything_puts_first(values: list[int], n: int) -> None:
+    numbers = np.array(values, dtype=np.float32)  # many ties
+    assert highest(numbers, n) == np.argsort(-numbers, kind="stable")[:n].tolist()

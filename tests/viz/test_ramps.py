@@ -82,6 +82,23 @@ def test_every_level_looks_different_and_masked_looks_like_none(ramp: Ramp) -> N
         assert len({text for text, _, _ in looks}) == ramp.levels + 1
 
 
+@pytest.mark.parametrize("ramp", ramps, ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (3, 2)])
+def test_cells_all_at_once_are_the_cells_one_by_one(ramp: Ramp, size: tuple[int, int]) -> None:
+    levels = np.random.default_rng(5).integers(MASKED, ramp.levels, (4, 6))
+    once, each = Canvas(24, 12, ramp.palette), Canvas(24, 12, ramp.palette)
+    for canvas in (once, each):
+        canvas.fill(0, 0, 24, 12, "x", "text", "cursor")  # something may stand there already
+    ramp.cells(once, (2, 1), size, levels)
+    for row, column in np.ndindex(*levels.shape):
+        for line in range(size[1]):
+            ramp.cell(each, 2 + column * size[0], 1 + row * size[1] + line, size[0], int(levels[row, column]))
+    assert once.text() == each.text()
+    assert (once.bg == each.bg).all()
+    inked = once.chars != " "
+    assert (once.fg == each.fg)[inked].all()
+
+
 @pytest.mark.parametrize(("theme", "depth"), list(product(THEMES, ("truecolor", "256"))))
 def test_numbers_can_be_read_on_every_level(theme: str, depth: str) -> None:
     """In the colours that the terminal gets: with 256 of them both the ink and the level are the nearest of those."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.measures import HeadMeasures, head_measures
 from txexplain.engine.ops import Array, attention_scale, attention_scores, softmax
-from txexplain.engine.sampling import Ranking
+from txexplain.engine.sampling import Ranking, highest
 from txexplain.engine.trace import Trace, guess_config, known_sizes
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
+MOST_MOVED = 5  # tokens that a reading names on either side
 SWIFT = 200_000  # shares that are measured within a few milliseconds
 
 
@@ -55,6 +56,25 @@ def moved_vector(model: GPT2, trace: Trace, layer: int, head: int, query: int, k
     """What this head carries from one key token to one query token: share × v through W_O. Shapes: -> [d]."""
     share = trace[f"blocks.{layer}.attn.pattern"][head, query, key]
     return share * trace[f"blocks.{layer}.attn.v"][key, head] @ output_weight(model, layer, head)  # [d]
+
+
+class Reading(NamedTuple):
+    """The tokens whose logits a vector raises and lowers most, the most moved first: (id, change of the logit)."""
+
+    raises: tuple[tuple[int, float], ...]
+    lowers: tuple[tuple[int, float], ...]
+
+    def times(self, factor: float) -> Reading:
+        """The reading of the vector times a factor that isn't negative."""
+        raises, lowers = (tuple((id, change * factor) for id, change in side) for side in self)
+        return Reading(raises, lowers)
+
+
+def reading(model: GPT2, vector: Array) -> Reading:
+    """What a vector in the residual stream does to the logits, in a few tokens. Shapes: [d] -> MOST_MOVED each."""
+    effect = logit_effect(model, vector)  # [V]
+    raises, lowers = (tuple((i, float(effect[i])) for i in highest(values, MOST_MOVED)) for values in (effect, -effect))
+    return Reading(raises, lowers)
 
 
 def logit_effect(model: GPT2, vector: Array) -> Array:
@@ -277,8 +297,7 @@ class Lens:
             self.known = frozenset(known_sizes(tensors))
         self.config: GPT2Config = config
         self._unmasked: tuple[tuple[int, int], Array] = ((-1, -1), np.empty((0, 0), dtype=np.float32))
-        self._effect: tuple[tuple[int, int, int, int], tuple[Array, Array, NDArray[np.int64]]] | None = None
-        self._neuron_effect: tuple[tuple[int, int], tuple[Array, NDArray[np.int64]]] | None = None
+        self._readings: dict[tuple[str | int, ...], Reading] = {}
         self._reach: dict[int, Array] = {}
         self._neurons: tuple[tuple[int, int, str], tuple[int, ...]] = ((-1, -1, ""), ())
         self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
@@ -333,30 +352,25 @@ class Lens:
         raw = self._unmasked[1]
         return raw if stage == "qk" else raw * np.float32(attention_scale(self.config, layer))  # [T, T]
 
-    def effect(self, layer: int, head: int, query: int, key: int) -> tuple[Array, Array, NDArray[np.int64]]:
-        """What one product moves, its reading through the unembedding, and the ids by ascending reading; kept while it is looked at.
+    def moved(self, layer: int, head: int, query: int, key: int) -> tuple[Array, Reading]:
+        """What one product moves, and its reading. Shapes: -> [d], and MOST_MOVED tokens each. Raises KeyError.
 
-        Shapes: -> [d], [V], [V]. Raises KeyError.
+        A key's value is read once: whichever query looks at it, only the share is another.
         """
-        question = (layer, head, query, key)
-        if self._effect is None or self._effect[0] != question:
-            model = self.weights()
-            vector = moved_vector(model, self.trace, layer, head, query, key)  # [d]
-            reading = logit_effect(model, vector)  # [V]
-            self._effect = question, (vector, reading, np.argsort(reading))
-        return self._effect[1]
+        model = self.weights()
+        vector = moved_vector(model, self.trace, layer, head, query, key)  # [d]
+        if ("value", layer, head, key) not in self._readings:
+            whole = self.trace[f"blocks.{layer}.attn.v"][key, head] @ output_weight(model, layer, head)  # [d], as if the share were 1
+            self._readings["value", layer, head, key] = reading(model, whole)
+        share = float(self.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
+        return vector, self._readings["value", layer, head, key].times(share)
 
-    def neuron_effect(self, layer: int, neuron: int) -> tuple[Array, NDArray[np.int64]]:
-        """A neuron's row of W_proj read through the unembedding, and the ids by ascending reading; kept while it is looked at.
-
-        Shapes: -> [V], [V]. Raises KeyError.
-        """
-        question = (layer, neuron)
-        if self._neuron_effect is None or self._neuron_effect[0] != question:
+    def written(self, layer: int, neuron: int) -> Reading:
+        """The reading of a neuron's row of W_proj. Raises KeyError."""
+        if ("neuron", layer, neuron) not in self._readings:
             model = self.weights()
-            reading = logit_effect(model, model.blocks[layer]["mlp.c_proj.weight"][neuron])  # [V]
-            self._neuron_effect = question, (reading, np.argsort(reading, kind="stable"))
-        return self._neuron_effect[1]
+            self._readings["neuron", layer, neuron] = reading(model, model.blocks[layer]["mlp.c_proj.weight"][neuron])
+        return self._readings["neuron", layer, neuron]
 
     def reach(self, layer: int) -> Array:
         """neuron_reach, computed once a block. Shapes: -> [m]. Raises KeyError."""
@@ -381,8 +395,7 @@ class Lens:
         """The n tokens whose rows of wte are nearest to a token's by cosine, itself left out: (id, cosine). Raises KeyError."""
         if self._nearest[0] != token_id:
             self._nearest = token_id, cosines(self.weights(), token_id)
-        order = np.argsort(-self._nearest[1], kind="stable")[: n + 1].tolist()
-        return [(i, float(self._nearest[1][i])) for i in order if i != token_id][:n]
+        return [(i, float(self._nearest[1][i])) for i in highest(self._nearest[1], n + 1) if i != token_id][:n]
 
     @cached_property
     def ranking(self) -> Ranking:

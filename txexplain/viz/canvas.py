@@ -21,6 +21,7 @@ from txexplain.viz.palette import ANSI, THEMES, Palette, split
 
 BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
 NO_COLOUR = -1
+AS_IT_IS = -2  # a colour that changes nothing
 WIDE_TAIL = ""  # the second cell of a wide character
 # How our own signs are written where only ASCII may be; tokens come as ASCII already.
 PLAIN = str.maketrans(
@@ -154,9 +155,9 @@ class Canvas:
         self.mend(mine)
 
     def paint(self, x: int, y: int, colours: NDArray[np.integer[Any]]) -> None:
-        """Give a block of cells these background colours. Shapes: colours [h, w] of 0xRRGGBB."""
+        """Give a block of cells these background colours. Shapes: colours [h, w] of 0xRRGGBB, or AS_IT_IS."""
         mine, theirs = overlap(self, x, y, colours.shape[1], colours.shape[0])
-        self.bg[mine] = colours[theirs]
+        self.bg[mine] = np.where(colours[theirs] == AS_IT_IS, self.bg[mine], colours[theirs])
 
     def blit(self, other: Canvas, x: int, y: int) -> None:
         """Copy another canvas with its hits, cut to this one."""

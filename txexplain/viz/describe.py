@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import logit_effect, moved_vector
 from txexplain.engine.ops import attention_scale
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.viz.numbers import count, exact, number, percent, shape
@@ -269,14 +268,12 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
     rows.append(("share", exact(scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, key])))
-    model = scene.result.model
-    if model is None:
+    if scene.result.model is None:
         return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
-    moved = moved_vector(model, scene.trace, place.block, place.head, query, key)
-    order = np.argsort(logit_effect(model, moved))
+    moved, reading = scene.result.moved(place.block, place.head, query, key)  # [d]
     rows += [
         ("norm moved", exact(float(np.linalg.norm(moved)))),
-        ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i in order[::-1][:5].tolist())),
-        ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i in order[:5].tolist())),
+        ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.raises)),
+        ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.lowers)),
     ]
     return heading, rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.viz.canvas import Canvas, colour_256, nearest_256
+from txexplain.viz.canvas import AS_IT_IS, Canvas, colour_256, nearest_256
 from txexplain.viz.palette import Palette, blend, contrast, luminance, split
 
 MASKED = -1
@@ -101,6 +101,25 @@ class Ramp:
             canvas.fill(x, y, width, 1, " ", None, self.colour(level))
         else:
             canvas.put(x, y, self.glyph(level) * width, self.role)
+
+    def cells(self, canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], levels: NDArray[np.int64]) -> None:
+        """Show rows of levels, each in `size` columns and rows: what `cell` shows of each, all at once. Shapes: levels [h, w]."""
+        (left, top), (cell, tall) = corner, size
+        if not self.coloured:
+            for row, column in np.ndindex(*levels.shape):
+                for line in range(tall):
+                    self.cell(canvas, left + column * cell, top + row * tall + line, cell, int(levels[row, column]))
+            return
+        colours = np.array([*self.colours, AS_IT_IS])[levels]  # the last is what MASKED, −1, picks
+        canvas.fill(left, top, levels.shape[1] * cell, levels.shape[0] * tall)
+        canvas.paint(left, top, colours.repeat(tall, axis=0).repeat(cell, axis=1))
+        marks = (" " * cell, self.palette.glyphs.masked.center(cell))
+        for row, masked in enumerate((levels == MASKED).tolist()):
+            if True in masked:
+                first = masked.index(True)
+                text = "".join(marks[each] for each in masked[first:])
+                for line in range(tall):
+                    canvas.put(left + first * cell, top + row * tall + line, text, "rule")
 
 
 @lru_cache(maxsize=64)

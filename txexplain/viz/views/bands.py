@@ -14,7 +14,7 @@ from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import bands
-from txexplain.viz.ramps import Ramp, pool
+from txexplain.viz.ramps import MASKED, Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.head import window
 
@@ -146,12 +146,9 @@ def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:
     column = p.columns["grid"]
     cell = column.width // len(p.tokens)
     ramp = Ramp("sequential", "attention", scene.palette)
-    levels = ramp.quantise(pattern, 0.0, float(pattern.max()))
-    for i, query in enumerate(p.tokens):
-        for j, key in enumerate(p.tokens):
-            level = -1 if key > query else int(levels[query, key])
-            for line in range(p.each):
-                ramp.cell(canvas, column.x + j * cell, p.rows["grid"][i] + line, cell, level)
+    levels = ramp.quantise(pattern[np.ix_(p.tokens, p.tokens)], 0.0, float(pattern.max()))
+    levels[np.triu_indices(len(levels), 1)] = MASKED
+    ramp.cells(canvas, (column.x, p.rows["grid"][0]), (cell, p.each), levels)
 
 
 def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.uint8]:

@@ -170,5 +170,4 @@ def tile_strip(canvas: Canvas, scene: Scene, tile: Tile, x: int, y: int, width: 
         row = rows[head]
         factor = -(-len(row) // room)
         padded = np.concatenate([row, np.zeros(-len(row) % factor, dtype=row.dtype)]).reshape(-1, factor).max(axis=1)
-        for j, level in enumerate(ramp.quantise(padded, 0.0, 1.0).tolist()):
-            ramp.cell(canvas, x + head * (room + 1) + j, y, 1, level)
+        ramp.cells(canvas, (x + head * (room + 1), y), (1, 1), ramp.quantise(padded, 0.0, 1.0)[None])

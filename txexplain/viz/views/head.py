@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array, attention_scale
@@ -14,7 +13,7 @@ from txexplain.explorer.location import STAGES, Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
 from txexplain.viz.numbers import exact, fit, number
-from txexplain.viz.ramps import MASKED, Ramp, span
+from txexplain.viz.ramps import Ramp, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 
@@ -285,7 +284,7 @@ def grid(
         future = np.arange(columns.start, columns.stop)[None, :] > np.arange(rows.start, rows.stop)[:, None]
         shown = np.where(future, -np.inf, shown)
     levels = ramp.quantise(shown, low, high)
-    cells(canvas, ramp, levels, corner, size)
+    ramp.cells(canvas, corner, size, levels)
     if cell >= 5:
         for row, column in np.argwhere(levels >= 0).tolist():
             figure = fit(float(shown[row, column]), cell - 2)
@@ -299,26 +298,6 @@ def grid(
         *corner, cell * len(columns), tall * len(rows), corner, size,
         lambda row, column: replace(place, level=Level.HEAD, stage=stage, query=rows[row], key=columns[column], token=None),
     )  # fmt: skip
-
-
-def cells(canvas: Canvas, ramp: Ramp, levels: NDArray[np.int64], corner: tuple[int, int], size: tuple[int, int]) -> None:
-    """Levels as colours, all at once, or as glyphs; masked ones look masked, not like zeros."""
-    (left, top), (cell, tall) = corner, size
-    if ramp.coloured:
-        ground = canvas.ink("background")
-        colours = np.array([*ramp.colours, ground])[levels]  # the last is what MASKED, −1, picks
-        canvas.paint(left, top, colours.repeat(tall, axis=0).repeat(cell, axis=1))
-        marks = (" " * cell, canvas.palette.glyphs.masked.center(cell))
-        for row, masked in enumerate((levels == MASKED).tolist()):
-            if True in masked:
-                first = masked.index(True)
-                text = "".join(marks[each] for each in masked[first:])
-                for line in range(tall):
-                    canvas.put(left + first * cell, top + row * tall + line, text, "rule")
-        return
-    for row, column in np.ndindex(*levels.shape):
-        for line in range(tall):
-            ramp.cell(canvas, left + column * cell, top + row * tall + line, cell, int(levels[row, column]))
 
 
 def cursor_mark(canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], ink: int) -> None:
@@ -343,7 +322,7 @@ def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: i
         x += max(0, width - room - sum(map(len, ends)) - 2)
     ramp = ramp_of(scene, stage)
     x += canvas.put(x, y, ends[0], "muted") + 1
-    cells(canvas, ramp, ramp.quantise(np.linspace(low, high, room), low, high)[None], (x, y), (1, 1))
+    ramp.cells(canvas, (x, y), (1, 1), ramp.quantise(np.linspace(low, high, room), low, high)[None])
     canvas.put(x + room + int(room > 0), y, ends[1], "muted")
 
 

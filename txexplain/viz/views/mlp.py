@@ -20,7 +20,6 @@ from txexplain.viz.views.strips import Vector, draw_strips, norm
 SORTED = {"post": "after the activation", "pre": "before the activation", "added": "what they add"}
 CURVE = 26  # cells of the curve's picture
 FIGURE = 10
-TOP = 5  # tokens raised and lowered
 ROOMY = 21  # rows of a stage that has room for what may be left out
 
 
@@ -139,13 +138,13 @@ def draw_neuron(scene: Scene) -> Canvas:
         canvas.put(
             1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
         )
-        effect, order = lens.neuron_effect(place.block, neuron)
+        reading = lens.written(place.block, neuron)
         up, down = scene.palette.glyphs.up, scene.palette.glyphs.down
-        for mark, role, ids in ((up, "positive", order[::-1]), (down, "negative", order)):
+        for mark, role, tokens in ((up, "positive", reading.raises), (down, "negative", reading.lowers)):
             y += 1
             x_at = 1 + canvas.put(1, y, mark, role)
-            for id in ids[:TOP].tolist():
-                text, figure = scene.id_label(id).strip(), number(float(effect[id]), ascii=ascii, sign=True)
+            for token, change in tokens:
+                text, figure = scene.id_label(token).strip(), number(change, ascii=ascii, sign=True)
                 if x_at + cell_width(text) + len(figure) + 2 > width:
                     break
                 x_at += 1 + canvas.put(x_at + 1, y, text, role)

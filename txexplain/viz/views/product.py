@@ -15,7 +15,6 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
 
 LABEL = 9
-TOP = 5  # tokens raised and lowered
 AIRY = 14  # rows from which on empty ones part the picture's steps
 LEAST_SIDE, MOST_SIDE = 8, 24  # cells of a bar to either side of its line
 
@@ -70,8 +69,7 @@ def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, vector: NDArr
     pooled, _ = pool(vector, room(scene))
     low, high = span(vector)
     each = max(1, min(4, room(scene) // len(pooled)))
-    for i, level in enumerate(ramp.quantise(pooled, low, high).tolist()):
-        ramp.cell(canvas, 1 + LABEL + i * each, y, each, level)
+    ramp.cells(canvas, (1 + LABEL, y), (each, 1), ramp.quantise(pooled, low, high)[None])
     canvas.put(scene.width - 19, y, f"{number(low)} to {number(high)}", "muted", width=18, align="right")
     return y + 1
 
@@ -93,12 +91,11 @@ def score_lines(canvas: Canvas, scene: Scene, product: NDArray[np.float32], quer
     fits = min(len(row), max(1, room(scene) // 2))
     first = max(0, min(key - fits // 2, len(row) - fits))
     each = max(1, min(4, room(scene) // fits))
-    for i, level in enumerate(ramp.quantise(row[first : first + fits], 0.0, float(row.max())).tolist()):
-        at = 1 + LABEL + i * each
-        ramp.cell(canvas, at, y, each, level)
-        if first + i == key:
-            canvas.put(at, y, "[", "accent", attrs=BOLD)
-            canvas.put(at + each - 1, y, "]", "accent", attrs=BOLD)
+    ramp.cells(canvas, (1 + LABEL, y), (each, 1), ramp.quantise(row[first : first + fits], 0.0, float(row.max()))[None])
+    if key <= query:
+        at = 1 + LABEL + (key - first) * each
+        canvas.put(at, y, "[", "accent", attrs=BOLD)
+        canvas.put(at + each - 1, y, "]", "accent", attrs=BOLD)
     canvas.put(scene.width - 19, y, f"share {number(share)}", "text", attrs=BOLD, width=18, align="right")
     return y + 1
 
@@ -109,7 +106,7 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     if scene.result.model is None:
         canvas.put(1, y, "moves: not recorded: it takes the weights W_O", "muted", width=scene.width - 2)
         return y + 1
-    moved, effect, order = scene.result.effect(place.block, place.head, query, key)  # [d], [V], [V]
+    moved, reading = scene.result.moved(place.block, place.head, query, key)  # [d]
     stream = float(np.linalg.norm(scene.trace[f"blocks.{place.block}.resid_pre"][query]))
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
     x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
@@ -118,13 +115,11 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     into = next((text for text in (f" into a stream of norm {size}", f" into norm {size}") if len(text) <= room), "")
     canvas.put(x, y, into, "muted")
     y += 1
-    for name, ids in (("raises", order[::-1][:TOP]), ("lowers", order[:TOP])):
-        x = 1 + canvas.put(1, y, name, "positive" if name == "raises" else "negative", attrs=BOLD, width=LABEL)
-        for token in ids.tolist():
-            text, figure = (
-                scene.id_label(token).strip() or scene.id_label(token),
-                number(float(effect[token]), sign=True, ascii=scene.palette.ascii),
-            )
+    for name, role, tokens in (("raises", "positive", reading.raises), ("lowers", "negative", reading.lowers)):
+        x = 1 + canvas.put(1, y, name, role, attrs=BOLD, width=LABEL)
+        for token, change in tokens:
+            text = scene.id_label(token).strip() or scene.id_label(token)
+            figure = number(change, sign=True, ascii=scene.palette.ascii)
             if x + cell_width(text) + cell_width(figure) + 1 > scene.width:
                 break
             x += canvas.put(x, y, text, "text") + 1
@@ -155,18 +150,21 @@ def element_table(
     bars = (scene.width - 1 - columns * across) // columns if columns * rows >= len(q) else 0
     side = min(bars // 2 - 2, MOST_SIDE)
     largest = float(np.abs(product).max()) or 1.0
-    for i in range(min(len(q), columns * rows)):
-        column, row = divmod(i, rows)
+    shown = min(len(q), columns * rows)
+    for column in range(-(-shown // rows) if rows else 0):
         x = 1 + column * (across + bars)
-        if row == 0:
-            canvas.put(x, y, head, "muted")
-            if side >= LEAST_SIDE:
-                canvas.put(x + len(head) + 2 + side, y, "q×k", "muted")
-        cells = (f"{i:>{digits}}", *(f"{number(float(v[i]), ascii=scene.palette.ascii):>8}" for v in (q, k, product, running)))
-        for text, role in zip(cells, ("muted", "query", "key", "attention", "text"), strict=True):
-            x += canvas.put(x, y + 1 + row, text, role) + 1
+        elements = range(column * rows, min(shown, (column + 1) * rows))
+        canvas.put(x, y, head, "muted")
+        for i in elements:
+            figures = (f"{number(float(v[i]), ascii=scene.palette.ascii):>8}" for v in (q, k, product, running))
+            canvas.put(x, y + 1 + i - elements.start, " ".join((f"{i:>{digits}}", *figures)), "text")
+        canvas.style(x, y + 1, digits, len(elements), "muted")
+        for n, role in enumerate(("query", "key", "attention")):
+            canvas.style(x + digits + 1 + 9 * n, y + 1, 8, len(elements), role)
         if side >= LEAST_SIDE:
-            balance(canvas, float(product[i]) / largest, x + 2, y + 1 + row, side)
+            canvas.put(x + len(head) + 2 + side, y, "q×k", "muted")
+            for i in elements:
+                balance(canvas, float(product[i]) / largest, x + len(head) + 3, y + 1 + i - elements.start, side)
     if len(q) > columns * rows > 0:
         canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {len(q)}", "faint")
 

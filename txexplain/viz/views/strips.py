@@ -129,7 +129,8 @@ def one_strip(
     low, high = span(vector.values)
     shown = peaks(vector.values, cells)
     x = MARGIN + (NAME if named else 0)
-    row_of_cells(canvas, ramp, ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high), x, y, each)
+    levels = ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high)
+    ramp.cells(canvas, (x, y), (each, 1), levels[None])
     leads = to or (lambda element: replace(place, element=element))
     canvas.board(x, y, each * len(pooled), 1, (x, y), (each, 1), lambda _, cell: leads(shown[cell]))
     if place.element is not None and place.element < length:
@@ -138,15 +139,6 @@ def one_strip(
     elif named:
         text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "muted", width=FIGURES, align="right")
-
-
-def row_of_cells(canvas: Canvas, ramp: Ramp, levels: NDArray[np.int64], x: int, y: int, each: int) -> None:
-    """Levels side by side, `each` columns wide."""
-    if ramp.coloured:
-        canvas.paint(x, y, np.array(ramp.colours)[levels].repeat(each)[None])
-        return
-    for cell, level in enumerate(levels.tolist()):
-        ramp.cell(canvas, x + cell * each, y, each, level)
 
 
 def peaks(values: NDArray[Any], cells: int) -> list[int]:
@@ -169,4 +161,4 @@ def plain_strip(canvas: Canvas, scene: Scene, vector: NDArray[np.float32], role:
     ramp = Ramp("diverging", role, scene.palette)
     pooled, _ = pool(vector, width)
     each = max(1, min(width // len(pooled), WIDEST))
-    row_of_cells(canvas, ramp, ramp.quantise(pooled, *span(vector)), x, y, each)
+    ramp.cells(canvas, (x, y), (each, 1), ramp.quantise(pooled, *span(vector))[None])
