@@ -677,6 +677,9 @@ def test_a_product_element_by_element(lens: Lens, size: str) -> None:
                 for text, expected in zip(match.groups()[1:], (q[i], k[i], q[i] * k[i], sums[i]), strict=True):
                     assert shows(text, expected, 1e-4) or abs(value(text) - expected) < 1e-5 * np.abs(sums).max(), match[0]
                 read.add(i)
+                for group, role in enumerate(("muted", "query", "key", "attention", "text"), 1):
+                    y, (start_x, end_x) = canvas.text().index(row), match.span(group)
+                    assert set(canvas.fg[y, start_x:end_x]) == {canvas.ink(role)}, (i, role)
         assert len(read) >= 5
         assert read == set(range(len(read)))
 
@@ -691,6 +694,20 @@ def test_the_row_that_a_product_sits_in(tiny_lens: Lens) -> None:
             vector = tiny_lens.trace[f"blocks.{layer}.attn.{name}"][i, head]
             ramp = Ramp("diverging", {"q": "query", "k": "key"}[name], Palette())
             assert strips(canvas, [ramp.colour(i) for i in levels_of("diverging", ramp.levels, vector, vector.min(), vector.max())])
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_the_product_s_key_is_marked_in_its_row(wordy: Lens, size: str) -> None:
+    """Also in a row that is too long for the screen, of which a part around the key is shown."""
+    n, ramp = wordy.trace.n_tokens, Ramp("sequential", "attention", Palette())
+    row = wordy.trace["blocks.2.attn.pattern"][3, n - 1]
+    for key in (0, 1, n // 2, n - 2, n - 1):
+        canvas = stage_at(wordy, f"L2H3[{n - 1},{key}]", STAGES[size])
+        y = next(y for y, text in enumerate(canvas.text()) if text.startswith(" softmax"))
+        end = canvas.text()[y].index("]")
+        start = canvas.text()[y].index("[") if "[" in canvas.text()[y] else end
+        colour = ramp.colour(int(levels_of("sequential", ramp.levels, row[key], 0.0, row.max())))
+        assert set(canvas.bg[y, start : end + 1]) == {colour}, key
 
 
 # Output and panel

@@ -250,8 +250,6 @@ def highest(values: NDArray[Any], n: int) -> list[int]:
 
     Only what reaches the n-th largest is sorted: sorting GPT-2's vocabulary takes fifty times as long.
     """
-    if n < 1:
-        return []
     least = np.partition(values, -min(n, len(values)))[-min(n, len(values))]
     found = np.flatnonzero(values >= least)
     return found[np.argsort(-values[found], kind="stable")][:n].tolist()
