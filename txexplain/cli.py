@@ -54,6 +54,13 @@ PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
 BAR = 20  # cells
+LONGEST_LINE = 1 << 20  # cells of a table's row
+
+
+def was_given(name: str) -> bool:
+    """Whether the current command's parameter stands on its command line."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
 
 # What a flag's group of values becomes: one object, handed to the command under one name.
 
@@ -74,9 +81,8 @@ class Source:
     def of(cls, trace: str | None, **rest: Any) -> Source:
         """Raises UsageError for a trace beside what the trace brings itself."""
         if trace is not None:
-            context = click.get_current_context()
             for name in rest:
-                if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE and rest[name] != ():
+                if was_given(name) and rest[name] != ():
                     flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text")
                     raise click.UsageError(f"A trace has its own prompt and model: give --trace without {flag}.")
             return cls.recorded(trace)
@@ -137,7 +143,7 @@ class Sampling:
             check_settings(temperature, top_k, top_p)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        return cls(0.0 if greedy else temperature, top_k, top_p)
+        return cls(0.0 if greedy else abs(temperature), top_k, top_p)  # −0 is 0, too
 
     def distribution(self, trace: Trace) -> Distribution:
         from txexplain.engine.sampling import distribution
@@ -179,13 +185,12 @@ class Opened:
     @classmethod
     def of(cls, lesson: str | None, page: int | None) -> Opened:
         """Raises UsageError for flags that say what a page says."""
-        context = click.get_current_context()
         if lesson is None:
             if page is not None:
                 raise click.UsageError("--page is a lesson's: give --lesson NAME with it.")
             return cls(None, 1)
-        for name in ("prompt", "prompt_text", "file", "ids", "at", "temperature", "top_k", "top_p", "greedy", "seed"):
-            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+        for name in ("prompt", "prompt_text", "file", "ids", "trace", "at", "temperature", "top_k", "top_p", "greedy", "seed"):
+            if was_given(name):
                 flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text").replace("_", "-")
                 raise click.UsageError(f"A lesson's page says what is shown: give --lesson without {flag}.")
         return cls(lesson, page or 1)
@@ -201,10 +206,27 @@ class Opened:
         from txexplain.ui.lessons import page_of
 
         wanted = page_of(self.load(), self.page).model
-        named = click.get_current_context().get_parameter_source("model") is click.core.ParameterSource.COMMANDLINE
-        if wanted is not None and named and source.model != wanted:
+        if wanted is not None and was_given("model") and source.model != wanted:
             raise click.UsageError(f"This page is written for {wanted}: leave --model out.")
         return wanted or source.model
+
+
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
+class OutFile(click.Path):
+    """Where a file is to be written."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and (not value or value.endswith("/")):
+            self.fail(f"{value!r} is not the name of a file; give one.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
@@ -317,7 +339,7 @@ view_flags = gather(
     "view",
     View,
     click.option("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1[7,3], output ..."),
-    click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
+    click.option("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0]."),
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
     ),
@@ -329,7 +351,7 @@ lesson_flags = gather(
     "opened",
     Opened.of,
     click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file, at a page."),
-    click.option("--page", type=click.IntRange(min=1), metavar="N", hidden=True),
+    click.option("--page", type=Whole(min=1), metavar="N", hidden=True),
 )
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
@@ -376,6 +398,7 @@ class Program(click.Group):
         argv = list(sys.argv[1:] if args is None else args)
         if args is None and (asked := os.environ.get(COMPLETE_VAR)):
             sys.exit(self.complete(asked))
+        hold_closed_streams()
         if hasattr(sys.stdout, "reconfigure"):
             sys.stdout.reconfigure(errors="replace")  # a token that the locale's encoding lacks is no reason to end
         name, rest = self.route(argv)
@@ -438,6 +461,17 @@ class Program(click.Group):
         return "", argv
 
 
+def hold_closed_streams() -> None:
+    """Take the numbers of streams that the shell closed (`>&-`): no file gets them, and who uses such a stream meets an OSError."""
+    for number, name, mode, wrong_way in ((0, "stdin", "r", os.O_WRONLY), (1, "stdout", "w", os.O_RDONLY), (2, "stderr", "w", os.O_RDWR)):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, wrong_way)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
 def refuse(sentence: str) -> NoReturn:
     """One sentence to stderr, exit code 2."""
     click.echo(f"txexplain: {clean(' '.join(sentence.split()))}", err=True)
@@ -460,7 +494,7 @@ def cli() -> None:
 @click.option("--lecture", is_flag=True, help="Large and calm; the script's keys are played, the mouse is off.")
 @click.option("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0].")
 @click.option("--clock", is_flag=True, help="A stopwatch beside the page's number.")
-@click.option("--record", type=click.Path(path_type=Path), metavar="FILE.json", help="Keep the answers in a file.")
+@click.option("--record", type=OutFile(), metavar="FILE.json", help="Keep the answers in a file.")
 @click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
 def app(
     source: Source, sampling: Sampling, view: View, opened: Opened,
@@ -484,7 +518,7 @@ def app(
 @view_flags
 def open_file(trace: str, sampling: Sampling, view: View) -> None:
     """A recorded run in the app, without its model. Example: txexplain open once.safetensors --at L3H5"""
-    check_terminal(None)
+    check_terminal(None, "use txexplain describe, explain or render.")
     source = Source.recorded(trace)
     start(source, first_state(source, sampling, view), view)
 
@@ -501,7 +535,9 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     from txexplain.ui.config import read_config
 
     config, options = read_config(), view.options()
-    if sys.__stderr__ is not None and not unicode_out(sys.__stderr__):  # what Textual writes to: what it can't encode would come as \u2500
+    if not is_terminal(sys.__stderr__):
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # what Textual draws on
+    if not unicode_out(sys.__stderr__):  # what it can't encode would come as \u2500
         options = replace(options, ascii=True)
     take_keyboard(source.file)
     from txexplain.ui.rescue import guard
@@ -517,7 +553,7 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
 @cli.command(context_settings=settings)
 @run_flags
 @sampling_flags
-@click.option("--top", type=click.IntRange(min=1), metavar="N", default=10, help="How many candidates [10].")
+@click.option("--top", type=Whole(min=1), metavar="N", default=10, help="How many candidates [10].")
 @json_flag
 def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None:
     """The next token's probabilities.
@@ -552,8 +588,8 @@ def predict(source: Source, sampling: Sampling, top: int, as_json: bool) -> None
 @cli.command(context_settings=settings)
 @source_flags
 @sampling_flags
-@click.option("--tokens", "count", type=click.IntRange(min=0), metavar="N", default=40, help="How many tokens at most [40].")
-@click.option("--seed", type=click.IntRange(min=0), metavar="N", default=0, help="Seed of the draws [0].")
+@click.option("--tokens", "count", type=Whole(min=0), metavar="N", default=40, help="How many tokens at most [40].")
+@click.option("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0].")
 @json_flag
 def generate(source: Source, sampling: Sampling, count: int, seed: int, as_json: bool) -> None:
     """Continue the prompt; what is printed is the continuation only.
@@ -598,7 +634,7 @@ def tokens(source: Source, as_json: bool) -> None:
 
 @cli.command(context_settings=settings)
 @source_flags
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.safetensors", required=True, help="Where to write.")
+@click.option("-o", "--output", "path", type=OutFile(), metavar="FILE.safetensors", required=True, help="Where to write.")
 @click.option("--only", multiple=True, metavar="NAMES", help="Only tensors of these names, as 'blocks.5.*'; may be repeated.")
 @click.option("--all-logits", is_flag=True, help="The logits of every position, not of the last alone.")
 def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -> None:
@@ -607,12 +643,13 @@ def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -
     Example: txexplain trace "Once upon a time" -o once.safetensors
     """
     text = source.required_text()
-    path = writable(path)
+    target = writable(path)
     model = source.load()
     names = chosen_names(only, model)
     recorded = run(model, source.token_ids(model, text), all_logits=all_logits)
-    recorded.save(path, only=names)
-    click.echo(clean(f"{path}: {len(names)} tensors of {len(recorded.ids)} tokens, {path.stat().st_size / 1e6:.1f} MB"))
+    recorded.save(target, only=names)
+    told = f"{several(len(names), 'tensor')} of {several(len(recorded.ids), 'token')}, {target.stat().st_size / 1e6:.1f} MB"
+    click.echo(clean(f"{path}: {told}"))
 
 
 @cli.command(context_settings=settings)
@@ -667,7 +704,7 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
 @lesson_flags
 @click.option("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36].")
 @click.option("--explain", "explained", is_flag=True, help="Explain what is selected; 100 columns.")
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE", required=True, help="A .svg or a .txt file.")
+@click.option("-o", "--output", "path", type=OutFile(), metavar="FILE", required=True, help="A .svg or a .txt file.")
 def render(source: Source, sampling: Sampling, view: View, opened: Opened, size: tuple[int, int], explained: bool, path: Path) -> None:
     """The app's screen as a file. Example: txexplain render "Once" -o head.svg"""
     kind = path.suffix.lower()
@@ -699,7 +736,7 @@ def describe(source: Source, sampling: Sampling, view: View, opened: Opened) -> 
 @sampling_flags
 @click.option("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the bands show: norms or rollout [norms].")
 @click.option("--theme", type=click.Choice(THEMES), metavar="NAME", default="light", help="dark, light or contrast [light].")
-@click.option("-o", "--output", "path", type=click.Path(path_type=Path), metavar="FILE.svg", required=True, help="Where to write.")
+@click.option("-o", "--output", "path", type=OutFile(), metavar="FILE.svg", required=True, help="Where to write.")
 def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path) -> None:
     """One large picture of the whole run, for a slide or a wall.
 
@@ -723,7 +760,7 @@ def lessons(context: click.Context, as_json: bool) -> None:
 
     Example: txexplain lessons check my_lecture.md
     """
-    if context.invoked_subcommand is not None:
+    if goes_on(context, as_json):
         return
     from txexplain.explorer.lesson import load, shipped
 
@@ -748,7 +785,7 @@ def check_file(lesson: str, model: str) -> None:
     found = load(lesson)
     check_lesson(found, model, load_model, Palette())
     questions = sum(bool(page.question) for page in found.pages)
-    click.echo(clean(f"{found.title}: {len(found.pages)} pages, {questions} questions, no faults"))
+    click.echo(clean(f"{found.title}: {several(len(found.pages), 'page')}, {several(questions, 'question')}, no faults"))
 
 
 @lessons.command(name="report", context_settings=settings)
@@ -790,7 +827,7 @@ def models(context: click.Context, as_json: bool) -> None:
 
     Example: txexplain models pull gpt2
     """
-    if context.invoked_subcommand is not None:
+    if goes_on(context, as_json):
         return
     from txexplain.models.report import known_models
 
@@ -908,6 +945,19 @@ def show_keys(as_json: bool) -> None:
     click.echo(f"\n{clean(str(path))} {'changes them' if path.exists() else 'may change them; it is not there yet'}.")
 
 
+def goes_on(group: click.Context, as_json: bool) -> bool:
+    """Whether a group's own command follows. Raises UsageError for a flag of that command before its name."""
+    name = group.invoked_subcommand
+    if name is not None and as_json:
+        raise click.UsageError(f"--json stands behind a command's name: {group.info_name} {name} --json.")
+    return name is not None
+
+
+def several(count: int, what: str) -> str:
+    """A count with its noun: 1 page, 2 pages."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"
 
@@ -974,7 +1024,7 @@ def chosen_names(only: Sequence[str], model: GPT2) -> list[str]:
     for pattern in only:
         if not fnmatch.filter(names, pattern):
             raise click.UsageError(
-                f"--only {pattern}: no tensor has such a name; they are called {names[0]}, blocks.0.attn.pattern, logits."
+                f"--only {pattern or repr(pattern)}: no tensor has such a name; they are called {names[0]}, blocks.0.attn.pattern, logits."
             )
     return [name for name in names if not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only)]
 
@@ -1026,6 +1076,8 @@ def require_place(source: Source, state: ExplorerState) -> None:
 
 def read_prompt(path: str) -> str:
     """A file's text, or standard input's where path is `-`, without its last newline. Raises UsageError, PromptError."""
+    if not path:
+        raise click.UsageError("--file needs the name of a file, or - for a pipe.")
     where = "standard input" if path == "-" else path
     try:
         with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
@@ -1065,10 +1117,10 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
-def check_terminal(file: str | None) -> None:
+def check_terminal(file: str | None, instead: str = "to read the prompt from a pipe give --file -") -> None:
     """Raises UsageError where the app has no keyboard or no screen."""
     if not is_terminal(sys.stdin) and file != "-":
-        raise click.UsageError("Standard input is not a terminal, so the app has no keyboard; to read the prompt from a pipe give --file -")
+        raise click.UsageError(f"Standard input is not a terminal, so the app has no keyboard; {instead}")
     if not is_terminal(sys.stdout):
         raise click.UsageError("Standard output is not a terminal, so the app has no screen; use txexplain predict, describe or render.")
     if os.environ.get("TERM") == "dumb":
@@ -1252,7 +1304,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
         table.add_column(head, justify="right" if i in right else "left", no_wrap=True, style="" if head else "magenta")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=LONGEST_LINE).print(table)  # never cut: a terminal wraps long lines
 
 
 def unicode_out(stream: TextIO | None = None) -> bool:

@@ -113,6 +113,7 @@ def test_predict_shows_both_probabilities_after_a_filter() -> None:
 
 
 def test_predict_names_each_mode_and_its_setting() -> None:
+    assert "storyteller, T 0, greedy:" in ok("predict", "x", "--temperature", "-0.0", "--top", "1")
     nucleus = document("predict", ONCE, "--top-p", "0.9")["sampling"]
     assert nucleus["mode"] == "top-p"
     assert nucleus["p"] == 0.9
@@ -504,6 +505,7 @@ def test_a_prompt_comes_from_each_of_its_doors(tmp_path: Path) -> None:
         (("predict", "--file", "/no/such/file"), "/no/such/file"),
         (("predict", "--file", "/dev/zero"), "64 MB"),
         (("predict", "--file", "/dev"), "directory"),
+        (("predict", "--file", ""), "--file"),
         (("lessons", "report", "/dev/zero"), "Not a regular file"),
         (("predict", "--ids", ""), "1,2,3"),
         (("predict", "--ids", "1,x"), "1,2,3"),
@@ -524,6 +526,7 @@ def test_a_prompt_comes_from_each_of_its_doors(tmp_path: Path) -> None:
         (("predict", "x", "--top-p", "0"), "Top-p"),
         (("predict", "x", "--top-p", "1.5"), "Top-p"),
         (("predict", "x", "--top", "0"), "--top"),
+        (("predict", "x", "--top", "1e3"), "whole number"),
         (("generate", "x", "--seed", "-1"), "--seed"),
         (("generate", "x", "--tokens", "-1"), "--tokens"),
         (("predict", "x", "--colour", "16"), "--colour"),
@@ -534,6 +537,12 @@ def test_a_prompt_comes_from_each_of_its_doors(tmp_path: Path) -> None:
         (("describe", "x", "--at", "attic"), "attic"),
         (("describe", "x", "--at", "L99"), "99"),
         (("render", "x", "-o", "x.svg", "--at", "L0H0[5,5]"), "5"),
+        (("trace", "x", "-o", "nofolder/"), "'nofolder/'"),
+        (("trace", "x", "-o", ""), "name of a file"),
+        (("trace", "x", "-o", "x.safetensors", "--only", ""), "--only ''"),
+        (("describe", "--lesson", "attention", "--trace", "nosuch.safetensors"), "--trace"),
+        (("models", "--json", "info", "storyteller"), "models info --json"),
+        (("lessons", "--json", "check", "attention"), "lessons check --json"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_one_sentence(args: tuple[str, ...], words: str) -> None:
@@ -722,6 +731,47 @@ def test_a_full_disk_is_one_sentence() -> None:
     assert done.returncode == 2
     assert done.stderr.count(b"\n") == 1
     assert b"no space" in done.stderr
+
+
+SAYS = "exec {python} -m txexplain {words} {closed}"
+
+
+@pytest.mark.parametrize("words", ["predict x --top 1", "predict x --json", "generate x --tokens 1", "models", "describe x", "keys"])
+def test_an_output_that_the_shell_closed_is_one_sentence(words: str) -> None:
+    done = subprocess.run(["sh", "-c", SAYS.format(python=sys.executable, words=words, closed=">&-")], capture_output=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == b"txexplain: The output can't be used: bad file descriptor.\n"
+
+
+def test_other_streams_that_the_shell_closed(tmp_path: Path) -> None:
+    """A picture is written without an output, a prompt can't be read without an input, and numbers come without a place for errors."""
+
+    def run_without(words: str, closed: str) -> subprocess.CompletedProcess[bytes]:
+        command = ["sh", "-c", SAYS.format(python=sys.executable, words=words, closed=closed)]
+        return subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+
+    assert run_without("render x -o x.txt", "<&- >&- 2>&-").returncode == 0
+    assert "txexplain" in (tmp_path / "x.txt").read_text("utf-8")
+    done = run_without("predict --file -", "<&-")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"txexplain: The prompt can't be read from standard input: bad file descriptor.\n"
+    done = run_without("tokens x", "2>&-")
+    assert (done.returncode, done.stdout.split()[-1]) == (0, b"78")
+    assert run_without("predict x --nonsense", "2>&-").returncode == 2
+
+
+def test_a_table_is_never_cut(tmp_path: Path) -> None:
+    (tmp_path / "dashes").write_text("-" * 64, encoding="utf-8")
+    out = ok("tokens", "--file", str(tmp_path / "dashes"), env={"COLUMNS": "40"})
+    assert out.splitlines()[1].split() == ["10097", "-" * 64, *["2d"] * 64]
+
+
+def test_a_written_file_is_told_by_the_name_that_it_was_given(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "txexplain", "trace", "x", "-o", "once.safetensors", "--only", "embed"],
+        stdout=subprocess.PIPE, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith(b"once.safetensors: 1 tensor of 1 token, ")
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -32,6 +33,16 @@ def test_a_terminal_is_sent_what_it_can_show(
         assert not [sign for sign in COLOUR if sign in terminal.output]
     if "LC_ALL" in env or flags:
         assert terminal.output.isascii()
+    terminal.leave()
+
+
+@pytest.mark.parametrize("elsewhere", ["2>/dev/null", "2>&-"])
+def test_errors_that_go_elsewhere_don_t_take_the_picture_along(terminals: Callable[..., Terminal], elsewhere: str) -> None:
+    """Textual draws on standard error."""
+    program = ["sh", "-c", f'exec {sys.executable} -m txexplain "$@" {elsewhere}', "sh"]
+    terminal = terminals("Once upon", program=program)
+    terminal.send("\r")
+    terminal.until(lambda: "L0 · block" in terminal.text())
     terminal.leave()
 
 
