@@ -607,7 +607,7 @@ def generate(source: Source, sampling: Sampling, count: int, seed: int, as_json:
         print_json({"model": model.name, "prompt": prompt, "seed": seed, "tokens": tokens})
     else:
         drawn = stream(model, draws)
-    if len(drawn) < count and not (drawn and drawn[-1].id == model.config.eos_token_id):
+    if len(drawn) < count and not (drawn and drawn[-1].id in model.config.eos_token_ids):
         click.echo(clean(f"txexplain: {model.name} reads at most {model.config.n_positions} tokens: the text ends here."), err=True)
 
 
@@ -648,6 +648,8 @@ def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -
     names = chosen_names(only, model)
     recorded = run(model, source.token_ids(model, text), all_logits=all_logits)
     recorded.save(target, only=names)
+    from txexplain.viz.numbers import several
+
     told = f"{several(len(names), 'tensor')} of {several(len(recorded.ids), 'token')}, {target.stat().st_size / 1e6:.1f} MB"
     click.echo(clean(f"{path}: {told}"))
 
@@ -780,6 +782,7 @@ def check_file(lesson: str, model: str) -> None:
     from txexplain.explorer.lesson import load
     from txexplain.models import load_model
     from txexplain.ui.lessons import check_lesson
+    from txexplain.viz.numbers import several
     from txexplain.viz.palette import Palette
 
     found = load(lesson)
@@ -937,7 +940,8 @@ def show_keys(as_json: bool) -> None:
     if as_json:
         print_json([{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions])
         return
-    rows = [(action.id, " ".join(key_name(key) for key in action.keys) or "none", action.help) for action in actions]
+    ascii = not unicode_out()
+    rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     for id, own, help_ in (("action", "keys", "what"), *rows):
         click.echo(f"{id:<{first}}  {own:<{second}}  {help_}")
@@ -951,11 +955,6 @@ def goes_on(group: click.Context, as_json: bool) -> bool:
     if name is not None and as_json:
         raise click.UsageError(f"--json stands behind a command's name: {group.info_name} {name} --json.")
     return name is not None
-
-
-def several(count: int, what: str) -> str:
-    """A count with its noun: 1 page, 2 pages."""
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def megabytes(size: int) -> str:
@@ -1180,7 +1179,7 @@ def draw_tokens(model: GPT2, ids: Sequence[int], sampling: Sampling, seed: int, 
         assert trace is not None
         drawn = sampling.distribution(trace).draw(uniform(seed, len(text)))
         yield drawn
-        if drawn.id == model.config.eos_token_id:
+        if drawn.id in model.config.eos_token_ids:
             return
         text.append(drawn.id)
         count -= 1
@@ -1200,7 +1199,7 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
 
     for d in draws:
         drawn.append(d)
-        if d.id != model.config.eos_token_id:
+        if d.id not in model.config.eos_token_ids:
             end = show(decoder.decode(model.tokenizer.token_bytes(d.id) or f"#{d.id}".encode()))
     end = show(decoder.decode(b"", final=True))
     if to_terminal and end != "\n":

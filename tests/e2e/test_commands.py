@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from click.testing import CliRunner, Result
 import txexplain
 from txexplain import __version__
 from txexplain import cli as module
-from txexplain.cli import Program, app, clean, cli, strict
+from txexplain.cli import Program, Sampling, app, clean, cli, draw_tokens, strict
 from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, draw, uniform
 from txexplain.engine.trace import Trace
 from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
+from txexplain.models import load_model
 
 TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
 ONCE = "Once upon a time there was a"
@@ -303,7 +305,7 @@ def test_generation_ends_with_the_context_and_says_so() -> None:
 
 
 def test_end_of_text_ends_generation_silently(monkeypatch: pytest.MonkeyPatch, storyteller: GPT2) -> None:
-    end = storyteller.config.eos_token_id
+    (end,) = storyteller.config.eos_token_ids
     forward = GPT2.forward
 
     def ending(self: GPT2, ids: Any, **options: Any) -> Trace | None:
@@ -320,13 +322,41 @@ def test_end_of_text_ends_generation_silently(monkeypatch: pytest.MonkeyPatch, s
     assert "endoftext" not in ok("generate", ONCE, "--tokens", "9")
 
 
+@pytest.mark.parametrize("ends", [(7, 9), ()])
+def test_each_of_a_list_of_ends_ends_generation(ends: tuple[int, ...]) -> None:
+    """As transformers' generate does; null and an empty list end nothing."""
+    model = load_model(TINY)
+    sampling = Sampling(5.0, None, None)
+    model.config = replace(model.config, eos_token_ids=())
+    free = [drawn.id for drawn in draw_tokens(model, [4, 4], sampling, 3, 14)]
+    assert len(free) == 14
+    model.config = replace(model.config, eos_token_ids=tuple(free[n] for n in (5, 3)) if ends else ())
+    ended = [drawn.id for drawn in draw_tokens(model, [4, 4], sampling, 3, 14)]
+    assert ended == (free[: 1 + next(i for i, id in enumerate(free) if id in (free[5], free[3]))] if ends else free)
+
+
+def test_a_description_in_ascii_keeps_every_sign() -> None:
+    out = ok("describe", "Once", "--at", "L0.ln1", "--ascii")
+    assert out.isascii()
+    assert "?" not in out
+    plain = ok("describe", "Once", "--at", "L0.ln1")
+    assert out.count("-") == plain.count("-") + plain.count("−")
+    assert "1 token: 0 'Once'" in out
+
+
+def test_keys_in_another_character_set_have_names() -> None:
+    out = shell("keys", env={**os.environ, "PYTHONIOENCODING": "latin-1"}).stdout.decode("latin-1")
+    assert re.search(r"^up +up k ", out, re.MULTILINE)
+    assert re.search(r"^enter +enter ", out, re.MULTILINE)
+
+
 class Bytes:
     """A tokenizer whose ids are bytes, and a model that says the same bytes again and again."""
 
     def __init__(self, said: bytes) -> None:
         self.said = said
         self.tokenizer = self
-        self.config = type("Config", (), {"eos_token_id": -1})
+        self.config = type("Config", (), {"eos_token_ids": ()})
 
     def token_bytes(self, id: int) -> bytes:
         return bytes([id])
@@ -348,7 +378,7 @@ def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:
     assert clean("a\x1b[2J\x07\x9b\x7f\r\n\tb") == "a␛[2J␇�␡␍\n\tb"
     program = (
         "import sys; from txexplain import cli\n"
-        "class M: said = b'a\\x1b[2Jb\\n'; config = type('C', (), {'eos_token_id': -1})\n"
+        "class M: said = b'a\\x1b[2Jb\\n'; config = type('C', (), {'eos_token_ids': ()})\n"
         "M.tokenizer = type('T', (), {'token_bytes': staticmethod(lambda i: bytes([i]))})\n"
         "cli.stream(M, (type('D', (), {'id': b})() for b in M.said))"
     )

@@ -20,7 +20,7 @@ def test_defaults_are_gpt2_smalls() -> None:
     config = GPT2Config.from_dict({"model_type": "gpt2"}, source="config.json")
     assert config == GPT2Config()
     assert (config.vocab_size, config.n_positions, config.n_embd, config.n_layer, config.n_head) == (50257, 1024, 768, 12, 12)
-    assert (config.n_inner, config.head_dim, config.bos_token_id, config.eos_token_id) == (3072, 64, 50256, 50256)
+    assert (config.n_inner, config.head_dim, config.bos_token_id, config.eos_token_ids) == (3072, 64, 50256, (50256,))
     assert (config.layer_norm_epsilon, config.activation_function, config.tie_word_embeddings) == (1e-5, "gelu_new", True)
     assert (config.scale_attn_weights, config.scale_attn_by_inverse_layer_idx, config.reorder_and_upcast_attn) == (True, False, False)
 
@@ -32,7 +32,8 @@ def test_every_field_is_read_and_written_back() -> None:
         "tie_word_embeddings": False, "bos_token_id": 1, "eos_token_id": 2,
     }  # fmt: skip
     config = GPT2Config.from_dict(fields, source="here")
-    assert {name: getattr(config, name) for name in fields} == fields
+    assert {name: getattr(config, name) for name in fields if name != "eos_token_id"} | {"eos_token_id": 2} == fields
+    assert config.eos_token_ids == (2,)
     assert config.head_dim == 3
     assert GPT2Config.from_dict(json.loads(json.dumps(config.to_dict())), source="there") == config
     assert config.to_dict()["model_type"] == "gpt2"
@@ -54,16 +55,21 @@ def test_positions_come_before_their_old_name() -> None:
 @pytest.mark.parametrize(
     ("tokens", "bos", "eos"),
     [
-        ({}, 99, 99),
-        ({"bos_token_id": 0, "eos_token_id": 1}, 0, 1),
-        ({"bos_token_id": None, "eos_token_id": [7, 8]}, 7, 7),
-        ({"bos_token_id": 3, "eos_token_id": []}, 3, 3),
-        ({"bos_token_id": 50256, "eos_token_id": 50256}, 99, 99),
+        ({}, 99, ()),
+        ({"bos_token_id": 0, "eos_token_id": 1}, 0, (1,)),
+        ({"bos_token_id": None, "eos_token_id": [7, 8, 200]}, 7, (7, 8)),
+        ({"bos_token_id": 3, "eos_token_id": []}, 3, ()),
+        ({"bos_token_id": 3, "eos_token_id": None}, 3, ()),
+        ({"bos_token_id": None, "eos_token_id": None}, 99, ()),
+        ({"bos_token_id": 50256, "eos_token_id": 50256}, 99, ()),
     ],
 )
-def test_the_tokens_that_start_and_end_a_text(tokens: dict[str, Any], bos: int, eos: int) -> None:
+def test_the_tokens_that_start_and_end_a_text(tokens: dict[str, Any], bos: int, eos: tuple[int, ...]) -> None:
+    """As transformers' generate ends one: at each of a list, never where there is none or one that no token has."""
     config = GPT2Config.from_dict({"model_type": "gpt2", "vocab_size": 100, **tokens}, source="c")
-    assert (config.bos_token_id, config.eos_token_id) == (bos, eos)
+    assert (config.bos_token_id, config.eos_token_ids) == (bos, eos)
+    again = GPT2Config.from_dict(json.loads(json.dumps(config.to_dict())), source="c")
+    assert again == config
 
 
 def test_a_padded_vocabulary_keeps_gpt2s_start_token() -> None:
@@ -122,7 +128,7 @@ BAD = [
     *(("layer_norm_epsilon", value) for value in (0, -1e-5, 1.5, "1e-5", None, True, float("nan"), float("inf"), 10**400)),
     *(("activation_function", value) for value in ("gelu_fast", "", None, 1, ["relu"])),
     *(("bos_token_id", value) for value in (-1, 1.5, "0", True, ["a"], {})),
-    ("eos_token_id", -1), ("n_head", 7), ("n_layer", 20_000), ("n_ctx", 0),
+    ("eos_token_id", -1), ("eos_token_id", [1, -1]), ("n_head", 7), ("n_layer", 20_000), ("n_ctx", 0),
 ]  # fmt: skip
 
 

@@ -61,6 +61,7 @@ def test_the_parts_of_a_model_are_all_of_it(folder: Path) -> None:
     assert parts["LayerNorm"] == (2 * n_layer + 1) * 2 * d
     assert ("output" in parts) == (folder == OWN_HEAD)
     assert sum(parts.values()) == found["parameters"]
+    assert report.local_entry("name", "cached", folder).parameters == found["parameters"]
     assert sum(parts.values()) == sum(weight.size for weight in load_model(folder).weights.values())
     assert {file["name"]: file["bytes"] for file in found["files"]} == {
         path.name: path.stat().st_size for path in folder.glob("*.safetensors")

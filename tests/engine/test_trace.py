@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import TraceError
 from txexplain.engine.model import GPT2
+from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import Tokenizer, visible
 from txexplain.engine.trace import Trace
 
@@ -214,6 +215,84 @@ def test_without_a_config_the_sizes_are_those_that_the_tensors_tell(trace: Trace
     assert Lens(load_part(trace, tmp_path / "c", ["logits"]), None).config.vocab_size == 61
     whole = Lens(trace, None)
     assert (whole.known, whole.trace) == (None, trace)
+
+
+def test_a_whole_run_without_its_config_has_the_blocks_that_it_has(trace: Trace, tmp_path: Path) -> None:
+    """What left the last block enters no other."""
+    lens = Lens(load_part(trace, tmp_path / "a", list(trace.names)), None)
+    assert lens.config.n_layer == 2
+    assert lens.trace.names == trace.names
+    assert len(lens.residual(2, None)) == 2 + 2 * 2
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.25, 0.144])
+def test_the_scale_of_a_run_without_its_config_is_the_one_of_its_scores(trace: Trace, tmp_path: Path, factor: float) -> None:
+    tensors = {f"blocks.1.attn.{name}": np.array(trace[f"blocks.1.attn.{name}"]) for name in ("q", "k", "pattern")}
+    raw = tensors["blocks.1.attn.q"].transpose(1, 0, 2) @ tensors["blocks.1.attn.k"].transpose(1, 2, 0)
+    scores = np.where(np.tri(len(IDS), dtype=bool), raw * np.float32(factor), -np.inf).astype(np.float32)
+    save_file(tensors | {"ids": np.array(IDS), "blocks.1.attn.attn_scores": scores}, tmp_path / "t")
+    lens = Lens(Trace.load(tmp_path / "t"), None)
+    assert lens.scale(1) == pytest.approx(factor, rel=1e-5)
+    low = np.tril_indices(len(IDS))
+    np.testing.assert_allclose(lens.stage(1, 2, "scaled")[low], scores[2][low], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("spoil", ["no scores", "a scale a head", "no keys at all"])
+def test_a_scale_that_nothing_tells_is_not_guessed(trace: Trace, tmp_path: Path, spoil: str) -> None:
+    tensors = {f"blocks.1.attn.{name}": np.array(trace[f"blocks.1.attn.{name}"]) for name in ("q", "k", "pattern", "attn_scores")}
+    if spoil == "no scores":
+        del tensors["blocks.1.attn.attn_scores"]
+    elif spoil == "a scale a head":
+        tensors["blocks.1.attn.attn_scores"][1] *= 2
+    else:
+        tensors["blocks.1.attn.k"][:] = 0
+    save_file(tensors | {"ids": np.array(IDS)}, tmp_path / "t")
+    lens = Lens(Trace.load(tmp_path / "t"), None)
+    assert lens.scale(1) is None
+    assert lens.has_stage(1, "qk")
+    assert not lens.has_stage(1, "scaled")
+    with pytest.raises(KeyError, match="attn_scores"):
+        lens.stage(1, 0, "scaled")
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_activation_of_a_run_without_its_config_is_the_one_of_its_neurons(trace: Trace, tmp_path: Path, name: str) -> None:
+    pre = np.random.default_rng(2).normal(0, 2, (len(IDS), 96)).astype(np.float32)
+    for post, told in ((ACTIVATIONS[name](pre), ACTIVATIONS[name]), (pre * np.float32(0.5), None)):
+        save_file({"ids": np.array(IDS), "blocks.0.mlp.pre": pre, "blocks.0.mlp.post": post.astype(np.float32)}, tmp_path / "t")
+        found = Lens(Trace.load(tmp_path / "t"), None).activation
+        assert (None if found is None else ACTIVATIONS[found]) is told
+    assert Lens(load_part(trace, tmp_path / "a", ["blocks.0.mlp.post"]), None).activation is None
+
+
+def test_with_a_config_nothing_is_looked_for(trace: Trace, tmp_path: Path) -> None:
+    trace.save(tmp_path / "t", only=["embed"])
+    lens = Lens(Trace.load(tmp_path / "t"), None)
+    assert (lens.scale(1), lens.activation, lens.epsilon) == (pytest.approx(8**-0.5), "gelu_new", 1e-5)
+    assert Lens(load_part(trace, tmp_path / "a", ["embed"]), None).epsilon is None
+
+
+def test_a_transformerlens_cache_is_a_trace(trace: Trace, tmp_path: Path) -> None:
+    """Its names have hook_ before the last word, and its tensors a batch of one."""
+    hooked = {"hook_embed": "embed", "hook_pos_embed": "pos_embed", "ln_final.hook_normalized": "ln_final.normalized", "logits": "logits"}
+    for layer in range(2):
+        for name in ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"):
+            hooked[f"blocks.{layer}.hook_{name}"] = f"blocks.{layer}.{name}"
+        for part, names in (("ln1", "scale normalized"), ("attn", "q k v z attn_scores pattern"), ("mlp", "pre post")):
+            hooked |= {f"blocks.{layer}.{part}.hook_{name}": f"blocks.{layer}.{part}.{name}" for name in names.split()}
+    tensors = {hook: np.array(trace[name])[None] for hook, name in hooked.items()} | {"ids": np.array([IDS])}
+    save_file(tensors, tmp_path / "t")
+    back = Trace.load(tmp_path / "t")
+    assert back.ids == trace.ids
+    assert set(hooked.values()) <= set(back.names)
+    for name in back.names:
+        np.testing.assert_array_equal(back[name], trace[name], err_msg=name)
+
+
+def test_a_tensor_with_and_without_its_hook_is_refused(trace: Trace, tmp_path: Path) -> None:
+    save_file({"ids": np.array(IDS), "embed": trace["embed"], "hook_embed": np.array(trace["embed"])}, tmp_path / "t")
+    with pytest.raises(TraceError, match="two names of one tensor"):
+        Trace.load(tmp_path / "t")
 
 
 def test_a_tensor_under_both_its_names_must_be_one(trace: Trace, tmp_path: Path) -> None:

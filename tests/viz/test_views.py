@@ -14,6 +14,7 @@ from rich.cells import cell_len
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.engine.trace import Trace
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Level, Location, breadcrumb, parse
 from txexplain.viz.canvas import Canvas, Hit, graphemes
@@ -708,6 +709,22 @@ def test_the_product_s_key_is_marked_in_its_row(wordy: Lens, size: str) -> None:
         start = canvas.text()[y].index("[") if "[" in canvas.text()[y] else end
         colour = ramp.colour(int(levels_of("sequential", ramp.levels, row[key], 0.0, row.max())))
         assert set(canvas.bg[y, start : end + 1]) == {colour}, key
+
+
+def test_what_a_trace_does_not_tell_is_not_guessed(tiny_lens: Lens) -> None:
+    """A trace without its config and its scores, then one whose neurons no activation explains."""
+    names = ("attn.q", "attn.k", "attn.v", "attn.pattern", "mlp.pre", "mlp.post")
+    parts = {f"blocks.{layer}.{name}": (tiny_lens.trace[f"blocks.{layer}.{name}"],) for layer in (0, 1) for name in names}
+
+    def drawn(at: str) -> Canvas:
+        return stage_at(Lens(Trace(tiny_lens.trace.ids, parts), None), at, STAGES["wide"], flow="rollout")
+
+    line_with(drawn("L1H1[5,2]"), rf"sum {FIGURE} . scale: not recorded")
+    assert ", scale " not in "".join(drawn("L1H1:qk[5,2]").text())
+    line_with(drawn("L1.mlp[3]"), rf"gelu_new\({FIGURE}\) = ")
+    parts |= {f"blocks.{layer}.mlp.post": (np.cos(parts[f"blocks.{layer}.mlp.pre"][0]),) for layer in (0, 1)}
+    line_with(drawn("L1.mlp[3]"), rf"activation\({FIGURE}\) = ")
+    assert "gelu" not in "".join(drawn("L1.mlp[3]").text())
 
 
 # Output and panel

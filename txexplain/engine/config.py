@@ -22,7 +22,7 @@ LONGEST_FILE = 10_000_000  # bytes
 class GPT2Config:
     """The sizes and options of a GPT-2, under Hugging Face's names; defaults are GPT-2 small's.
 
-    `n_inner` is resolved: 4 × n_embd where config.json says null.
+    `n_inner` is resolved: 4 × n_embd where config.json says null. `eos_token_ids` are its eos_token_id, which may be one, several or none.
     """
 
     vocab_size: int = 50257
@@ -38,7 +38,7 @@ class GPT2Config:
     reorder_and_upcast_attn: bool = False
     tie_word_embeddings: bool = True
     bos_token_id: int = 50256
-    eos_token_id: int = 50256
+    eos_token_ids: tuple[int, ...] = (50256,)
 
     @property
     def head_dim(self) -> int:
@@ -74,8 +74,8 @@ class GPT2Config:
             scale_attn_by_inverse_layer_idx=get.flag("scale_attn_by_inverse_layer_idx", cls.scale_attn_by_inverse_layer_idx),
             reorder_and_upcast_attn=get.flag("reorder_and_upcast_attn", cls.reorder_and_upcast_attn),
             tie_word_embeddings=get.flag("tie_word_embeddings", cls.tie_word_embeddings),
-            bos_token_id=get.token(("bos_token_id", "eos_token_id"), vocab_size),
-            eos_token_id=get.token(("eos_token_id", "bos_token_id"), vocab_size),
+            bos_token_id=get.start(vocab_size),
+            eos_token_ids=get.ends(vocab_size),
         )
         if config.n_embd % config.n_head:
             raise CheckpointError(f"{source}: n_head = {config.n_head} doesn't divide n_embd = {config.n_embd} into heads of equal size.")
@@ -83,7 +83,10 @@ class GPT2Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-able fields under Hugging Face's names; `from_dict` reads them back."""
-        return {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **asdict(self)}
+        fields = asdict(self)
+        ends = list(fields.pop("eos_token_ids"))
+        end = ends[0] if len(ends) == 1 else ends or None
+        return {"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], **fields, "eos_token_id": end}
 
 
 @dataclass(frozen=True)
@@ -102,22 +105,25 @@ class Fields:
             raise self.wrong(name, f"a whole number from 1 to {largest}")
         return value
 
-    def token(self, names: tuple[str, ...], vocab_size: int) -> int:
-        """The id of the token that starts or ends a text: the first of these fields that says one, else GPT-2's; of a list, its first.
+    def tokens(self, name: str, default: int | None = None) -> list[int]:
+        """The token ids that a field names: one, a list of them, or null."""
+        value = self.fields.get(name, default)
+        ids = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(type(each) is int and 0 <= each <= LARGEST for each in ids):
+            raise self.wrong(name, "a token id")
+        return ids
+
+    def start(self, vocab_size: int) -> int:
+        """The token that starts a text: bos_token_id, else an end of one, else GPT-2's.
 
         Where the vocabulary ends before that id, which then is a default left over from GPT-2, its last token stands in.
         """
-        last = vocab_size - 1
-        for name in names:
-            value = self.fields.get(name)
-            if isinstance(value, list):
-                value = value[0] if value else None
-            if value is None:
-                continue
-            if type(value) is not int or not 0 <= value <= LARGEST:
-                raise self.wrong(name, "a token id")
-            return min(value, last)
-        return min(GPT2Config.bos_token_id, last)
+        first, *_ = (*self.tokens("bos_token_id"), *self.tokens("eos_token_id"), GPT2Config.bos_token_id)
+        return min(first, vocab_size - 1)
+
+    def ends(self, vocab_size: int) -> tuple[int, ...]:
+        """The tokens that end a text. A default left over from GPT-2 beyond the vocabulary is none."""
+        return tuple(each for each in self.tokens("eos_token_id", GPT2Config.bos_token_id) if each < vocab_size)
 
     def flag(self, name: str, default: bool) -> bool:
         value = self.fields.get(name, default)

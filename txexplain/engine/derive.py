@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.measures import HeadMeasures, head_measures
-from txexplain.engine.ops import Array, attention_scale, attention_scores, softmax
+from txexplain.engine.ops import ACTIVATIONS, Array, attention_scale, attention_scores, softmax
 from txexplain.engine.sampling import Ranking, highest
 from txexplain.engine.trace import Trace, guess_config, known_sizes
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
+SAMPLE = 64  # tokens that tell the activation
 MOST_MOVED = 5  # tokens that a reading names on either side
+FITS = 1e-3  # of the largest number: how far recorded numbers may lie from what explains them
 SWIFT = 200_000  # shares that are measured within a few milliseconds
 
 
@@ -134,7 +136,6 @@ class NormSteps:
     mean: float
     centred: Array  # x − mean
     variance: float
-    eps: float
     scale: float  # √(variance + ε), as recorded
     divided: Array  # centred ÷ scale
     gain: Array | None
@@ -159,7 +160,6 @@ def norm_steps(trace: Trace, model: GPT2 | None, config: GPT2Config, norm: str, 
         mean=float(mean),
         centred=centred,
         variance=float(np.mean(centred * centred)),
-        eps=config.layer_norm_epsilon,
         scale=scale,
         divided=centred / np.float32(scale),  # [d]
         gain=weights.get(f"{prefix}.weight"),
@@ -280,6 +280,36 @@ def completed(trace: Trace, config: GPT2Config) -> Trace:
     return trace.completed(lazy)
 
 
+def recorded_scale(trace: Trace, layer: int) -> float | None:
+    """What q · k was multiplied by, told by the scores of a trace without its config; None where no one number explains them."""
+    if not all(f"blocks.{layer}.attn.{name}" in trace for name in ("q", "k", "attn_scores")):
+        return None
+    q, k = (trace[f"blocks.{layer}.attn.{name}"].transpose(1, 0, 2) for name in "qk")  # [H, T, dh]
+    seen = np.tri(trace.n_tokens, dtype=bool)  # [T, T]
+    raw = (q @ k.transpose(0, 2, 1))[:, seen]  # [H, seen]
+    scores = trace[f"blocks.{layer}.attn.attn_scores"][:, seen]  # [H, seen]
+    at = np.abs(raw).argmax()
+    if raw.flat[at] == 0:
+        return None
+    scale = float(scores.flat[at] / raw.flat[at])
+    return scale if fits(raw * np.float32(scale), scores) else None
+
+
+def recorded_activation(trace: Trace, n_layer: int) -> str | None:
+    """The activation that made post of pre in a trace without its config: the one that fits best; None where none does."""
+    for layer in range(n_layer):
+        if all(f"blocks.{layer}.mlp.{name}" in trace for name in ("pre", "post")):
+            pre, post = (trace[f"blocks.{layer}.mlp.{name}"][:SAMPLE] for name in ("pre", "post"))  # [n, m]
+            best = min(ACTIVATIONS, key=lambda name: float(np.abs(ACTIVATIONS[name](pre) - post).max()))
+            return best if fits(ACTIVATIONS[best](pre), post) else None
+    return None
+
+
+def fits(made: Array, recorded: Array) -> bool:
+    """Whether recorded numbers are these, to the precision of the run that made them."""
+    return bool(np.abs(made - recorded).max() <= FITS * np.abs(recorded).max())
+
+
 class Lens:
     """One trace, seen with the weights that made it (None for a trace file opened alone): what views look through.
 
@@ -296,6 +326,7 @@ class Lens:
             config = guess_config("This trace", tensors, trace.n_tokens)
             self.known = frozenset(known_sizes(tensors))
         self.config: GPT2Config = config
+        self._scales: dict[int, float | None] = {}
         self._unmasked: tuple[tuple[int, int], Array] = ((-1, -1), np.empty((0, 0), dtype=np.float32))
         self._readings: dict[tuple[str | int, ...], Reading] = {}
         self._reach: dict[int, Array] = {}
@@ -313,9 +344,28 @@ class Lens:
         """dh, or None where a trace's tensors don't tell it."""
         return self.config.head_dim if self.known is None or "n_embd" in self.known else None
 
+    def scale(self, layer: int) -> float | None:
+        """What q · k is multiplied by; None where a trace tells it neither in its config nor by its scores."""
+        if self.known is None:
+            return attention_scale(self.config, layer)
+        if layer not in self._scales:
+            self._scales[layer] = recorded_scale(self.trace, layer)
+        return self._scales[layer]
+
+    @cached_property
+    def activation(self) -> str | None:
+        """The activation's name in a config; None where a trace tells it neither in its config nor by its neurons."""
+        return self.config.activation_function if self.known is None else recorded_activation(self.trace, self.config.n_layer)
+
+    @property
+    def epsilon(self) -> float | None:
+        """What a LayerNorm adds to the variance; None where a trace has no config."""
+        return self.config.layer_norm_epsilon if self.known is None else None
+
     def has_stage(self, layer: int, stage: str) -> bool:
         """Whether stage() can answer."""
-        return self.has(*(f"blocks.{layer}.attn.{name}" for name in STAGE_NEEDS[stage]))
+        has = self.has(*(f"blocks.{layer}.attn.{name}" for name in STAGE_NEEDS[stage]))
+        return has and (stage != "scaled" or self.scale(layer) is not None)
 
     def stage(self, layer: int, head: int, stage: str) -> Array:
         """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]."""
@@ -350,7 +400,12 @@ class Lens:
         if self._unmasked[0] != (layer, head):
             self._unmasked = (layer, head), raw_scores(self.trace, layer, head)
         raw = self._unmasked[1]
-        return raw if stage == "qk" else raw * np.float32(attention_scale(self.config, layer))  # [T, T]
+        if stage == "qk":
+            return raw
+        scale = self.scale(layer)
+        if scale is None:
+            raise KeyError(f"blocks.{layer}.attn.attn_scores")  # which would tell it
+        return raw * np.float32(scale)  # [T, T]
 
     def moved(self, layer: int, head: int, query: int, key: int) -> tuple[Array, Reading]:
         """What one product moves, and its reading. Shapes: -> [d], and MOST_MOVED tokens each. Raises KeyError.

@@ -28,6 +28,8 @@ Parts = tuple[Floats, ...]
 
 FORMAT = "txexplain-trace/1"
 SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
+PER_HEAD = (".q", ".k", ".v", ".z")  # [T, H, dh]
+HOOK = re.compile(r"(?<![^.])hook_")
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
 MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
 LARGEST_NUMBER = 1e9  # far beyond any GPT-2's; what follows from numbers up to it, a cube or a sum of squares, still is a float32
@@ -106,7 +108,7 @@ class Trace(Mapping[str, Floats]):
         """The names of the recorded tensors, in the order in which a forward pass makes them."""
         if self.config is None:
             layers = [int(m[1]) for name in self._parts if (m := re.match(r"blocks\.(\d+)\.", name))]
-            n_layer = max(layers, default=-1) + 2  # what left the last may enter one more
+            n_layer = max(layers, default=-1) + 1
         else:
             n_layer = self.config.n_layer
         return tuple(name for name in activation_names(n_layer) if name in self)
@@ -179,6 +181,7 @@ class Trace(Mapping[str, Floats]):
         """
         tensors, metadata = read_safetensors(Path(path), what="trace", error=TraceError)
         where = f"The trace {path}"
+        tensors = plain(where, tensors)
         ids = read_ids(where, tensors)
         config = read_config(where, metadata)
         tokens = read_tokens(where, metadata, len(ids))
@@ -232,6 +235,21 @@ def write_whole(path: Path, data: bytes) -> None:
         raise TraceError(f"The trace can't be written to {path}: {(error.strerror or str(error)).lower()}; name another file.") from None
 
 
+def plain(where: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """A file's tensors as a Trace has them: TransformerLens's cache calls attn.pattern attn.hook_pattern, and has a batch before [H, T, T].
+
+    Raises TraceError where one is there under both names.
+    """
+    found: dict[str, NDArray[Any]] = {}
+    for given, array in tensors.items():
+        name = HOOK.sub("", given)
+        if name in found:
+            raise TraceError(f"{where} holds {name} and {given}, which are two names of one tensor; remove one of the two.")
+        axes = 1 if name == "ids" else 3 if name.endswith((*SQUARE, *PER_HEAD)) else 2
+        found[name] = array[0] if array.ndim == axes + 1 and len(array) == 1 else array
+    return found
+
+
 def read_ids(where: str, tensors: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
     ids = tensors.get("ids")
     if ids is None or ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
@@ -274,7 +292,7 @@ def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config 
         if name == "ids":
             continue
         if name == "logits":
-            V = sizes.vocab_size
+            V = sizes.vocab_size if array.ndim in (1, 2) else "V"
             fits = array.shape in ((V,), (n_tokens, V))
             wanted = f"[{V}] or [{n_tokens}, {V}]"
         elif name in known:
@@ -331,8 +349,7 @@ def known_sizes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, int]:
         return next((t.shape[which] for name, t in tensors.items() if name.endswith(ends) and t.ndim == ndim), None)
 
     rows = (".resid_pre", ".resid_mid", ".resid_post", ".normalized", "attn_out", "mlp_out", "embed")
-    per_head = (".q", ".k", ".v", ".z")
-    n_head, head_dim, n_embd = axis(SQUARE, 3, 0) or axis(per_head, 3, 1), axis(per_head, 3, 2), axis(rows, 2, 1)
+    n_head, head_dim, n_embd = axis(SQUARE, 3, 0) or axis(PER_HEAD, 3, 1), axis(PER_HEAD, 3, 2), axis(rows, 2, 1)
     if n_embd is None and n_head and head_dim:
         n_embd = n_head * head_dim
     logits = tensors.get("logits")

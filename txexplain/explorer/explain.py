@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from txexplain.engine import derive, measures, ops, sampling
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2, transformer_block
-from txexplain.engine.ops import ACTIVATIONS, Array, attention_scale
+from txexplain.engine.ops import ACTIVATIONS, Array
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.trace import expected_shapes
 from txexplain.explorer.location import Level, Location
@@ -313,9 +313,9 @@ def layer_norm(look: Look, which: str) -> Topic:
 
     def worked() -> Iterator[Line]:
         x, scale, e = look.row(source), float(look.row(f"{own}.scale")[0]), look.element
-        mean, eps = float(x.mean(dtype=np.float64)), look.lens.config.layer_norm_epsilon
+        mean, eps = float(x.mean(dtype=np.float64)), look.lens.epsilon
         yield say("mean of {} elements = {}", len(x), mean)
-        yield say("scale = √({} + {}) = {}", float(x.var(dtype=np.float64)), eps, scale)
+        yield say("scale = √({} + {}) = {}", float(x.var(dtype=np.float64)), "ε" if eps is None else eps, scale)
         yield say("element {}: ({} {}) ÷ {} = {}", e, float(x[e]), Plus(-mean), scale, (float(x[e]) - mean) / scale)
         model, result = look.lens.weights(), float(look.row(f"{own}.normalized")[e])
         names = ("ln_f.weight", "ln_f.bias") if last else tuple(f"ln_{which[2:]}.{kind}" for kind in ("weight", "bias"))
@@ -509,14 +509,15 @@ def measure_of(measure: str, row: NDArray[np.float64], query: int, after: NDArra
 def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
     """From q·k to a share, as far as a stage; a trace that holds the later steps alone begins with them."""
     place, lens = look.place, look.lens
-    scale = attention_scale(lens.config, place.block)
+    scale = lens.scale(place.block)
     scores, later = look.name("attn.attn_scores"), stage in ("masked", "softmax")
     if not later or lens.has(look.name("attn.q"), look.name("attn.k")):
         raw = float(lens.stage(place.block, place.head, "qk")[query, key])
         yield say("q·k = {}", raw)
         if stage == "qk":
             return
-        yield say("× scale: {} × {} = {}", raw, scale, float(np.float32(raw) * np.float32(scale)))
+        if scale is not None:
+            yield say("× scale: {} × {} = {}", raw, scale, float(np.float32(raw) * np.float32(scale)))
         if stage == "scaled":
             return
     row = lens.trace[scores][place.head, query]  # [T]
@@ -718,28 +719,37 @@ def activating(look: Look) -> Topic:
     return Topic(
         f"L{look.place.block}: the activation",
         (
-            say(f"{ACTIVATION_WORDS[look.lens.config.activation_function]}: that decides which neurons of {{}} speak.", look.here),
+            say(f"{ACTIVATION_WORDS[activation_name(look)]}: that decides which neurons of {{}} speak.", look.here),
             say("Without this bend the MLP's two matrices would act as one."),
         ),
-        (f"post = {activation_name(look)}(pre)", f"{activation_name(look)}(x) = {ACTIVATION_FORMULAS[activation_name(look)]}"),
+        (f"post = {activation_name(look)}(pre)", *activation_formula(look)),
         worked(),
         tuple(look.name(name) for name in ("mlp.pre", "mlp.post")),
-        ((transformer_block, "mlp.post"), (activation(look), "")),
+        ((transformer_block, "mlp.post"), *activation_made(look)),
     )
 
 
-def activation(look: Look) -> Callable[..., Any]:
-    return ACTIVATIONS[look.lens.config.activation_function]
+def activation_made(look: Look) -> tuple[Made, ...]:
+    """The engine's function, where it is known."""
+    name = look.lens.activation
+    return () if name is None else ((ACTIVATIONS[name], ""),)
 
 
 def activation_name(look: Look) -> str:
     """The engine's own name of the activation: some have two in a config."""
-    return activation(look).__name__
+    name = look.lens.activation
+    return UNKNOWN if name is None else ACTIVATIONS[name].__name__
+
+
+def activation_formula(look: Look) -> tuple[str, ...]:
+    name = activation_name(look)
+    return () if name == UNKNOWN else (f"{name}(x) = {ACTIVATION_FORMULAS[name]}",)
 
 
 SOFT = "The activation lets large numbers through and presses negative ones to almost nothing"
+UNKNOWN = "activation"  # a trace without its config and with one half of its neurons
 ACTIVATION_WORDS = {
-    "gelu_new": SOFT, "gelu_pytorch_tanh": SOFT, "gelu": SOFT, "silu": SOFT, "swish": SOFT,
+    "gelu_new": SOFT, "gelu": SOFT, "silu": SOFT, UNKNOWN: "The activation bends every number",
     "relu": "The activation lets positive numbers through and makes negative ones 0",
     "tanh": "The activation squeezes every number between −1 and 1",
 }  # fmt: skip
@@ -764,6 +774,8 @@ def activation_line(look: Look, x: float, y: float) -> Line:
             return say("post = max({}, 0) = {}", x, y)
         case "silu":
             return say("post = {} ÷ (1 + {}) = {}", x, math.exp(min(-x, 700.0)), y)
+        case "activation":
+            return say("post = activation({}) = {}", x, y)
     return say("post = tanh {} = {}", x, y)
 
 
@@ -836,7 +848,7 @@ def neuron_list(look: Look) -> Topic:
         ("post = activation(LayerNorm(x) W_fc + b)", "mlp_out = post W_proj + b"),
         worked(),
         tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre", "mlp.post", "mlp_out")),
-        ((transformer_block, "mlp.pre" if place.face == "pre" else "mlp.post"), (activation(look), "")),
+        ((transformer_block, "mlp.pre" if place.face == "pre" else "mlp.post"), *activation_made(look)),
     )
 
 
@@ -852,7 +864,7 @@ def neuron(look: Look) -> Topic:
         ("pre = LayerNorm(x) · w_in + b", f"post = {activation_name(look)}(pre)", "adds post × w_out"),
         neuron_lines(look, n, "added"),
         tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre", "mlp.post")),
-        ((transformer_block, "mlp.post"), (activation(look), "")),
+        ((transformer_block, "mlp.post"), *activation_made(look)),
         (("w_in, w_out", ("d",)),),
     )
 

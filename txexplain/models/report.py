@@ -64,7 +64,8 @@ def known_models() -> list[Entry]:
 
 def local_entry(name: str, state: str, folder: Path) -> Entry:
     try:
-        parameters = count_parameters(GPT2Config.from_file(folder / "config.json"), with_head=False)
+        config = GPT2Config.from_file(folder / "config.json")
+        parameters = count_parameters(config, with_head=not config.tie_word_embeddings)
     except CheckpointError:
         parameters = None
     return Entry(name, state, parameters, sum(path.stat().st_size for path in weight_files(folder)), str(folder))

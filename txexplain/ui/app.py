@@ -752,7 +752,7 @@ class ExplorerApp(App[None]):
             self.queued = 0
             return
         drawn = self.distribution.draw(uniform(self.state.seed, len(self.lens.trace.ids)))
-        if self.model is not None and drawn.id == self.model.config.eos_token_id:
+        if self.model is not None and drawn.id in self.model.config.eos_token_ids:
             self.generating = False
         self.append(drawn.id, "drawn", drawn)
 

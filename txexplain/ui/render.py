@@ -14,6 +14,7 @@ from txexplain.ui.actions import footer
 from txexplain.ui.lessons import page_of, read
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
+from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill
 from txexplain.viz.palette import Palette
@@ -79,7 +80,8 @@ def render_screen(
 def describe_screen(state: ExplorerState, options: UiOptions, lesson: Lesson | None = None, page: int = 1) -> str:
     """The view in sentences and a plain table; a lesson's page comes first."""
     scene = scene_for(state, options, 80, 24, "", lesson, page)
-    return page_text(scene) + describe(scene)
+    text = page_text(scene) + describe(scene)
+    return plain_ascii(text) if scene.palette.ascii else text
 
 
 def render_poster(state: ExplorerState, theme: str) -> str:

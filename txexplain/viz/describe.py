@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.ops import attention_scale
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
-from txexplain.viz.numbers import count, exact, number, percent, shape
+from txexplain.viz.numbers import count, exact, number, percent, several, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.atlas import figures, listed_heads, nothing
 from txexplain.viz.views.block import TILES
@@ -54,7 +53,7 @@ def describe(scene: Scene) -> str:
     sizes = f"{config.n_layer} blocks of {config.n_head} heads, d {config.n_embd}" if scene.result.known is None else known_sizes(scene)
     tokens = ", ".join(f"{i} {quoted(scene, i)}" for i in range(scene.n_tokens))
     parts = [
-        f"{scene.model_name}: {sizes}. {scene.n_tokens} tokens: {tokens}.",
+        f"{scene.model_name}: {sizes}. {several(scene.n_tokens, 'token')}: {tokens}.",
         f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.level]}",
         f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
     ]
@@ -257,14 +256,11 @@ def head_table(scene: Scene) -> tuple[str, list[Row]]:
 def product_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
     query, key = place.cursor(scene.n_tokens)
-    raw, scaled = (scene.result.stage(place.block, place.head, stage)[query, key] for stage in ("qk", "scaled"))
+    scale, raw = scene.result.scale(place.block), scene.result.stage(place.block, place.head, "qk")[query, key]
     heading = f"Query {query} {quoted(scene, query)}, key {key} {quoted(scene, key)}:"
-    rows: list[Row] = [
-        ("what", "number"),
-        ("q·k", exact(raw)),
-        ("scale", number(attention_scale(scene.config, place.block))),
-        ("score", exact(scaled)),
-    ]
+    rows: list[Row] = [("what", "number"), ("q·k", exact(raw)), ("scale", "not recorded" if scale is None else number(scale))]
+    if scale is not None:
+        rows.append(("score", exact(scene.result.stage(place.block, place.head, "scaled")[query, key])))
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
     rows.append(("share", exact(scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, key])))

@@ -9,6 +9,11 @@ MINUS, INFINITY = "−", "∞"
 LARGEST_PLAIN, SMALLEST_PLAIN = 1e5, 1e-3
 
 
+def several(count: int, what: str) -> str:
+    """A count with its noun: 1 page, 2 pages."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def number(x: float, *, ascii: bool = False, sign: bool = False) -> str:
     """A number to 3 significant figures, with a true minus: 0.0123, −4.56, 1230, 1.2e−12.
 

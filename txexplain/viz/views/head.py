@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from txexplain.engine.derive import Doubles
-from txexplain.engine.ops import Array, attention_scale
+from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import STAGES, Level, Location
 from txexplain.viz.bars import bar
@@ -346,6 +346,6 @@ def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
     row = values[query, : query + 1]
     strongest = int(np.argmax(row))
     text = f"row {query}: sum {number(float(row.sum()))}, strongest key {strongest} {scene.label(strongest).strip()}"
-    if stage in SIGNED and scene.result.head_dim:
-        text += f", scale {number(attention_scale(scene.config, layer))}"
+    if stage in SIGNED and (scale := scene.result.scale(layer)) is not None:
+        text += f", scale {number(scale)}"
     canvas.put(1, y + 1, text, "muted", width=scene.width - 2)

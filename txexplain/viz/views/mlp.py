@@ -73,9 +73,12 @@ def draw_mlp(scene: Scene) -> Canvas:
 
 
 def curve(canvas: Canvas, scene: Scene, pre: np.ndarray, at: float, corner: tuple[int, int], size: tuple[int, int]) -> None:
-    """The activation over the range of the data, with one neuron's point on it."""
+    """The activation over the range of the data, with one neuron's point on it; nothing where it isn't known."""
     (x0, y0), (width, height) = corner, size
-    activation = ACTIVATIONS[scene.config.activation_function]
+    name = scene.result.activation
+    if name is None:
+        return
+    activation = ACTIVATIONS[name]
     low, high = span(pre)
     low, high = min(low, -1.0), max(high, 1.0)
     inputs = np.linspace(low, high, width, dtype=np.float32)
@@ -86,7 +89,7 @@ def curve(canvas: Canvas, scene: Scene, pre: np.ndarray, at: float, corner: tupl
     def row_of(value: float) -> int:
         return y0 + 1 + round((top - value) / ((top - bottom) or 1.0) * (rows - 1))
 
-    canvas.put(x0, y0, scene.config.activation_function, "muted", width=width)
+    canvas.put(x0, y0, name, "muted", width=width)
     canvas.hline(x0, row_of(0.0), width)
     zero = round((0 - low) / (high - low) * (width - 1))
     for row in range(y0 + 1, y0 + 1 + rows):
@@ -129,7 +132,7 @@ def draw_neuron(scene: Scene) -> Canvas:
             terms = largest_terms(x, column, scene.palette.glyphs.times, width - 15, ascii)
             canvas.put(1 + canvas.put(1, y, "largest terms ", "faint"), y, terms, "muted")
             y += 1
-    x_at = 1 + canvas.put(1, y, f"{scene.config.activation_function}({number(pre, ascii=ascii)}) = ", "muted")
+    x_at = 1 + canvas.put(1, y, f"{lens.activation or 'activation'}({number(pre, ascii=ascii)}) = ", "muted")
     canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
     y += 1
     if lens.model is not None:

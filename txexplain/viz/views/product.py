@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.ops import attention_scale
 from txexplain.engine.tokenizer import cell_width
 from txexplain.viz.bars import bar, sparkline
 from txexplain.viz.canvas import BOLD, Canvas
@@ -77,12 +76,15 @@ def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, vector: NDArr
 def score_lines(canvas: Canvas, scene: Scene, product: NDArray[np.float32], query: int, key: int, y: int) -> int:
     """Sum, scaled score, and the softmax row that it sits in."""
     place, glyphs = scene.location, scene.palette.glyphs
-    scale = attention_scale(scene.config, place.block)
+    scale = scene.result.scale(place.block)
     total = float(scene.result.stage(place.block, place.head, "qk")[query, key])
-    scaled = float(scene.result.stage(place.block, place.head, "scaled")[query, key])
     x = 1 + canvas.put(1, y, "score", "attention", attrs=BOLD, width=LABEL)
-    x += canvas.put(x, y, f"sum {number(total)} {glyphs.times} {number(scale)} = ", "text")
-    canvas.put(x, y, exact(scaled), "text", attrs=BOLD)
+    if scale is None:
+        canvas.put(x, y, f"sum {number(total)} {glyphs.times} scale: not recorded", "text")
+    else:
+        scaled = float(scene.result.stage(place.block, place.head, "scaled")[query, key])
+        x += canvas.put(x, y, f"sum {number(total)} {glyphs.times} {number(scale)} = ", "text")
+        canvas.put(x, y, exact(scaled), "text", attrs=BOLD)
     row = scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, : query + 1]  # [T]
     share = float(row[key]) if key <= query else 0.0
     y += 1
