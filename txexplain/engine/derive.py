@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Doubles = NDArray[np.float64]
 STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
-SAMPLE = 64  # tokens that tell the activation
+SAMPLE = 64  # tokens that tell the scale and the activation
 MOST_MOVED = 5  # tokens that a reading names on either side
 FITS = 1e-3  # of the largest number: how far recorded numbers may lie from what explains them
 SWIFT = 200_000  # shares that are measured within a few milliseconds
@@ -284,10 +284,11 @@ def recorded_scale(trace: Trace, layer: int) -> float | None:
     """What q · k was multiplied by, told by the scores of a trace without its config; None where no one number explains them."""
     if not all(f"blocks.{layer}.attn.{name}" in trace for name in ("q", "k", "attn_scores")):
         return None
-    q, k = (trace[f"blocks.{layer}.attn.{name}"].transpose(1, 0, 2) for name in "qk")  # [H, T, dh]
-    seen = np.tri(trace.n_tokens, dtype=bool)  # [T, T]
+    q, k = (trace[f"blocks.{layer}.attn.{name}"][:SAMPLE].transpose(1, 0, 2) for name in "qk")  # [H, n, dh]
+    n = q.shape[1]
+    seen = np.tri(n, dtype=bool)  # [n, n]
     raw = (q @ k.transpose(0, 2, 1))[:, seen]  # [H, seen]
-    scores = trace[f"blocks.{layer}.attn.attn_scores"][:, seen]  # [H, seen]
+    scores = trace[f"blocks.{layer}.attn.attn_scores"][:, :n, :n][:, seen]  # [H, seen]
     at = np.abs(raw).argmax()
     if raw.flat[at] == 0:
         return None
