@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -336,3 +342,65 @@ def test_scores_above_the_diagonal_may_be_a_masks_lowest(trace: Trace, tmp_path:
     scores[np.isneginf(scores)] = np.finfo(np.float32).min
     save_file({"ids": np.array(IDS), "blocks.0.attn.attn_scores": scores}, tmp_path / "t.safetensors")
     np.testing.assert_array_equal(Trace.load(tmp_path / "t.safetensors")["blocks.0.attn.attn_scores"], scores)
+
+
+def both(*work: Callable[[], object]) -> list[object]:
+    """Run each in a thread of its own, all at once; raises what the first that failed raised."""
+    with ThreadPoolExecutor(len(work)) as threads:
+        return [future.result() for future in [threads.submit(one) for one in work]]
+
+
+def test_two_threads_may_look_at_what_neither_has_computed_yet(trace: Trace) -> None:
+    """Where both get in, they meet inside; where one waits for the other, the meeting breaks off and it goes on alone."""
+    meeting, made = threading.Barrier(2, timeout=0.2), []
+
+    def make() -> np.ndarray:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait()
+        made.append(np.full(3, len(made), dtype=np.float32))
+        return made[-1]
+
+    whole = Trace(trace.ids, {}).completed({"embed": make})
+    one, other = both(lambda: whole["embed"], lambda: whole["embed"])
+    assert one is not None
+    np.testing.assert_array_equal(one, other)
+    assert len(made) == 1, "computed once"
+
+
+def test_a_trace_can_be_walked_over_while_another_thread_looks_at_its_tensors(trace: Trace) -> None:
+    wanted = tuple(f"blocks.{layer}.attn.z" for layer in range(300))
+
+    def look(whole: Trace) -> None:
+        for name in wanted:
+            whole[name]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            whole = Trace(trace.ids, {}).completed({name: lambda: np.zeros(1, dtype=np.float32) for name in wanted})
+            _, names, rows = both(partial(look, whole), lambda whole=whole: whole.names, lambda whole=whole: whole.rows(1))
+            assert names == wanted
+            assert set(rows) <= set(wanted)  # type: ignore[call-overload]
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_two_threads_get_the_answers_to_their_own_questions(trace: Trace, tiny: GPT2) -> None:
+    lens = Lens(trace, tiny)
+    heads = [lens.unmasked(0, head, "qk") for head in range(2)]
+    orders = [lens.neuron_order(0, token, "pre") for token in range(2)]
+    nearest = [lens.nearest(id, 3) for id in range(2)]
+
+    def ask(which: int) -> None:
+        for _ in range(300):
+            np.testing.assert_array_equal(lens.unmasked(0, which, "qk"), heads[which])
+            assert lens.neuron_order(0, which, "pre") == orders[which]
+            assert lens.nearest(which, 3) == nearest[which]
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        both(lambda: ask(0), lambda: ask(1))
+    finally:
+        sys.setswitchinterval(interval)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
 
 Doubles = NDArray[np.float64]
+Question = TypeVar("Question")
+Answer = TypeVar("Answer")
 STAGE_NEEDS = {"qk": "qk", "scaled": "qk", "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
 SAMPLE = 64  # tokens that tell the scale and the activation
 MOST_MOVED = 5  # tokens that a reading names on either side
@@ -311,11 +313,24 @@ def fits(made: Array, recorded: Array) -> bool:
     return bool(np.abs(made - recorded).max() <= FITS * np.abs(recorded).max())
 
 
+class Last(Generic[Question, Answer]):
+    """The answer to the last question, kept until another is asked. Several threads may ask: each gets the answer to its own."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Question, Answer] | None = None
+
+    def answer(self, question: Question, find: Callable[[], Answer]) -> Answer:
+        kept = self._kept  # read once: another thread may put its own in the place
+        if kept is None or kept[0] != question:
+            self._kept = kept = question, find()
+        return kept[1]
+
+
 class Lens:
     """One trace, seen with the weights that made it (None for a trace file opened alone): what views look through.
 
-    Everything is computed when it is first asked for. Methods that need the weights raise KeyError without them,
-    as those do whose activations weren't recorded.
+    Everything is computed when it is first asked for. Several threads may ask at once; at worst two compute the same.
+    Methods that need the weights raise KeyError without them, as those do whose activations weren't recorded.
     """
 
     def __init__(self, trace: Trace, model: GPT2 | None) -> None:
@@ -328,12 +343,12 @@ class Lens:
             self.known = frozenset(known_sizes(tensors))
         self.config: GPT2Config = config
         self._scales: dict[int, float | None] = {}
-        self._unmasked: tuple[tuple[int, int], Array] = ((-1, -1), np.empty((0, 0), dtype=np.float32))
+        self._unmasked: Last[tuple[int, int], Array] = Last()
         self._readings: dict[tuple[str | int, ...], Reading] = {}
         self._reach: dict[int, Array] = {}
-        self._neurons: tuple[tuple[int, int, str], tuple[int, ...]] = ((-1, -1, ""), ())
+        self._neurons: Last[tuple[int, int, str], tuple[int, ...]] = Last()
         self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
-        self._nearest: tuple[int, Array] = (-1, np.empty(0, dtype=np.float32))
+        self._cosines: Last[int, Array] = Last()
         self.trace = trace if model is not None else completed(trace, config)
 
     def has(self, *names: str) -> bool:
@@ -398,9 +413,7 @@ class Lens:
 
     def unmasked(self, layer: int, head: int, stage: str) -> Array:
         """A head's grid before the mask, kept while it is looked at. Shapes: -> [T, T]. Raises KeyError."""
-        if self._unmasked[0] != (layer, head):
-            self._unmasked = (layer, head), raw_scores(self.trace, layer, head)
-        raw = self._unmasked[1]
+        raw = self._unmasked.answer((layer, head), lambda: raw_scores(self.trace, layer, head))  # [T, T]
         if stage == "qk":
             return raw
         scale = self.scale(layer)
@@ -442,16 +455,16 @@ class Lens:
 
     def neuron_order(self, layer: int, token: int, by: str) -> tuple[int, ...]:
         """The neurons by descending number, ties by lower index: sorted once a question. Raises KeyError."""
-        question = (layer, token, by)
-        if self._neurons[0] != question:
-            self._neurons = question, tuple(np.argsort(-self.neurons(layer, token, by), kind="stable").tolist())
-        return self._neurons[1]
+
+        def ordered() -> tuple[int, ...]:
+            return tuple(np.argsort(-self.neurons(layer, token, by), kind="stable").tolist())
+
+        return self._neurons.answer((layer, token, by), ordered)
 
     def nearest(self, token_id: int, n: int) -> list[tuple[int, float]]:
         """The n tokens whose rows of wte are nearest to a token's by cosine, itself left out: (id, cosine). Raises KeyError."""
-        if self._nearest[0] != token_id:
-            self._nearest = token_id, cosines(self.weights(), token_id)
-        return [(i, float(self._nearest[1][i])) for i in highest(self._nearest[1], n + 1) if i != token_id][:n]
+        values = self._cosines.answer(token_id, lambda: cosines(self.weights(), token_id))  # [V]
+        return [(i, float(values[i])) for i in highest(values, n + 1) if i != token_id][:n]
 
     @cached_property
     def ranking(self) -> Ranking:

@@ -1,7 +1,7 @@
 """The record of one run: every activation of the forward pass, read-only, under TransformerLens's names.
 
-A Trace never changes. A longer one shares the rows of the one that it continues: each forward pass adds one part
-to every tensor, and parts are joined when somebody looks at the whole.
+A Trace never changes, and any number of threads may read it at once. A longer one shares the rows of the one that it
+continues: each forward pass adds one part to every tensor, and parts are joined when somebody looks at the whole.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -96,8 +97,11 @@ class Trace(Mapping[str, Floats]):
         self.tokens = tokens
         self.origin = origin  # the GPT2 that made it; its rows may only be continued by the same weights
         self.qkv = qkv  # the buffers that q, k and v are views of, with room for more rows
-        self._parts: dict[str, Parts] = dict(parts)
-        self._lazy = dict(lazy or {})  # tensors that follow from others, computed when somebody looks
+        # Tensors that follow from others have no parts until somebody looks at them; then they are computed.
+        self._lazy = {canonical(name): make for name, make in (lazy or {}).items()}
+        # Its keys never change: one thread may walk over them while another looks at a tensor.
+        self._parts: dict[str, Parts] = dict.fromkeys(self._lazy, ()) | dict(parts)
+        self._making = threading.RLock()  # held by the thread that computes or joins a tensor
 
     @property
     def n_tokens(self) -> int:
@@ -120,20 +124,24 @@ class Trace(Mapping[str, Floats]):
         return len(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (canonical(name) in self._parts or canonical(name) in self._lazy)
+        return isinstance(name, str) and canonical(name) in self._parts
 
     def __getitem__(self, name: str) -> Floats:
         own = canonical(name)
-        if own in self._lazy:
-            self._parts[own] = (self._lazy[own](),)
-            del self._lazy[own]
         parts = self._parts[own]
-        if len(parts) > 1:
-            # The joined array takes its parts' place, so that looking at a tensor doesn't hold it twice.
-            parts = self._parts[own] = (join(own, parts),)
+        if len(parts) != 1:
+            parts = self._one_part(own)
         whole = parts[0].view()
         whole.flags.writeable = False
         return whole
+
+    def _one_part(self, own: str) -> Parts:
+        """A tensor's only part, computed or joined now; it takes the parts' place, so that looking at a tensor doesn't hold it twice."""
+        with self._making:
+            parts = self._parts[own]  # another thread may have made it meanwhile
+            if len(parts) != 1:
+                parts = self._parts[own] = (join(own, parts) if parts else self._lazy[own](),)
+            return parts
 
     def __repr__(self) -> str:
         return f"Trace({self.model or 'unknown model'}, {self.n_tokens} tokens, {len(self._parts)} tensors)"
@@ -149,11 +157,12 @@ class Trace(Mapping[str, Floats]):
         more = {name: make for name, make in lazy.items() if name not in self}
         if not more:
             return self
-        return Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=more)
+        made = self._lazy | more
+        return Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=made)
 
     def rows(self, n: int) -> dict[str, Parts]:
         """Every tensor but the logits, cut to the first n tokens; views, nothing is copied."""
-        return {name: cut(name, parts, n) for name, parts in self._parts.items() if name != "logits"}
+        return {name: cut(name, parts, n) for name, parts in self._parts.items() if parts and name != "logits"}
 
     def save(self, path: str | os.PathLike[str], *, only: Iterable[str] | None = None) -> None:
         """Write a safetensors file: the tensors as float32, `ids` as int64, and what is known of the run as metadata.
