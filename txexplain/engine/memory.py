@@ -16,7 +16,7 @@ def keep_freed_memory() -> None:
     Otherwise every large array is made of pages that the system must clear first: a fifth of a forward pass of 128 tokens
     through GPT-2 124M. At most 256 MiB of freed memory stay at the end of the heap.
     """
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError, TypeError):  # no such function, no such library
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, 32 << 20)
         mallopt(M_TRIM_THRESHOLD, 256 << 20)

@@ -9,7 +9,6 @@ import os
 import platform
 import signal
 import sys
-import termios
 import time
 import traceback
 from collections.abc import Callable
@@ -19,7 +18,13 @@ from pathlib import Path
 from txexplain import __version__
 from txexplain.engine.errors import clean, reason
 
-ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+try:
+    import termios
+except ModuleNotFoundError:  # Windows: its console restores itself
+    termios = None  # type: ignore[assignment]
+
+# Those of the signals that end a program which this system has.
+ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK") if hasattr(signal, name))
 LONGEST = 4000  # characters of a command line that the last words repeat
 PATIENCE = 3.0  # seconds that an orderly end may take after a signal
 # Everything that the app may have switched on, off: modes of the screen, the pointer, pasting and the keyboard; colours; the cursor back.
@@ -34,8 +39,11 @@ def guard() -> Callable[[], None]:
     """Fork a guardian that restores the terminal if this process dies without saying goodbye; returns how to say it.
 
     No handler in Python can answer SIGBUS (a mapped file was cut short), SIGSEGV, SIGKILL or a lack of memory. The guardian sleeps on a
-    pipe until this process is gone, in a session of its own, so that neither a hang-up nor ctrl+z reaches it.
+    pipe until this process is gone, in a session of its own, so that neither a hang-up nor ctrl+z reaches it. Where processes
+    aren't forked (Windows) there is none.
     """
+    if termios is None or not hasattr(os, "fork"):
+        return lambda: None
     try:
         tty = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         saved = termios.tcgetattr(tty)
@@ -76,7 +84,7 @@ def watch(ours: int, theirs: int, tty: int, saved: list[object]) -> None:
 
 def can_stop() -> bool:
     """Whether a shell can bring this process back after a stop: one that leads the session and gave this its own group."""
-    return os.getpgrp() != os.getsid(0)
+    return hasattr(os, "getsid") and os.getpgrp() != os.getsid(0)
 
 
 def last_resort(number: int) -> None:

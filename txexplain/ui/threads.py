@@ -46,7 +46,7 @@ def in_thread(
 
 def one_heap() -> None:
     """Let all threads take their memory from one heap. glibc gives each its own, and every heap keeps what the longest run in it took."""
-    with suppress(OSError, AttributeError):  # another C library has no such setting
+    with suppress(OSError, AttributeError, TypeError):  # another C library has no such setting, and Windows no library without a name
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
 
 
