@@ -16,6 +16,8 @@ from txexplain.models import load_model
 GOLDEN = Path(__file__).parent / "golden"
 
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="txexplain-tests-")  # whoever runs the tests may have a config of their own
+for name in ("COLORFGBG", "TEXTUAL_COLOR_SYSTEM", "TMUX", "STY"):  # and a terminal with wishes of its own
+    os.environ.pop(name, None)
 
 # One thread for matrix products, whoever else is busy: the last bits of a result depend on how many there are.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"

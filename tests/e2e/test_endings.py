@@ -25,7 +25,7 @@ from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import weights_dir
 from txexplain.ui.rescue import RESET, crash_report
 
-TERMS = [("xterm-256color", 256), ("xterm", 16), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]
+TERMS = [("xterm-256color", 256), ("xterm", 256), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]
 
 
 @pytest.mark.parametrize(("term", "colours"), TERMS)

@@ -1155,15 +1155,28 @@ class ExplorerApp(App[None]):
             self.register_theme(theme)
             self.theme = theme.name
 
+    def answered(self, depth: str | None, ground: tuple[int, int, int] | None) -> None:
+        """What the terminal told when it was asked, once the app runs: the depth that it confirmed, its ground; None where it said nothing.
+
+        The reader's own wishes, by flag, file or key, count for more.
+        """
+        self.look(replace(self.options, answered=depth or self.options.answered, ground=ground or self.options.ground))
+
+    def look(self, options: UiOptions) -> None:
+        """Draw everything in the colours that these options ask for."""
+        self.options = options
+        tones = palette_of(options)
+        if tones != self.tones:
+            self.tones = self.editor.tones = tones
+            self.dress()
+            self.drawn.clear()
+            self.place()
+
     def do_theme(self) -> None:
         """The next theme, at once and from now on."""
         names = list(THEMES)
         name = names[(names.index(self.tones.theme) + 1) % len(names)]
-        self.options = replace(self.options, theme=name)
-        self.tones = self.editor.tones = palette_of(self.options)
-        self.dress()
-        self.drawn.clear()
-        self.place()
+        self.look(replace(self.options, theme=name))
         try:
             self.say(f"Theme {name}, remembered in {remember_theme(name)}.")
         except OSError as error:

@@ -72,7 +72,8 @@ def render_screen(
 ) -> str:
     """The screen as "svg", or as "txt": exactly `height` lines of the text of every cell."""
     if options.color == "auto":
-        options = replace(options, color="truecolor")  # a file has no terminal to ask
+        options = replace(options, color="truecolor")  # a file has no terminal to ask, for its ground neither
+    options = replace(options, theme=options.theme or "dark")
     canvas = draw_screen(scene_for(state, options, width, height, side, lesson, page))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
 

@@ -14,6 +14,7 @@ from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
 from txexplain.explorer.location import Dims, Level, Location
 from txexplain.explorer.state import ExplorerState
+from txexplain.ui.depth import depth_of, theme_of
 from txexplain.ui.options import UiOptions
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
@@ -61,21 +62,9 @@ def recorded_names(lens: Lens) -> Recorded:
 
 def palette_of(options: UiOptions) -> Palette:
     """The palette that the options and the terminal ask for."""
-    depth = options.color if options.color in DEPTHS else terminal_depth()
-    theme = options.theme if options.theme in THEMES else "dark"
+    depth = options.color if options.color in DEPTHS else depth_of(os.environ, options.answered)
+    theme = options.theme if options.theme in THEMES else theme_of(options.ground, os.environ)
     return Palette(theme, depth, options.ascii)
-
-
-def terminal_depth() -> str:
-    """How many colours this terminal shows, by what the environment says."""
-    if os.environ.get("NO_COLOR"):
-        return "none"
-    term = os.environ.get("TERM", "")
-    if os.environ.get("COLORTERM", "").lower() in ("truecolor", "24bit") or term.endswith(("-direct", "-truecolor")):
-        return "truecolor"
-    if "256" in term or term in ("xterm-kitty", "alacritty", "foot", "wezterm"):
-        return "256"
-    return "none" if term in ("vt100", "vt220", "dumb", "") else "16"
 
 
 def distribution_of(lens: Lens | None, state: ExplorerState) -> Distribution | None:
