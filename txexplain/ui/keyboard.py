@@ -1,55 +1,176 @@
-"""What comes from the keyboard: what is pasted is text, and each key has had its whole effect when the next one comes.
+"""What comes from the terminal: keys are keys, what is pasted is text, and what the terminal answers or reports by itself is neither.
 
-Textual alone reads a paste letter by letter and takes escape sequences in it for keys; and it hands keys from queue to queue, so that
-of several that come at once, as over a slow line, the second acts on what the first is about to leave.
+Textual alone reads a paste letter by letter, takes escape sequences in it for keys, and presses the letters of an answer that it doesn't
+know; and it hands keys from queue to queue, so that of several that come at once, as over a slow line, the second acts on what the first
+is about to leave.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from collections.abc import Iterable
+from codecs import getincrementaldecoder
+from collections.abc import Generator, Iterable
+from functools import partial
 from typing import Any
 
+from textual import constants
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.app import App, ScreenStackError
 from textual.driver import Driver
 from textual.events import InputEvent, Key, Paste
+from textual.keys import Keys
 from textual.message import Message
 from textual.message_pump import MessagePump
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
+CONTROL = r"\x00-\x1f\x7f"
+# How a string of the terminal begins, and how it goes on. With other letters, Alt+] and its like are keys.
+STRING = rf"\x1b(?:\][\dlL]|P[ -?]|[_X^][ -~])[^{CONTROL}]*"
+ODD = "|".join(re.escape(key) for key in ANSI_SEQUENCES_KEYS if key.startswith("\x1b[[") or (len(key) > 1 and key.endswith("$")))
+UNITS = re.compile(
+    r"(?P<text>[^\x1b]+)"
+    rf"|(?P<answer>{STRING}(?:\x07|\x1b\\))"
+    rf"|(?P<keys>{ODD}|\x1bO[\d;]*[@-~])"
+    rf"|(?P<broken>{STRING}(?=[{CONTROL}])(?!\x1b\Z)|\x1b\[(?!\[)[0-?]*[ -/]*(?<!\[)(?=[^ -~])|\x1b\[M[^{CONTROL}]{{0,2}}(?=[{CONTROL}]))"
+    rf"|(?P<click>\x1b\[M[^{CONTROL}]{{3}})"  # as the oldest terminals report it, unasked
+    r"|(?P<sequence>\x1b\[(?![\[M])[0-?]*[ -/]*[@-~])"
+    rf"|(?P<begun>\x1b(?:\[(?:[0-?]*[ -/]*|\[|M[^{CONTROL}]{{0,2}})|O[\d;]*|[\]PX^_])?\Z|{STRING}\x1b?\Z)"
+    r"|(?P<escape>\x1b(?=\x1b))"
+    r"|(?P<alt>\x1b.)",
+    re.DOTALL,
+)
+# Sequences that are no keys: reports of the terminal's kind, state, modes, size and cursor. F3 may look like a cursor in the first row.
+REPORT = re.compile(r"\x1b\[(?:<.*[^Mm]|[=>?].+|[0-?]*[ -/]+.|[\d;:]*[cntxy]|(?!1;[2-8]R)\d+;\d+R)")
+FOR_TEXTUAL = re.compile(r"\x1b\[(?:\?(?:2026|2048);\d\$y|48(?:;\d{1,5}(?::\d*)*){4}t)")  # those that it asks for
+# What can only be an answer, even if a pause parted it.
+LATE = re.compile(rf"{STRING}(?:\x07|\x1b\\)|\x1b\[[<-?]?[\d;:]+[ -/]*[cnRtuxy]")
+PATIENCE = 2.0  # seconds that the rest of a sequence may take
+TYPED = 8  # characters that nobody types at once
+KEPT, LONGEST = 1024, 1_000_000  # characters of a string that are kept, and that it may have
 
 
-class PasteParser(XTermParser):
-    """Takes what stands between the marks of a bracketed paste out of the input; the rest goes the usual way."""
+class Answer(Message):
+    """What the terminal says of itself, asked or not."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class Alt(Key):
+    """Alt and a key; or Escape and then the key, which is `plain`: typed in haste, they are the same bytes."""
+
+    def __init__(self, key: Key, plain: Key) -> None:
+        super().__init__(key.key, key.character)
+        self.plain = plain
+
+
+class TerminalParser(XTermParser):
+    """Cuts the input into keys, pastes and reports. Textual's parser is given what it knows, whole."""
 
     def __init__(self, debug: bool = False) -> None:
         super().__init__(debug)
         self.pasted: list[str] | None = None  # what came so far
-        self.tail = ""  # the end of what came, where a mark may have begun
+        self.tail = ""  # the end of what came, where the mark that ends it may have begun
+        self.begun = ""  # a sequence without its end
+        self.length = 0  # and how long it is, of which only the beginning is kept
+        self.until = 0.0  # when its rest isn't waited for any longer
+        self.lapsed = ""  # a sequence whose rest didn't come in time: it may come now
 
     def feed(self, data: str) -> Iterable[Message]:
         if not data:
+            yield from self.lapse()
             yield from super().feed(data)
+        elif self.lapsed:
+            late = LATE.match(self.lapsed + data)
+            data = data[late.end() - len(self.lapsed) :] if late else data
+            self.lapsed = ""
+            if late:
+                yield Answer(late[0])
         while data:
-            mark = BEGIN if self.pasted is None else END
-            together = self.tail + data
-            before, found, after = together.partition(mark)
-            if self.pasted is None:
-                if found and len(before) < len(self.tail):
-                    self.restart()  # the mark's beginning was taken for a key's
-                elif before := before[len(self.tail) :]:
-                    yield from super().feed(before)
-                self.pasted = [] if found else None
-            else:
-                end = len(before) - (0 if found else begun(before, mark))
-                self.pasted.append(before[:end])
-                if found:
-                    yield Paste("".join(self.pasted))
-                    self.pasted = None
-            self.tail = "" if found else together[len(together) - begun(together, mark) :]
-            data = after
+            data = yield from self.unit(data) if self.pasted is None else self.paste(data)
+
+    def unit(self, data: str) -> Generator[Message, None, str]:
+        """Take the first of what comes; returns the rest."""
+        before, data = self.begun, self.begun + data
+        self.begun = ""
+        found = UNITS.match(data)
+        assert found is not None  # any character is a text or an alt
+        kind, unit = found.lastgroup, found[0]
+        if kind == "begun":
+            self.wait(unit, before)
+        elif unit == BEGIN:
+            self.pasted = []
+        elif kind == "answer" or (kind == "sequence" and REPORT.fullmatch(unit) and not known(unit)):
+            yield Answer(unit)
+        elif kind == "escape":
+            yield Key("escape", "\x1b")
+        elif kind == "alt" or (unit.startswith("\x1bO") and len(unit) == 3 and not known(unit)):
+            yield from self.alt(unit[1])
+            return data[2:]
+        elif kind in ("text", "keys", "sequence"):
+            yield from self.ordinary(unit)
+        return data[found.end() :]
+
+    def wait(self, begun: str, before: str) -> None:
+        """Keep a sequence without its end: for a moment where its rest may be keys, else longer, but not for as long as somebody types."""
+        added = len(begun) - len(before)
+        self.length = self.length + added if before else len(begun)
+        if len(begun) < 3 or begun.startswith("\x1bO") or begun == "\x1b[[":
+            self.until = get_time() + constants.ESCAPE_DELAY
+        elif len(before) < 3 or added > TYPED:
+            self.until = get_time() + PATIENCE
+        if len(begun) > KEPT:  # what a string begins and ends with is enough to know its end by
+            begun = begun[:KEPT] + begun[-1]
+        self.begun = begun if self.length < LONGEST else ""
+
+    def tick(self) -> Iterable[Message]:
+        if self.begun and get_time() >= self.until:
+            yield from self.lapse()
+
+    def lapse(self) -> Iterable[Message]:
+        """The rest doesn't come: what may have been keys is keys, anything else nothing."""
+        self.lapsed, self.begun = self.begun, ""
+        if self.lapsed == "\x1b":
+            yield Key("escape", "\x1b")
+        elif len(self.lapsed) == 2 or self.lapsed == "\x1b[[":
+            yield from self.alt(self.lapsed[1])
+            yield from self.ordinary(self.lapsed[2:])
+
+    def alt(self, char: str) -> Iterable[Message]:
+        plain = list(self._sequence_to_key_events(char))
+        for key in plain[:1]:
+            (named,) = list(self._sequence_to_key_events("\x1b" + char)) or self._sequence_to_key_events(char, alt=True)
+            yield Alt(Key(f"alt+{key.key}", None) if named.key == key.key else named, key)
+
+    def ordinary(self, unit: str) -> Iterable[Message]:
+        """What Textual makes of something whole: of what it doesn't know, nothing."""
+        if len(unit) > 1 and unit in ANSI_SEQUENCES_KEYS:
+            yield from (key for key in self._sequence_to_key_events(unit) if key.key != Keys.Ignore)
+            return
+        try:
+            yield from super().feed(unit) if unit else ()
+        except (ValueError, OverflowError):  # a key's number that is no character's
+            self.restart()
+        if self._timeout_time is not None:  # it waits for more
+            self.restart()
+
+    def paste(self, data: str) -> Generator[Message, None, str]:
+        """Take what is pasted up to its end; returns the rest."""
+        assert self.pasted is not None
+        together = self.tail + data
+        before, found, after = together.partition(END)
+        end = len(before) - (0 if found else beginning(before, END))
+        self.pasted.append(before[:end])
+        self.tail = "" if found else together[end:]
+        if found:
+            yield Paste("".join(self.pasted))
+            self.pasted = None
+        return after
 
     def restart(self) -> None:
         """Forget a sequence that is half read."""
@@ -58,7 +179,12 @@ class PasteParser(XTermParser):
         self._timeout_time = None
 
 
-def begun(text: str, mark: str) -> int:
+def known(unit: str) -> bool:
+    """Whether Textual has a key or a use for a sequence."""
+    return unit in ANSI_SEQUENCES_KEYS or FOR_TEXTUAL.fullmatch(unit) is not None
+
+
+def beginning(text: str, mark: str) -> int:
     """How many characters of a mark a text ends with."""
     return next((n for n in range(len(mark) - 1, 0, -1) if text.endswith(mark[:n])), 0)
 
@@ -115,17 +241,23 @@ async def passed(*way: MessagePump) -> None:
 
 
 def with_keyboard(driver: type[Driver]) -> type[Driver]:
-    """A driver that reads what is pasted so, and fills its app's inbox."""
-    module = sys.modules[driver.__module__]
-    if getattr(module, "XTermParser", None) is XTermParser:  # the driver makes the parser that its module names
-        module.XTermParser = PasteParser  # type: ignore[attr-defined]
+    """A driver that reads so, and fills its app's inbox."""
+    module: Any = sys.modules[driver.__module__]
+    if getattr(module, "XTermParser", None) is XTermParser:  # the driver makes the parser and the decoder that its module names
+        module.XTermParser = TerminalParser
+        module.getincrementaldecoder = lambda encoding: partial(getincrementaldecoder(encoding), errors="replace")
 
     class Keyboard(driver):  # type: ignore[misc, valid-type]
         def send_message(self, message: Message) -> None:
             inbox = getattr(self._app, "inbox", None)
-            if isinstance(inbox, Inbox) and isinstance(message, InputEvent | Paste):
+            if isinstance(message, Answer):
+                self._loop.call_soon_threadsafe(self.answered, message.text)
+            elif isinstance(inbox, Inbox) and isinstance(message, InputEvent | Paste):
                 self._loop.call_soon_threadsafe(inbox.put, message)
             else:
                 super().send_message(message)
+
+        def answered(self, text: str) -> None:
+            """The terminal answered, in the sequence `text`, or reported something unasked. Called in the app's loop."""
 
     return Keyboard
