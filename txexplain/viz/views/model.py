@@ -12,12 +12,13 @@ from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, draw_lines, draw_ribbons, ribbons_of, trace_back
-from txexplain.viz.numbers import number, percent
+from txexplain.viz.numbers import fit, percent
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
 
-LEAST_COLUMN = 7
+LEAST_COLUMN = 5  # cells; columns narrow to this before one is left out
+LEAST_LABEL = 10  # and the tokens' labels to this
 LAST = 5  # cells that the last column needs at least, for its name
 OUT = 5  # the likeliest next tokens that are named in the last column
 TALLEST, THICKEST = 6, 2.5  # a token's rows at most; the pixels of a whole column, for each row
@@ -39,7 +40,9 @@ def draw_model(scene: Scene) -> Canvas:
     place, n = scene.location, scene.n_tokens
     columns = columns_of(scene)
     chosen = next(i for i, (_, at) in enumerate(columns) if at.select == place.select)
-    left = min(max(16, scene.width // 6), max(cell_width(scene.label(i)) for i in range(n))) + 3
+    gaps = len(columns) - 1
+    labels = min(max(16, scene.width // 6), max(cell_width(scene.label(i)) for i in range(n)))
+    left = min(labels, max(LEAST_LABEL, scene.width - 4 - LAST - gaps * LEAST_COLUMN)) + 3
     bars = scene.height >= 12
     bottom = scene.height - (5 if bars else 1)
     height = bottom - 2
@@ -50,15 +53,18 @@ def draw_model(scene: Scene) -> Canvas:
     wide = scene.width - left - 1
     likeliest = next_words(scene)
     last = min(max([LAST, len(after(n - 1)), *map(cell_width, likeliest)]), max(wide // 6, LAST))
-    shown = window(chosen, len(columns), max(2, (wide - last) // LEAST_COLUMN + 1))
+    last = max(LAST, min(last, wide - gaps * LEAST_COLUMN))
+    shown = in_view(None if place.select is None else chosen, len(columns), (wide - last) // LEAST_COLUMN + 1)
     across = (wide - last) / (len(shown) - 1)
     title(canvas, scene, "Model", hidden(columns, shown, tokens, n))
     for i, c in enumerate(shown):
         name, at = columns[c]
         lit = c == chosen
         x = left + int(i * across)
-        canvas.put(x, 1, name, "accent" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0)
+        tight = cell_width(name) >= int(across)  # such a name begins a cell before its column, so that the next doesn't touch it
+        canvas.put(x - tight, 1, name, "accent" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0)
         canvas.target(x, 1, int(across), height + 1, at)
+    edges(canvas, scene, columns, shown, chosen, left)
     ribbons(canvas, scene, left, rows, each, shown, across, last, height)
     if shown.stop == len(columns):
         out_column(canvas, scene, likeliest, left + int((len(shown) - 1) * across), rows, bottom)
@@ -72,6 +78,28 @@ def draw_model(scene: Scene) -> Canvas:
     legend = f"to {clip(scene.label(scene.token).strip(), 12)} ({scene.token}): {MODES[scene.state.flow]}"
     fitting(canvas, scene.height - 1, f"ribbons {legend}", legend, MODES[scene.state.flow])
     return canvas
+
+
+def in_view(chosen: int | None, count: int, room: int) -> range:
+    """The columns in view: the last ones, whose end the picture tells; a column that the reader chose is always among them."""
+    room = max(2, min(room, count))
+    first = count - room if chosen is None else min(count - room, chosen)
+    return range(first, first + room)
+
+
+def edges(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], shown: range, chosen: int, left: int) -> None:
+    """Arrows where columns lie beyond an edge; the selected column's name stands at the left one where it is among those."""
+    glyphs = scene.palette.glyphs
+    if shown.start:
+        x = left - 3
+        canvas.put(x, 1, glyphs.here, "muted")
+        if chosen < shown.start:
+            name, at = columns[chosen]
+            x -= cell_width(name)
+            canvas.put(x, 1, name, "accent", "cursor", BOLD)
+            canvas.target(x, 1, cell_width(name) + 1, 1, at)
+    if shown.stop < len(columns):
+        canvas.put(canvas.width - 1, 1, glyphs.marker, "muted")
 
 
 def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: int) -> str:
@@ -158,10 +186,12 @@ def share_numbers(
     canvas: Canvas, scene: Scene, columns: list[Doubles], x: int, rows: dict[int, int], column_x: list[int], width: int
 ) -> None:
     """Each token's part of what reaches the selected one, at each column, as a number on its line."""
+    room = min(np.diff(column_x))
     for column, at in zip(columns, column_x, strict=True):
         for token, row in rows.items():
             if column[token] >= LINE_FROM and 0 <= at < width:
-                canvas.put(x + at, row, percent(float(column[token]), ascii=scene.palette.ascii), "text")
+                share = percent(float(column[token]), ascii=scene.palette.ascii)
+                canvas.put(x + at, row, share if len(share) < room else f"{column[token]:.0%}", "text")
 
 
 def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x: int, y: int, shown: range, across: float) -> None:
@@ -186,4 +216,4 @@ def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x
                 continue
             value = float(lens.changes[c - 1][side][token])
             canvas.put(x + int(i * across), y + 2 * row, bar(value / largest, int(across) - 1, scene.palette), role)
-            canvas.put(x + int(i * across), y + 2 * row + 1, number(value, ascii=scene.palette.ascii), "muted", width=int(across) - 1)
+            canvas.put(x + int(i * across), y + 2 * row + 1, fit(value, int(across) - 1), "muted")
