@@ -28,10 +28,9 @@ from txexplain.engine.ops import (
     weighted_values,
 )
 from txexplain.engine.tokenizer import Tokenizer
-from txexplain.engine.trace import LARGEST_NUMBER, Parts, Trace, canonical
+from txexplain.engine.trace import GROWING, LARGEST_NUMBER, SPARE, Parts, Trace, canonical, followed
 
 Weights = Mapping[str, Array]
-GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffers that grow in place
 # What is not finite in a block shows in one of these, or in q, k and v; softmax, a scale of infinity or the activation hide it from others.
 TELLING = ("resid_post", "ln1.scale", "ln2.scale", "mlp.pre")
 ROOM = 64  # rows kept free behind a prompt's q, k and v
@@ -86,13 +85,23 @@ class QKV:
         rows = self.buffers[layer][:total].reshape(total, 3, n_head, -1)  # [T, 3, H, dh]
         return rows[:, 0], rows[:, 1], rows[:, 2]
 
+    def named(self, total: int, n_head: int) -> dict[str, Parts]:
+        """The q, k and v of the first T tokens of every block, as a Trace has them."""
+        rows = [self.heads(layer, total, n_head) for layer in range(len(self.buffers))]
+        return {f"blocks.{layer}{name}": (array,) for layer, qkv in enumerate(rows) for name, array in zip(GROWING, qkv, strict=True)}
+
     def claim(self, start: int, n: int, limit: int) -> QKV:
-        """Buffers whose first `start` rows are these and whose next n are free: these, or a copy with room up to `limit` rows."""
+        """Buffers whose first `start` rows are these and whose next n are free: these, or a copy with room up to `limit` rows.
+
+        Buffers that are much too large for so few rows aren't kept either.
+        """
+        total = start + n
+        most = min(limit, SPARE * total + ROOM)
         with self.lock:
-            if start == self.filled and start + n <= self.capacity:
-                self.filled = start + n
+            if total <= self.capacity <= most and (start == self.filled or n == 0):
+                self.filled = max(self.filled, total)
                 return self
-        copy = QKV(len(self.buffers), self.buffers[0].shape[1], min(limit, 2 * (start + n) + ROOM))
+        copy = QKV(len(self.buffers), self.buffers[0].shape[1], most)
         for new, old in zip(copy.buffers, self.buffers, strict=True):
             new[:start] = old[:start]
         copy.filled = start + n
@@ -152,8 +161,8 @@ class GPT2:
         n = len(ids) - shared
         width, limit = 3 * self.config.n_embd, self.config.n_positions
         if shared and prefix is not None:
-            qkv = prefix.qkv.claim(shared, n, limit) if n else prefix.qkv
-            kept = prefix.rows(shared)
+            qkv = prefix.qkv.claim(shared, n, limit)
+            kept = prefix.rows(shared) if n else prefix.rows(shared) | qkv.named(shared, self.config.n_head)
         else:
             qkv = QKV(self.config.n_layer, width, min(limit, n + ROOM)).claim(0, n, limit)
             kept = {}
@@ -227,7 +236,7 @@ def append_parts(kept: Mapping[str, Parts], new: Mapping[str, Array]) -> dict[st
     """The parts of a longer trace."""
     parts = dict(kept)
     for name, array in new.items():
-        parts[name] = (array,) if name.endswith(GROWING) else (*kept.get(name, ()), array)
+        parts[name] = (array,) if name.endswith(GROWING) else followed(name, kept.get(name, ()), array)
     return parts
 
 

@@ -30,6 +30,9 @@ Parts = tuple[Floats, ...]
 FORMAT = "txexplain-trace/1"
 SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
 PER_HEAD = (".q", ".k", ".v", ".z")  # [T, H, dh]
+GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffers that grow in place
+CHUNK = 32  # so many parts of fewer rows each are put together as one: a token each, they would be thousands of small arrays
+SPARE = 2  # times its own size: so much memory at most a part of a run may keep alive after its other rows were given up
 HOOK = re.compile(r"(?<![^.])hook_")
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
 MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
@@ -161,8 +164,12 @@ class Trace(Mapping[str, Floats]):
         return Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=made)
 
     def rows(self, n: int) -> dict[str, Parts]:
-        """Every tensor but the logits, cut to the first n tokens; views, nothing is copied."""
-        return {name: cut(name, parts, n) for name, parts in self._parts.items() if parts and name != "logits"}
+        """Every tensor but the logits and those that grow in place, cut to the first n tokens.
+
+        Views of this trace, so that one more token copies nothing of the past; only where little is kept of an array is that copied.
+        """
+        kept = {name: parts for name, parts in self._parts.items() if parts and name != "logits" and not name.endswith(GROWING)}
+        return kept if n == self.n_tokens else {name: cut(name, parts, n) for name, parts in kept.items()}
 
     def save(self, path: str | os.PathLike[str], *, only: Iterable[str] | None = None) -> None:
         """Write a safetensors file: the tensors as float32, `ids` as int64, and what is known of the run as metadata.
@@ -200,11 +207,11 @@ class Trace(Mapping[str, Floats]):
 
 
 def join(name: str, parts: Parts) -> Floats:
-    """A tensor's parts as one array. Shapes: [n_i, ...] … -> [T, ...]; the square ones [H, n_i, T_i] … -> [H, T, T]."""
+    """Parts that follow each other, as one array of n rows. Shapes: [n_i, ...] … -> [n, ...]; squares [H, n_i, T_i] … -> [H, n, T]."""
     if not name.endswith(SQUARE):
-        return np.concatenate(parts)  # [T, ...]
-    n_head, total = parts[0].shape[0], parts[-1].shape[2]
-    whole = np.full((n_head, total, total), EMPTY_CELL[name[name.rindex(".") :]], dtype=np.float32)  # [H, T, T]
+        return np.concatenate(parts)  # [n, ...]
+    shape = (parts[0].shape[0], sum(part.shape[1] for part in parts), parts[-1].shape[2])
+    whole = np.full(shape, EMPTY_CELL[name[name.rindex(".") :]], dtype=np.float32)  # [H, n, T]
     row = 0
     for part in parts:  # [H, n_i, T_i]
         whole[:, row : row + part.shape[1], : part.shape[2]] = part
@@ -212,8 +219,17 @@ def join(name: str, parts: Parts) -> Floats:
     return whole
 
 
+def followed(name: str, parts: Parts, new: Floats) -> Parts:
+    """A tensor's parts with one more behind them. However long the past is, each of its rows is copied at most once for that."""
+    parts, axis = (*parts, new), 1 if name.endswith(SQUARE) else 0
+    first = len(parts)
+    while first and parts[first - 1].shape[axis] < CHUNK:
+        first -= 1
+    return parts if len(parts) - first < CHUNK else (*parts[:first], join(name, parts[first:]))
+
+
 def cut(name: str, parts: Parts, n: int) -> Parts:
-    """The first n tokens' rows of a tensor's parts, as views."""
+    """The first n tokens' rows of a tensor's parts, as views; a part of which little is left becomes a copy of that."""
     axis = 1 if name.endswith(SQUARE) else 0
     kept: list[Floats] = []
     row = 0
@@ -222,8 +238,24 @@ def cut(name: str, parts: Parts, n: int) -> Parts:
         if take <= 0:
             break
         row += take
-        kept.append(part[:, :take, :row] if axis else part[:take])
+        kept.append(part if take == part.shape[axis] else compact(part[:, :take, :row] if axis else part[:take]))
     return tuple(kept)
+
+
+def compact(view: Floats) -> Floats:
+    """A view, or a copy where the view would keep alive much more memory than it shows.
+
+    Each edit further right in a long prompt keeps the rows before it: as views, they kept every earlier run alive.
+    """
+    whole = held(view)
+    return view if not whole.flags.writeable or whole.nbytes <= SPARE * view.nbytes else view.copy()  # weights are read-only, and stay
+
+
+def held(view: Floats) -> Floats:
+    """The array whose memory a view keeps alive."""
+    while isinstance(view.base, np.ndarray):
+        view = view.base
+    return view
 
 
 def write_whole(path: Path, data: bytes) -> None:
