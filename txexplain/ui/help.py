@@ -18,7 +18,10 @@ from txexplain.ui.over import OverScreen
 from txexplain.viz.describe import VIEWS
 from txexplain.viz.palette import Palette
 
-PROMPT = "While the prompt is edited, letters are text: only Enter, Escape and Tab leave it, ctrl+j starts a new line."
+PROMPT = (
+    "While the prompt is edited, letters are text: only Enter, Escape and Tab leave it, ctrl+j starts a new line. "
+    "A dotted line ({drawn}) stands before each token that was drawn or chosen here."
+)
 
 
 WIDE, KEYS = 70, 23  # cells of a line; of its keys
@@ -63,5 +66,5 @@ class HelpScreen(OverScreen[None]):
             keys = " ".join(key_name(key, ascii=self.tones.ascii) for key in action.keys)
             text.append(f"  {keys:<20} ", "bold")
             text.append(f"\n{' ' * KEYS}".join(textwrap.wrap(action.help, max(20, width - KEYS))) + "\n")
-        text.append(f"\n{PROMPT}\n", "dim")
+        text.append(f"\n{PROMPT.format(drawn=self.tones.glyphs.drawn)}\n", "dim")
         return text

@@ -67,13 +67,15 @@ class Glyphs:
     infinity: str
     marker: str
     here: str
+    drawn: str  # stands before a token that was drawn or chosen, where `vertical` stands before one of the prompt
 
 
 UNICODE = Glyphs(
     " ▏▎▍▌▋▊▉█", " ▁▂▃▄▅▆▇█", " ░▒▓█", "─", "│", "┌┐└┘", "├┤┬┴┼", "▀", "→", "▲", "▼", "·", "·", "●", "…", "›", "⊕", "−", "×", "∞", "▸", "◂",
+    "┊",
 )  # fmt: skip
 ASCII = Glyphs(
-    " #", " .:-=+*#", " .:*#", "-", "|", "++++", "+++++", "", ">", "^", "v", ".", "x", "O", "~", ">", "+", "-", "x", "inf", ">", "<",
+    " #", " .:-=+*#", " .:*#", "-", "|", "++++", "+++++", "", ">", "^", "v", ".", "x", "O", "~", ">", "+", "-", "x", "inf", ">", "<", "!",
 )  # fmt: skip
 
 

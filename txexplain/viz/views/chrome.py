@@ -86,13 +86,18 @@ def draw_header(scene: Scene) -> Canvas:
     return canvas
 
 
-def prompt_rows(scene: Scene, width: int) -> list[list[tuple[int, str]]]:
-    """The prompt's tokens in rows that fit a width: (position, shown)."""
+def appended_from(scene: Scene) -> int:
+    """The position from which on tokens were drawn or chosen; those before are the prompt."""
+    return scene.n_tokens - len(scene.state.appended)
+
+
+def prompt_rows(scene: Scene, width: int, *, marked: bool = False) -> list[list[tuple[int, str]]]:
+    """The prompt's tokens in rows that fit a width: (position, shown). marked: with a cell for the mark before each drawn one."""
     rows: list[list[tuple[int, str]]] = [[]]
     used = 0
     for position in range(scene.n_tokens):
         shown = scene.label(position)
-        size = cell_width(shown) + 1
+        size = cell_width(shown) + 1 + (marked and position >= appended_from(scene))
         if rows[-1] and used + size > width:
             rows.append([])
             used = 0
@@ -101,32 +106,37 @@ def prompt_rows(scene: Scene, width: int) -> list[list[tuple[int, str]]]:
     return rows
 
 
-def draw_prompt(scene: Scene, apart: int = 1) -> Canvas:
-    """The prompt as the model sees it: tokens between thin lines, the selected one lit, drawn ones in their colour.
+def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas:
+    """The prompt as the model sees it: tokens between thin lines, the selected one lit, drawn ones in their colour and after a dotted line.
 
     apart: from one of its rows to the next; what lies between is free, and answers to the pointer as the token above it.
+    marked: dotted lines have cells of their own, where something else than a line will stand behind each token.
     """
     canvas = Canvas(scene.width, scene.height, scene.palette)
     prompt_mark(canvas, scene)
     if scene.lens is None:
         canvas.put(2, 0, scene.state.prompt[: 4 * scene.width].replace("\n", " "), "text", width=scene.width - 3)
         return canvas
-    rows, room = prompt_rows(scene, scene.width - 3), scene.height // apart
+    rows, room = prompt_rows(scene, scene.width - 3, marked=marked), scene.height // apart
     chosen = scene.token
     row_of = next((number for number, row in enumerate(rows) if any(position == chosen for position, _ in row)), 0)
     first = max(0, min(row_of - room + 1, len(rows) - room)) if row_of >= room else 0
-    appended_from = scene.n_tokens - len(scene.state.appended)
+    glyphs, first_drawn = scene.palette.glyphs, appended_from(scene)
     for number, row in enumerate(rows[first : first + room]):
         x, y = 2, number * apart
         for position, shown in row:
-            fg = "drawn" if position >= appended_from else "text"
+            drawn = position >= first_drawn
             lit = position == chosen
-            size = canvas.put(
-                x, y, shown, fg, "cursor" if lit else None, BOLD | UNDERLINE if lit else 0, width=min(cell_width(shown), scene.width - 3)
-            )
+            lead = int(marked and drawn)
+            size = lead + canvas.put(
+                x + lead, y, shown, "drawn" if drawn else "text", "cursor" if lit else None, BOLD | UNDERLINE if lit else 0,
+                width=min(cell_width(shown), scene.width - 3 - lead),
+            )  # fmt: skip
             canvas.target(x, y, size + 1, apart, ("token", position))
+            if drawn:
+                canvas.put(x + lead - 1, y, glyphs.drawn, "drawn")
             x += size
-            canvas.put(x, y, scene.palette.glyphs.vertical, "rule")
+            canvas.put(x, y, glyphs.vertical, "rule")
             x += 1
     hidden = len(rows) - first - room
     if hidden > 0 or first:

@@ -23,7 +23,7 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
         canvas = draw_prompt(replace(scene, faded=False), apart=2)
     else:
         canvas = Canvas(scene.width, scene.height, scene.palette)
-        canvas.blit(draw_prompt(replace(scene, height=scene.height - 1, faded=False)), 0, 0)
+        canvas.blit(draw_prompt(replace(scene, height=scene.height - 1, faded=False), marked=True), 0, 0)
         prompt_mark(canvas, scene)
     for hit in canvas.hits:
         x, y, size = hit.x, hit.y, hit.width - 1

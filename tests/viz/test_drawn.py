@@ -1,0 +1,53 @@
+"""Which of the prompt's tokens were drawn shows without any colour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.viz.reading import scene_at
+from txexplain.engine.derive import Lens
+from txexplain.engine.surprisal import surprisal
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import Palette
+from txexplain.viz.views.surprisal import draw_prompt_pane
+
+SIZES = {"one row": (120, 3), "several rows": (40, 8), "many rows": (30, 4)}
+
+
+def pane(lens: Lens, drawn: int, size: tuple[int, int], *, ascii: bool, strip: bool, token: int) -> Canvas:
+    ids = lens.trace.ids
+    appended = ("drawn",) * drawn
+    scene = scene_at(lens, f"model@{token}", size, Palette("dark", "none", ascii=ascii), ids=ids, appended=appended)
+    return draw_prompt_pane(replace(scene, surprisal=surprisal(lens.trace, lens.weights().unembedding) if strip else None))
+
+
+@pytest.mark.parametrize("ascii", [False, True], ids=["unicode", "ascii"])
+@pytest.mark.parametrize("strip", [False, True], ids=["no strip", "strip"])
+@pytest.mark.parametrize("size", SIZES)
+def test_a_mark_stands_before_each_drawn_token_and_before_no_other(story_lens: Lens, size: str, strip: bool, ascii: bool) -> None:
+    n, mark, seen = story_lens.trace.n_tokens, "!" if ascii else "┊", set[bool]()
+    for drawn in (0, 1, 9, n):
+        for token in (0, n - 5, n - 1):
+            canvas = pane(story_lens, drawn, SIZES[size], ascii=ascii, strip=strip, token=token)
+            marks = 0
+            for hit in canvas.hits:
+                assert isinstance(hit.target, tuple)
+                note = canvas.text()[hit.y].find(" rows ")
+                if 0 <= note < hit.x + 1:
+                    continue  # it covers the mark, or the token too
+                before = {canvas.chars[hit.y, hit.x - 1], canvas.chars[hit.y, hit.x]}
+                assert (mark in before) == (hit.target[1] >= n - drawn), (hit, drawn)
+                marks += hit.target[1] >= n - drawn
+                seen.add(mark in before)
+            assert sum(row.count(mark) for row in canvas.text()) == marks, "the mark means nothing else"
+    assert seen == {True, False}
+
+
+def test_the_strip_between_tokens_covers_no_mark(story_lens: Lens) -> None:
+    """There each token's height stands in place of the line behind it."""
+    n = story_lens.trace.n_tokens
+    plain, marked = (pane(story_lens, drawn, SIZES["many rows"], ascii=False, strip=True, token=n - 1).text() for drawn in (0, n))
+    assert plain != marked
+    assert sum(row.count("┊") for row in marked) >= 3
