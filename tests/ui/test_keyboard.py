@@ -7,12 +7,20 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
+from harness import drive, until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual import events
 from textual._xterm_parser import XTermParser
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.message import Message
+from textual.pilot import Pilot
 
-from txexplain.ui.keyboard import BEGIN, END, Answer, TerminalParser
+from txexplain.engine.model import GPT2
+from txexplain.explorer.location import Level
+from txexplain.ui import keyboard
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.keyboard import BEGIN, END, Alt, Answer, TerminalParser
 
 anything = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x1b[]20~;qt\r\x00")).filter(lambda text: END not in text)
 keys = st.lists(st.sampled_from(["a", "Q", "\r", "\x1b[A", "\x1b[20~", "\x1b[2~", "\x1bOP", "é", "\x1b[I"]), max_size=4).map("".join)
@@ -89,10 +97,15 @@ ANSWERS = [
 ]  # fmt: skip
 PRESSED = {
     "q": "q", "\r": "enter", "\x1b[A": "up", "\x1bOB": "down", "\x1b[1;5C": "ctrl+right", "\x1b[3$": "shift+delete", "\x1b[[A": "f1",
-    "\x1bOR": "f3", "\x1b[R": "f3", "\x1b[1;2R": "shift+f3", "\x1b[c": "shift+right", "\x1b[15~": "f5", "\x1b[97u": "a", "\x1b[27u": "escape",
-    "\x1b[<0;3;4M": "MouseDown", "\x1b[<64;3;4M": "MouseScrollUp", "\x1b[I": "AppFocus", "é": "é",
-    "\x1b[48;24;80;0;0t": "Resize", "\x1b[?2026;2$y": "TerminalSupportsSynchronizedOutput",
+    "\x1bOR": "f3", "\x1b[R": "f3", "\x1b[1;2R": "shift+f3", "\x1b[c": "shift+right", "\x1b[15~": "f5", "\x1b[97u": "a", "\x1b[27u": "escape", "\x1b[1;3D": "alt+left", "\x1b[;5H": "ctrl+home", "\x1b[3;2~": "shift+delete",
+    "\x1b[<0;33;44M": "MouseDown", "\x1b[<64;3;4M": "MouseScrollUp", "\x1b[I": "AppFocus", "é": "é",
+    "\x1b[48;24;80;480;640t": "Resize", "\x1b[?2026;2$y": "TerminalSupportsSynchronizedOutput",
 }  # fmt: skip
+
+
+def name_of(event: Message) -> str:
+    """A key by its name, all else by its kind."""
+    return "alt" if isinstance(event, Alt) else getattr(event, "key", type(event).__name__)
 
 
 def made(parser: TerminalParser, pieces: Iterable[str]) -> list[str]:
@@ -100,7 +113,7 @@ def made(parser: TerminalParser, pieces: Iterable[str]) -> list[str]:
     found = []
     for piece in pieces:
         for event in parser.feed(piece):
-            found.append(event.text if isinstance(event, Answer | events.Paste) else getattr(event, "key", type(event).__name__))
+            found.append(event.text if isinstance(event, Answer | events.Paste) else name_of(event))
     return found
 
 
@@ -122,3 +135,133 @@ def test_between_answers_keys_clicks_and_pastes_come_through(units: list[str], c
     edges = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
     wanted = [PRESSED.get(unit, unit.removeprefix(BEGIN).removesuffix(END)) for unit in units]
     assert made(TerminalParser(), [stream[a:b] for a, b in pairwise(edges) if b > a]) == wanted
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "\x1b[99999999999;1u",
+        "\x1b[97:65u",
+        "\x1b[48;0;0;0;0t\x1b[<0;3;4M",
+        "\x1b[113~",
+        "\x1b[113A",
+        "\x1b[27;5;113~",
+        "\x1b[5z",
+        "\x1b[<M",
+    ],
+)
+def test_what_no_terminal_should_send_does_no_harm(bad: str) -> None:
+    """Textual's thread that reads would end over some, and press the letters of others."""
+    assert [event for event in made(TerminalParser(), [bad, "q"]) if event != "Resize"] == ["q"]
+
+
+class Clock:
+    """A parser's time, which goes on when it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(keyboard, "get_time", lambda: self.now)
+
+    def after(self, parser: TerminalParser, seconds: float) -> list[str]:
+        """What a parser makes of it that nothing comes for a time."""
+        self.now += seconds
+        return [name_of(event) for event in parser.tick()]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_pause_in_an_answer_presses_nothing_but_escape(clock: Clock, answer: str) -> None:
+    """Escape, or Alt and a key, can't be told from an answer's first one or two bytes; its rest is dropped all the same."""
+    for cut in range(1, len(answer)):
+        for pause in (0.05, 0.5, 10.0):
+            parser = TerminalParser()
+            pressed = [*made(parser, [answer[:cut]]), *clock.after(parser, pause), *made(parser, [answer[cut:]]), *made(parser, ["q"])]
+            alone = [] if pause < 0.1 or cut > 2 else ["escape", "alt"][cut - 1 : cut]
+            assert [key for key in pressed if key != answer] == [*alone, "q"], (cut, pause)
+
+
+@pytest.mark.parametrize(
+    "begun", ["\x1b]11;rgb:ffff", "\x1bP1$r48", "\x1b_Gi=31", "\x1b[?64;1", "\x1b]11;rgb:ffff\x1b", "\x1b]52;c;" + "QUJD" * 20_000]
+)
+def test_what_never_ends_holds_keys_up_for_two_seconds_at_most(clock: Clock, begun: str) -> None:
+    """Keys with control characters end it at once; others count for its letters, until the time is over."""
+    for key, name in (("\r", "enter"), ("\x1b[A", "up"), ("\x03", "ctrl+c"), ("\x1b\x1b", "escape")):
+        assert made(TerminalParser(), [begun.removesuffix("\x1b"), key])[:1] == [name]
+    parser = TerminalParser()
+    assert made(parser, [begun]) == []
+    assert clock.after(parser, 2.0) == []
+    assert made(parser, ["q"]) == ["q"]
+    if "]" in begun and not begun.endswith("\x1b"):
+        assert made(parser, [begun]) == []
+        for _ in range(20):
+            made(parser, ["g"])
+            clock.after(parser, 0.1)
+        assert made(parser, ["q"]) == ["q"]
+
+
+def test_a_string_may_be_long_but_not_endless() -> None:
+    parser = TerminalParser()
+    piece = "QUJD" * 1000
+    assert made(parser, ["\x1b]52;c;", *[piece] * 200, "\x1b\\", "q"])[1:] == ["q"]
+    assert "1" in made(parser, ["\x1b]52;c;", *["1" * 4000] * 252])
+    assert len(parser.begun) < 2000
+
+
+def test_escape_is_a_key_after_a_tenth_of_a_second(clock: Clock) -> None:
+    parser = TerminalParser()
+    assert [*made(parser, ["\x1b"]), *clock.after(parser, 0.09)] == []
+    assert clock.after(parser, 0.02) == ["escape"]
+    assert made(parser, ["q", "\x1b\x1b", "\x1b[A"]) == ["q", "escape", "escape", "up"]
+    assert [*made(parser, ["\x1b["]), *clock.after(parser, 0.11)] == ["alt"]
+    assert [*made(parser, ["\x1b[["]), *clock.after(parser, 0.11)] == ["alt", "left_square_bracket"]
+
+
+def test_the_app_takes_answers_for_nothing_and_alt_for_escape(storyteller: GPT2) -> None:
+    async def check(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        parser, driver = TerminalParser(), keyboard.with_keyboard(HeadlessDriver)(app)
+        heard: list[str] = []
+        driver.answered = heard.append  # type: ignore[attr-defined]
+
+        async def come(text: str) -> None:
+            for event in parser.feed(text):
+                driver.process_message(event)
+            await pilot.pause()
+            await until(pilot, lambda: not app.inbox.under_way, "all that came")
+
+        def now() -> tuple[object, ...]:
+            return (
+                app.state,
+                app.pane,
+                app.focused,
+                app.screen_stack[:],
+                app.generating,
+                app.tones,
+                app.candidate,
+                app.serial,
+                app.editor.text,
+            )
+
+        before = now()
+        for answer in ANSWERS:
+            await come(answer)
+            assert (now(), heard) == (before, [answer])
+            heard.clear()
+        await come("/")
+        assert app.focused is app.editor
+        before = now()
+        for answer in ANSWERS:
+            await come(answer)
+            assert now() == before
+        await come("\x1b\rx\x1bb\x1b[C")
+        assert app.editor.text.endswith("\nx"), "Alt and a key that is bound stays itself"
+        await come("\x1ba")
+        assert app.focused is not app.editor
+        assert app.state.location.level is Level.HEADS
+        await come("\x1b\r")
+        assert app.state.location.level is Level.BLOCK
+
+    drive(check, storyteller)

@@ -17,6 +17,7 @@ from typing import Any
 
 from textual import constants
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._keyboard_protocol import FUNCTIONAL_KEYS
 from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.app import App, ScreenStackError
@@ -46,8 +47,9 @@ UNITS = re.compile(
 # Sequences that are no keys: reports of the terminal's kind, state, modes, size and cursor. F3 may look like a cursor in the first row.
 REPORT = re.compile(r"\x1b\[(?:<.*[^Mm]|[=>?].+|[0-?]*[ -/]+.|[\d;:]*[cntxy]|(?!1;[2-8]R)\d+;\d+R)")
 FOR_TEXTUAL = re.compile(r"\x1b\[(?:\?(?:2026|2048);\d\$y|48(?:;\d{1,5}(?::\d*)*){4}t)")  # those that it asks for
+NUMBERED = re.compile(r"\x1b\[(\d*)[\d:;]*([~A-FHPQRS])")
 # What can only be an answer, even if a pause parted it.
-LATE = re.compile(rf"{STRING}(?:\x07|\x1b\\)|\x1b\[[<-?]?[\d;:]+[ -/]*[cnRtuxy]")
+LATE = re.compile(rf"{STRING}(?:\x07|\x1b\\)|\x1b\[(?:[<-?]|(?=\d))[\d;:]*(?:[ -/]+[@-~]|[cmnRStuxy])")
 PATIENCE = 2.0  # seconds that the rest of a sequence may take
 TYPED = 8  # characters that nobody types at once
 KEPT, LONGEST = 1024, 1_000_000  # characters of a string that are kept, and that it may have
@@ -61,12 +63,12 @@ class Answer(Message):
         self.text = text
 
 
-class Alt(Key):
-    """Alt and a key; or Escape and then the key, which is `plain`: typed in haste, they are the same bytes."""
+class Alt(Message):
+    """Alt and a key, as one `key`; or Escape and then the key, which is `plain`: typed in haste, they are the same bytes."""
 
     def __init__(self, key: Key, plain: Key) -> None:
-        super().__init__(key.key, key.character)
-        self.plain = plain
+        super().__init__()
+        self.key, self.plain = key, plain
 
 
 class TerminalParser(XTermParser):
@@ -152,9 +154,11 @@ class TerminalParser(XTermParser):
         if len(unit) > 1 and unit in ANSI_SEQUENCES_KEYS:
             yield from (key for key in self._sequence_to_key_events(unit) if key.key != Keys.Ignore)
             return
+        if (numbered := NUMBERED.fullmatch(unit)) and (numbered[1] or "1") + numbered[2] not in FUNCTIONAL_KEYS:
+            return  # Textual would press the letter with that number
         try:
             yield from super().feed(unit) if unit else ()
-        except (ValueError, OverflowError):  # a key's number that is no character's
+        except (ValueError, ArithmeticError):  # a key's number that is no character's, a click on a screen of no pixels
             self.restart()
         if self._timeout_time is not None:  # it waits for more
             self.restart()
@@ -211,17 +215,24 @@ class Inbox:
     async def deliver(self) -> None:
         try:
             while True:
-                event = await self.waiting.get()
-                way = self.way()
-                await self.app._post_message(event)
-                if isinstance(event, Key | Paste):
-                    await passed(*way)
-                    await passed(*self.way()[-2:])  # a screen that it opened, and the field that then has the focus
+                for event in self.meant(await self.waiting.get()):
+                    way = self.way()
+                    await self.app._post_message(event)
+                    if isinstance(event, Key | Paste):
+                        await passed(*way)
+                        await passed(*self.way()[-2:])  # a screen that it opened, and the field that then has the focus
                 self.under_way -= 1
         except ScreenStackError:
             return  # the app is about to end
         except Exception as error:
             self.app._handle_exception(error)
+
+    def meant(self, event: Message) -> tuple[Message, ...]:
+        """What the reader did: where nothing is bound to Alt and a key, they pressed Escape and then the key."""
+        if not isinstance(event, Alt):
+            return (event,)
+        bound = event.key.key in self.app.screen.active_bindings
+        return (event.key,) if bound else (Key("escape", "\x1b"), event.plain)
 
     def way(self) -> tuple[MessagePump, ...]:
         """The queues through which a key goes: to what has the focus, and from there back up to the app, which knows the actions."""
@@ -252,10 +263,10 @@ def with_keyboard(driver: type[Driver]) -> type[Driver]:
             inbox = getattr(self._app, "inbox", None)
             if isinstance(message, Answer):
                 self._loop.call_soon_threadsafe(self.answered, message.text)
-            elif isinstance(inbox, Inbox) and isinstance(message, InputEvent | Paste):
+            elif isinstance(inbox, Inbox) and isinstance(message, InputEvent | Paste | Alt):
                 self._loop.call_soon_threadsafe(inbox.put, message)
             else:
-                super().send_message(message)
+                super().send_message(message.key if isinstance(message, Alt) else message)
 
         def answered(self, text: str) -> None:
             """The terminal answered, in the sequence `text`, or reported something unasked. Called in the app's loop."""
