@@ -1,4 +1,4 @@
-"""What tests share: the bundled model, and a tiny one that transformers saved."""
+"""What tests share: a home of their own, the bundled model, a tiny one that transformers saved, and which of them are `fast`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from txexplain.engine.model import GPT2
 from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parent / "golden"
+FAST = ("engine", "explorer", "viz")  # folders of what needs neither an app nor a terminal
 
-os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="txexplain-tests-")  # whoever runs the tests may have a config of their own
-for name in ("COLORFGBG", "TEXTUAL_COLOR_SYSTEM", "TMUX", "STY"):  # and a terminal with wishes of its own
-    os.environ.pop(name, None)
+# Whoever runs the tests has a home and wishes of their own: none are read, and nothing is left there. Processes that tests start inherit this.
+HOME = tempfile.TemporaryDirectory(prefix="txexplain-tests-", ignore_cleanup_errors=True)
+FOLDERS = {"HOME": "", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data"}
+os.environ |= {name: str(Path(HOME.name) / folder) for name, folder in FOLDERS.items()}
+for name in list(os.environ):
+    if name.startswith(("HF_", "TXEXPLAIN_", "TEXTUAL_")) or name in ("NO_COLOR", "FORCE_COLOR", "COLORFGBG", "TMUX", "STY"):
+        del os.environ[name]
 
 # One thread for matrix products, whoever else is busy: the last bits of a result depend on how many there are.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -25,8 +30,20 @@ CORES.keep()
 if (library := blas()) is not None:
     library.set_num_threads(1)
 
-settings.register_profile("noisy", deadline=None)  # a busy machine is no defect of the code
-settings.load_profile("noisy")
+# A busy machine is no defect of the code, hence no deadlines. `--hypothesis-profile=thorough` looks at new examples, and at many more.
+settings.register_profile("few", max_examples=20, derandomize=True, deadline=None)
+settings.register_profile("thorough", max_examples=200, print_blob=True, deadline=None)
+settings.load_profile("few")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent.name in FAST and item.get_closest_marker("long") is None:
+            item.add_marker("fast")
+
+
+def pytest_unconfigure() -> None:
+    HOME.cleanup()
 
 
 @pytest.fixture(scope="session")

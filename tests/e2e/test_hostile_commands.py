@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.segment import Segment
 from textual.color import Color
 
+from tests.examples import examples
 from tests.vt import harmful, kinds
 from txexplain.cli import cli, print_table
 from txexplain.engine.errors import clean
@@ -89,7 +90,7 @@ def test_every_token_is_shown_as_text() -> None:
 anything = st.text(st.characters() | st.sampled_from("\x1b[]0;\x07\x9b\x9d\x9c\u202e\u2066\ud800m\\"))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(anything)
 def test_no_door_lets_a_control_character_through(text: str) -> None:
     """A sentence, a line of any widget, a cell of any picture."""

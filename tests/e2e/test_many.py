@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import zip_longest
 
+import pytest
+
 from tests.e2e.terminal import Terminal
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
@@ -13,6 +15,7 @@ from txexplain.viz.numbers import percent
 TYPED = (" upon a time there", " there was a little", " day the dog")
 
 
+@pytest.mark.long
 def test_sessions_that_are_typed_into_at_once_each_give_their_own_answer(terminals: Callable[..., Terminal], storyteller: GPT2) -> None:
     crowd = [terminals("Once") for _ in TYPED]
     for terminal in crowd:

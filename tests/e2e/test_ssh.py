@@ -25,9 +25,13 @@ PATIENCE = 60.0
 KIB = 1024
 PROMPT = "Once upon a time there was a little girl"
 
-pytestmark = pytest.mark.skipif(
-    SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None, reason="openssh-server and -client are not installed"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None,
+        reason="openssh-server and -client are not installed",
+    ),
+]
 
 
 def free_port() -> int:

@@ -46,6 +46,7 @@ def test_errors_that_go_elsewhere_don_t_take_the_picture_along(terminals: Callab
     terminal.leave()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2])
 def test_sizes_come_in_a_storm(terminals: Callable[..., Terminal], seed: int) -> None:
     """From 20×5 to 400×120, faster than the app can draw and with keys between: at the last size the screen is whole and keys act."""

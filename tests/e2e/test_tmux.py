@@ -17,7 +17,7 @@ import pexpect
 import pyte
 import pytest
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux isn't installed here")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux isn't installed here")]
 
 PROMPT = "Once upon a time there was a"
 PATIENCE = 40.0  # seconds until a screen that never comes fails its test

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from tests.e2e.terminal import Terminal
 from tests.vt import harmful, kinds
 
@@ -27,6 +29,7 @@ def test_a_paste_of_lines_and_sequences_is_text(terminals: Callable[..., Termina
     terminal.leave()
 
 
+@pytest.mark.long
 def test_ten_megabytes_pasted_at_a_terminal(terminals: Callable[..., Terminal]) -> None:
     """The sentence comes, keys go on, and the field takes what is typed."""
     terminal = terminals("Once")

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save, save_file
 
+from tests.examples import examples
 from txexplain.engine.checkpoint import FLOAT_DTYPES, Checkpoint, open_checkpoint, read_safetensors
 from txexplain.engine.errors import CheckpointError, TraceError
 from txexplain.models import bundled_path
@@ -312,7 +313,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(examples(600), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits, st.booleans())
 def test_any_change_of_the_header_gives_the_librarys_arrays_or_a_refusal(
     tmp_path: Path, edits: list[tuple[int, str, int]], mend: bool
@@ -348,7 +349,7 @@ claims = st.builds(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(names, claims, max_size=3), st.integers(0, 48))
 def test_any_claims_give_the_librarys_arrays_or_a_refusal(tmp_path: Path, header: dict[str, Any], size: int) -> None:
     check_against_the_library(tmp_path / "t.safetensors", raw(header, bytes(range(size))))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from txexplain.engine.config import ACTIVATION_NAMES, LARGEST, GPT2Config
@@ -157,7 +157,6 @@ anything = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([*SIZES, *FLAGS, "layer_norm_epsilon", "activation_function", "bos_token_id", "n_ctx"]), anything, max_size=4

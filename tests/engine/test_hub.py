@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_server import Hub
 
+from tests.engine.hub_server import Hub
 from txexplain.engine.errors import ModelNotFound
 from txexplain.models.hub import checksum_of, is_damaged, require_checksum
 

@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.measures import HeadMeasures, after_copies, block_measures, head_measures
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import MEASURES
 
 IDS = [5, 7, 9, 5, 7, 5]
-calm = settings(max_examples=50, deadline=None)
+calm = examples(50)
 
 
 def attending(key_of: dict[int, int], n: int = len(IDS)) -> np.ndarray:

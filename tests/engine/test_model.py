@@ -6,9 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.errors import NonFinite, PromptError
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace, activation_names, expected_shapes
@@ -48,7 +49,7 @@ def test_the_weights_are_read_only(tiny: GPT2) -> None:
     assert all(not array.flags.writeable for array in tiny.weights.values())
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(prompts, prompts)
 def test_a_prefix_changes_nothing_but_the_time(tiny: GPT2, a: list[int], b: list[int]) -> None:
     fresh = run(tiny, b)

@@ -13,15 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.errors import NonFinite
 from txexplain.engine.sampling import Distribution, distribution, draw, highest, uniform
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TIE = Fraction(1, 10**12)
-calm = settings(max_examples=80, deadline=None)
+calm = examples(80)
 
 # Halves, so that ties are common; −inf now and then.
 logit = st.integers(-40, 40).map(lambda n: n / 2) | st.floats(-30, 30, width=32) | st.just(-math.inf)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from tests.examples import examples
 from txexplain.engine import tokenizer as module
 from txexplain.engine.errors import TokenizerError
 from txexplain.engine.tokenizer import END_OF_TEXT, Tokenizer, cell_width, clip, display_bytes
@@ -107,7 +108,7 @@ def test_nothing_opens_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
 # Long texts.
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(TEXT, st.integers(1, 12))
 @example("x \n\ny", 4)
 @example("x  y", 3)
@@ -121,7 +122,7 @@ def test_a_text_cut_into_chunks_has_the_same_ids(text: str, chunk: int) -> None:
         assert gpt2.encode(text) == gpt2._library.encode_ordinary(text)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(TEXT, st.integers(1, 12), st.integers(0, 20))
 def test_a_limit_gives_the_beginning_of_the_ids(text: str, chunk: int, limit: int) -> None:
     gpt2 = Tokenizer.gpt2()
@@ -150,7 +151,7 @@ def test_an_endless_word_is_read_only_as_far_as_needed(gpt2: Tokenizer, text: st
         assert gpt2.encode(text, limit=limit) == whole[: limit + 1]
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.text("ab-t ", min_size=1, max_size=80).filter(str.strip), st.text("ab-t ", max_size=40))
 def test_the_certain_start_of_a_word_stays_whatever_follows(word: str, rest: str) -> None:
     gpt2 = Tokenizer.gpt2()

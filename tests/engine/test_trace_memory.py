@@ -6,9 +6,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import CHUNK, SPARE, Trace, activation_names, held
@@ -65,7 +66,7 @@ def edited(ids: list[int], where: float, what: str, serial: int) -> list[int]:
             return [*ids[:at], *[serial % 60] * 40, *ids[at:]][:LONGEST]
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.integers(1, LONGEST), edits)
 def test_after_any_edits_a_trace_keeps_about_what_a_run_afresh_does(
     long: GPT2, n: int, steps: list[tuple[float, str, tuple[str, ...]]]

@@ -45,7 +45,7 @@ def random_model(storyteller: GPT2) -> GPT2:
     return GPT2(Checkpoint(config, tensors, Path(), (), "F32"), storyteller.tokenizer, "random")
 
 
-@pytest.fixture(scope="session", params=["storyteller", "random_model"])
+@pytest.fixture(scope="session", params=["storyteller", pytest.param("random_model", marks=pytest.mark.long)])
 def run(request: pytest.FixtureRequest) -> Read:
     """A page's state and run in either model; a prompt is run once."""
     model, runs = request.getfixturevalue(request.param), {}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.errors import LocationError
 from txexplain.explorer.location import (
     ENDS,
@@ -31,7 +32,7 @@ from txexplain.explorer.location import (
     zoom_out,
 )
 
-calm = settings(max_examples=200, deadline=None)
+calm = examples(200)
 STORYTELLER = Dims(6, 16, 512, 8, columns=4, model="storyteller", n_embd=256)
 
 numbers = st.integers(0, 30) | st.integers(0, 9_999_999)

@@ -8,17 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from test_location import STORYTELLER, locations
 
 import txexplain.cli as cli
+from tests.examples import examples
+from tests.explorer.test_location import STORYTELLER, locations
 from txexplain.engine.errors import LocationError
 from txexplain.engine.sampling import check_settings
 from txexplain.explorer.location import STAGES, Dims, Level, check, parse
 from txexplain.explorer.state import FLOWS, MODES, STOPS, Appended, ExplorerState, from_flags
 
-calm = settings(max_examples=150, deadline=None)
+calm = examples(150)
 VOCABULARY = 500
 
 

@@ -1,7 +1,7 @@
 """Makes the reference files that hold our engine to transformers' GPT-2. Needs torch and transformers; not part of the suite.
 
-    python tests/golden/make_parity.py                 # parity/<name>/ (checkpoint + activations.npz) and parity/storyteller.npz
-    python tests/golden/make_parity.py --full-size     # compares a random 124M model here and now, writes nothing
+    python -m tests.golden.make_parity                 # parity/<name>/ (checkpoint + activations.npz) and parity/storyteller.npz
+    python -m tests.golden.make_parity --full-size     # compares a random 124M model here and now, writes nothing
 
 Every array is what transformers computed: read off its modules by hooks, the scores off the input of its softmax.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
@@ -176,7 +175,6 @@ def tiny_files() -> None:
 
 
 def bundled_logits() -> None:
-    sys.path.insert(0, str(ROOT))
     from txexplain.engine.tokenizer import Tokenizer
 
     folder = ROOT / "weights" / "storyteller"
@@ -192,7 +190,6 @@ def bundled_logits() -> None:
 
 
 def full_size() -> None:
-    sys.path.insert(0, str(ROOT))
     from txexplain.models import load_model
 
     model = random_model(GPT2Config(), 0, 0.02)

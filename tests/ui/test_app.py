@@ -18,7 +18,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from harness import (
+from textual import events
+from textual._xterm_parser import XTermParser
+from textual.command import CommandList, CommandPalette
+from textual.notifications import Notification
+from textual.pilot import Pilot
+from textual.widgets import Input
+from textual.widgets._toast import Toast
+
+from tests.ui.harness import (
     ONCE,
     SlowForward,
     draws,
@@ -34,14 +42,6 @@ from harness import (
     where,
     write,
 )
-from textual import events
-from textual._xterm_parser import XTermParser
-from textual.command import CommandList, CommandPalette
-from textual.notifications import Notification
-from textual.pilot import Pilot
-from textual.widgets import Input
-from textual.widgets._toast import Toast
-
 from txexplain.cli import cli
 from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2

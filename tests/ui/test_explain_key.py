@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from harness import drive, pane_text, press, screen_text, until
 from textual.pilot import Pilot
 
+from tests.ui.harness import drive, pane_text, press, screen_text, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from harness import drive, expected_text, fresh, pane_text, press, said, screen_text, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.ui.harness import drive, expected_text, fresh, pane_text, press, said, screen_text, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse

@@ -6,11 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from harness import ONCE, drive, fresh, pane_text, press, until
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from textual.pilot import Pilot
 
+from tests.examples import examples
+from tests.ui.harness import ONCE, drive, fresh, pane_text, press, until
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, movers
 from txexplain.explorer.history import KEPT, Moment, recorded
@@ -19,7 +20,7 @@ from txexplain.ui.app import ExplorerApp
 from txexplain.viz.numbers import percent
 
 App, Hand = ExplorerApp, Pilot[None]
-calm = settings(max_examples=100, deadline=None)
+calm = examples(100)
 
 
 @calm

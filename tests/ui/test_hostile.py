@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
 from textual.pilot import Pilot
 
+from tests.examples import examples
 from tests.ui.harness import ONCE, drive, press, screen_text, settled, until
 from tests.ui.recorder import Recorded, record
 from tests.vt import BIDI, harmful, kinds
@@ -188,6 +189,7 @@ def test_no_list_field_or_page_reads_markup(storyteller: GPT2, monkeypatch: pyte
     drive(read, storyteller, reads=Reads(lesson))
 
 
+@pytest.mark.long
 def test_every_token_of_the_vocabulary_is_only_text(storyteller: GPT2, benign: frozenset[str]) -> None:
     """All 50,257 as candidates, a terminal of 400 rows full at a time: from the panel to the bytes."""
     seen: list[int] = []
@@ -218,7 +220,8 @@ ACTS = ("\x1b[", "\x1b]", "\x9b", "\x9d", "\x07", "\x1b\\", "\x00", "\ud800", "\
 texts = st.lists(st.characters(codec=None) | st.sampled_from(ACTS), max_size=40).map("".join)
 
 
-@settings(max_examples=12)
+@pytest.mark.long
+@examples(12)
 @given(texts, st.sampled_from(("model", *PLACES)))
 def test_whatever_a_prompt_is_made_of_it_is_only_text(storyteller: GPT2, benign: frozenset[str], text: str, place: str) -> None:
     """Any characters, half ones and the beginnings of control functions among them, pasted and then gone on with."""

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from harness import drive, until
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from textual import events
 from textual._xterm_parser import XTermParser
@@ -16,6 +15,8 @@ from textual.drivers.headless_driver import HeadlessDriver
 from textual.message import Message
 from textual.pilot import Pilot
 
+from tests.examples import examples
+from tests.ui.harness import drive, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import Level
 from txexplain.ui import keyboard
@@ -35,7 +36,7 @@ def parsed(parser: XTermParser, pieces: list[str]) -> list[tuple[str, str | None
     return found
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(st.lists(st.tuples(keys, anything), min_size=1, max_size=3), keys, st.lists(st.integers(0, 200), max_size=8))
 def test_what_is_pasted_comes_out_whole_and_no_key_of_it(pastes: list[tuple[str, str]], after: str, cuts: list[int]) -> None:
     """Cut anywhere: keys before, between and after are Textual's own, what is pasted is text."""
@@ -126,7 +127,7 @@ def test_an_answer_is_no_key_wherever_it_is_cut(answer: str) -> None:
         assert made(parser, [answer[:cut], answer[cut:], "q"]) == [answer, "q"]
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     st.lists(st.sampled_from([*ANSWERS, *PRESSED, BEGIN + "\x1b]11;q\x07" + END]), max_size=8), st.lists(st.integers(0, 200), max_size=8)
 )

@@ -10,18 +10,15 @@ import sys
 import tracemalloc
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
+from tests import long
+from tests.races import SAVED
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests import long
-from tests.races import SAVED
 
 
 @pytest.fixture
@@ -55,6 +52,7 @@ def test_a_result_goes_as_soon_as_the_next_is_there(storyteller: GPT2) -> None:
     assert asyncio.run(go())
 
 
+@pytest.mark.long
 def test_generating_to_the_end_and_back_takes_no_more_memory_each_time() -> None:
     model = load_model(SAVED)  # room for 64 tokens
     tracemalloc.start()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.monkey.walk import Fault, Seen, replay, shortened, told, walk
 from tests.monkey.world import KINDS, Start, World
 
@@ -25,6 +22,7 @@ def taken(world: World, *steps: object, **start: object) -> Seen:
     return replay(world, Start.of(start), list(steps))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_short_walk(world: World, kind: str) -> None:
     seen = walk(world, kind, 60, 11)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from harness import ONCE, SlowForward, drive, fresh, pane_text, press, screen_text, settled, until
 from textual.pilot import Pilot
 
+from tests.ui.harness import ONCE, SlowForward, drive, fresh, pane_text, press, screen_text, settled, until
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import surprisal

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from harness import COLOURS, ONCE, drive, pane_text, press, screen_text
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.ui.harness import COLOURS, ONCE, drive, pane_text, press, screen_text
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from harness import ONCE, drive, fresh, pane_text, press, said, screen_text, settled, until
 from textual.pilot import Pilot
 
+from tests.ui.harness import ONCE, drive, fresh, pane_text, press, said, screen_text, settled, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ModelNotFound
 from txexplain.engine.model import GPT2

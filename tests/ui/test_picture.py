@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from rich.terminal_theme import SVG_EXPORT_THEME
@@ -14,7 +11,6 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.ui.harness import ONCE, drive, press
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import races
 
 PROMPT = ["start prompt 80x24", "finish load#1", "finish forward#2", "finish flow#3"]
@@ -58,6 +55,7 @@ def scene() -> Iterator[races.Scenery]:
         yield scene
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_short_walk(scene: races.Scenery, seed: int) -> None:
     assert len(races.walk_once(scene, races.chance(seed), 40).done) > 40

@@ -6,11 +6,12 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.conftest import GOLDEN
+from tests.examples import examples
 from tests.explorer.test_location import locations
 from tests.ui.harness import COLOURS, ONCE, drive, press, screen_text, settled
 from tests.viz.test_palette import wcag
@@ -166,7 +167,7 @@ def once(storyteller: GPT2) -> Lens:
     return Lens(run(storyteller), storyteller)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(place=locations)
 def test_every_place_is_described_in_words(once: Lens, place: Location) -> None:
     """The nearest place that the model has: its name, the selected token and no control character."""

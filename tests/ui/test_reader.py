@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from harness import COLOURS, drive, pane_text, press, screen_text, until, write
 from textual.pilot import Pilot
 
+from tests.ui.harness import COLOURS, drive, pane_text, press, screen_text, until, write
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import ONCE, drive, fresh, pane_text, said, screen_text, until
 from textual.pilot import Pilot
 
+from tests.ui.harness import ONCE, drive, fresh, pane_text, said, screen_text, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from itertools import product
 
 import numpy as np
 import pyte
@@ -14,7 +13,6 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.ui.harness import press
 from tests.ui.recorder import Recorded, record
 from tests.ui.test_wire import look
@@ -27,6 +25,11 @@ KEYS = [
     "v", "a", "f", "s", "i", "comma", "full_stop", "d", "h", "t", "question_mark", "escape", "escape", "ctrl+p", "tab", "slash",
 ]  # fmt: skip
 PROMPTS = ["Once upon a time there was a little girl", "日本語の文 a\u0301 中 e 🙂 x"]
+SMALL, LARGE = (80, 24), (130, 40)
+QUICK = [(PROMPTS[0], SMALL, "truecolor"), (PROMPTS[1], SMALL, "16")]  # each prompt and each depth once; the rest takes long
+CASES = [
+    pytest.param(*case, marks=[] if case in QUICK else pytest.mark.long) for case in product(PROMPTS, (SMALL, LARGE), ("truecolor", "16"))
+]
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +44,7 @@ def one_terminal_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Strip, "render_style", staticmethod(render_style))
 
 
-@pytest.mark.parametrize("colour", ["truecolor", "16"])
-@pytest.mark.parametrize("size", [(80, 24), (130, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("prompt", PROMPTS, ids=["words", "wide"])
+@pytest.mark.parametrize(("prompt", "size", "colour"), CASES)
 def test_nothing_old_stays_and_nothing_new_is_missing(storyteller: GPT2, prompt: str, size: tuple[int, int], colour: str) -> None:
     rng = np.random.default_rng(sum(size))
     screen = pyte.Screen(*size)

@@ -6,16 +6,12 @@ import difflib
 import gzip
 import json
 import re
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from txexplain.engine.model import GPT2
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests import screenshots
+from txexplain.engine.model import GPT2
 
 KEPT: dict[str, Any] = json.loads(gzip.decompress(screenshots.CELLS.read_bytes()))
 PICTURES: dict[str, dict[str, list[str]]] = KEPT["pictures"]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from harness import ONCE, drive, expected_text, screen_text, settled, until
 from textual.pilot import Pilot
 
+from tests.ui.harness import ONCE, drive, expected_text, screen_text, settled, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp

@@ -6,13 +6,14 @@ import re
 
 import pyte
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.ui.wire import BEGIN, END, Wire
 
 WIDTH, HEIGHT = 12, 4
-calm = settings(max_examples=300, deadline=None)
+calm = examples(300)
 PLAIN = pyte.screens.Char(" ")
 
 colours = st.sampled_from(

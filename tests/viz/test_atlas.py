@@ -9,10 +9,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at
 
+from tests.examples import examples
+from tests.viz.reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
@@ -68,7 +69,7 @@ def random(request: pytest.FixtureRequest) -> Lens:
 # Sorted and cut
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(2, 9), st.sampled_from(MEASURES), st.sampled_from(LEASTS), st.integers(0, 99))
 def test_heads_are_sorted_by_what_they_do_and_cut_where_it_is_little(
     n_layer: int, n_head: int, n: int, name: str, least: int, seed: int

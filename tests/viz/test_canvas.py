@@ -5,11 +5,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.segment import Segment
 
+from tests.examples import examples
 from txexplain.viz.canvas import BOLD, DIM, REVERSE, STRIKE, UNDERLINE, Canvas, nearest_256
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.svg import svg
@@ -159,7 +160,7 @@ def visible(canvas: Canvas) -> list[list[tuple]]:
 
 
 @given(steps, steps, palettes)
-@settings(max_examples=120)
+@examples(120)
 def test_sending_only_the_difference_gives_the_new_canvas(before: list[tuple], after: list[tuple], palette: Palette) -> None:
     old, new = drawn(before, palette), drawn(after, palette)
     screen = drawn(before, palette)
@@ -249,7 +250,7 @@ def test_fading_moves_every_colour_towards_the_background(script: list[tuple], a
 
 
 @given(steps, palettes)
-@settings(max_examples=50)
+@examples(50)
 def test_a_picture_is_whole_in_itself(script: list[tuple], palette: Palette) -> None:
     canvas = drawn(script, palette)
     picture = svg(canvas)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reading import scene_at, shows, shows_percent
 from rich.cells import cell_len
 
+from tests.viz.reading import scene_at, shows, shows_percent
 from txexplain.engine import ops
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import transformer_block

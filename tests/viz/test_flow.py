@@ -4,10 +4,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.examples import examples
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.flow import (
     LINE_FROM,
@@ -201,7 +202,7 @@ def test_a_faint_line_runs_along_every_token_but_never_as_stripes(step: int) -> 
 
 
 @given(flows, st.integers(-30, 70), st.integers(1, 40))
-@settings(max_examples=40)
+@examples(40)
 def test_any_window_on_the_flow_can_be_drawn_in_few_colours(shares: list[Doubles], x: int, width: int) -> None:
     n = len(shares[0])
     columns, between = traced(shares, n - 1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
@@ -72,7 +73,7 @@ samplings = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(logit_lists, st.sampled_from([stop for stop in STOPS if stop]), samplings, st.booleans())
 def test_bars_convert_back_to_the_probabilities(lens: Lens, logits: list[float], temperature: float, sampling: dict, ascii: bool) -> None:
     dist = distribution(np.array(logits, dtype=np.float32), temperature, **sampling)

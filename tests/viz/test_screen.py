@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
@@ -35,7 +36,7 @@ PLACES = [
 ]
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(st.integers(1, 400), st.integers(1, 120), st.sampled_from(["", "explain", "lesson"]), st.booleans())
 def test_the_panes_tile_the_screen(width: int, height: int, side: str, lecture: bool) -> None:
     covered = np.zeros((height, width), dtype=int)

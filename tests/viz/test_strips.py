@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from txexplain.viz.ramps import pool
 from txexplain.viz.views.strips import cell_of, peaks, strip_cells
 
-calm = settings(max_examples=100, deadline=None)
+calm = examples(100)
 
 
 @calm

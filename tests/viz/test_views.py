@@ -8,10 +8,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import SENTENCE
-from reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at, strips, unit, value
 from rich.cells import cell_len
 
+from tests.viz.conftest import SENTENCE
+from tests.viz.reading import (
+    FIGURE,
+    STAGES,
+    halves,
+    hits,
+    levels_of,
+    line_with,
+    scene_at,
+    shows,
+    shows_percent,
+    stage_at,
+    strips,
+    unit,
+    value,
+)
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
