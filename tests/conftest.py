@@ -16,7 +16,7 @@ from txexplain.models import load_model
 GOLDEN = Path(__file__).parent / "golden"
 FAST = ("engine", "explorer", "viz")  # folders of what needs neither an app nor a terminal
 
-# Whoever runs the tests has a home and wishes of their own: none are read, and nothing is left there. Processes that tests start inherit this.
+# Whoever runs the tests has a home and wishes of their own: none are read, and nothing is left there, by child processes neither.
 HOME = tempfile.TemporaryDirectory(prefix="txexplain-tests-", ignore_cleanup_errors=True)
 FOLDERS = {"HOME": "", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data"}
 os.environ |= {name: str(Path(HOME.name) / folder) for name, folder in FOLDERS.items()}
