@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from txexplain import __version__
-from txexplain.engine.errors import ExplainError, PromptError, TraceError, clean
+from txexplain.engine.errors import ExplainError, NotRecorded, PromptError, TraceError, clean
 
 if TYPE_CHECKING:
     from txexplain.engine.derive import Lens
@@ -682,8 +682,8 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
     check(place, dims_of(lens))
     try:
         values = lens.stage(place.block, place.head, place.stage)  # [T, T]
-    except KeyError as missing:
-        raise TraceError(f"The trace {source.trace} has no {missing.args[0]}, which this takes; record it with that.") from None
+    except NotRecorded as missing:
+        raise TraceError(f"The trace {source.trace} has no {missing.what}, which this takes; record it with that.") from None
     n, after_mask = len(values), place.stage not in ("qk", "scaled")
     cells = [[None if after_mask and j > i else float(str(values[i, j])) for j in range(n)] for i in range(n)]  # float32's own figures
     ids = lens.trace.ids

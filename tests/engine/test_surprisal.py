@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txexplain.engine import surprisal as module
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import Surprise, surprisal, surprises
@@ -83,5 +84,5 @@ def test_only_the_changed_end_is_computed(tiny: GPT2, shared: int, end: list[int
 
 
 def test_a_trace_without_its_end_says_so(tiny: GPT2) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(NotRecorded):
         surprisal(Trace([1, 2], {}), tiny.unembedding)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 import threading
@@ -18,7 +19,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import TraceError
+from txexplain.engine.errors import NotRecorded, TraceError
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import Tokenizer, visible
@@ -74,8 +75,17 @@ def test_a_partial_trace_knows_what_it_lacks(trace: Trace, tmp_path: Path) -> No
     # What enters block 1 is what left block 0: recorded once, known under both names.
     assert back.names == ("blocks.0.attn.pattern", "blocks.0.resid_post", "blocks.1.resid_pre")
     assert "blocks.0.attn.q" not in back
-    with pytest.raises(KeyError):
+    with pytest.raises(NotRecorded, match=re.escape("This run has no blocks.0.attn.q; record it with the trace, or run the model.")):
         back["blocks.0.attn.q"]
+    assert back.get("blocks.0.attn.q") is None, "as of any Mapping"
+    # What no run of this model has is no gap in a recording, but a mistake in the program.
+    for name in ("blocks.0.attn.query", "blocks.2.attn.q", "blocks.0.embed", "attn.q", ""):
+        with pytest.raises(KeyError, match="none of this model's activations") as wrong:
+            back[name]
+        assert not isinstance(wrong.value, NotRecorded), name
+    alone = Trace(back.ids, {})
+    with pytest.raises(NotRecorded):
+        alone["blocks.40.attn.q"]
 
 
 def broken(**changes: object) -> dict[str, np.ndarray]:
@@ -257,7 +267,7 @@ def test_a_scale_that_nothing_tells_is_not_guessed(trace: Trace, tmp_path: Path,
     assert lens.scale(1) is None
     assert lens.has_stage(1, "qk")
     assert not lens.has_stage(1, "scaled")
-    with pytest.raises(KeyError, match="attn_scores"):
+    with pytest.raises(NotRecorded, match="attn_scores"):
         lens.stage(1, 0, "scaled")
 
 

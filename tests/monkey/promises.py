@@ -17,7 +17,7 @@ from textual.widgets._toast import Toast
 
 from tests.monkey.world import World, flags_of
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, clean
+from txexplain.engine.errors import ExplainError, NotRecorded, clean
 from txexplain.engine.surprisal import Surprise
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import state_of
@@ -185,7 +185,7 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
 def ribbons_of(fresh: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None:
     try:
         return tuple(fresh.flow(flow))
-    except KeyError:
+    except NotRecorded:
         return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,7 +32,11 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Level, Location, breadcrumb, parse
+from txexplain.ui.render import ribbons_of
+from txexplain.ui.session import neurons_of
 from txexplain.viz.canvas import Canvas, Hit, graphemes
+from txexplain.viz.describe import describe
+from txexplain.viz.live import fill
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.ramps import Ramp
@@ -39,6 +44,7 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_pane, draw_screen, layout
 from txexplain.viz.views import draw_stage
 from txexplain.viz.views.chrome import draw_header
+from txexplain.viz.views.explain import explain_text
 from txexplain.viz.views.head import ramp_of
 from txexplain.viz.views.panel import draw_panel
 
@@ -882,3 +888,37 @@ def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:
         scene = scene_at(tiny_lens, at, (120, 36))
         screen = draw_screen(replace(scene, lens=bare, distribution=None, ribbons=None))
         assert_whole(screen)
+
+
+# What wasn't recorded, and what is a bug
+
+
+@pytest.mark.parametrize("error", [KeyError("blocks.1.mlp.post"), LookupError("half a sentence"), IndexError(3)], ids=repr)
+def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_lens: Lens, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Stage, `i`, describe, live values, ribbons and the neurons' order say of NotRecorded alone that something wasn't recorded."""
+    whole = Trace.__getitem__
+
+    def get(trace: Trace, name: str) -> object:
+        if name in ("blocks.1.mlp.post", "blocks.1.attn.pattern"):
+            raise error
+        return whole(trace, name)
+
+    lens = Lens(tiny_lens.trace, tiny_lens.model)
+    scene = replace(scene_at(tiny_lens, "L1.mlp", (80, 24)), lens=lens)
+    monkeypatch.setattr(Trace, "__getitem__", get)
+    asks: dict[str, Callable[[], object]] = {
+        "stage": lambda: draw_stage(scene),
+        "explain": lambda: explain_text(scene, 76),
+        "describe": lambda: describe(scene),
+        "live": lambda: fill("{neuron L1}", scene),
+        "ribbons": lambda: ribbons_of(lens, "rollout"),
+        "order": lambda: neurons_of(lens, scene.location),
+    }
+    for name, ask in asks.items():
+        with pytest.raises(type(error)) as raised:
+            ask()
+        assert raised.value is error, name
+
+
+def test_a_place_of_the_model_before_has_no_neurons(tiny_lens: Lens) -> None:
+    assert neurons_of(tiny_lens, parse("L7.mlp")) is None

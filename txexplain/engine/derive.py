@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.measures import HeadMeasures, head_measures
 from txexplain.engine.ops import ACTIVATIONS, Array, attention_scale, attention_scores, softmax
 from txexplain.engine.sampling import Ranking, highest
@@ -146,7 +147,7 @@ class NormSteps:
 
 
 def norm_steps(trace: Trace, model: GPT2 | None, config: GPT2Config, norm: str, token: int) -> NormSteps:
-    """One token's way through a LayerNorm: norm is "blocks.L.ln1", "blocks.L.ln2" or "ln_final". Raises KeyError."""
+    """One token's way through a LayerNorm: norm is "blocks.L.ln1", "blocks.L.ln2" or "ln_final". Raises NotRecorded."""
     weights = model.weights if model is not None else {}
     if norm == "ln_final":
         source, prefix = f"blocks.{config.n_layer - 1}.resid_post", "ln_f"
@@ -193,24 +194,24 @@ def largest(output: Array) -> int:
 
 
 def qkv_row(trace: Trace, layer: int, token: int) -> Array:
-    """A token's query, key and value of all heads, side by side. Shapes: -> [3·d]. Raises KeyError."""
+    """A token's query, key and value of all heads, side by side. Shapes: -> [3·d]. Raises NotRecorded."""
     return np.concatenate([trace[f"blocks.{layer}.attn.{part}"][token].reshape(-1) for part in "qkv"])  # [3·d]
 
 
 def proj_row(trace: Trace, layer: int, token: int) -> Array:
-    """What attention adds to a token. Shapes: -> [d]. Raises KeyError."""
+    """What attention adds to a token. Shapes: -> [d]. Raises NotRecorded."""
     return trace[f"blocks.{layer}.attn_out"][token]  # [d]
 
 
 def qkv_map(model: GPT2, trace: Trace, layer: int, token: int) -> LinearMap:
-    """The one product that makes a token's query, key and value of all heads, side by side: [d] -> [3·d]. Raises KeyError."""
+    """The one product that makes a token's query, key and value of all heads, side by side: [d] -> [3·d]. Raises NotRecorded."""
     w = model.blocks[layer]
     x = trace[f"blocks.{layer}.ln1.normalized"][token]  # [d]
     return LinearMap(x, w["attn.c_attn.weight"], w["attn.c_attn.bias"], qkv_row(trace, layer, token))
 
 
 def proj_map(model: GPT2, trace: Trace, layer: int, token: int) -> LinearMap:
-    """The heads' results side by side through W_O: [H·dh] -> [d]. Raises KeyError."""
+    """The heads' results side by side through W_O: [H·dh] -> [d]. Raises NotRecorded."""
     w, z = model.blocks[layer], trace[f"blocks.{layer}.attn.z"][token].reshape(-1)  # [H·dh]
     return LinearMap(z, w["attn.c_proj.weight"], w["attn.c_proj.bias"], proj_row(trace, layer, token))
 
@@ -233,7 +234,7 @@ class ResidualPart:
 
 
 def residual_parts(trace: Trace, model: GPT2 | None, n_layer: int, token: int, of: int | None = None) -> list[ResidualPart]:
-    """A token's residual stream, part by part. Raises KeyError for what wasn't recorded.
+    """A token's residual stream, part by part. Raises NotRecorded for what wasn't recorded.
 
     logit: the part through the final LayerNorm with its scale held fast, times the unembedding's row of the token `of`: the
     parts' sum, plus `logit_bias`, is that logit ("direct logit attribution", Elhage et al. 2021).
@@ -330,7 +331,7 @@ class Lens:
     """One trace, seen with the weights that made it (None for a trace file opened alone): what views look through.
 
     Everything is computed when it is first asked for. Several threads may ask at once; at worst two compute the same.
-    Methods that need the weights raise KeyError without them, as those do whose activations weren't recorded.
+    Methods that need the weights raise NotRecorded without them, as those do whose activations weren't recorded.
     """
 
     def __init__(self, trace: Trace, model: GPT2 | None) -> None:
@@ -397,7 +398,7 @@ class Lens:
 
     def weights(self) -> GPT2:
         if self.model is None:
-            raise KeyError("weights")
+            raise NotRecorded("weights")
         return self.model
 
     @cached_property
@@ -406,23 +407,23 @@ class Lens:
         return [change_norms(self.trace, layer) for layer in range(self.config.n_layer)]
 
     def residual(self, token: int, of: int | None) -> list[ResidualPart]:
-        """residual_parts of this result, computed once for each token and reading. Raises KeyError."""
+        """residual_parts of this result, computed once for each token and reading. Raises NotRecorded."""
         if (token, of) not in self._residual:
             self._residual[token, of] = residual_parts(self.trace, self.model, self.config.n_layer, token, of)
         return self._residual[token, of]
 
     def unmasked(self, layer: int, head: int, stage: str) -> Array:
-        """A head's grid before the mask, kept while it is looked at. Shapes: -> [T, T]. Raises KeyError."""
+        """A head's grid before the mask, kept while it is looked at. Shapes: -> [T, T]. Raises NotRecorded."""
         raw = self._unmasked.answer((layer, head), lambda: raw_scores(self.trace, layer, head))  # [T, T]
         if stage == "qk":
             return raw
         scale = self.scale(layer)
         if scale is None:
-            raise KeyError(f"blocks.{layer}.attn.attn_scores")  # which would tell it
+            raise NotRecorded(f"blocks.{layer}.attn.attn_scores")  # which would tell it
         return raw * np.float32(scale)  # [T, T]
 
     def moved(self, layer: int, head: int, query: int, key: int) -> tuple[Array, Reading]:
-        """What one product moves, and its reading. Shapes: -> [d], and MOST_MOVED tokens each. Raises KeyError.
+        """What one product moves, and its reading. Shapes: -> [d], and MOST_MOVED tokens each. Raises NotRecorded.
 
         A key's value is read once: whichever query looks at it, only the share is another.
         """
@@ -435,26 +436,26 @@ class Lens:
         return vector, self._readings["value", layer, head, key].times(share)
 
     def written(self, layer: int, neuron: int) -> Reading:
-        """The reading of a neuron's row of W_proj. Raises KeyError."""
+        """The reading of a neuron's row of W_proj. Raises NotRecorded."""
         if ("neuron", layer, neuron) not in self._readings:
             model = self.weights()
             self._readings["neuron", layer, neuron] = reading(model, model.blocks[layer]["mlp.c_proj.weight"][neuron])
         return self._readings["neuron", layer, neuron]
 
     def reach(self, layer: int) -> Array:
-        """neuron_reach, computed once a block. Shapes: -> [m]. Raises KeyError."""
+        """neuron_reach, computed once a block. Shapes: -> [m]. Raises NotRecorded."""
         if layer not in self._reach:
             self._reach[layer] = neuron_reach(self.weights(), layer)
         return self._reach[layer]
 
     def neurons(self, layer: int, token: int, by: str) -> Array:
-        """What neurons are sorted by: "post", "pre", or "added", ‖post × row of W_proj‖. Shapes: -> [m]. Raises KeyError."""
+        """What neurons are sorted by: "post", "pre", or "added", ‖post × row of W_proj‖. Shapes: -> [m]. Raises NotRecorded."""
         if by == "added":
             return np.abs(self.trace[f"blocks.{layer}.mlp.post"][token]) * self.reach(layer)  # [m]
         return self.trace[f"blocks.{layer}.mlp.{by}"][token]  # [m]
 
     def neuron_order(self, layer: int, token: int, by: str) -> tuple[int, ...]:
-        """The neurons by descending number, ties by lower index: sorted once a question. Raises KeyError."""
+        """The neurons by descending number, ties by lower index: sorted once a question. Raises NotRecorded."""
 
         def ordered() -> tuple[int, ...]:
             return tuple(np.argsort(-self.neurons(layer, token, by), kind="stable").tolist())
@@ -462,13 +463,13 @@ class Lens:
         return self._neurons.answer((layer, token, by), ordered)
 
     def nearest(self, token_id: int, n: int) -> list[tuple[int, float]]:
-        """The n tokens whose rows of wte are nearest to a token's by cosine, itself left out: (id, cosine). Raises KeyError."""
+        """The n tokens whose rows of wte are nearest to a token's by cosine, itself left out: (id, cosine). Raises NotRecorded."""
         values = self._cosines.answer(token_id, lambda: cosines(self.weights(), token_id))  # [V]
         return [(i, float(values[i])) for i in highest(values, n + 1) if i != token_id][:n]
 
     @cached_property
     def ranking(self) -> Ranking:
-        """The vocabulary sorted by the last position's logits: once, whatever the temperature. Raises KeyError, NonFinite."""
+        """The vocabulary sorted by the last position's logits: once, whatever the temperature. Raises NotRecorded, NonFinite."""
         return Ranking.of(self.trace.last_logits)
 
     @cached_property

@@ -38,6 +38,20 @@ class TraceError(ExplainError):
     """A trace file can't be used, or a trace doesn't fit the model."""
 
 
+class NotRecorded(ExplainError, KeyError):
+    """A run lacks a tensor, or something else that views ask for. `what` says which.
+
+    It is a KeyError because a Trace is a Mapping: `trace.get(name)` and a program's own `except KeyError` do what is expected of them.
+    Views catch NotRecorded alone, so that any other KeyError shows as the bug that it is.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This run has no {what}; record it with the trace, or run the model.")
+        self.what = what
+
+    __str__ = Exception.__str__  # KeyError's would put the sentence in quotes
+
+
 class LocationError(ExplainError):
     """A Location can't be read, or this model or prompt lacks it."""
 

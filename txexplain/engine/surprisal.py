@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from txexplain.engine.cores import CORES
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import Array
 from txexplain.engine.trace import Trace
 
@@ -48,13 +49,13 @@ def surprisal(
 
     earlier: the ids and the Surprises of another text; those of the beginning that both share are taken over.
     limit: compute so many more at most; the answer is then that of the text's beginning, and may be handed in as earlier.
-    Without an unembedding, by the trace's own logits of every position. Raises KeyError where the trace lacks what is needed.
+    Without an unembedding, by the trace's own logits of every position. Raises NotRecorded where the trace lacks what is needed.
     """
     ids = trace.ids
     kept = list(earlier[1][: shared_length(ids, earlier[0])]) or [None]
     recorded = trace["logits" if unembedding is None else "ln_final.normalized"]  # [T, V] or [T, d]; row t foretells token t + 1
     if recorded.ndim != 2:
-        raise KeyError("logits of every position")
+        raise NotRecorded("logits of every position")
     last = len(ids) - 1 if limit is None else min(len(ids) - 1, len(kept) - 1 + limit)
     for start in range(len(kept) - 1, last, CHUNK):
         end = min(start + CHUNK, last)

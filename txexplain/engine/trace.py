@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.checkpoint import read_safetensors
 from txexplain.engine.config import LARGEST, GPT2Config
-from txexplain.engine.errors import CheckpointError, TraceError, shown
+from txexplain.engine.errors import CheckpointError, NotRecorded, TraceError, shown
 from txexplain.engine.tokenizer import visible
 
 Floats = NDArray[np.float32]
@@ -77,7 +77,8 @@ class Trace(Mapping[str, Floats]):
     """The activations of one forward pass; `trace[name]` is a read-only float32 array.
 
     Names and shapes are DESIGN.md's table: `embed` [T, d], `blocks.5.attn.pattern` [H, T, T], `logits` [V] or [T, V], …
-    A trace may be partial: `name in trace` says whether a tensor was recorded; asking for one that wasn't raises KeyError.
+    A trace may be partial: `name in trace` says whether a tensor was recorded; asking for one that wasn't raises NotRecorded,
+    and for a name that no run of this model has, KeyError.
     """
 
     def __init__(
@@ -131,12 +132,23 @@ class Trace(Mapping[str, Floats]):
 
     def __getitem__(self, name: str) -> Floats:
         own = canonical(name)
-        parts = self._parts[own]
+        parts = self._parts.get(own)
+        if parts is None:
+            raise self._lacking(name)
         if len(parts) != 1:
             parts = self._one_part(own)
         whole = parts[0].view()
         whole.flags.writeable = False
         return whole
+
+    def _lacking(self, name: str) -> KeyError:
+        """Why a tensor isn't there: a run may lack what GPT-2 computes, but only a bug asks for what it doesn't."""
+        inside = re.match(r"blocks\.(\d+)\.", name)
+        layer = int(inside[1]) if inside else 0
+        there = self.config is None or layer < self.config.n_layer
+        if there and name in (block_names(layer) if inside else activation_names(0)):
+            return NotRecorded(name)
+        return KeyError(f"{shown(name)} is none of this model's activations; `names` lists those of this trace")
 
     def _one_part(self, own: str) -> Parts:
         """A tensor's only part, computed or joined now; it takes the parts' place, so that looking at a tensor doesn't hold it twice."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine import derive, measures, ops, sampling
 from txexplain.engine.derive import Lens
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.model import GPT2, transformer_block
 from txexplain.engine.ops import ACTIVATIONS, Array
 from txexplain.engine.sampling import Distribution
@@ -96,7 +97,7 @@ Made = tuple[Callable[..., Any], str]  # a function and what is made in it: see 
 
 @dataclass(frozen=True)
 class Topic:
-    """An explanation as it is written: `worked` gives its lines one by one, and may raise KeyError on the way.
+    """An explanation as it is written: `worked` gives its lines one by one, and may raise NotRecorded on the way.
 
     `names` are the trace's tensors that the place shows, `weights` the shapes of the weights that it uses.
     """
@@ -137,7 +138,7 @@ class Look:
             return self.place.element or 0
         try:
             return derive.largest(output(self.lens.trace, self.place.block, self.token))
-        except KeyError:  # the view says what isn't recorded
+        except NotRecorded:  # the view says what isn't recorded
             return 0
 
     def name(self, name: str) -> str:
@@ -159,8 +160,8 @@ def explain(look: Look) -> Explanation:
     missing = ""
     try:
         lines.extend(topic.worked)
-    except KeyError as error:
-        missing = str(error.args[0])
+    except NotRecorded as error:
+        missing = error.what
     shapes = [shape_of(look.lens, name) for name in topic.names]
     shapes += [Shape(name, letters, tuple(size_of(look.lens, letter) for letter in letters), None) for name, letters in topic.weights]
     return Explanation(topic.title, topic.sentences, topic.formula, tuple(lines), missing, tuple(shapes), sources_of(topic.made))
@@ -887,7 +888,7 @@ def output(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         if distribution is None:
-            raise KeyError("logits")
+            raise NotRecorded("logits")
         rank = min(look.candidate, len(distribution.order) - 1)
         id = int(distribution.order[rank])
         logit, scaled, temperature = float(distribution.logits[id]), float(distribution.scaled[id]), distribution.shown_temperature

@@ -31,7 +31,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LocationError, clean
+from txexplain.engine.errors import ExplainError, LocationError, NotRecorded, clean
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
@@ -613,7 +613,7 @@ class ExplorerApp(App[None]):
             with self.engine:
                 if lens is self.lens:
                     lens.flow(mode)
-        except KeyError:
+        except NotRecorded:
             return
         self.post_message(Traced(lens, mode))
 
@@ -642,7 +642,7 @@ class ExplorerApp(App[None]):
                 if len(values) == lens.trace.n_tokens:
                     self.post_message(Surprised(lens, values))
                     return
-        except KeyError:
+        except NotRecorded:
             return
 
     def on_surprised(self, message: Surprised) -> None:

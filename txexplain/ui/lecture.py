@@ -19,10 +19,14 @@ NAMES = {
 BY_KEY = {key: action.id for action in ACTIONS for key in action.keys}
 
 
+class NotPlayed(Exception):
+    """Half a sentence: why a script can't press a key."""
+
+
 def steps(keys: Sequence[str]) -> list[tuple[str, str]]:
     """What each key does: ("do", action) on the screen, ("type", text) in the prompt, ("leave", "") out of it.
 
-    Raises LookupError with half a sentence for a key that a script can't press.
+    Raises NotPlayed for a key that a script can't press.
     """
     found: list[tuple[str, str]] = []
     typing = False
@@ -34,15 +38,15 @@ def steps(keys: Sequence[str]) -> list[tuple[str, str]]:
             elif key in ("space", "backspace") or len(key) == 1:
                 found.append(("type", " " if key == "space" else key))
             else:
-                raise LookupError(f"{shown(key)} can't be pressed while the prompt is edited; type letters, and leave with enter")
+                raise NotPlayed(f"{shown(key)} can't be pressed while the prompt is edited; type letters, and leave with enter")
             continue
         action = BY_KEY.get(NAMES.get(key, key))
         if action is None:
-            raise LookupError(f"{shown(key)} is no key of the app")
+            raise NotPlayed(f"{shown(key)} is no key of the app")
         if action in NOT_PLAYED:
-            raise LookupError(f"{shown(key)} isn't pressed by a script, for it leaves the screen; leave it out")
+            raise NotPlayed(f"{shown(key)} isn't pressed by a script, for it leaves the screen; leave it out")
         if action == "lesson_on" and number != len(keys) - 1:
-            raise LookupError(f"{shown(key)} turns the page, so that it must be the last key")
+            raise NotPlayed(f"{shown(key)} turns the page, so that it must be the last key")
         typing = action == "prompt"
         found.append(("do", action))
     return found
@@ -52,5 +56,5 @@ def check_keys(where: str, keys: Sequence[str]) -> None:
     """Raise LessonError for keys that a script can't press."""
     try:
         steps(keys)
-    except LookupError as wrong:
+    except NotPlayed as wrong:
         raise LessonError(f"{where}, keys: {wrong.args[0]}.") from None

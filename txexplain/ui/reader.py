@@ -14,7 +14,7 @@ from txexplain.engine.errors import ExplainError, reason
 from txexplain.explorer.lesson import Lesson, Page, load, shipped, state_of
 from txexplain.explorer.location import Location
 from txexplain.ui.actions import key_name
-from txexplain.ui.lecture import PACE, steps
+from txexplain.ui.lecture import PACE, NotPlayed, steps
 from txexplain.ui.lessons import page_of, read, record, score
 from txexplain.viz.scene import Reading
 from txexplain.viz.views.lesson import overflow
@@ -213,7 +213,7 @@ class Reader:
         keys = self.reading.page.keys
         try:
             self.waiting = [(what, text, shown) for (what, text), shown in zip(steps(keys), keys, strict=True)]
-        except LookupError as wrong:
+        except NotPlayed as wrong:
             self.app.say(f"This page's keys can't be pressed: {wrong.args[0]}.")
         self.pause()
 

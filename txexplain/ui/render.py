@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from txexplain.engine.derive import Lens
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.trace import Trace
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
@@ -56,15 +60,19 @@ def scene_for(
     reading = None
     if lesson is not None:
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
-    try:
-        ribbons = tuple(lens.flow(state.flow))
-    except KeyError:
-        ribbons = None
     keys = footer(state.location.level.name, ascii=palette.ascii, lesson=lesson is not None)
     return scene_of(
-        state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons, keys=keys,
+        state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons_of(lens, state.flow), keys=keys,
         surprisal=surprisal_of(lens) if roomy(width, height) else None, reading=reading, side="lesson" if reading else side,
     )  # fmt: skip
+
+
+def ribbons_of(lens: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None:
+    """The ribbons' shares, where the run has what they are traced from."""
+    try:
+        return tuple(lens.flow(flow))
+    except NotRecorded:
+        return None
 
 
 def render_screen(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 from txexplain.engine.derive import Lens
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
@@ -83,15 +83,18 @@ def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
     """Each token's surprisal, where every position's logits were recorded or can be computed."""
     try:
         return surprisal(lens.trace, None if lens.model is None else lens.model.unembedding)
-    except KeyError:
+    except NotRecorded:
         return None
 
 
 def neurons_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
-    """The neurons in the order in which an MLP's page lists them; None where they weren't recorded."""
-    with suppress(KeyError, IndexError):
+    """The neurons in the order in which an MLP's page lists them; None where they weren't recorded, or this model has no such block."""
+    if place.block >= lens.config.n_layer:  # the place may be of the model before
+        return None
+    try:
         return lens.neuron_order(place.block, place.token_index(lens.trace.n_tokens), place.face or "post")
-    return None
+    except NotRecorded:
+        return None
 
 
 def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | None = None, place: Location | None = None) -> Dims:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from txexplain.engine.errors import NotRecorded
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.viz.numbers import count, exact, number, percent, several, shape
 from txexplain.viz.scene import Scene
@@ -60,8 +61,8 @@ def describe(scene: Scene) -> str:
     try:
         heading, rows = table_of(scene)
         parts.append(f"{heading}\n{plain_table(rows)}")
-    except KeyError as missing:
-        parts.append(f"Not recorded: this trace has no {missing.args[0]}.")
+    except NotRecorded as missing:
+        parts.append(f"Not recorded: this trace has no {missing.what}.")
     if scene.distribution is not None and scene.location.level is not Level.OUTPUT:
         parts.append(f"Next token, T {scene.state.temperature:g}, {sampling_text(scene)}:\n{plain_table(next_tokens(scene))}")
     elif "logits" not in trace:
@@ -82,7 +83,7 @@ def plain_table(rows: list[Row]) -> str:
 def next_tokens(scene: Scene) -> list[Row]:
     distribution = scene.distribution
     if distribution is None:
-        raise KeyError("logits")
+        raise NotRecorded("logits")
     rows: list[Row] = [("rank", "token", "logit", "probability", "of all")]
     for rank, token in enumerate(distribution.order[:CANDIDATES].tolist(), 1):
         kept = percent(float(distribution.probability[token])) if distribution.kept[token] else "cut"
@@ -224,7 +225,7 @@ def heads_table(scene: Scene) -> tuple[str, list[Row]]:
 def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
     place, lens = scene.location, scene.result
     if not any(f"blocks.{layer}.attn.pattern" in scene.trace for layer in range(scene.config.n_layer)):
-        raise KeyError("blocks.0.attn.pattern")
+        raise NotRecorded("blocks.0.attn.pattern")
     order = listed_heads(scene)
     rows: list[Row] = [("", "head", *MEASURES)]
     for each in order:

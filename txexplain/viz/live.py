@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from txexplain.engine.errors import LessonError, LocationError, shown
+from txexplain.engine.errors import LessonError, LocationError, NotRecorded, shown
 from txexplain.engine.sampling import Distribution, uniform
 from txexplain.engine.surprisal import surprises
 from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
+
+
+class NotThere(Exception):
+    """Half a sentence: what this model or prompt lacks of what a live value names."""
 
 
 def fill(text: str, scene: Scene, where: str = "lesson", key: str = "text") -> str:
@@ -24,9 +28,9 @@ def value(live: Live, scene: Scene, where: str = "lesson", key: str = "text") ->
     """One live value, as it is written for people. Raises LessonError."""
     try:
         return computed(live, scene)
-    except KeyError as missing:
-        raise fault(where, key, f"{live} needs {missing.args[0]}, which this run doesn't have.") from None
-    except LookupError as wrong:
+    except NotRecorded as missing:
+        raise fault(where, key, f"{live} needs {missing.what}, which this run doesn't have.") from None
+    except NotThere as wrong:
         raise fault(where, key, f"{live}: {wrong.args[0]}.") from None
 
 
@@ -45,7 +49,7 @@ def located(text: str, scene: Scene, dims: Dims, where: str, key: str) -> Locati
 
 
 def computed(live: Live, scene: Scene) -> str:
-    """Raises KeyError for what wasn't recorded, LookupError with half a sentence for what isn't there."""
+    """Raises NotRecorded, NotThere."""
     config, arguments, ascii = scene.config, live.arguments, scene.palette.ascii
     match live.name:
         case "T":
@@ -85,7 +89,7 @@ def computed(live: Live, scene: Scene) -> str:
         case "sink":
             pattern = scene.trace[f"blocks.{block_named(arguments[0], scene)}.attn.pattern"]
             if scene.n_tokens < 2:
-                raise LookupError("one token has no other to attend to")
+                raise NotThere("one token has no other to attend to")
             return percent(float(pattern[:, 1:, 0].mean()), ascii=ascii)
         case "norm":
             at = position(arguments[1], scene) if len(arguments) > 1 else scene.token
@@ -103,7 +107,7 @@ def computed(live: Live, scene: Scene) -> str:
 def of_distribution(live: Live, scene: Scene) -> str:
     distribution, arguments, ascii = scene.distribution, live.arguments, scene.palette.ascii
     if distribution is None:
-        raise KeyError("the next token's probabilities")
+        raise NotRecorded("the next token's probabilities")
     match live.name:
         case "kept":
             return count(distribution.kept_count)
@@ -127,7 +131,7 @@ def of_distribution(live: Live, scene: Scene) -> str:
             wanted = at_temperature(distribution, scene, arguments[1:])
             shares = wanted.probability if live.name == "probability" else wanted.full_probability
             return percent(float(shares[token]), ascii=ascii)
-    raise LookupError("nothing computes it")
+    raise NotThere("nothing computes it")
 
 
 def at_temperature(distribution: Distribution, scene: Scene, arguments: tuple[str, ...]) -> Distribution:
@@ -144,7 +148,7 @@ def word(token_id: int, scene: Scene) -> str:
 def rank(text: str, distribution: Distribution) -> int:
     at = int(text) - 1
     if not 0 <= at < len(distribution.order):
-        raise LookupError(f"ranks go from 1 to {count(len(distribution.order))}")
+        raise NotThere(f"ranks go from 1 to {count(len(distribution.order))}")
     return at
 
 
@@ -157,20 +161,20 @@ def candidate(arguments: tuple[str, ...], distribution: Distribution, scene: Sce
     text = unquoted(arguments[0]) or ""
     ids = scene.result.weights().tokenizer.encode(text)
     if len(ids) != 1:
-        raise LookupError(f"{shown(repr(text))} is {len(ids)} tokens; name one token, with the space that begins it")
+        raise NotThere(f"{shown(repr(text))} is {len(ids)} tokens; name one token, with the space that begins it")
     return ids[0]
 
 
 def position(text: str, scene: Scene) -> int:
     if int(text) >= scene.n_tokens:
-        raise LookupError(f"the prompt's tokens go from 0 to {scene.n_tokens - 1}")
+        raise NotThere(f"the prompt's tokens go from 0 to {scene.n_tokens - 1}")
     return int(text)
 
 
 def bits_of(at: int, scene: Scene) -> float:
     """How surprising a token of the prompt was, in bits."""
     if at == 0:
-        raise LookupError("nothing comes before the first token")
+        raise NotThere("nothing comes before the first token")
     row = scene.trace["ln_final.normalized"][at - 1 : at] @ scene.result.weights().unembedding.T  # [1, d] @ [d, V] -> [1, V]
     return surprises(row, scene.trace.ids[at : at + 1])[0].bits
 
@@ -181,7 +185,7 @@ def head_that(arguments: tuple[str, ...], scene: Scene) -> tuple[int, int]:
     at = int(arguments[1]) - 1 if len(arguments) > 1 else 0
     known = np.flatnonzero(~np.isnan(measure.ravel()))
     if at >= len(known):
-        raise LookupError(f"this prompt tells no head by {arguments[0]}" if not len(known) else f"there are {len(known)} heads")
+        raise NotThere(f"this prompt tells no head by {arguments[0]}" if not len(known) else f"there are {len(known)} heads")
     best = known[np.argsort(-measure.ravel()[known], kind="stable")[at]]
     block, head = divmod(int(best), measure.shape[1])
     return block, head
@@ -195,13 +199,13 @@ def head_named(text: str, scene: Scene) -> tuple[int, int, str]:
     block, head = (int(each) for each in name[1:].split("H"))
     block_named(f"L{block}", scene)
     if head >= scene.config.n_head:
-        raise LookupError(f"the model has heads H0 to H{scene.config.n_head - 1} in each block")
+        raise NotThere(f"the model has heads H0 to H{scene.config.n_head - 1} in each block")
     return block, head, stage or STAGES[3]
 
 
 def block_named(text: str, scene: Scene) -> int:
     if int(text[1:]) >= scene.config.n_layer:
-        raise LookupError(f"the model has blocks L0 to L{scene.config.n_layer - 1}")
+        raise NotThere(f"the model has blocks L0 to L{scene.config.n_layer - 1}")
     return int(text[1:])
 
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.viz.flow import INK, THINNEST, ribbons_of, trace_back
 from txexplain.viz.numbers import count, number, percent
@@ -31,7 +32,7 @@ CELL = 0.6  # a character's width, in font sizes
 
 
 def poster(scene: Scene) -> str:
-    """The whole picture. Needs the model's weights, for the flow; raises KeyError where something wasn't recorded."""
+    """The whole picture. Needs the model's weights, for the flow; raises NotRecorded where something wasn't recorded."""
     palette, config = scene.palette, scene.config
     left = MARGIN + LABELS + STRIP + 40
     right = WIDTH - MARGIN - BARS - 50
@@ -205,7 +206,7 @@ def output(scene: Scene) -> list[str]:
     """The likeliest next tokens: their names, bars and shares."""
     distribution, palette = scene.distribution, scene.palette
     if distribution is None:
-        raise KeyError("logits")
+        raise NotRecorded("logits")
     x, each = WIDTH - MARGIN - BARS, FLOW / CANDIDATES
     largest = float(distribution.probability.max())
     found = [text(x, TOP - 14, f"next token · T {scene.state.temperature:g}", 15, palette.rgb("muted"))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from txexplain.engine.errors import NotRecorded
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
@@ -63,10 +64,10 @@ def draw_stage(scene: Scene) -> Canvas:
     draw = LEVELS[scene.location.level]
     try:
         canvas = draw(scene)
-    except KeyError as missing:
+    except NotRecorded as missing:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         title(canvas, scene, str(scene.location))
-        canvas.put(2, 2, f"Not recorded: this trace has no {missing.args[0]}, which this view shows.", "muted", width=scene.width - 4)
+        canvas.put(2, 2, f"Not recorded: this trace has no {missing.what}, which this view shows.", "muted", width=scene.width - 4)
     if scene.faded:
         canvas.fade(OLD)
     if scene.message:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.explorer.location import MEASURES, Location
 from txexplain.viz.canvas import BOLD, Canvas
@@ -137,7 +138,7 @@ def draw_heads(scene: Scene) -> Canvas:
     config = scene.config
     names = [f"blocks.{layer}.attn.pattern" for layer in range(config.n_layer)]
     if not any(name in scene.trace for name in names):
-        raise KeyError(names[0])
+        raise NotRecorded(names[0])
     canvas = Canvas(scene.width, scene.height, scene.palette)
     if scene.location.face is None:
         in_order(canvas, scene)

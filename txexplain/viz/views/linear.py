@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from txexplain.engine.derive import LinearMap, head_result, largest, proj_map, qkv_map
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level, Location
@@ -70,7 +71,7 @@ def draw_linear(scene: Scene) -> Canvas:
 
 
 def draw_recorded(canvas: Canvas, scene: Scene) -> None:
-    """What a trace has of the page without its model: the input and the result. Raises KeyError where it has neither."""
+    """What a trace has of the page without its model: the input and the result. Raises NotRecorded where it has neither."""
     prefix = f"blocks.{scene.location.block}."
     if scene.location.level is Level.QKV:
         names = [("x", "residual", "ln1.normalized"), *((part, role, f"attn.{part}") for part, role in PARTS)]
@@ -78,7 +79,7 @@ def draw_recorded(canvas: Canvas, scene: Scene) -> None:
         names = [("z", "attention", "attn.z"), ("attn_out", "attention", "attn_out")]
     there = [(name, role, prefix + tensor) for name, role, tensor in names if prefix + tensor in scene.trace]
     if not there:
-        raise KeyError(prefix + names[-1][2])
+        raise NotRecorded(prefix + names[-1][2])
     vectors = [Vector(name, role, scene.trace[tensor][scene.token].reshape(-1), tensor) for name, role, tensor in there]
     element = scene.location.element
     place = replace(scene.location, element=None if element is None else element % scene.config.n_embd, source=None)

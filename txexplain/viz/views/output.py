@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.tokenizer import cell_width
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
@@ -30,7 +31,7 @@ def draw_output(scene: Scene) -> Canvas:
     )
     distribution = scene.distribution
     if distribution is None:
-        raise KeyError("logits")
+        raise NotRecorded("logits")
     columns = tuple(name for name in COLUMNS if name not in SPARED[: spared(scene.width)])
     cell = min(CELL, (scene.width - TOKEN - 6) // len(columns))
     canvas.put(1, 1, "rank  token", "muted")
