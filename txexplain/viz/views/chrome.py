@@ -142,6 +142,7 @@ def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas
     if hidden > 0 or first:
         note = f" rows {first + 1}-{min(first + room, len(rows))} of {len(rows)} "
         canvas.put(scene.width - len(note), scene.height - 1, note, "faint", "panel")
+        canvas.target(scene.width - len(note), scene.height - 1, len(note), 1, None)
     if scene.faded:
         canvas.fade(OLD)
     return canvas
