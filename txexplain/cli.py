@@ -21,6 +21,7 @@ import click
 
 from txexplain import __version__
 from txexplain.engine.errors import ExplainError, NotRecorded, PromptError, TraceError, clean
+from txexplain.engine.files import megabytes
 
 if TYPE_CHECKING:
     from txexplain.engine.derive import Lens
@@ -912,6 +913,30 @@ def models_pull(name: str, revision: str | None) -> None:
     click.echo(clean(f"{name}: {folder}"))
 
 
+@models.command(name="cache", context_settings=settings)
+@click.option("--clear", is_flag=True, help="Remove the copies.")
+@json_flag
+def models_cache(clear: bool, as_json: bool) -> None:
+    """Copies in float32 of weights stored in half precision, which sessions share.
+
+    Example: txexplain models cache --clear
+    """
+    from txexplain.models import widened
+
+    folder, found = widened.listed()
+    if clear:
+        widened.clear(found)
+    total = sum(copy.bytes for copy in found)
+    if as_json:
+        rows = [{"of": copy.of, "file": copy.path.name, "bytes": copy.bytes} for copy in found]
+        print_json({"folder": str(folder), "bytes": total, "most": widened.MOST, "removed": clear, "copies": rows})
+        return
+    if found and not clear:
+        print_table(("copy of", "size"), [(copy.of, megabytes(copy.bytes)) for copy in found], right=(1,))
+    said = f"{megabytes(total)} removed" if clear else f"{megabytes(total)}, at most {megabytes(widened.MOST)} are kept"
+    click.echo(clean(f"{folder}: {said}"))
+
+
 @cli.command(context_settings=settings)
 @click.argument("shell", type=click.Choice(SHELLS))
 def completion(shell: str) -> None:
@@ -955,10 +980,6 @@ def goes_on(group: click.Context, as_json: bool) -> bool:
     if name is not None and as_json:
         raise click.UsageError(f"--json stands behind a command's name: {group.info_name} {name} --json.")
     return name is not None
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"
 
 
 def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:

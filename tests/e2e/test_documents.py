@@ -23,6 +23,7 @@ ARGUMENTS = {
     "attention": ["Once", "--at", "L0H0"],
     "models": [],
     "models info": [SAVED],
+    "models cache": [],
     "models verify": [SAVED],
 }
 

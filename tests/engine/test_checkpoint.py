@@ -271,6 +271,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr("txexplain.engine.checkpoint.open", denied, raising=False)
     with pytest.raises(CheckpointError) as caught:
         read_safetensors(folder / "model.safetensors")
     assert_says(sentence_of(caught), ["model.safetensors", "Permission denied"])

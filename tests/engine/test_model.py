@@ -221,3 +221,15 @@ def test_large_numbers_that_a_model_may_have_are_taken(tiny: GPT2) -> None:
 def test_an_empty_prompt_is_the_start_token(storyteller: GPT2) -> None:
     assert storyteller.prompt_ids("") == [50256]
     assert storyteller.prompt_ids("Once upon") == [7454, 2402]
+
+
+def test_a_lack_of_memory_is_said_and_the_next_run_is_whole(tiny: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise MemoryError
+
+    start = run(tiny, IDS[:4])
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny, "run", fails)
+        with pytest.raises(PromptError, match="too little memory for 10 tokens"):
+            tiny.forward(IDS, prefix=start)
+    assert_same(run(tiny, IDS, prefix=start), run(tiny, IDS))

@@ -7,12 +7,15 @@ Source: https://huggingface.co/docs/safetensors (format) and its Rust reader, wh
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import mmap
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +26,8 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.errors import CheckpointError, ExplainError, reason, shown
+from txexplain.engine.files import megabytes
+from txexplain.engine.memory import free_memory
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -33,6 +38,7 @@ DTYPES: dict[str, str] = {
     "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 FLOAT_DTYPES = ("F32", "F16", "BF16")
+AT_ONCE = 1 << 22  # numbers that are widened or compared in one go
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.ckpt.index")
 NO_PICKLES = "which can run code when it is opened; save it as safetensors (transformers: save_pretrained) and open that"
 
@@ -61,6 +67,16 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Mapped:
+    """A file in memory, its header read and checked."""
+
+    data: Bytes  # behind the header
+    entries: list[Entry]  # in the order of their bytes
+    metadata: dict[str, str]
+    identity: str  # another one once the file was written to: its size, its times, a digest of its header
+
+
+@dataclass(frozen=True)
 class Stored:
     """One tensor of a mapped file."""
 
@@ -68,8 +84,57 @@ class Stored:
     data: Bytes
     file: Path
 
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.entry.shape)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the file's own bytes are its numbers in float32, so that nothing is copied."""
+        return self.entry.dtype == "F32" and (self.data.ctypes.data + self.entry.start) % 4 == 0
+
     def array(self) -> NDArray[Any]:
         return as_array(self.data, self.entry)
+
+    def chunks(self) -> Iterator[Floats]:
+        """Its numbers in float32, in order, a few at a time. What was read of the file doesn't stay with this process."""
+        size = np.dtype(DTYPES[self.entry.dtype]).itemsize
+        for start in range(self.entry.start, self.entry.end, AT_ONCE * size):
+            end = min(start + AT_ONCE * size, self.entry.end)
+            part = Entry(self.entry.name, self.entry.dtype, ((end - start) // size,), start, end)
+            yield as_array(self.data, part)
+        let_go(self.data)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A GPT-2 as its config and its files' headers tell it; no number of it was read."""
+
+    config: GPT2Config
+    stored: Mapping[str, Stored]  # under GPT-2's names, without the `transformer.` prefix
+    folder: Path
+    files: tuple[Path, ...]
+    identity: str  # another one once a file was written to
+
+    @property
+    def dtype(self) -> str:
+        return ", ".join(sorted({stored.entry.dtype for stored in self.stored.values()}))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many numbers each weight has."""
+        return {name: stored.size for name, stored in self.stored.items()}
+
+    @property
+    def unready(self) -> dict[str, Stored]:
+        """The weights that must be copied to be float32."""
+        return {name: stored for name, stored in self.stored.items() if not stored.is_ready}
+
+    @property
+    def copied_bytes(self) -> int:
+        """What those take."""
+        return sum(4 * stored.size for stored in self.unready.values())
 
 
 @dataclass(frozen=True)
@@ -91,20 +156,20 @@ def read_safetensors(
     Each tensor is a read-only view of one memory map; F16 and BF16 are widened to float32, a copy.
     `what` says in an error what the file is. Raises `error`: one sentence that names the file, and the tensor where it is about one.
     """
-    data, entries, metadata = map_safetensors(Source(path, what, error))
-    return {entry.name: as_array(data, entry) for entry in entries}, metadata
+    mapped = map_safetensors(Source(path, what, error))
+    return {entry.name: as_array(mapped.data, entry) for entry in mapped.entries}, mapped.metadata
 
 
-def map_safetensors(source: Source) -> tuple[Bytes, list[Entry], dict[str, str]]:
-    """Map a file and check its header: the bytes behind the header, the entries in their order, the metadata."""
+def map_safetensors(source: Source, opener: Callable[[str, int], int] | None = None) -> Mapped:
+    """Map a file and check its header. `opener` opens it, as open()'s does."""
     try:
         kind = source.path.stat().st_mode
         if not stat.S_ISREG(kind):  # to open a pipe would wait for its writer
             raise source.refusal(f"is a {'folder' if stat.S_ISDIR(kind) else 'device or pipe'}, not a .safetensors file")
-        with source.path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with open(source.path, "rb", opener=opener) as file:
+            status = os.fstat(file.fileno())
             start = file.read(8)
-            length = header_length(start, size, source)
+            length = header_length(start, status.st_size, source)
             text = file.read(length)
             if len(text) < length:
                 raise source.refusal("became shorter while it was read; open it again")
@@ -114,7 +179,8 @@ def map_safetensors(source: Source) -> tuple[Bytes, list[Entry], dict[str, str]]
     data = mapped[8 + length :]
     entries, metadata = parse_header(text, source)
     require_exact_cover(entries, len(data), source)
-    return data, entries, metadata
+    identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {hashlib.sha256(text).hexdigest()}"
+    return Mapped(data, entries, metadata, identity)
 
 
 def header_length(start: bytes, size: int, source: Source) -> int:
@@ -233,30 +299,75 @@ def as_array(data: Bytes, entry: Entry) -> NDArray[Any]:
     return array
 
 
-def open_checkpoint(path: Path) -> Checkpoint:
+def let_go(data: Bytes) -> None:
+    """Tell the system that this process doesn't need the pages of a mapped file now; they come back when they are looked at."""
+    while isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
+        data = data.base  # type: ignore[assignment]
+    with suppress(AttributeError, OSError, ValueError):  # not mapped, or a system without that
+        data._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+
+
+def open_checkpoint(path: Path, widened: Callable[[Layout], Mapping[str, Floats]] | None = None) -> Checkpoint:
     """Open a GPT-2: a folder with config.json and model.safetensors or shards with their index, or a .safetensors file beside its config.
 
     Every weight's presence, dtype and shape is checked against the config; its numbers are not looked at.
+    `widened` makes the weights that aren't float32 as they are stored; by default in memory of this process alone.
     Raises CheckpointError: one sentence that names the file, and the tensor where it is about one.
     """
+    layout = read_layout(path)
+    copies = (widened or widened_here)(layout) if layout.unready else {}
+    tensors: dict[str, Floats] = {name: copies[name] if name in copies else stored.array() for name, stored in layout.stored.items()}
+    return Checkpoint(layout.config, MappingProxyType(tensors), layout.folder, layout.files, layout.dtype)
+
+
+def read_layout(path: Path) -> Layout:
+    """What open_checkpoint opens, by its config and headers alone. Raises CheckpointError."""
     folder, files, weight_map, source = find_files(path)
     config = GPT2Config.from_file(folder / "config.json")
-    stored = gather(files, weight_map)
+    stored, identity = gather(files, weight_map)
     shapes = weight_shapes(config, with_head="lm_head.weight" in stored or not config.tie_word_embeddings)
     for name, shape in shapes.items():
         if name not in stored:
             raise source.refusal(f"lacks the tensor {name}, which its config.json asks for; it isn't a whole GPT-2")
         require_fit(stored[name], name, shape)
     require_no_more_blocks(stored, config)
-    tensors: dict[str, Floats] = {name: stored[name].array() for name in shapes}
-    if config.tie_word_embeddings and "lm_head.weight" in tensors:
+    if config.tie_word_embeddings and "lm_head.weight" in shapes:
         # As transformers 5 does: a head of its own is used, whatever the config says; an equal one is only a copy of wte.
-        if np.array_equal(tensors["lm_head.weight"], tensors["wte.weight"]):
-            del tensors["lm_head.weight"]
+        if all(np.array_equal(a, b) for a, b in zip(stored["lm_head.weight"].chunks(), stored["wte.weight"].chunks(), strict=True)):
+            del shapes["lm_head.weight"]
         else:
             config = replace(config, tie_word_embeddings=False)
-    dtypes = sorted({stored[name].entry.dtype for name in tensors})
-    return Checkpoint(config, MappingProxyType(tensors), folder, files, ", ".join(dtypes))
+    return Layout(config, {name: stored[name] for name in shapes}, folder, files, identity)
+
+
+def widened_here(layout: Layout, otherwise: str = "") -> dict[str, Floats]:
+    """The weights that aren't float32 as they are stored, in memory of this process alone.
+
+    `otherwise`: why nothing better could be done. Raises CheckpointError where there isn't so much memory.
+    """
+    free = free_memory()
+    if free is not None and layout.copied_bytes > free:
+        raise no_memory(layout, f"{megabytes(free)} are free", otherwise)
+    found: dict[str, Floats] = {}
+    try:
+        for name, stored in layout.unready.items():
+            found[name] = whole = np.empty(stored.entry.shape, dtype=np.float32)
+            flat, at = whole.reshape(-1), 0
+            for chunk in stored.chunks():
+                flat[at : at + len(chunk)] = chunk
+                at += len(chunk)
+            whole.flags.writeable = False
+    except MemoryError:
+        raise no_memory(layout, "the system doesn't give that", otherwise) from None
+    return found
+
+
+def no_memory(layout: Layout, lack: str, otherwise: str) -> CheckpointError:
+    why = f" (and {otherwise})" if otherwise else ""
+    return CheckpointError(
+        f"The checkpoint {layout.folder} stores its weights as {layout.dtype}: in float32 they take {megabytes(layout.copied_bytes)} of "
+        f"memory, and {lack}{why}; close other programs, or open a smaller model."
+    )
 
 
 def find_files(path: Path) -> tuple[Path, tuple[Path, ...], dict[str, Path], Source]:
@@ -295,22 +406,24 @@ def read_index(index: Path) -> dict[str, Path]:
     return {tensor: index.parent / name for tensor, name in sorted(weight_map.items(), key=lambda item: item[1])}
 
 
-def gather(files: Iterable[Path], weight_map: Mapping[str, Path]) -> dict[str, Stored]:
-    """The tensors of all files, by their names without `transformer.`."""
+def gather(files: Iterable[Path], weight_map: Mapping[str, Path]) -> tuple[dict[str, Stored], str]:
+    """The tensors of all files, by their names without `transformer.`, and the files' identity."""
     stored: dict[str, Stored] = {}
+    identities: list[str] = []
     for file in files:
         source = Source(file, "checkpoint", CheckpointError)
-        data, entries, _ = map_safetensors(source)
-        for entry in entries:
+        mapped = map_safetensors(source)
+        identities.append(mapped.identity)
+        for entry in mapped.entries:
             name = entry.name.removeprefix("transformer.")
             if name in stored:
                 raise source.refusal(f"holds the tensor {shown(name)}, which is there already, in {stored[name].file.name}")
-            stored[name] = Stored(entry, data, file)
+            stored[name] = Stored(entry, mapped.data, file)
     for tensor, file in weight_map.items():
         found = stored.get(tensor.removeprefix("transformer."))
         if found is None or found.file != file:
             raise Source(file, "checkpoint", CheckpointError).refusal(f"lacks the tensor {shown(tensor)}, which the index says it holds")
-    return stored
+    return stored, "\n".join(identities)
 
 
 def weight_shapes(config: GPT2Config, *, with_head: bool) -> dict[str, tuple[int, ...]]:

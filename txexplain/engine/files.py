@@ -1,4 +1,4 @@
-"""Files that people and programs write as text: read whole, or not at all."""
+"""Files that people and programs write as text: read whole, or not at all; and how sizes are said."""
 
 from __future__ import annotations
 
@@ -27,3 +27,8 @@ def read_whole(path: Path, largest: int) -> bytes:
 def is_there(path: Path) -> bool:
     """Whether something has that name: a file, or a link that leads nowhere, which is then refused and not passed over."""
     return os.path.lexists(path)
+
+
+def megabytes(size: int) -> str:
+    """A file's or a memory's size, as it is said to people."""
+    return f"{size / 1e6:,.1f} MB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"

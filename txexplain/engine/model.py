@@ -167,7 +167,11 @@ class GPT2:
             qkv = QKV(self.config.n_layer, width, min(limit, n + ROOM)).claim(0, n, limit)
             kept = {}
         with np.errstate(over="ignore", invalid="ignore"):
-            new = self.run(ids, shared, qkv, should_stop) if n else {}
+            try:
+                new = self.run(ids, shared, qkv, should_stop) if n else {}
+            except MemoryError:
+                qkv.release(shared, n)
+                raise PromptError(f"The system has too little memory for {len(ids)} tokens of {self.name}; shorten the prompt.") from None
             if new is None:
                 qkv.release(shared, n)
                 return None

@@ -25,14 +25,14 @@ def load_model(
     `progress` is told a download's bytes: those that are there, and all of them as far as known. What it raises ends the download.
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
     """
-    from txexplain.engine.checkpoint import open_checkpoint
     from txexplain.engine.memory import keep_freed_memory
     from txexplain.engine.model import GPT2
     from txexplain.engine.tokenizer import Tokenizer
+    from txexplain.models.widened import open_shared
 
     keep_freed_memory()
     name = named(name_or_path)
-    checkpoint = open_checkpoint(resolve(name, revision=revision, progress=progress))
+    checkpoint = open_shared(resolve(name, revision=revision, progress=progress))
     tokenizer = Tokenizer.from_folder(checkpoint.folder, checkpoint.config.vocab_size)
     return GPT2(checkpoint, tokenizer, name)
 

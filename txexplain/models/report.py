@@ -10,20 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from txexplain.engine.checkpoint import Checkpoint, open_checkpoint, weight_shapes
+from txexplain.engine.checkpoint import Layout, Stored, read_layout, weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.errors import CheckpointError
-from txexplain.engine.files import read_whole
+from txexplain.engine.files import megabytes, read_whole
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import hub, resolve
 from txexplain.models.bundled import NAME, bundled_path
 from txexplain.models.known import KNOWN
+from txexplain.models.widened import open_shared, require_equal
 
 SAMPLE = "Once upon a time there was a café, 日本 and 42 cats."
 LONGEST_CARD = 10_000_000  # bytes
-AT_ONCE = 1 << 24  # numbers looked at in one go
 PARTS = (
     ("token embedding", r"wte\."),
     ("position embedding", r"wpe\."),
@@ -88,9 +87,9 @@ def count_parameters(config: GPT2Config, *, with_head: bool) -> int:
     return sum(prod(shape) for shape in weight_shapes(config, with_head=with_head).values())
 
 
-def parameters_by_part(checkpoint: Checkpoint) -> dict[str, int]:
+def parameters_by_part(layout: Layout) -> dict[str, int]:
     """The parameters of each kind of part; a part that the model lacks is left out."""
-    counts = {part: sum(tensor.size for name, tensor in checkpoint.tensors.items() if re.match(pattern, name)) for part, pattern in PARTS}
+    counts = {part: sum(size for name, size in layout.sizes.items() if re.match(pattern, name)) for part, pattern in PARTS}
     return {part: count for part, count in counts.items() if count}
 
 
@@ -110,19 +109,18 @@ def licence_of(name: str, folder: Path) -> str:
 
 
 def info(name: str, revision: str | None = None) -> dict[str, Any]:
-    """What a model on this machine is made of. Raises ModelNotFound, CheckpointError."""
-    path = resolve(name, revision=revision, offline=True)
-    checkpoint = open_checkpoint(path)
-    parts = parameters_by_part(checkpoint)
+    """What a model on this machine is made of, by its config and headers: no weight is read. Raises ModelNotFound, CheckpointError."""
+    layout = read_layout(resolve(name, revision=revision, offline=True))
+    parts = parameters_by_part(layout)
     return {
         "name": name,
-        "folder": str(checkpoint.folder),
-        "architecture": checkpoint.config.to_dict(),
+        "folder": str(layout.folder),
+        "architecture": layout.config.to_dict(),
         "parameters": sum(parts.values()),
         "parameters_by_part": parts,
-        "dtype": checkpoint.dtype,
-        "files": [{"name": file.name, "bytes": file.stat().st_size} for file in checkpoint.files],
-        "licence": licence_of(name, checkpoint.folder),
+        "dtype": layout.dtype,
+        "files": [{"name": file.name, "bytes": file.stat().st_size} for file in layout.files],
+        "licence": licence_of(name, layout.folder),
     }
 
 
@@ -133,29 +131,32 @@ def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
     """
     from txexplain.engine.model import GPT2
 
-    checkpoint = open_checkpoint(resolve(name, revision=revision, offline=True))
-    config = checkpoint.config
-    yield "structure", f"{len(checkpoint.tensors)} tensors of the shapes that config.json asks for, {checkpoint.dtype}"
-    if checked := [file for file in checkpoint.files if hub.checksum_of(file)]:
+    layout = read_layout(path := resolve(name, revision=revision, offline=True))
+    config = layout.config
+    yield "structure", f"{len(layout.stored)} tensors of the shapes that config.json asks for, {layout.dtype}"
+    if checked := [file for file in layout.files if hub.checksum_of(file)]:
         for file in checked:
             if hub.is_damaged(file):
                 raise CheckpointError(
                     f"{file} is damaged: its sha256 isn't the one that the hub gave; delete it and fetch the model again."
                 )
         yield "checksums", f"sha256 of {len(checked)} {'file is' if len(checked) == 1 else 'files are'} the hub's"
-    for tensor, array in checkpoint.tensors.items():
-        if not all_finite(array):
+    for tensor, stored in layout.stored.items():
+        if not all_finite(stored):
             raise CheckpointError(f"{name}: the weights {tensor} hold numbers that aren't finite; fetch the model again.")
-    total = sum(tensor.size for tensor in checkpoint.tensors.values())
+    total = sum(layout.sizes.values())
     yield "numbers", f"all {total:,} are finite"
+    checkpoint = open_shared(path)
+    if (copied := require_equal(layout)) is not None:
+        yield "shared copy", f"the same numbers in float32, {megabytes(copied)}"
     if name in KNOWN:
         if total != KNOWN[name].parameters:
             raise CheckpointError(
                 f"{name} has {total:,} parameters here, but {KNOWN[name].parameters:,} as published; it is another model."
             )
         yield "size", "as many parameters as published"
-    yield "output", "a matrix of its own" if "lm_head.weight" in checkpoint.tensors else "tied to the token embedding"
-    tokenizer = Tokenizer.from_folder(checkpoint.folder, config.vocab_size)
+    yield "output", "a matrix of its own" if "lm_head.weight" in layout.stored else "tied to the token embedding"
+    tokenizer = Tokenizer.from_folder(layout.folder, config.vocab_size)
     ids, said = sample_ids(name, tokenizer, config)
     yield "tokenizer", said
     model = GPT2(checkpoint, tokenizer, name)
@@ -174,7 +175,6 @@ def sample_ids(name: str, tokenizer: Tokenizer, config: GPT2Config) -> tuple[lis
     return ids, f"{tokenizer.n_vocab:,} ids; text comes back as it went in"
 
 
-def all_finite(array: NDArray[np.float32]) -> bool:
+def all_finite(stored: Stored) -> bool:
     """Whether every number is finite, without a second array as large as the first."""
-    flat = array.reshape(-1)
-    return all(bool(np.isfinite(flat[start : start + AT_ONCE]).all()) for start in range(0, len(flat), AT_ONCE))
+    return all(bool(np.isfinite(chunk).all()) for chunk in stored.chunks())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
+from txexplain.engine.files import megabytes
 from txexplain.models.hub import Stopped
 from txexplain.ui.choose import ChooseScreen, Entry
 from txexplain.ui.threads import in_thread
@@ -99,7 +100,3 @@ class ModelsScreen(ChooseScreen):
             below = f"{bar(share, BAR, self.tones):<{BAR}} {percent(share, ascii=ascii)} of {megabytes(arrival.total)}; enter stops it"
         parameters = count(model.parameters) if model.parameters else "?"
         return Entry(model.name, f"{parameters:>13}  {megabytes(model.bytes or 0):>8}  {state:<12}", below, number)
-
-
-def megabytes(size: int) -> str:
-    return f"{count(round(size / 1e6))} MB"
