@@ -28,6 +28,8 @@ def test_heights_read_back_as_bits(lens: Lens, size: tuple[int, int], palette: P
     canvas = draw_prompt_pane(given)
     seen = 0
     for hit in canvas.hits:
+        if canvas.hit(hit.x + hit.width - 1, hit.y) != hit.target:
+            continue  # under the note of hidden rows
         position = hit.target[1]
         surprise = given.surprisal[position]
         glyph = canvas.chars[hit.y + hit.height - 1, hit.x if hit.height == 2 else hit.x + hit.width - 1]

@@ -222,8 +222,9 @@ class Canvas:
 
     @property
     def hits(self) -> list[Hit]:
-        """All that answers to the pointer, each cell of a grid by itself."""
-        return [hit for area in self.areas for hit in (area.hits() if isinstance(area, Board) else (area,))]
+        """All that answers to the pointer, each cell of a grid by itself; not what only covers it."""
+        found = [hit for area in self.areas for hit in (area.hits() if isinstance(area, Board) else (area,))]
+        return [hit for hit in found if hit.target is not None]
 
     # Reading
 

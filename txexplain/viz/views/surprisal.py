@@ -27,9 +27,9 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
         prompt_mark(canvas, scene)
     for hit in canvas.hits:
         x, y, size = hit.x, hit.y, hit.width - 1
-        if not isinstance(hit.target, tuple) or (not below and canvas.hit(x + size, y) != hit.target):
-            continue  # the note of what is hidden, or a token that it covers
-        position = hit.target[1]
+        if not below and canvas.hit(x + size, y) != hit.target:
+            continue  # the note of hidden rows stands there
+        position = hit.target[1] if isinstance(hit.target, tuple) else 0
         surprise = scene.surprisal[position] if position < len(scene.surprisal) else None
         if surprise is None:
             continue
