@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from rich.segment import Segment
 
 from tests.examples import examples
-from txexplain.viz.canvas import BOLD, DIM, REVERSE, STRIKE, UNDERLINE, Canvas, nearest_256
-from txexplain.viz.palette import THEMES, Palette
+from txexplain.viz.canvas import BOLD, DIM, REVERSE, STRIKE, UNDERLINE, Canvas
+from txexplain.viz.palette import THEMES, Palette, nearest_256
 from txexplain.viz.svg import svg
 
 WIDTH, HEIGHT = 17, 4

@@ -26,7 +26,15 @@ from txexplain.viz.flow import (
 )
 from txexplain.viz.palette import Palette
 
-COLOURS = {"background": (0, 0, 0), "residual": (0, 255, 0), "attention": (255, 0, 0)}
+
+class Primary(Palette):
+    """Pure colours: each role a channel of its own."""
+
+    def rgb(self, role: str) -> int:
+        return {"background": 0x000000, "residual": 0x00FF00, "attention": 0xFF0000}[role]
+
+
+COLOURS = Primary()
 
 
 def shares_of(n: int, blocks: int, seed: int, *, power: float = 4) -> list[Doubles]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from txexplain.viz.canvas import Canvas, colour_256, nearest_256
-from txexplain.viz.palette import DEPTHS, LETTERS, THEMES, Palette, contrast, luminance
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.palette import DEPTHS, LETTERS, THEMES, Palette, colour_256, contrast, luminance, nearest_256
 from txexplain.viz.ramps import MASKED, Ramp, pool, pool2d, span
 
 ROLES = ("query", "key", "value", "attention", "mlp", "residual")

@@ -17,7 +17,7 @@ from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
 
-from txexplain.viz.palette import ANSI, THEMES, Palette, split
+from txexplain.viz.palette import ANSI, ON_CURSOR, THEMES, Palette, nearest_256, split
 
 BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
 NO_COLOUR = -1
@@ -189,11 +189,9 @@ class Canvas:
 
     def fade(self, amount: float) -> None:
         """Move every colour towards the background: how a result that is out of date looks."""
-        ground = np.array(split(self.ink("background")))
         for plane in (self.fg, self.bg):
-            channels = np.stack([plane >> 16, plane >> 8 & 255, plane & 255], axis=-1)
-            channels = (channels + (ground - channels) * amount).astype(np.int32)
-            plane[:] = channels[..., 0] << 16 | channels[..., 1] << 8 | channels[..., 2]
+            colours, where = np.unique(plane, return_inverse=True)
+            plane[:] = np.array([self.palette.faded(colour, amount) for colour in colours.tolist()])[where].reshape(plane.shape)
         self.attrs |= DIM if self.palette.depth in ("16", "none") else 0
 
     # The pointer
@@ -348,15 +346,15 @@ def nearest_role(rgb: int, theme: str, ground: bool) -> int:
         return lightness**2 + 2 * sum((d - lightness) ** 2 for d in off)  # a wrong tint counts for more than a wrong lightness
 
     role = min(inks, key=distance)
-    return ANSI[role] if not ground or roles[role] == rgb else -1
+    return ANSI[theme][role] if not ground or roles[role] == rgb else -1
 
 
 @lru_cache(maxsize=16384)
 def rich_style(fg: int, bg: int, attrs: int, depth: str, theme: str) -> Style:
     """The style of a cell at a colour depth."""
     colour, ground = terminal_colour(fg, depth, theme), terminal_colour(bg, depth, theme, ground=True)
-    if ground is not None and depth == "16" and ground.number is not None and colour is None:
-        colour = Color.from_ansi(15)
+    if ground is not None and depth == "16":
+        colour = Color.from_ansi(ON_CURSOR)
     return Style(
         color=colour, bgcolor=ground, bold=bool(attrs & BOLD) or None, dim=bool(attrs & DIM) or None, italic=bool(attrs & ITALIC) or None,
         underline=bool(attrs & UNDERLINE) or None, strike=bool(attrs & STRIKE) or None, reverse=bool(attrs & REVERSE) or None,
@@ -373,25 +371,3 @@ def terminal_colour(rgb: int, depth: str, theme: str, *, ground: bool = False) -
     if depth == "256":
         return Color.from_ansi(nearest_256(rgb))
     return Color.from_rgb(*split(rgb))
-
-
-LEVELS_256 = (0, 95, 135, 175, 215, 255)
-
-
-@lru_cache(maxsize=16384)
-def nearest_256(rgb: int) -> int:
-    """The nearest colour of the 6×6×6 cube or the 24 greys, by squared distance."""
-    channels = split(rgb)
-    steps = [min(range(6), key=lambda i, c=c: abs(LEVELS_256[i] - c)) for c in channels]  # type: ignore[misc]
-    grey = max(0, min(23, round((sum(channels) / 3 - 8) / 10)))
-    cube_error = sum((LEVELS_256[s] - c) ** 2 for s, c in zip(steps, channels, strict=True))
-    grey_error = sum((8 + 10 * grey - c) ** 2 for c in channels)
-    return 232 + grey if grey_error < cube_error else 16 + 36 * steps[0] + 6 * steps[1] + steps[2]
-
-
-def colour_256(index: int) -> int:
-    """The 0xRRGGBB of one of the 256 colours from 16 on."""
-    if index >= 232:
-        return (8 + 10 * (index - 232)) * 0x010101
-    red, green, blue = (LEVELS_256[(index - 16) // step % 6] for step in (36, 6, 1))
-    return red << 16 | green << 8 | blue

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.palette import Palette, split
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Colour = tuple[int, int, int]
 
 THINNEST = 0.002  # of a column's total; a thinner ribbon isn't drawn
 FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
@@ -91,12 +91,12 @@ def draw_ribbons(
     row_y: Doubles,
     column_x: Sequence[int],
     thickest: float,
-    colours: Mapping[str, Colour],
+    palette: Palette,
 ) -> NDArray[np.uint8]:
     """Paint the ribbons. Returns pixels [2h, w, 3], two to a cell, of a picture of (w, h) cells.
 
     row_y [T]: each token's middle, in pixels; column_x [L+1]: each column's left pixel; thickest: the pixels of a whole
-    column. Ribbons that stay with their token are "residual", those that move "attention", on "background".
+    column. Ribbons that stay with their token have the palette's "residual", those that move "attention", on "background".
     """
     width, height = size[0], 2 * size[1]
     ink = {role: np.zeros((height, width)) for role in INK}
@@ -121,7 +121,7 @@ def draw_ribbons(
     row = ink["residual"][guides, : max(0, min(width, column_x[-1]))]
     faint = GUIDE_INK * np.diff(guides).min(initial=GUIDE_GAP) / GUIDE_GAP
     ink["residual"][guides, : row.shape[1]] = np.maximum(row, faint)  # a faint line along each token's row, where nothing runs
-    return blend(ink, colours)
+    return blend(ink, palette)
 
 
 def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles, density: Doubles | None = None) -> Doubles:
@@ -158,15 +158,30 @@ def covered(top: Doubles, bottom: Doubles, height: int, density: Doubles | None 
     return np.maximum(np.cumsum(steps.reshape(height + 2, width), axis=0)[:height], 0)  # a sum of nothing may come out as −1e−17
 
 
-def blend(ink: Mapping[str, Doubles], colours: Mapping[str, Colour]) -> NDArray[np.uint8]:
-    """Translucent inks over the background, whose order doesn't matter, in few colours. Shapes: each [h, w] -> [h, w, 3]."""
+def blend(ink: Mapping[str, Doubles], palette: Palette) -> NDArray[np.uint8]:
+    """Translucent inks over the background, whose order doesn't matter, in few colours. Shapes: each [h, w] -> [h, w, 3].
+
+    With 256 colours a pixel is a step on the ladder of what there is more of.
+    """
     total = ink["residual"] + ink["attention"]  # [h, w]
-    shade = np.rint((-np.expm1(-total)) ** FAINT * SHADES).astype(int)  # [h, w]
-    mix = np.rint(ink["attention"] / np.maximum(total, 1e-12) * MIXES).astype(int)  # [h, w]
-    ground, grey, violet = (np.array(colours[role], dtype=np.float64) for role in ("background", "residual", "attention"))
+    strength = (-np.expm1(-total)) ** FAINT  # [h, w]
+    moving = ink["attention"] / np.maximum(total, 1e-12)  # [h, w]
+    if palette.depth == "256":
+        return on_ladders(palette, ("residual", "attention"), (moving >= 0.5).astype(int), strength)
+    ground, grey, violet = (np.array(palette.triple(role), dtype=np.float64) for role in ("background", "residual", "attention"))
     hues = grey + (violet - grey) * np.linspace(0, 1, MIXES + 1)[:, None]  # [MIXES + 1, 3]
     table = ground + (hues[:, None] - ground) * np.linspace(0, 1, SHADES + 1)[:, None]  # [MIXES + 1, SHADES + 1, 3]
-    return np.rint(table).astype(np.uint8)[mix, shade]
+    return np.rint(table).astype(np.uint8)[np.rint(moving * MIXES).astype(int), np.rint(strength * SHADES).astype(int)]
+
+
+def on_ladders(palette: Palette, roles: Sequence[str], which: Ints, strength: Doubles) -> NDArray[np.uint8]:
+    """Pixels of few colours: each of a role's, as strong as it is there. Shapes: which, strength 0 … 1 [h, w] -> [h, w, 3]."""
+    image = np.zeros((*which.shape, 3), dtype=np.uint8)
+    for number, role in enumerate(roles):
+        ladder = np.array([split(colour) for colour in palette.ladder(role)], dtype=np.uint8)
+        of = which == number
+        image[of] = ladder[np.rint(strength[of] * (len(ladder) - 1)).astype(int)]
+    return image
 
 
 def draw_lines(

@@ -7,7 +7,7 @@ Transformer Explainer, so that its readers feel at home. Roles differ in lightne
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 DEPTHS = ("truecolor", "256", "16", "none")
 
@@ -32,11 +32,57 @@ THEMES: dict[str, dict[str, int]] = {
     },
 }  # fmt: skip
 
-# In 16 colours a role is a colour of the terminal's own palette; backgrounds and text are the terminal's.
-ANSI: dict[str, int] = {
-    "background": -1, "panel": -1, "text": -1, "muted": -1, "faint": 8, "rule": 8, "cursor": 4, "accent": 13, "query": 12, "key": 9,
+# With 256 colours a role is one of those, picked by hand: the nearest of a mixed colour would often be of another hue.
+INDEXED: dict[str, dict[str, int]] = {
+    "dark": {
+        "background": 233, "panel": 234, "text": 254, "muted": 248, "faint": 245, "rule": 237, "cursor": 17, "accent": 141, "query": 111,
+        "key": 217, "value": 115, "attention": 141, "mlp": 104, "residual": 248, "drawn": 218, "positive": 215, "negative": 117,
+        "warning": 221,
+    },
+    "light": {
+        "background": 231, "panel": 255, "text": 235, "muted": 240, "faint": 241, "rule": 252, "cursor": 189, "accent": 56, "query": 25,
+        "key": 124, "value": 22, "attention": 55, "mlp": 19, "residual": 240, "drawn": 126, "positive": 94, "negative": 24, "warning": 58,
+    },
+    "contrast": {
+        "background": 16, "panel": 16, "text": 231, "muted": 254, "faint": 250, "rule": 244, "cursor": 18, "accent": 221, "query": 153,
+        "key": 217, "value": 121, "attention": 183, "mlp": 147, "residual": 254, "drawn": 218, "positive": 215, "negative": 117,
+        "warning": 222,
+    },
+}  # fmt: skip
+# And its strengths are a ladder of them, from barely more than the background to the role at its strongest; lightness moves one way.
+LADDERS: dict[str, dict[str, tuple[int, ...]]] = {
+    "dark": {
+        "residual": (235, 237, 239, 241, 243, 245, 248), "attention": (54, 55, 97, 98, 140, 141),
+        "query": (17, 18, 25, 26, 32, 68, 111), "key": (52, 88, 95, 131, 174, 210, 217), "value": (22, 29, 65, 72, 108, 115),
+        "mlp": (17, 18, 60, 61, 62, 103, 104), "drawn": (53, 89, 132, 169, 175, 212, 218),
+        "accent": (54, 55, 97, 98, 140, 141), "positive": (52, 94, 172, 215), "negative": (17, 24, 74, 117),
+    },
+    "light": {
+        "residual": (255, 253, 250, 247, 245, 242, 240), "attention": (189, 147, 141, 99, 98, 56, 55),
+        "query": (189, 153, 111, 68, 32, 26, 25), "key": (224, 217, 210, 203, 167, 160, 124), "value": (194, 151, 114, 108, 72, 29, 22),
+        "mlp": (189, 147, 105, 63, 62, 20, 19), "drawn": (225, 218, 212, 206, 169, 163, 126), "accent": (189, 147, 141, 99, 98, 56),
+        "positive": (230, 223, 215, 130), "negative": (195, 117, 74, 31),
+    },
+    "contrast": {
+        "residual": (235, 238, 241, 244, 247, 250, 254), "attention": (54, 55, 97, 98, 140, 141, 183),
+        "query": (18, 25, 32, 68, 75, 111, 153), "key": (52, 88, 95, 131, 174, 210, 217), "value": (22, 29, 65, 72, 114, 120, 121),
+        "mlp": (18, 60, 62, 104, 105, 146, 147), "drawn": (53, 89, 132, 169, 175, 212, 218), "accent": (58, 94, 136, 178, 221),
+        "positive": (52, 94, 172, 215), "negative": (17, 24, 74, 117),
+    },
+}  # fmt: skip
+
+# In 16 colours a role is a colour of the terminal's own palette; backgrounds and text are the terminal's. On a dark ground its bright
+# half can be read, on a light one its dark half. What must be read is never 8, which some palettes have as their background.
+DARK_ANSI: dict[str, int] = {
+    "background": -1, "panel": -1, "text": -1, "muted": -1, "faint": 7, "rule": 8, "cursor": 4, "accent": 13, "query": 12, "key": 9,
     "value": 10, "attention": 13, "mlp": 12, "residual": 7, "drawn": 13, "positive": 11, "negative": 14, "warning": 11,
 }  # fmt: skip
+LIGHT_ANSI = DARK_ANSI | {
+    "faint": -1, "accent": 5, "query": 4, "key": 1, "value": 2, "attention": 5, "mlp": 4, "residual": -1, "drawn": 5, "positive": 1,
+    "negative": 4, "warning": 1,
+}  # fmt: skip
+ANSI = {"dark": DARK_ANSI, "light": LIGHT_ANSI, "contrast": DARK_ANSI}
+ON_CURSOR = 15  # all ink on the cursor's ground in 16 colours
 
 LETTERS = {"query": "Q", "key": "K", "value": "V", "attention": "A", "mlp": "M", "residual": "R", "drawn": "*"}
 
@@ -98,14 +144,56 @@ class Palette:
 
     def rgb(self, role: str) -> int:
         """A role's colour as 0xRRGGBB. Raises KeyError for a role that isn't one."""
-        return THEMES[self.theme][role]
+        return colour_256(INDEXED[self.theme][role]) if self.depth == "256" else THEMES[self.theme][role]
 
     def triple(self, role: str) -> tuple[int, int, int]:
         return split(self.rgb(role))
 
-    def mix(self, a: str | int, b: str | int, t: float) -> int:
-        """The colour a fraction t of the way from a to b."""
-        return blend(self.rgb(a) if isinstance(a, str) else a, self.rgb(b) if isinstance(b, str) else b, t)
+    def mix(self, a: str, b: str, t: float) -> int:
+        """The colour a fraction t of the way from one role to another. With 256 colours it is a step of the second one's ladder where
+        the way begins at the background, else one of the two."""
+        if self.depth != "256":
+            return blend(self.rgb(a), self.rgb(b), t)
+        if a == "background":
+            return self.ladder(b)[round(t * (len(self.ladder(b)) - 1))]
+        return self.rgb(b if t >= 0.5 else a)
+
+    def ladder(self, role: str) -> list[int]:
+        """The strengths that a role has with 256 colours, from the background on; one without a ladder of its own is grey."""
+        steps = LADDERS[self.theme].get(role, LADDERS[self.theme]["residual"])
+        return [self.rgb("background"), *map(colour_256, steps)]
+
+    def faded(self, rgb: int, amount: float) -> int:
+        """A colour moved towards the background; with 256 of them, down its own ladder."""
+        if self.depth == "256":
+            for role in LADDERS[self.theme]:
+                ladder = self.ladder(role)
+                if rgb in ladder:
+                    return ladder[round(ladder.index(rgb) * (1 - amount))]
+            return colour_256(nearest_256(blend(rgb, self.rgb("background"), amount)))
+        return blend(rgb, self.rgb("background"), amount)
+
+
+LEVELS_256 = (0, 95, 135, 175, 215, 255)
+
+
+@lru_cache(maxsize=16384)
+def nearest_256(rgb: int) -> int:
+    """The nearest colour of the 6×6×6 cube or the 24 greys, by squared distance."""
+    channels = split(rgb)
+    steps = [min(range(6), key=lambda i, c=c: abs(LEVELS_256[i] - c)) for c in channels]  # type: ignore[misc]
+    grey = max(0, min(23, round((sum(channels) / 3 - 8) / 10)))
+    cube_error = sum((LEVELS_256[s] - c) ** 2 for s, c in zip(steps, channels, strict=True))
+    grey_error = sum((8 + 10 * grey - c) ** 2 for c in channels)
+    return 232 + grey if grey_error < cube_error else 16 + 36 * steps[0] + 6 * steps[1] + steps[2]
+
+
+def colour_256(index: int) -> int:
+    """The 0xRRGGBB of one of the 256 colours from 16 on."""
+    if index >= 232:
+        return (8 + 10 * (index - 232)) * 0x010101
+    red, green, blue = (LEVELS_256[(index - 16) // step % 6] for step in (36, 6, 1))
+    return red << 16 | green << 8 | blue
 
 
 def split(rgb: int) -> tuple[int, int, int]:

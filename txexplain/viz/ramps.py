@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.viz.canvas import AS_IT_IS, Canvas, colour_256, nearest_256
-from txexplain.viz.palette import Palette, blend, contrast, luminance, split
+from txexplain.viz.canvas import AS_IT_IS, Canvas
+from txexplain.viz.palette import Palette, contrast
 
 MASKED = -1
 DEEPEST = 0.92  # how near the top of a sequential scale comes to the role's colour
 READABLE = 4.5  # contrast of text (WCAG 2.1, level AA)
-WAY = 200  # points on the way between two colours at which the 256 are looked for
 SHADES, ASCII_SHADES = " ░▒▓█", " .:*#"
 SIGNS, ASCII_SIGNS = "≡=- ░▒▓", "%=- .*#"
 
@@ -42,7 +41,9 @@ class Ramp:
         """How many levels there are: what each depth can keep apart."""
         if not self.coloured:
             return len(SHADES) if self.kind == "sequential" else len(SIGNS)
-        many = 6 if self.coarse else 32 if self.palette.depth == "truecolor" else 8
+        if self.palette.depth == "256" and not self.coarse:
+            return len(self.palette.ladder(self.role)) if self.kind == "sequential" else 2 * len(self.palette.ladder("positive")) - 1
+        many = 6 if self.coarse else 32
         return many if self.kind == "sequential" else many - 1
 
     def quantise(self, values: Any, low: float, high: float) -> NDArray[np.int64]:
@@ -72,7 +73,7 @@ class Ramp:
         """Colours from the background to nearly the role's own."""
         palette = self.palette
         if palette.depth == "256":
-            return distinct_256(palette.rgb("background"), palette.mix("background", role, DEEPEST), steps, tinted=self.kind == "diverging")
+            return [palette.mix("background", role, step / (steps - 1)) for step in range(steps)]
         return [palette.mix("background", role, DEEPEST * (step / (steps - 1)) ** 0.8) for step in range(steps)]
 
     def colour(self, level: int) -> int:
@@ -126,20 +127,6 @@ class Ramp:
 def colours_of(ramp: Ramp) -> list[int]:
     """A ramp's colours: every frame makes its ramps anew, and they are few."""
     return ramp.mixed()
-
-
-def distinct_256(start: int, end: int, steps: int, *, tinted: bool) -> list[int]:
-    """Some of the 256 colours on the way from one colour to another, no two alike, and lightness moves one way only.
-
-    tinted: without greys, which a scale of another tint would share, but for the start.
-    """
-    away = 1 if luminance(end) > luminance(start) else -1
-    path = [start]
-    for step in range(1, WAY + 1):
-        found = colour_256(nearest_256(blend(start, end, step / WAY)))
-        if away * (luminance(found) - luminance(path[-1])) > 0 and not (tinted and len(set(split(found))) == 1):
-            path.append(found)
-    return [path[round(i * (len(path) - 1) / (steps - 1))] for i in range(steps)]
 
 
 def span(values: Any) -> tuple[float, float]:

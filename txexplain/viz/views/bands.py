@@ -13,7 +13,7 @@ from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.flow import bands
+from txexplain.viz.flow import bands, on_ladders
 from txexplain.viz.ramps import MASKED, Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.head import window
@@ -138,7 +138,7 @@ def magnitude_strips(canvas: Canvas, scene: Scene, values: Array, column: Column
 @lru_cache(maxsize=32)
 def quiet(ramp: Ramp) -> list[int]:
     """A scale's colours, half way back to the background."""
-    return [ramp.palette.mix("background", colour, QUIET) for colour in ramp.colours]
+    return [ramp.palette.faded(colour, 1 - QUIET) for colour in ramp.colours]
 
 
 def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:
@@ -185,6 +185,8 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int) -> NDArray[np.u
     for x0, x1 in ((c["x"].end, c["mid"].x - 1), (c["mid"].end, c["post"].x - 1)):
         flow("residual", x0, x1, token_y, token_y, hair, [density * 0.3 for density in lit])
     total = sum(ink.values(), np.zeros((height, width)))  # [2h, w]
+    if scene.palette.depth == "256":
+        return on_ladders(scene.palette, roles, np.argmax([ink[role] for role in roles], axis=0), -np.expm1(-total))
     paint = sum((density[..., None] * np.array(scene.palette.triple(role)) for role, density in ink.items()), np.zeros(3))  # [2h, w, 3]
     ground = np.array(scene.palette.triple("background"))
     # In few colours: runs of equal cells cost little on the wire, and the eye keeps no more apart.

@@ -177,8 +177,7 @@ def ribbons(
         middle[token] = 2 * (y - 2) + 1
     palette = scene.palette
     thickest = THICKEST * each if each > 1 else 4.0
-    colours = {role: palette.triple(role) for role in ("background", "residual", "attention")}
-    image = draw_ribbons((width, height), columns, between, middle, column_x, thickest, colours)
+    image = draw_ribbons((width, height), columns, between, middle, column_x, thickest, palette)
     canvas.pixels(x, 2, image)
 
 
