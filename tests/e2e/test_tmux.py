@@ -146,10 +146,10 @@ def test_a_lesson_by_keys_alone(terminal: Terminal) -> None:
     terminal.until(lambda s: "How many tokens?" in s and "3/11" in s, "the third page")
     terminal.keys("2")
     terminal.until(lambda s: "✓2" in s, "the answer")
-    terminal.keys("t")
+    terminal.keys("t", "t")
     terminal.until(lambda s: "3/11" not in s, "the screen without the lesson")
     assert terminal("display-message", "-p", "#{mouse_any_flag}").strip() == "1"
-    terminal.keys("t")
+    terminal.keys("t", "Enter")
     terminal.until(lambda s: "✓2" in s and "3/11" in s, "the same page")
 
 

@@ -20,7 +20,7 @@ from txexplain.engine.trace import Trace
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
-from txexplain.ui.actions import footer
+from txexplain.ui.actions import Doing, footer
 from txexplain.ui.session import distribution_of, scene_of
 from txexplain.viz.canvas import STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette
@@ -69,7 +69,7 @@ def lens() -> Lens:
 def picture(source: Lens, place: str, size: tuple[int, int], palette: Palette) -> Canvas:
     """The whole screen at a place."""
     state = ExplorerState(model="tiny", location=parse(PLACES[place]))
-    keys = footer(state.location.level.name, ascii=palette.ascii)
+    keys = footer(Doing(state.location.level.name), ascii=palette.ascii)
     scene = scene_of(
         state, palette, size, source, distribution=distribution_of(source, state), ribbons=tuple(source.flow("norms")), keys=keys
     )

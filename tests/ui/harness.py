@@ -16,7 +16,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.actions import footer
+from txexplain.ui.actions import Doing, footer
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reads
@@ -118,7 +118,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         lens,
         distribution=distribution(lens.trace.last_logits, **state.sampling),
         ribbons=tuple(lens.flow(state.flow)),
-        keys=footer(state.location.level.name, ascii=tones.ascii),
+        keys=footer(Doing(state.location.level.name), ascii=tones.ascii),
         draw=app.last_draw,
         drawn_from=app.drawn_from if app.last_draw is not None else None,
         surprisal=surprisal_of(lens) if (roomy(*size) if app.strip is None else app.strip) else None,

@@ -26,7 +26,7 @@ def test_a_script_presses_nothing_that_writes_copies_or_leaves() -> None:
     assert {"quit", "copy", "screenshot", "palette"} <= NOT_PLAYED
 
 
-@pytest.mark.parametrize(("keys", "words"), [(["f12"], "no key of the app"), (["n", "]"], "last key"), (["/", "tab"], "edited")])
+@pytest.mark.parametrize(("keys", "words"), [(["f11"], "no key of the app"), (["n", "]"], "last key"), (["/", "tab"], "edited")])
 def test_keys_that_mean_nothing_are_told(keys: list[str], words: str) -> None:
     with pytest.raises(LessonError, match=words):
         check_keys("x", keys)

@@ -115,10 +115,10 @@ def screen(lens: Lens, place: str, size: tuple[int, int], look: UiOptions = COLO
     from dataclasses import replace
 
     from txexplain.engine.sampling import distribution
-    from txexplain.ui.actions import footer
+    from txexplain.ui.actions import Doing, footer
 
     tones, state = palette_of(look), replace(ExplorerState(prompt=ONCE), location=parse(place))
-    keys = footer(state.location.level.name, ascii=tones.ascii)
+    keys = footer(Doing(state.location.level.name), ascii=tones.ascii)
     more = {"distribution": distribution(lens.trace.last_logits), "ribbons": tuple(lens.flow("norms")), "keys": keys}
     return draw_screen(scene_of(state, tones, size, lens, side="explain", **more))
 

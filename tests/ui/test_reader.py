@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import COLOURS, drive, pane_text, press, screen_text, until, write
+from tests.ui.harness import COLOURS, drive, pane_text, press, said, screen_text, settled, until, write
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
-from txexplain.explorer.lesson import Lesson, parse_lesson
+from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
 from txexplain.explorer.state import from_flags
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.choose import LessonsScreen
 from txexplain.ui.lessons import read
 from txexplain.ui.reader import Reads
 from txexplain.ui.session import palette_of, scene_of
@@ -117,10 +118,10 @@ def test_the_reader_wanders_off_and_comes_back(storyteller: GPT2, size: tuple[in
         await press(app, pilot, "slash")
         await write(app, pilot, "Quite another text n p t z")
         await pilot.press("enter")
-        await press(app, pilot, "t")
+        await press(app, pilot, "t", "t")
         assert not any("1/3" in line for line in screen_text(app))
         assert len(pane_text(app, "panel")) > 1
-        await press(app, pilot, "a", "t")
+        await press(app, pilot, "a", "t", "enter")
         assert app.state == view
         assert side(app) == said
 
@@ -137,8 +138,19 @@ def test_answers_by_digit_by_cursor_and_the_summary_and_the_record(storyteller: 
         assert "not three" in side(app)
         assert "✓2" in side(app)
         assert "✗3" in side(app)
-        await press(app, pilot, "2", "tab", "tab", "down", "enter")
+        place = app.state.location
+        await press(app, pilot, "2", "9")
+        assert "two, yes" in side(app)  # the reason for another answer
+        assert "not three" not in side(app)
+        assert "▸1" not in side(app)
+        await press(app, pilot, "1")
+        assert "not one" in side(app)
+        assert "▸1 one" in side(app)
+        assert ("✓2" in side(app), "✗3" in side(app)) == (True, True)
+        await press(app, pilot, "3", "tab", "tab", "down", "enter")
+        assert "not three" in side(app)
         assert app.reader.given == {2: 3}  # an answer stands
+        assert app.state.location == place
         written = json.loads(kept.read_text("utf-8"))
         assert written["answers"] == [{"page": 2, "question": "Which?", "answer": 3, "right": False}]
         await press(app, pilot, "n", "down", "up", "enter")
@@ -179,6 +191,123 @@ def test_t_without_a_lesson_lists_the_shipped_ones_and_opens_one(storyteller: GP
     drive(choose, storyteller)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_lessons_are_a_chain_and_any_opens_at_any_time(storyteller: GPT2, size: tuple[int, int]) -> None:
+    first, _, third = shipped_lessons()
+
+    def at(app: ExplorerApp) -> tuple[str, int]:
+        assert app.reader.lesson is not None
+        title = pane_text(app, "side")[0]
+        assert f"{app.reader.number}/{len(app.reader.lesson.pages)}" in title
+        return app.reader.lesson.name, app.reader.number
+
+    async def walk(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        last = len(first.pages)
+        assert at(app) == ("transformer", last)
+        await press(app, pilot, "space", *["pagedown"] * 30)
+        assert "The end of this lesson. n opens the next: Attention in depth." in side(app)
+        assert len(app.state.appended) == 1
+        await press(app, pilot, "n")
+        assert at(app) == ("attention", 1)
+        await press(app, pilot, "p")
+        assert at(app) == ("transformer", last)
+        await press(app, pilot, "n", "n", "n", "t")  # on page 3, the list again
+        rows = [" ".join(row.split()) for row in screen_text(app)]
+        assert any("Attention in depth page 3 of 12" in row for row in rows)
+        await press(app, pilot, "down", "enter")
+        assert at(app) == (third.name, 1)
+        await press(app, pilot, "ctrl+p")
+        await pilot.press(*"lessons", "enter")
+        await until(pilot, lambda: isinstance(app.screen, LessonsScreen), "the list by its name")
+        await press(app, pilot, "up", "enter")
+        assert at(app) == ("attention", 3)  # where it was left
+        await press(app, pilot, "J", *"Transformer", "space", "4", "enter")
+        assert at(app) == ("transformer", 4)
+        await press(app, pilot, "J", *"rest", "space", "9", "9", "enter")
+        await until(pilot, lambda: any("has no page 99" in row for row in screen_text(app)), "what is wrong")
+        await press(app, pilot, "escape", "J", *"rest", "space", "9", "enter", "space", "n", "n")
+        assert at(app) == ("rest", len(third.pages))
+        assert len(app.state.appended) == 1  # where nothing follows, nothing is thrown away
+        assert "The end of this lesson. t lists the lessons" in side(app)
+
+    drive(walk, storyteller, size=size, reads=Reads(first, page=len(first.pages)))
+
+
+def test_the_first_page_stays_as_it_is_where_nothing_comes_before(storyteller: GPT2) -> None:
+    async def back(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "space", "p")
+        assert len(app.state.appended) == 1
+
+    drive(back, storyteller, reads=Reads(LESSON))
+
+
+OWN = from_flags(prompt="My own words", temperature=2.5, top_k=7, seed=3, at="L2H1:qk[1,0]")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_leaving_a_lesson_gives_back_what_the_reader_had(storyteller: GPT2, size: tuple[int, int]) -> None:
+    async def visit(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "space", "[", "b")
+        own, history, held = app.state, [moment.key for moment in app.history], app.held
+        assert held is not None
+        await press(app, pilot, "t", "down", "enter", "n", "]", "space", "space")
+        page = app.reader.number
+        assert app.held is None
+        assert not {moment.ids for moment in app.history} & {ids for ids, *_ in history}
+        await press(app, pilot, "t")
+        rows = " ".join(screen_text(app))
+        assert "t close the lesson" in rows
+        assert "Close the lesson" in rows
+        await press(app, pilot, "t")
+        assert app.state == own
+        assert app.state.appended == own.appended
+        assert [moment.key for moment in app.history] == history
+        assert app.held is held
+        await press(app, pilot, "u")
+        assert app.prompt_text() == "My own words"
+        await press(app, pilot, "t", "enter")
+        assert app.reader.number == page
+        assert app.reader.reading is not None
+        assert app.state.prompt == app.reader.reading.page.prompt
+        await press(app, pilot, "t", "end", "down", "down", "down", "down", "enter")  # the list's last line closes it, too
+        assert app.reader.side == ""
+        assert app.prompt_text() == "My own words"
+
+    drive(visit, storyteller, OWN, size=size)
+
+
+def test_a_lesson_that_is_closed_before_its_model_is_there_stays_closed(storyteller: GPT2) -> None:
+    gate = threading.Event()
+
+    def load() -> GPT2:
+        assert gate.wait(20)
+        return storyteller
+
+    async def close(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await pilot.press("t", "t")
+        gate.set()
+        await press(app, pilot)
+        assert app.reader.side == ""
+        assert app.state == OWN
+
+    drive(close, None, OWN, load=load, wait=False, reads=Reads(LESSON))
+
+
+def test_answers_are_kept_of_the_lesson_that_was_asked_for(storyteller: GPT2, tmp_path: Path) -> None:
+    kept = tmp_path / "answers.json"
+
+    async def answer(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await press(app, pilot, "1", "J", *"transformer", "space", "3", "enter")
+        assert any("Looking alone" in sentence for sentence in said(app))
+        await press(app, pilot, "1")
+        assert app.reader.given == {3: 1}
+        written = json.loads(kept.read_text("utf-8"))
+        assert (written["lesson"], len(written["answers"])) == ("looking", 1)
+
+    drive(answer, storyteller, reads=Reads(LESSON, page=2, record=kept))
+    assert [path.name for path in tmp_path.iterdir()] == ["answers.json"]
+
+
 def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT2, tiny: GPT2) -> None:
     folder = Path(__file__).parents[1] / "golden" / "parity" / "default"
     first = "+++\ntitle = 'a'\nprompt = 'Once upon a time'\n+++\n{blocks} blocks\n"
@@ -193,8 +322,15 @@ def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT
         await pilot.press("p")
         await until(pilot, lambda: "6 blocks" in side(app), "the reader's own model")
         assert app.state.model == "storyteller"
+        await pilot.press("n")
+        await until(pilot, lambda: "2 blocks" in side(app), "the page's model again")
+        await pilot.press("t", "t")
+        await settled(app, pilot)
+        assert app.state == OWN
+        assert app.model is not None
+        assert app.model.config.n_layer == 6
 
-    drive(turn, storyteller, reads=Reads(lesson))
+    drive(turn, storyteller, OWN, reads=Reads(lesson))
 
 
 def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
@@ -240,6 +376,7 @@ def test_a_click_answers(storyteller: GPT2) -> None:
         await pilot.click("#side", offset=(6, row - 1))
         await press(app, pilot)
         assert app.reader.given == {2: 2}  # an answer stands
+        assert "not one" in side(app)
 
     drive(click, storyteller, reads=Reads(LESSON, page=2))
 

@@ -23,6 +23,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,19 @@ class Lesson:
 def shipped() -> tuple[Path, ...]:
     """The lessons that come with txexplain, in their order."""
     return tuple(sorted(SHIPPED.glob("*.md")))
+
+
+@cache
+def shipped_lessons() -> tuple[Lesson, ...]:
+    """Those lessons, read."""
+    return tuple(load(str(path)) for path in shipped())
+
+
+def beside(lesson: Lesson, step: int) -> Lesson | None:
+    """The lesson that follows one of the shipped ones, or with step -1 the one before; None where there is none."""
+    lessons = shipped_lessons()
+    at = lessons.index(lesson) + step if lesson in lessons else -1
+    return lessons[at] if 0 <= at < len(lessons) else None
 
 
 def name_of(path: Path) -> str:

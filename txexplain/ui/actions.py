@@ -20,7 +20,7 @@ class Action:
     label: str
     help: str
     group: str
-    footer: str = ""  # the word in the footer, or "" where the footer leaves it out
+    footer: str = ""  # the word in the stage's footer, or "" where that leaves it out
     levels: frozenset[str] = frozenset()  # the levels at which it means something; empty: all
 
 
@@ -31,6 +31,8 @@ GLYPHS = {
     "backspace": "⌫",
     "tab": "tab",
     "shift+tab": "shift+tab",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
     "up": "↑",
     "down": "↓",
     "left": "←",
@@ -98,6 +100,8 @@ def levels(*names: str) -> frozenset[str]:
 IN_A_BLOCK = levels("BLOCK", "LN1", "QKV", "PROJ", "LN2", "ATTN", "HEAD", "PRODUCT", "MLP", "NEURON", "HEADS")
 STAGED = levels("HEAD", "EMBED", "QKV", "PROJ", "MLP", "HEADS")
 IN_A_HEAD = levels("HEAD", "PRODUCT")
+WITH_HEADS = IN_A_HEAD | levels("ATTN", "HEADS", "QKV", "PROJ")
+WITH_BLOCKS = IN_A_BLOCK | levels("MODEL", "RESIDUAL")
 
 ACTIONS: tuple[Action, ...] = (
     Action("enter", ("enter",), "zoom in", "Zoom into what is selected", "Move", "zoom"),
@@ -108,10 +112,10 @@ ACTIONS: tuple[Action, ...] = (
     Action("right", ("right", "l"), "right", "Move right", "Move"),
     Action("next_pane", ("tab",), "next pane", "Go to the next pane: stage, next token, prompt", "Move"),
     Action("previous_pane", ("shift+tab",), "previous pane", "Go to the pane before", "Move"),
-    Action("block_back", ("comma", "f2"), "previous block", "The block before, same place", "Move", "block"),
-    Action("block_on", ("full_stop", "f3"), "next block", "The block after, same place", "Move", "block"),
-    Action("head_back", ("less_than_sign", "f4"), "previous head", "The head before, same place", "Move", "head", IN_A_BLOCK),
-    Action("head_on", ("greater_than_sign", "f5"), "next head", "The head after, same place", "Move", "head", IN_A_BLOCK),
+    Action("block_back", ("comma", "f2"), "previous block", "The block before, same place", "Move", "block", WITH_BLOCKS),
+    Action("block_on", ("full_stop", "f3"), "next block", "The block after, same place", "Move", "block", WITH_BLOCKS),
+    Action("head_back", ("less_than_sign", "f4"), "previous head", "The head before, same place", "Move", "head", WITH_HEADS),
+    Action("head_on", ("greater_than_sign", "f5"), "next head", "The head after, same place", "Move", "head", WITH_HEADS),
     Action(
         "stage", ("v",), "next stage", "A head's next stage, or a page's next face: as a matrix, sorted otherwise", "Move", "stage", STAGED
     ),
@@ -125,7 +129,7 @@ ACTIONS: tuple[Action, ...] = (
         "jump",
         ("J", *"123456789"),
         "go to",
-        "Go to a head (5.11), element or neuron by its number, or to any place: type it, Enter",
+        "Go to a head (5.11), element or neuron by its number, to any place, or to a lesson's page: type it, Enter",
         "Move",
     ),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
@@ -149,12 +153,12 @@ ACTIONS: tuple[Action, ...] = (
     Action("examples", ("e",), "examples", "Prompts that show something, each with what to look for", "Prompt", "examples"),
     Action("prompt", ("slash", "f9"), "edit prompt", "Edit the prompt; Enter or Escape returns, the text stays", "Prompt", "prompt"),
     Action("surprisal", ("x",), "surprisal", "How surprising each token of the prompt was, or not", "Prompt"),
-    Action("explain", ("i",), "explain", "What is selected: in words, in numbers, its shapes and its source", "App", "explain"),
+    Action("explain", ("i", "f12"), "explain", "What is selected, or the pane that the keys go to: in words and numbers", "App", "explain"),
     Action("page_up", ("pageup",), "explanation up", "The explanation's page before", "App"),
     Action("page_down", ("pagedown",), "explanation down", "The explanation's next page", "App"),
     Action("models", ("m",), "models", "Another model: the bundled one, one of the cache, or one to fetch", "App"),
-    Action("lessons", ("t",), "lessons", "Open a lesson; leave it, and return to the same page", "Lesson", "lesson"),
-    Action("lesson_on", ("n",), "next page", "The lesson's next page", "Lesson", "page"),
+    Action("lessons", ("t",), "lessons", "All lessons: open one, where you left it; close the one that is open", "Lesson", "lessons"),
+    Action("lesson_on", ("n",), "next page", "The lesson's next page; after the last, the next lesson", "Lesson", "page"),
     Action("lesson_back", ("p",), "page before", "The lesson's page before", "Lesson", "page"),
     Action("lesson_view", ("z",), "page's view", "Back to what the lesson's page shows", "Lesson", "its view"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
@@ -167,20 +171,98 @@ ACTIONS: tuple[Action, ...] = (
     Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App"),
 )
 
-FIRST = ("zoom", "out", "temperature", "draw", "prompt", "help", "explain")  # what a narrow footer must hold
+# The footer: what it says of the keys at a place, the most useful first. Where there is little room the first ones stay.
 
-AT_HOME = ("zoom", "temperature", "draw", "prompt", "lesson", "help", "explain")  # where one begins: nothing lies further out
-LESSON_FIRST = ("page", "lesson", "its view")  # and while a lesson is open
+Entry = tuple[str, str, str]  # keys, what they do, and that again for where it is tight
+
+SHORTER = {
+    "temperature": "T", "prompt": "text", "generate": "gen", "residual": "stream", "strongest": "top", "sampling": "mode",
+    "take back": "undo", "next pane": "pane", "its view": "view", "find a token": "find", "type the prompt": "type", "new line": "line",
+    "lessons, close": "close",
+}  # fmt: skip
+AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help", "atlas", "generate", "flow", "residual", "block")
+INSIDE = ("zoom", "out", "stage", "explain", "head", "draw", "temperature", "prompt", "help", "block", "atlas", "strongest", "cut")
+IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
+AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
+LEAD_FURTHER = levels("MODEL", "BLOCK", "ATTN", "HEADS", "HEAD", "MLP", "RESIDUAL")  # by Enter
+NEED_A_MODEL = {"draw", "generate", "undo", "reseed", "examples", "prompt", "lessons"}  # where a recorded run is shown, they only say so
+PANES: dict[str, tuple[tuple[str, ...], ...]] = {  # a word and its actions
+    "panel": (
+        ("choose", "up", "down"), ("take", "enter"), ("temperature", "cooler", "warmer"), ("draw", "draw"), ("sampling", "mode"),
+        ("explain", "explain"), ("stage", "out"), ("generate", "generate"), ("take back", "undo"), ("size", "less", "more"),
+        ("hold", "hold"), ("earlier", "older", "newer"), ("find a token", "find"), ("seed", "reseed"), ("next pane", "next_pane"),
+        ("help", "help"),
+    ),
+    "lesson": (("answer", "enter"), ("choose", "up", "down"), ("stage", "out"), ("explain", "explain"), ("help", "help")),
+    "explain": (("scroll", "up", "down"), ("page", "page_up", "page_down"), ("close", "explain"), ("stage", "out"), ("help", "help")),
+}  # fmt: skip
 
 
-def footer(level: str, *, ascii: bool = False, lesson: bool = False, actions: Sequence[Action] = ACTIONS) -> tuple[tuple[str, str], ...]:
-    """The footer's entries for a level: (keys, word), where actions that share a word share an entry. An open lesson's come first."""
-    entries: dict[str, list[str]] = {}
+@dataclass(frozen=True)
+class Doing:
+    """What the reader is at, as far as the footer goes by it."""
+
+    level: str
+    pane: str = "stage"  # the one that has the focus
+    lesson: bool = False  # whether one is open
+    answers: int = 0  # of the open page's question
+    answered: bool = False
+    generating: bool = False
+    recorded: bool = False  # whether a recorded run is shown, without its model
+    filtered: bool = False  # whether the sampling has a size: k or p
+
+
+def footer(doing: Doing, *, ascii: bool = False, actions: Sequence[Action] = ACTIONS) -> tuple[Entry, ...]:
+    """The footer's entries, the most useful first."""
+    by_id = {action.id: action for action in actions}
+
+    def keys(*ids: str) -> str:
+        return " ".join(key_name(by_id[id].keys[0], ascii=ascii) for id in ids if by_id[id].keys)
+
+    def entries(*told: tuple[str, ...]) -> list[Entry]:
+        usable = [(word, keys(*ids)) for word, *ids in told if not (doing.recorded and NEED_A_MODEL & set(ids))]
+        return [(said, word, SHORTER.get(word, word)) for word, said in usable if said]
+
+    if doing.pane == "prompt":
+        return (("", "type the prompt", "type"), *typing(by_id, ascii=ascii))
+    found = [("", "generating", "generating"), *entries(("pauses", "generate"), ("pace", "pace"))] if doing.generating else []
+    if doing.lesson:
+        found += entries(("page", "lesson_on", "lesson_back"), ("lessons, close", "lessons"))
+        if doing.answers:
+            word = "reasons" if doing.answered else "answer"
+            found.append((f"1-{doing.answers}" if doing.answers > 1 else "1", word, word))
+        found += entries(("its view", "lesson_view"))
+    if doing.pane in ("panel", "side"):
+        pane = doing.pane if doing.pane == "panel" else "lesson" if doing.lesson else "explain"
+        asks = bool(doing.answers) and not doing.answered
+        left_out = {*(() if doing.filtered else ("size",)), *(() if asks or pane != "lesson" else ("answer", "choose"))}
+        left_out |= {"generate"} if doing.generating else set()
+        own = entries(*(told for told in PANES[pane] if told[0] not in left_out))
+        first = 2 if pane == "panel" and not doing.generating else 0  # what the arrows and Enter do there comes first
+        return (*own[:first], *found, *own[first:])
+    return (*found, *entries(*on_the_stage(doing, actions)))
+
+
+def typing(by_id: Mapping[str, Action], *, ascii: bool) -> list[Entry]:
+    """The keys that aren't text while the prompt is edited: the field's own, and of the actions those with a key that types nothing."""
+    own = [(key_name("enter", ascii=ascii), "done"), ("ctrl+j", "new line"), ("tab", "next pane")]
+    for id in ("explain", "help", "palette", "quit"):
+        free = next((key for key in by_id[id].keys if re.fullmatch(r"f\d+|ctrl\+[a-z]", key)), "")
+        own += [(free, by_id[id].label)] if free else []
+    return [(keys, word, SHORTER.get(word, word)) for keys, word in own]
+
+
+def on_the_stage(doing: Doing, actions: Sequence[Action]) -> list[tuple[str, ...]]:
+    """What the stage's keys do at a level, as (word, actions); actions that share a word share an entry."""
+    told: dict[str, list[str]] = {}
     for action in actions:
-        apart = action.group == "Lesson" and action.id != "lessons" and not lesson
-        idle = action.id == "out" and level == "MODEL"
-        if action.keys and action.footer and not apart and not idle and (not action.levels or level in action.levels):
-            entries.setdefault(action.footer, []).append(key_name(action.keys[0], ascii=ascii))
-    first = (*LESSON_FIRST, *FIRST) if lesson else AT_HOME if level == "MODEL" else FIRST
-    words = sorted(entries, key=lambda word: first.index(word) if word in first else len(first))
-    return tuple((" ".join(entries[word]), word) for word in words)
+        idle = action.id == "out" and doing.level == "MODEL"
+        idle |= action.id == "enter" and doing.level not in LEAD_FURTHER | {"OUTPUT"}
+        idle |= action.group == "Lesson" and (doing.lesson or action.id != "lessons")
+        idle |= action.id == "generate" and doing.generating
+        if action.footer and not idle and (not action.levels or doing.level in action.levels):
+            word = "take" if action.id == "enter" and doing.level == "OUTPUT" else action.footer
+            told.setdefault(word, []).append(action.id)
+    first = {"MODEL": AT_HOME, "HEADS": IN_THE_ATLAS, "OUTPUT": AT_THE_END}.get(doing.level, INSIDE)
+    words = sorted(told, key=lambda word: first.index(word) if word in first else len(first))
+    return [(word, *told[word]) for word in words]

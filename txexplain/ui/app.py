@@ -31,7 +31,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LocationError, NotRecorded, clean
+from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
@@ -45,7 +45,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
 from txexplain.models.report import known_models
-from txexplain.ui.actions import ACTIONS, footer, rebound
+from txexplain.ui.actions import ACTIONS, Doing, footer, rebound
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.config import remember_theme
 from txexplain.ui.explain import ExplainScreen
@@ -336,7 +336,7 @@ class ExplorerApp(App[None]):
             faded=self.running and self.late and self.lens is not None,
             message=self.message,
             cost=self.cost if self.arrival is None else self.arrival.words,
-            keys=footer(self.state.location.level.name, ascii=self.tones.ascii, lesson=bool(self.reader.side), actions=self.actions),
+            keys=footer(self.doing(), ascii=self.tones.ascii, actions=self.actions),
             reading=self.reader.scene(),
             lecture=self.reader.asked.lecture,
             surprisal=self.surprisal(width, height),
@@ -349,6 +349,21 @@ class ExplorerApp(App[None]):
             hover=self.hover,
             side=self.reader.side or self.side,
             scroll=self.scroll,
+        )
+
+    def doing(self) -> Doing:
+        """What the reader is at, for the footer."""
+        open_ = bool(self.reader.side)
+        page = self.reader.reading if open_ else None
+        return Doing(
+            self.state.location.level.name,
+            self.pane,
+            open_,
+            0 if page is None else len(page.page.answers),
+            page is not None and bool(page.given),
+            self.generating,
+            self.state.trace is not None,
+            self.state.mode in ("top-k", "top-p"),
         )
 
     def ribbons(self) -> tuple[Any, ...] | None:
@@ -407,7 +422,7 @@ class ExplorerApp(App[None]):
         self.surprised = ((), ())  # another model, another surprise
         self.history, self.held, self.back = (), None, 0
         self.editor.tokenizer = model.tokenizer
-        if self.reader.lesson is not None and self.reader.reading is None:
+        if self.reader.open and self.reader.reading is None:
             self.reader.show(self.reader.number)
         else:
             self.run_model()
@@ -681,10 +696,12 @@ class ExplorerApp(App[None]):
         self.hover = None
         if state.location.level is not old.location.level:
             self.scroll = 0
+        moves_on = (state.ids, state.prompt) != (old.ids, old.prompt)
         if state.sampling != old.sampling:
             self.distribution = distribution_of(self.lens, state)
-            self.remember()
-        if (state.ids, state.prompt) != (old.ids, old.prompt):
+            if not moves_on:  # else nobody looks at the old text in the new setting
+                self.remember()
+        if moves_on:
             self.last_draw = None
             self.run_model()
         if state.flow != old.flow and self.lens is not None:
@@ -750,6 +767,7 @@ class ExplorerApp(App[None]):
         if self.full():
             self.generating = False
             self.queued = 0
+            self.draw()
             return
         drawn = self.distribution.draw(uniform(self.state.seed, len(self.lens.trace.ids)))
         if self.model is not None and drawn.id in self.model.config.eos_token_ids:
@@ -784,9 +802,8 @@ class ExplorerApp(App[None]):
         return action not in ("do", "digit") or len(self.screen_stack) == 1 or parameters == ("suspend",)
 
     def action_digit(self, digit: str) -> None:
-        """A digit answers a lesson's question; else, and in the atlas, it is the first of a number that names a place."""
-        atlas = self.pane == "stage" and self.state.location.level is Level.HEADS
-        if self.reader.asks() and not atlas:
+        """A digit answers a lesson's question, or has its reason said again; on any other page it begins a number that names a place."""
+        if self.reader.has_question():
             self.reader.answer(int(digit))
             return
         self.digit = digit
@@ -881,18 +898,27 @@ class ExplorerApp(App[None]):
         if self.lens is None or (self.digit and (place.level not in NUMBERED or self.pane != "stage")):
             return
         self.generating = False  # the prompt must not move on under what is typed
+        self.draw()
 
         def fault(text: str) -> str:
             if self.lens is None:  # another model came meanwhile
                 return "There is nothing to go to yet; wait for the model's answer."
             try:
-                self.state.jump(text, self.dims())
-            except LocationError as error:
+                if lesson(text) is None:
+                    self.state.jump(text, self.dims())
+            except (LocationError, LessonError) as error:
                 return str(error)
             return ""
 
+        def lesson(text: str) -> tuple[Lesson, int] | None:
+            return self.reader.named(text) if self.state.trace is None else None
+
         def go(text: str | None) -> None:
-            if text is not None and not fault(text):
+            if text is None or fault(text):
+                return
+            if (found := lesson(text)) is not None:
+                self.reader.begin(*found)
+            else:
                 self.focus_pane("stage")
                 self.moved(lambda state, dims: state.jump(text, dims))
 
@@ -969,6 +995,7 @@ class ExplorerApp(App[None]):
         self.generating = not self.generating
         if self.generating and not self.running:
             self.append_draw()
+        self.draw()
 
     def do_pace(self) -> None:
         """Generate faster or slower."""
@@ -1035,6 +1062,7 @@ class ExplorerApp(App[None]):
         if distribution is None or self.lens is None:
             return
         self.generating = False
+        self.draw()
         self.show_present()  # what is found belongs to this distribution
         scene = self.scene(*self.size)
 
@@ -1066,24 +1094,30 @@ class ExplorerApp(App[None]):
         if self.state.trace is not None:
             self.say("This is a recorded trace: a lesson needs the model.")
         else:
-            self.reader.toggle()
+            self.choose_lesson()
 
-    def choose_lesson(self, lessons: Sequence[Lesson]) -> None:
-        """Pick a lesson from a list and open it."""
+    def choose_lesson(self) -> None:
+        """Pick a lesson from a list and open it where it was left; or close the one that is open."""
+        reader = self.reader
+        lessons = reader.lessons
 
         def picked(number: int | None) -> None:
-            if number is not None:
-                self.reader.begin(lessons[number])
+            if number is not None and number < len(lessons):
+                reader.begin(lessons[number])
+            elif number is not None and reader.open:
+                reader.leave()
 
-        self.push_screen(LessonsScreen(self.tones, lessons), picked)
+        at = lessons.index(reader.lesson) if reader.lesson in lessons else 0
+        pages = [reader.page_in(lesson) if lesson in reader.bookmarks else 0 for lesson in lessons]
+        self.push_screen(LessonsScreen(self.tones, lessons, pages, at, closes=reader.open, key=reader.key("lessons")), picked)
 
     def do_lesson_on(self) -> None:
         if self.reader.side:
-            self.reader.show(self.reader.number + 1)
+            self.reader.turn(1)
 
     def do_lesson_back(self) -> None:
         if self.reader.side:
-            self.reader.show(self.reader.number - 1)
+            self.reader.turn(-1)
 
     def do_lesson_view(self) -> None:
         if self.reader.side:

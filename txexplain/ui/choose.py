@@ -19,6 +19,7 @@ from txexplain.engine.tokenizer import clip
 from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
+from txexplain.ui.actions import key_of
 from txexplain.ui.over import OverScreen
 from txexplain.ui.threads import in_thread
 from txexplain.viz.canvas import plain_ascii
@@ -161,17 +162,32 @@ class ExamplesScreen(ChooseScreen):
 
 
 class LessonsScreen(ChooseScreen):
-    """The lessons that come with txexplain; the answer is the lesson's number."""
+    """The lessons; the answer is the lesson's number, or the number after the last for closing the one that is open."""
 
     heading = "Lessons"
-    hint = "↑ ↓ move   ⏎ open   esc back"
 
-    def __init__(self, tones: Palette, lessons: Sequence[Lesson]) -> None:
+    def __init__(self, tones: Palette, lessons: Sequence[Lesson], pages: Sequence[int], at: int, *, closes: bool, key: str) -> None:
+        """pages: where each was left, 0 for one that wasn't opened; at: the one under the cursor; key: what brought the list."""
         super().__init__(tones)
+        self.hint = "↑ ↓ move   ⏎ open   " + (f"{key} close the lesson   " if closes and key else "") + "esc back"
         self.entries = [
-            Entry(lesson.title, f"{len(lesson.pages)} pages", ", ".join(page.title for page in lesson.pages), i)
-            for i, lesson in enumerate(lessons)
+            Entry(lesson.title, read_so_far(page, len(lesson.pages)), ", ".join(page.title for page in lesson.pages), i)
+            for i, (lesson, page) in enumerate(zip(lessons, pages, strict=True))
         ]
+        if closes:
+            self.entries.append(Entry("Close the lesson", "", "your own prompt, settings and place come back", len(lessons)))
+        self.at, self.closes, self.key = at, closes, key
+
+    def on_key(self, event: events.Key) -> None:
+        """The key that brought the list closes the lesson."""
+        if self.closes and event.key == key_of(self.key):
+            event.stop()
+            self.dismiss(self.entries[-1].value)
+
+
+def read_so_far(page: int, pages: int) -> str:
+    """How far a lesson is read."""
+    return f"page {page} of {pages}" if page else f"{pages} pages"
 
 
 class FindScreen(ChooseScreen):

@@ -13,7 +13,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, LessonError, reason, shown
 from txexplain.engine.files import read_whole
 from txexplain.engine.model import GPT2
-from txexplain.explorer.lesson import LARGEST, Lesson, Page, state_of
+from txexplain.explorer.lesson import LARGEST, Lesson, Page, beside, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.session import dims_of, distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
@@ -32,6 +32,16 @@ def page_of(lesson: Lesson, number: int) -> Page:
     return lesson.pages[number - 1]
 
 
+def ending(lesson: Lesson, page: Page, on: str = "n", lessons: str = "t") -> str:
+    """What the last page says below its text: that the lesson ends, and how one goes on; on, lessons: the keys for that."""
+    if page.number < len(lesson.pages):
+        return ""
+    following = beside(lesson, 1)
+    if following is not None:
+        return f"**The end of this lesson.** `{on}` opens the next: *{following.title}*."
+    return f"**The end of this lesson.** `{lessons}` lists the lessons, and closes this one."
+
+
 def where(lesson: Lesson, page: Page) -> str:
     return f"{lesson.file or shown(lesson.name)}, page {page.number}"
 
@@ -44,7 +54,7 @@ def read(lesson: Lesson, page: Page, state: ExplorerState, lens: Lens, palette: 
     found = place(page, scene, dims, where(lesson, page))
     asked = state_of(page, state)  # the reader may have chosen another setting since
     own = distribution if asked.sampling == state.sampling else distribution_of(lens, asked)
-    return state.go(found, dims), Reading(lesson, page, lens, own, found)
+    return state.go(found, dims), Reading(lesson, page, lens, own, found, ending=ending(lesson, page))
 
 
 def prompt_ids(page: Page, model: GPT2) -> list[int]:

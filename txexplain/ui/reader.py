@@ -1,21 +1,25 @@
-"""Reading a lesson in the app: which page is open, what was answered, and a lecture's keys, pressed at a pace."""
+"""Reading lessons in the app: which page is open, what was answered, the reader's own view meanwhile, and a lecture's keys at a pace."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 
-from txexplain.engine.errors import ExplainError, reason
-from txexplain.explorer.lesson import Lesson, Page, load, shipped, state_of
-from txexplain.explorer.location import Location
+from txexplain.engine.errors import ExplainError, LocationError, reason
+from txexplain.explorer.history import Moment
+from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, state_of
+from txexplain.explorer.location import Location, parse
+from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import key_name
 from txexplain.ui.lecture import PACE, NotPlayed, steps
-from txexplain.ui.lessons import page_of, read, record, score
+from txexplain.ui.lessons import ending, page_of, read, record, score
 from txexplain.viz.scene import Reading
 from txexplain.viz.views.lesson import overflow
 
@@ -37,8 +41,26 @@ class Reads:
     record: Path | None = None
 
 
+@dataclass(frozen=True)
+class Own:
+    """What the reader had before a lesson came: it stands there again once the lesson is left."""
+
+    state: ExplorerState
+    text: str  # the prompt in words, for another model
+    history: tuple[Moment, ...]
+    held: Moment | None
+
+
+@dataclass
+class Bookmark:
+    """How far a lesson is read."""
+
+    page: int = 1
+    given: dict[int, int] = field(default_factory=dict)  # page -> answer, both from 1
+
+
 class Reader:
-    """The lesson that is open in an app."""
+    """The lesson that is open in an app, or was."""
 
     def __init__(self, app: ExplorerApp, asked: Reads) -> None:
         self.app = app
@@ -46,12 +68,13 @@ class Reader:
         self.lesson = asked.lesson
         self.number = asked.page
         self.open = asked.lesson is not None
+        self.bookmarks: dict[Lesson, Bookmark] = {}
         self.reading: Reading | None = None
+        self.own: Own | None = None  # while a lesson is open
         self.arriving = False  # the page's run isn't there yet
         self.home: tuple[str, str | None] | None = None  # the reader's own model, while a page's is there
         self.pinned = ""  # the model that a page brought
         self.wanted: tuple[str, tuple[int, ...] | None] = ("", None)  # the prompt of that run
-        self.given: dict[int, int] = {}  # page -> answer, both from 1
         self.waiting: list[tuple[str, str, str]] = []  # a script's keys: what, with what, as it is shown
         self.timer: Timer | None = None
         self.pressed: list[str] = []
@@ -61,34 +84,105 @@ class Reader:
     def side(self) -> str:
         return "lesson" if self.open and self.reading is not None else ""
 
+    @property
+    def bookmark(self) -> Bookmark:
+        assert self.lesson is not None
+        return self.bookmarks.setdefault(self.lesson, Bookmark())
+
+    @property
+    def given(self) -> dict[int, int]:
+        """The answers given in this lesson: page -> answer, both from 1."""
+        return {} if self.lesson is None else self.bookmark.given
+
     # Pages
 
     def show(self, number: int) -> None:
         """Turn to a page: the screen goes where it points."""
         if self.lesson is None:
             return
+        if self.own is None:
+            self.put_aside()
         page = page_of(self.lesson, max(1, min(number, len(self.lesson.pages))))
         self.number, self.open = page.number, True
+        self.bookmark.page = page.number
         self.stop()
         answered = self.given.get(page.number, 0)
-        self.reading = Reading(self.lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number))
+        self.reading = Reading(
+            self.lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number),
+            ending=ending(self.lesson, page, *(self.key(action) for action in ("lesson_on", "lessons"))),
+        )  # fmt: skip
+        model, revision = self.model_of(page)
+        state = state_of(page, replace(self.app.state, model=model, revision=revision))
+        self.arriving, self.wanted = True, (state.prompt, state.ids)
+        if self.turn_to(state):
+            self.arrived()
+        self.app.place()
+
+    def turn_to(self, state: ExplorerState) -> bool:
+        """Show another state, whatever is going on; whether its run is on the screen already."""
         app = self.app
         app.generating, app.queued, app.hover = False, 0, None
-        model, revision = self.model_of(page)
-        state = state_of(page, replace(app.state, model=model, revision=revision))
-        same = (state.model, state.prompt, state.ids) == (app.state.model, app.state.prompt, app.state.ids)
-        self.arriving, self.wanted = True, (state.prompt, state.ids)
         if app.pane == "prompt":
             app.focus_pane("stage")
-        if state.model != app.state.model:
+        if (state.model, state.revision) != (app.state.model, app.state.revision):
             app.use_model(state)
-        elif same and app.current():
-            app.adopt(state)
-            self.arrived()
-        else:
+            return False
+        if (state.prompt, state.ids) != (app.state.prompt, app.state.ids):
             app.change(state)
-            if same and not app.running:
-                app.run_model()
+            return False
+        if app.current():
+            app.adopt(state)
+            return True
+        app.change(state)
+        if not app.running:
+            app.run_model()
+        return False
+
+    def turn(self, step: int) -> None:
+        """A page further or back: past the lesson's last page the next lesson begins, before its first the one before ends.
+
+        Where nothing follows the page stays as it is.
+        """
+        if self.lesson is None:
+            return
+        number = self.number + step
+        if 1 <= number <= len(self.lesson.pages):
+            self.show(number)
+        elif (other := beside(self.lesson, step)) is not None:
+            self.begin(other, 1 if step > 0 else len(other.pages))
+        elif self.reading is not None:
+            self.scroll(step * overflow(self.app.side_scene()))  # its beginning or its end is in view
+
+    def key(self, action: str) -> str:
+        """An action's key, as it is written for people."""
+        found = next((known for known in self.app.actions if known.id == action), None)
+        return key_name(found.keys[0], ascii=self.app.tones.ascii) if found is not None and found.keys else ""
+
+    # The reader's own view
+
+    def put_aside(self) -> None:
+        """Keep what the reader has, for the time after the lesson, which begins with a history of its own."""
+        app = self.app
+        self.own = Own(app.state, app.prompt_text(), app.history, app.held)
+        app.history, app.held, app.back = (), None, 0
+
+    def leave(self) -> None:
+        """Close the lesson: prompt, setting, place and history are the reader's own again. A model picked meanwhile stays."""
+        app, own, self.open = self.app, self.own, False
+        self.stop()
+        self.arriving = False
+        if app.pane == "side":
+            app.focus_pane("stage")
+        if own is not None:
+            here = app.state.model, app.state.revision
+            by_page = self.home is not None and here[0] == self.pinned
+            model, revision = self.home if self.home is not None and by_page else here
+            state = own.state
+            if (model, revision) != (state.model, state.revision):
+                state = replace(state.with_prompt(own.text), model=model, revision=revision)
+            self.own, self.home, self.pinned = None, None, ""
+            app.history, app.held, app.back = own.history, own.held, 0
+            self.turn_to(state)
         app.place()
 
     def model_of(self, page: Page) -> tuple[str, str | None]:
@@ -136,28 +230,48 @@ class Reader:
         self.arriving = False
         self.stop()
 
-    def toggle(self) -> None:
-        """Leave the lesson, or return to the same page."""
-        if self.lesson is None:
-            self.app.choose_lesson([load(str(path)) for path in shipped()])
-        elif self.open:
-            self.open = False
-            self.stop()
-            if self.app.pane == "side":
-                self.app.focus_pane("stage")
-            self.app.place()
-        else:
-            self.show(self.number)
+    @property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """All that can be opened: those that come with txexplain, and before them one of the reader's own."""
+        own = tuple(dict.fromkeys(each for each in (self.asked.lesson, self.lesson) if each is not None))
+        return (*(each for each in own if each not in shipped_lessons()), *shipped_lessons())
 
-    def begin(self, lesson: Lesson) -> None:
-        self.lesson, self.given = lesson, {}
-        self.show(1)
+    def named(self, text: str) -> tuple[Lesson, int] | None:
+        """A lesson by its name, with a page's number after it or where it was left; None where the text names none, or a place.
+
+        Raises LessonError for a page that it lacks.
+        """
+        with suppress(LocationError):
+            parse(text)
+            return None
+        words = text.split()
+        number = words.pop() if len(words) > 1 and re.fullmatch("[0-9]{1,4}", words[-1]) else ""
+        name = " ".join(words).casefold()
+        found = next((each for each in self.lessons if each.name.casefold() == name), None)
+        if found is None:
+            return None
+        return found, page_of(found, int(number)).number if number else self.page_in(found)
+
+    def page_in(self, lesson: Lesson) -> int:
+        """Where a lesson was left."""
+        return self.bookmarks.get(lesson, Bookmark()).page
+
+    def begin(self, lesson: Lesson, page: int | None = None) -> None:
+        """Open a lesson, at a page or where it was left."""
+        if self.asked.record is not None and lesson != self.asked.lesson and lesson != self.lesson and self.asked.lesson is not None:
+            self.app.say(f"Answers are kept of {self.asked.lesson.title} alone, in {self.asked.record}.")
+        self.lesson = lesson
+        self.show(self.page_in(lesson) if page is None else page)
 
     # Questions
 
+    def has_question(self) -> bool:
+        """Whether the page on screen has a question, answered or not."""
+        return bool(self.side) and self.reading is not None and bool(self.reading.page.question)
+
     def asks(self) -> bool:
         """Whether the page has a question that isn't answered."""
-        return bool(self.side) and self.reading is not None and bool(self.reading.page.question) and not self.reading.given
+        return self.has_question() and self.reading is not None and not self.reading.given
 
     def move(self, step: int) -> None:
         """Up and down in the pane: among the answers, or along a page that is longer than its pane."""
@@ -177,14 +291,17 @@ class Reader:
             self.app.draw()
 
     def answer(self, number: int) -> None:
-        """Give an answer; it stands."""
-        if not self.asks() or self.reading is None or self.lesson is None or not 1 <= number <= len(self.reading.page.answers):
+        """Give an answer, which stands; after that, read what is to be said of any."""
+        if not self.has_question() or self.reading is None or self.lesson is None or not 1 <= number <= len(self.reading.page.answers):
             return
-        self.given[self.number] = number
-        self.reading = replace(self.reading, given=number, cursor=number, summary=self.summary(self.number))
+        first = not self.reading.given
+        if first:
+            self.given[self.number] = number
+            self.reading = replace(self.reading, given=number, summary=self.summary(self.number))
+        self.reading = replace(self.reading, cursor=number)
         self.reading = replace(self.reading, scroll=overflow(self.app.side_scene()))  # so that the reason is in view
         self.app.draw()
-        if self.asked.record is not None:
+        if first and self.asked.record is not None and self.lesson == self.asked.lesson:
             self.keep(self.asked.record)
 
     def keep(self, path: Path) -> None:

@@ -14,7 +14,7 @@ from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
-from txexplain.ui.actions import footer
+from txexplain.ui.actions import Doing, footer
 from txexplain.ui.lessons import page_of, read
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
@@ -60,7 +60,11 @@ def scene_for(
     reading = None
     if lesson is not None:
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
-    keys = footer(state.location.level.name, ascii=palette.ascii, lesson=lesson is not None)
+    doing = Doing(
+        state.location.level.name, recorded=state.trace is not None, lesson=reading is not None,
+        answers=0 if reading is None else len(reading.page.answers),
+    )  # fmt: skip
+    keys = footer(doing, ascii=palette.ascii)
     return scene_of(
         state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons_of(lens, state.flow), keys=keys,
         surprisal=surprisal_of(lens) if roomy(width, height) else None, reading=reading, side="lesson" if reading else side,

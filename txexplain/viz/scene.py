@@ -33,10 +33,11 @@ class Reading:
     lens: Lens | None = None
     distribution: Distribution | None = None
     place: Location | None = None
-    cursor: int = 1  # the answer that the cursor is on, from 1
+    cursor: int = 1  # the answer that the cursor is on, from 1; once one is given, the one whose reason is read
     given: int = 0  # the answer that was given, from 1; 0: none yet
     scroll: int = 0
     summary: str = ""  # how the reader did, on the last page
+    ending: str = ""  # that this is the last page, and what follows
     clock: str = ""  # a stopwatch, where the lecturer wants one
     pressed: str = ""  # the keys pressed last, in a lecture
 
@@ -73,7 +74,7 @@ class Scene:
     message: str = ""  # what to say where there is no result: loading, an error
     model_name: str = ""
     cost: str = ""  # how long the last run took; empty where a picture must not depend on the clock
-    keys: tuple[tuple[str, str], ...] = ()  # the footer's (keys, word)
+    keys: tuple[tuple[str, str, str], ...] = ()  # the footer's (keys, what they do, the same in short), the most useful first
     draw: Draw | None = None  # the last draw, while its token is the prompt's last
     drawn_from: Distribution | None = None  # what that draw was made from
     surprisal: tuple[Surprise | None, ...] | None = None  # of the first tokens, as far as known; None where the strip is shut

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable
 
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Location, breadcrumb
@@ -155,21 +156,44 @@ def prompt_mark(canvas: Canvas, scene: Scene) -> None:
 
 
 def draw_footer(scene: Scene) -> Canvas:
-    """The keys that work here, as many as fit; in a lecture, those that were pressed last."""
+    """The keys that work here, as many as fit; in a lecture, those that were pressed last. That text is generated is said in each."""
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")
     if scene.lecture:
         pressed = scene.reading.pressed if scene.reading is not None else ""
-        canvas.put(1, 0, pressed, "accent", attrs=BOLD, width=scene.width - 2)
+        goes_on = [entry for entry in scene.keys[:2] if not scene.keys[0][0]]
+        used = sum(entry_width(keys, word) + 2 for keys, word, _ in goes_on)
+        canvas.put(1, 0, pressed, "accent", attrs=BOLD, width=scene.width - 2 - used)
+        put_entries(canvas, scene.width - used + 1, [(keys, word) for keys, word, _ in goes_on])
         return canvas
-    x = 1
-    for keys, word in scene.keys:
-        if x + cell_width(keys) + 1 + cell_width(word) > scene.width:
-            break
-        size = canvas.put(x, 0, keys, "accent", attrs=BOLD)
-        size += canvas.put(x + size, 0, f" {word}", "muted")
-        x += size + 2
+    put_entries(canvas, 1, fitting_entries(scene.keys, scene.width - 1))
     return canvas
+
+
+def put_entries(canvas: Canvas, x: int, entries: Iterable[tuple[str, str]]) -> None:
+    """Keys and what they do; a word without a key says what goes on."""
+    for keys, word in entries:
+        x += canvas.put(x, 0, f"{keys} " if keys else "", "accent", attrs=BOLD)
+        x += canvas.put(x, 0, word, "muted" if keys else "text", attrs=0 if keys else BOLD) + 2
+
+
+def entry_width(keys: str, word: str) -> int:
+    return cell_width(keys) + bool(keys) + cell_width(word)
+
+
+def fitting_entries(entries: Iterable[tuple[str, str, str]], width: int) -> list[tuple[str, str]]:
+    """The entries that there is room for, as (keys, word): in short words as many as can be, then the first of them at length."""
+    kept, room = [], width + 2
+    for entry in entries:
+        if (size := entry_width(entry[0], entry[2]) + 2) <= room:
+            kept.append(entry)
+            room -= size
+    said = []
+    for keys, word, short in kept:
+        longer = cell_width(word) - cell_width(short)
+        said.append((keys, word if longer <= room else short))
+        room -= longer if longer <= room else 0
+    return said
 
 
 def draw_small(scene: Scene) -> Canvas:

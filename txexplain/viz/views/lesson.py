@@ -215,9 +215,10 @@ def page_lines(scene: Scene, width: int) -> list[Line]:
         for number, answer in enumerate(page.answers, 1):
             lines += answer_lines(reading, number, markdown(answer, source, width - 3), scene)
         if reading.given:
-            lines += markdown(page.reason_for(reading.given), source, width)
-    if reading.summary:
-        lines += [Line(), *markdown(reading.summary, None, width)]
+            lines += markdown(page.reason_for(reading.cursor), source, width)
+    for closing in (reading.summary, reading.ending):
+        if closing:
+            lines += [Line(), *markdown(closing, None, width)]
     return lines
 
 
@@ -226,14 +227,14 @@ def bold(runs: Row) -> Row:
 
 
 def answer_lines(reading: Reading, number: int, lines: list[Line], scene: Scene) -> list[Line]:
-    """One answer: its number, the cursor, and whether it is right once one was given."""
-    here = reading.cursor == number and not reading.given
+    """One answer: its number, the cursor, and whether it is right once one was given: then the cursor is where the reason is from."""
+    here = reading.cursor == number and reading.given != number
     verdict = ""
     if reading.given and number == reading.page.answer:
         verdict = "right"
     elif reading.given == number:
         verdict = "wrong"
-    sign = scene.palette.glyphs.marker if here else {"right": "✓", "wrong": "✗"}.get(verdict, " ")
+    sign = {"right": "✓", "wrong": "✗"}.get(verdict) or (scene.palette.glyphs.marker if here else " ")
     head = Run(f"{sign}{number} ", verdict or ("live" if here else "quiet"))
     found = []
     for row, line in enumerate(lines):
@@ -267,8 +268,9 @@ def draw_lesson(scene: Scene) -> Canvas:
     number = f"{reading.page.number}/{len(reading.lesson.pages)}"
     progress = " ".join(part for part in (reading.clock, "" if scene.lecture and not reading.clock else number) if part)
     if len(lines) > rows:
-        arrows = scene.palette.glyphs
-        progress += (" " if progress else "") + (arrows.up if first else "") + (arrows.down if first + rows < len(lines) else "")
+        arrows, more = scene.palette.glyphs, first + rows < len(lines)
+        progress += (" " if progress else "") + (arrows.up if first else "") + (arrows.down if more else "")
+        progress += " PgDn" if more else " PgUp"
     canvas.hline(0, 0, canvas.width)
     lit = scene.pane == "side"
     at = canvas.width - cell_width(progress) - 3
