@@ -542,11 +542,18 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
         options = replace(options, ascii=True)
     take_keyboard(source.file)
     from txexplain.ui.rescue import guard
+    from txexplain.ui.terminal import ask
 
     goodbye = guard()
-    from txexplain.ui.app import run_app
+    options = replace(options, theme=options.theme or config.theme, keys=config.keys)
+    asking = ask(options)  # it answers while Textual is loaded
+    try:
+        from txexplain.ui.app import run_app
 
-    code = run_app(state, replace(options, theme=options.theme or config.theme, keys=config.keys), lens, reads)
+        code = run_app(state, options, lens, reads, asking)
+    finally:
+        if asking is not None:
+            asking.close()
     goodbye()
     sys.exit(code)
 

@@ -20,7 +20,9 @@ import pyte
 PATIENCE = 40.0
 SIZE = (80, 24)
 OFF = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[<u")
-UNKNOWN = (b"\x1b[<u", b"\x1b[>1u", b"\x1b[>25u", b"\x1b[?2026$p", b"\x1b[?2048$p")  # what pyte takes for text
+# What pyte takes for text.
+UNKNOWN = (b"\x1b[<u", b"\x1b[>1u", b"\x1b[>25u", b"\x1b[?2026$p", b"\x1b[?2048$p", b"\x1b[48:2::1:2:3m", b"\x1bP$qm\x1b\\")
+ASKED = b"\x1b[c"  # what kind of terminal this is
 
 
 class Terminal:
@@ -36,6 +38,7 @@ class Terminal:
         size: tuple[int, int] = SIZE,
         env: Mapping[str, str | None] | None = None,
         program: Sequence[str] = (),
+        answers: Sequence[bytes] = (),
     ) -> None:
         own = ["-c", f"{code}\nfrom txexplain.cli import main\nmain()"] if code else ["-m", "txexplain"]
         words = [*(program or [sys.executable, *own]), *arguments]
@@ -46,6 +49,7 @@ class Terminal:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job would pass on that it is ignored
             os.execvpe(words[0], words, settled)
         self.output = b""
+        self.answers = [*answers]  # what is sent once the program asks, a piece each
         self.resize(*size)
         self.before = termios.tcgetattr(self.fd)
         self.status: int | None = None
@@ -76,6 +80,8 @@ class Terminal:
         except OSError:  # nobody holds the other end any more
             return False
         self.output += data
+        while self.answers and ASKED in self.output:
+            os.write(self.fd, self.answers.pop(0))
         for sequence in UNKNOWN:
             data = data.replace(sequence, b"")
         self.stream.feed(data)

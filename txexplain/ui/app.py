@@ -58,13 +58,14 @@ from txexplain.ui.over import CommandsScreen
 from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
 from txexplain.ui.save import SaveScreen, free_name
-from txexplain.ui.session import dims_of, distribution_of, palette_of, recorded_names, roomy, scene_of
+from txexplain.ui.session import dims_of, distribution_of, name_of, palette_of, recorded_names, roomy, scene_of
+from txexplain.ui.terminal import Asking, courteous, over_ssh
 from txexplain.ui.threads import Threads, Turns, in_thread
 from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
-from txexplain.viz.canvas import Canvas
+from txexplain.viz.canvas import Canvas, plain_ascii
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
@@ -225,6 +226,7 @@ class ExplorerApp(App[None]):
         self.reader = Reader(self, reads or Reads())
         self.engine = Turns()  # one BLAS job at a time
         self.inbox = Inbox(self)
+        self.asking: Asking | None = None  # the terminal, while what it answered isn't read
 
     # The screen
 
@@ -234,7 +236,10 @@ class ExplorerApp(App[None]):
         yield PromptEditor(self.tones, id="editor")
 
     def get_driver_class(self) -> type[Driver]:
-        return thrifty(with_keyboard(super().get_driver_class()))
+        return thrifty(courteous(with_keyboard(super().get_driver_class())))
+
+    def _set_pointer_shape(self, shape: str) -> None:
+        """The pointer stays as it is: many terminals take Textual's request for an error."""
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Paste) and not isinstance(self.focused, PromptEditor):
@@ -590,10 +595,17 @@ class ExplorerApp(App[None]):
         self.candidate = 0
         self.state = self.state.fit(self.dims())
         self.draw()
+        self.entitle()
         self.reader.arrived()
         self.trace_flow(message.lens, self.state.flow)
         self.find_surprisal()
         self.go_on()
+
+    def entitle(self) -> None:
+        """Name the terminal's window after the model and the prompt."""
+        name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {self.prompt_text()[:SAID]}".split()))
+        if (entitle := getattr(self._driver, "entitle", None)) is not None:
+            entitle(plain_ascii(name) if self.tones.ascii else name)
 
     def on_failed(self, message: Failed) -> None:
         if message.serial == self.serial:
@@ -1376,11 +1388,6 @@ class ExplorerApp(App[None]):
                 yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
 
 
-def over_ssh() -> bool:
-    """Whether this runs on a machine far away, where each frame is a wait."""
-    return bool(os.environ.get("SSH_CONNECTION") or os.environ.get("SSH_TTY"))
-
-
 def theme_of(tones: Palette) -> Theme:
     """The palette for what Textual draws itself: lists, fields, pop-ups."""
     colours = {
@@ -1407,11 +1414,19 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
-def run_app(state: ExplorerState, options: UiOptions, lens: Lens | None = None, reads: Reads | None = None) -> int:
-    """Run the app until the reader leaves it; the exit code. `lens`: the recorded run that it opens instead of a model."""
+def run_app(
+    state: ExplorerState, options: UiOptions, lens: Lens | None = None, reads: Reads | None = None, asking: Asking | None = None
+) -> int:
+    """Run the app until the reader leaves it; the exit code.
+
+    lens: the recorded run that it opens instead of a model. asking: the terminal, which was asked for what the options leave open.
+    """
+    if asking is not None:
+        options = asking.told(options)
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
     app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress), reads)
+    app.asking = asking
     gc.set_threshold(*LITTER)
     app.run(mouse=reads is None or not reads.lecture)
     return app.return_code or 0

@@ -74,8 +74,9 @@ class Alt(Message):
 class TerminalParser(XTermParser):
     """Cuts the input into keys, pastes and reports. Textual's parser is given what it knows, whole."""
 
-    def __init__(self, debug: bool = False) -> None:
+    def __init__(self, debug: bool = False, ahead: str = "") -> None:
         super().__init__(debug)
+        self.ahead = ahead  # what came before there was a parser
         self.pasted: list[str] | None = None  # what came so far
         self.tail = ""  # the end of what came, where the mark that ends it may have begun
         self.begun = ""  # a sequence without its end
@@ -87,7 +88,9 @@ class TerminalParser(XTermParser):
         if not data:
             yield from self.lapse()
             yield from super().feed(data)
-        elif self.lapsed:
+            return
+        data, self.ahead = self.ahead + data, ""
+        if self.lapsed:
             late = LATE.match(self.lapsed + data)
             data = data[late.end() - len(self.lapsed) :] if late else data
             self.lapsed = ""
@@ -131,6 +134,9 @@ class TerminalParser(XTermParser):
         self.begun = begun if self.length < LONGEST else ""
 
     def tick(self) -> Iterable[Message]:
+        if self.ahead:
+            ahead, self.ahead = self.ahead, ""
+            yield from self.feed(ahead)
         if self.begun and get_time() >= self.until:
             yield from self.lapse()
 
@@ -254,11 +260,18 @@ async def passed(*way: MessagePump) -> None:
 def with_keyboard(driver: type[Driver]) -> type[Driver]:
     """A driver that reads so, and fills its app's inbox."""
     module: Any = sys.modules[driver.__module__]
-    if getattr(module, "XTermParser", None) is XTermParser:  # the driver makes the parser and the decoder that its module names
-        module.XTermParser = TerminalParser
-        module.getincrementaldecoder = lambda encoding: partial(getincrementaldecoder(encoding), errors="replace")
 
     class Keyboard(driver):  # type: ignore[misc, valid-type]
+        def start_application_mode(self) -> None:
+            ahead = []
+            if (asking := getattr(self._app, "asking", None)) is not None:
+                asking.close()
+                ahead.append(asking.take())
+            if hasattr(module, "XTermParser"):  # the driver makes the parser and the decoder that its module names
+                module.XTermParser = lambda debug=False: TerminalParser(debug, ahead.pop() if ahead else "")
+                module.getincrementaldecoder = lambda encoding: partial(getincrementaldecoder(encoding), errors="replace")
+            super().start_application_mode()
+
         def send_message(self, message: Message) -> None:
             inbox = getattr(self._app, "inbox", None)
             if isinstance(message, Answer):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from txexplain import __version__
 from txexplain.engine.errors import clean, reason
+from txexplain.ui.terminal import CLEAR, LEAVE, TITLE_BACK
 
 try:
     import termios
@@ -27,10 +28,11 @@ except ModuleNotFoundError:  # Windows: its console restores itself
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK") if hasattr(signal, name))
 LONGEST = 4000  # characters of a command line that the last words repeat
 PATIENCE = 3.0  # seconds that an orderly end may take after a signal
-# Everything that the app may have switched on, off: modes of the screen, the pointer, pasting and the keyboard; colours; the cursor back.
+# Everything that the app may have switched on, off: modes of the screen, the pointer, pasting and the keyboard; colours;
+# the picture, where there is no second screen to leave it on; the cursor and the window's name back.
 RESET = (
     "\x1b[?2026l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2031l\x1b[?2048l\x1b[<u"
-    "\x1b[?7h\x1b[0m\x1b[?1049l\x1b[?25h"
+    f"\x1b[?7h{CLEAR}{LEAVE}\x1b[?25h{TITLE_BACK}"
 )
 SUDDEN = "txexplain was ended by the system. If a model's file was changed while it was open, start it again with the whole file.\r\n"
 

@@ -1,0 +1,47 @@
+"""The app on a terminal that tells what it is: at once, in pieces, too late, or that types meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.terminal import Terminal
+from txexplain.viz.palette import Palette
+
+TRUE, WHITE, KIND = b"\x1bP1$r48:2::1:2:3m\x1b\\", b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", b"\x1b[?64;1;2c"
+LOCAL = {"SSH_CONNECTION": None, "SSH_TTY": None, "TMUX": None, "STY": None, "COLORFGBG": None}
+
+
+def ground(theme: str) -> bytes:
+    """What sets a theme's ground in 24-bit colours."""
+    rgb = Palette(theme, "truecolor").rgb("background")
+    return f"48;2;{rgb >> 16};{rgb >> 8 & 255};{rgb & 255}".encode()
+
+
+@pytest.mark.parametrize("pieces", [(TRUE + WHITE + KIND,), tuple(bytes([byte]) for byte in TRUE + WHITE + KIND)])
+def test_the_first_picture_has_the_terminal_s_colours(new_terminal: Callable[..., Terminal], pieces: tuple[bytes, ...]) -> None:
+    """And what is typed before and after the answers is typed into the app."""
+    answers = (b"]", *pieces, b"]]")
+    terminal = new_terminal("Once upon a time", color="", env=LOCAL, answers=answers).shown()
+    terminal.until(lambda: "T 1.30" in terminal.text())
+    assert ground("light") in terminal.output
+    assert ground("dark") not in terminal.output
+    assert terminal.output.index(b"\x1b]11;?") < terminal.output.index(b"\x1b[?1049h")
+    terminal.leave()
+
+
+def test_answers_that_come_too_late_change_nothing(new_terminal: Callable[..., Terminal]) -> None:
+    """Nor do any that nobody asked for; the app goes on as the name of the terminal says."""
+    terminal = new_terminal("Once upon a time", color="", env=LOCAL).shown()
+    shown = terminal.text()
+    for answer in (TRUE, WHITE, KIND, b"\x1bP>|XTerm(379)\x1b\\", b"\x1b_Gi=31;OK\x1b\\", b"\x1b[?2026;9$y", b"\x1b[0n", b"\xff"):
+        terminal.send(answer)
+    terminal.send("]")
+    terminal.until(lambda: "T 1.10" in terminal.text())
+    terminal.send("[")
+    terminal.until(lambda: "T 1.00" in terminal.text())
+    terminal.shown()
+    assert terminal.text() == shown
+    assert b"48;2;" not in terminal.output
+    terminal.leave()
