@@ -19,7 +19,7 @@ import pyte
 
 PATIENCE = 40.0
 SIZE = (80, 24)
-OFF = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[<u")
+OFF = (b"\x1b[0m\x1b[2J\x1b[H\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l", b"\x1b[?1003l", b"\x1b[?1006l", b"\x1b[?2004l", b"\x1b[<u")
 # What pyte takes for text.
 UNKNOWN = (b"\x1b[<u", b"\x1b[>1u", b"\x1b[>25u", b"\x1b[?2026$p", b"\x1b[?2048$p", b"\x1b[48:2::1:2:3m", b"\x1bP$qm\x1b\\")
 ASKED = b"\x1b[c"  # what kind of terminal this is
@@ -107,8 +107,9 @@ class Terminal:
         return self.status is not None
 
     def is_restored(self) -> bool:
-        """Whether the line discipline and all modes are as before the app."""
-        return termios.tcgetattr(self.fd)[:4] == self.before[:4] and all(sign in self.output for sign in OFF)
+        """Whether the line discipline, all modes and the window's name are as before the app, and nothing of the picture stays."""
+        named = self.output.count(b"\x1b[22;0t") > self.output.count(b"\x1b[23;0t")
+        return not named and termios.tcgetattr(self.fd)[:4] == self.before[:4] and all(sign in self.output for sign in OFF)
 
     def leave(self) -> None:
         """q ends it, and leaves the terminal as it was."""
