@@ -12,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -474,8 +474,14 @@ def hold_closed_streams() -> None:
 
 
 def refuse(sentence: str) -> NoReturn:
-    """One sentence to stderr, exit code 2."""
-    click.echo(f"txexplain: {clean(' '.join(sentence.split()))}", err=True)
+    """One sentence to stderr, and to the browser where the app would be in one; exit code 2."""
+    said = f"txexplain: {clean(' '.join(sentence.split()))}"
+    click.echo(said, err=True)
+    if other_screen():
+        from txexplain.ui.page import Page
+
+        with suppress(ImportError, AttributeError, ValueError, RuntimeError):  # that screen may be what is wrong
+            Page(said).run()
     sys.exit(2)
 
 
@@ -536,6 +542,19 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     from txexplain.ui.config import read_config
 
     config, options = read_config(), view.options()
+    options = replace(options, theme=options.theme or config.theme, keys=config.keys)
+    sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source, state, options, lens, reads))
+
+
+def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
+    """The app where Textual is told to show it; the exit code."""
+    from txexplain.ui.app import run_app
+
+    return run_app(state, options, lens, reads)
+
+
+def on_terminal(source: Source, state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
+    """The app on this terminal, which is asked what it can show, and is as it was after whatever end; the exit code."""
     if not is_terminal(sys.__stderr__):
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # what Textual draws on
     if not unicode_out(sys.__stderr__):  # what it can't encode would come as \u2500
@@ -545,7 +564,6 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     from txexplain.ui.terminal import ask
 
     goodbye = guard()
-    options = replace(options, theme=options.theme or config.theme, keys=config.keys)
     asking = ask(options)  # it answers while Textual is loaded
     try:
         from txexplain.ui.app import run_app
@@ -555,7 +573,7 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
         if asking is not None:
             asking.close()
     goodbye()
-    sys.exit(code)
+    return code
 
 
 @cli.command(context_settings=settings)
@@ -1146,12 +1164,21 @@ def reason(error: OSError) -> str:
 
 def check_terminal(file: str | None, instead: str = "to read the prompt from a pipe give --file -") -> None:
     """Raises UsageError where the app has no keyboard or no screen."""
+    if other_screen():
+        if file == "-":
+            raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys; give the prompt as --file PATH.")
+        return
     if not is_terminal(sys.stdin) and file != "-":
         raise click.UsageError(f"Standard input is not a terminal, so the app has no keyboard; {instead}")
     if not is_terminal(sys.stdout):
         raise click.UsageError("Standard output is not a terminal, so the app has no screen; use txexplain predict, describe or render.")
     if os.environ.get("TERM") == "dumb":
         raise click.UsageError("This terminal can't place text (TERM=dumb); use txexplain describe, predict or render.")
+
+
+def other_screen() -> bool:
+    """Whether Textual is told to show the app elsewhere than on a terminal, as textual-serve does in a browser."""
+    return bool(os.environ.get("TEXTUAL_DRIVER"))
 
 
 def is_terminal(stream: Any) -> bool:

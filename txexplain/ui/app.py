@@ -31,7 +31,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean
+from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean, reason
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
@@ -236,7 +236,11 @@ class ExplorerApp(App[None]):
         yield PromptEditor(self.tones, id="editor")
 
     def get_driver_class(self) -> type[Driver]:
-        return thrifty(courteous(with_keyboard(super().get_driver_class())))
+        try:
+            driver = super().get_driver_class()
+        except (ImportError, AttributeError, ValueError, RuntimeError) as error:
+            raise ExplainError(f"TEXTUAL_DRIVER is none of Textual's drivers: {reason(error)}. Take it out of the environment.") from None
+        return thrifty(courteous(with_keyboard(driver)))
 
     def _set_pointer_shape(self, shape: str) -> None:
         """The pointer stays as it is: many terminals take Textual's request for an error."""
