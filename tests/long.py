@@ -37,10 +37,10 @@ PATIENCE = 600.0  # seconds until a condition that never comes true is a fault
 
 
 @asynccontextmanager
-async def started(model: GPT2, state: ExplorerState) -> AsyncIterator[tuple[ExplorerApp, Pilot[Any]]]:
+async def started(model: GPT2, state: ExplorerState, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[ExplorerApp, Pilot[Any]]]:
     """The app on its first whole screen, generating as fast as it can once it is asked to."""
     app = ExplorerApp(state, UiOptions(color="truecolor"), lambda: model)
-    async with app.run_test(size=(80, 24), notifications=False) as pilot:
+    async with app.run_test(size=size, notifications=False) as pilot:
         app.pace = 0.001
         await until(pilot, lambda: at_rest(app), "the first screen")
         yield app, pilot

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -12,6 +13,7 @@ from txexplain.engine.sampling import Distribution, distribution
 from txexplain.explorer.state import ExplorerState
 
 KEPT = 50  # moments
+KEPT_BYTES = 16 << 20  # of all their logits and ids together; GPT-2's vocabulary has room for all moments
 SHOWN = 2  # distributions of moments that a screen shows at once: one past, one held
 
 
@@ -36,6 +38,11 @@ class Moment:
         return self.ids, self.temperature, self.mode, self.k if self.mode == "top-k" else self.p if self.mode == "top-p" else None
 
     @property
+    def parts(self) -> dict[int, int]:
+        """The bytes of its logits and of its ids, by what tells each from another moment's: settings of one run share both."""
+        return {id(self.logits): self.logits.nbytes, id(self.ids): sys.getsizeof(self.ids)}
+
+    @property
     def distribution(self) -> Distribution:
         """What was shown, to the last bit."""
         return shown_at(self)
@@ -52,4 +59,12 @@ def shown_at(moment: Moment) -> Distribution:
 
 def recorded(history: tuple[Moment, ...], moment: Moment) -> tuple[Moment, ...]:
     """The history with a moment as its last; each text and setting is kept once, and the oldest are let go."""
-    return (*(each for each in history if each.key != moment.key), moment)[-KEPT:]
+    kept = (*(each for each in history if each.key != moment.key), moment)[-KEPT:]
+    while len(kept) > 1 and held_bytes(kept) > KEPT_BYTES:
+        kept = kept[1:]
+    return kept
+
+
+def held_bytes(history: tuple[Moment, ...]) -> int:
+    """What a history keeps in memory."""
+    return sum({key: size for moment in history for key, size in moment.parts.items()}.values())

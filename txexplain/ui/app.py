@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from rich.color import ColorSystem
 from rich.text import Text
@@ -193,8 +194,8 @@ class ExplorerApp(App[None]):
         self.first = Arrival(state.model, self.first_arriving)  # the one that the app, or a lesson's page, starts with
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
-        self.measuring: Lens | None = None  # whose heads are being measured, or were
-        self.surprising: Lens | None = None  # whose surprisal is being computed, or was
+        self.measuring: WeakSet[Lens] = WeakSet()  # whose heads are being measured, or were; a run isn't kept for that
+        self.surprising: WeakSet[Lens] = WeakSet()  # whose surprisal is being computed, or was
         self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
         self.distribution: Distribution | None = None
         self.history: tuple[Moment, ...] = ()  # what was shown, the present last
@@ -321,10 +322,12 @@ class ExplorerApp(App[None]):
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
-        if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens is not self.measuring:
-            self.measuring = self.lens
+        if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens not in self.measuring:
+            self.measuring.add(self.lens)
             self.measure(self.lens)
-        for name, rect in self.layout_of(width, height).items():
+        rects = self.layout_of(width, height)
+        self.drawn = {name: now for name, now in self.drawn.items() if name in rects}  # what isn't shown keeps no run
+        for name, rect in rects.items():
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
@@ -656,8 +659,8 @@ class ExplorerApp(App[None]):
         """Compute what the open strip lacks, once the frame stands."""
         known = self.surprisal(width or self.size.width, height or self.size.height)
         lacking = self.lens is not None and known is not None and len(known) < self.lens.trace.n_tokens
-        if self.lens is not None and lacking and self.lens is not self.surprising:
-            self.surprising = self.lens
+        if self.lens is not None and lacking and self.lens not in self.surprising:
+            self.surprising.add(self.lens)
             self.be_surprised(self.lens, self.surprised)
 
     @in_thread("surprisal")
@@ -1089,7 +1092,7 @@ class ExplorerApp(App[None]):
                     self.focus_pane("panel")
                 self.draw()
 
-        self.push_screen(FindScreen(self.tones, distribution, scene.id_label), found)
+        self.push_screen(FindScreen(self.tones, distribution, replace(scene, lens=None).id_label), found)
 
     def do_examples(self) -> None:
         """Begin again with a prompt that shows something."""

@@ -209,6 +209,10 @@ class FindScreen(ChooseScreen):
         self.texts: list[str] | None = None
         self.order = distribution.order.tolist()
 
+    def on_unmount(self) -> None:
+        """A screen that was left is part of a cycle, and stays until Python looks for garbage: without the vocabulary."""
+        self.texts, self.order, self.entries = None, [], []
+
     def field(self) -> ComposeResult:
         yield Input(placeholder="", id="find", compact=True)
 

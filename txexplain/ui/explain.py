@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -45,6 +46,10 @@ class ExplainScreen(OverScreen[None]):
             pane.styles.scrollbar_size_vertical = 0  # Textual draws it with blocks
         self.fit(self.app.size.width)
         pane.focus()
+
+    def on_unmount(self) -> None:
+        """A screen that was left is part of a cycle, and stays until Python looks for garbage: without the run."""
+        self.scene = replace(self.scene, lens=None)
 
     def on_resize(self, event: events.Resize) -> None:
         self.fit(event.size.width)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import NotRecorded
@@ -48,6 +48,9 @@ class Recorded:
         return self.gpt2.decode(ids) if self.gpt2 is not None else "".join(map(self.display, ids))
 
 
+RECORDED: WeakKeyDictionary[Lens, Recorded] = WeakKeyDictionary()  # what each run that is still open calls its tokens
+
+
 def names_of(lens: Lens) -> Display:
     """How a result's tokens are called."""
     if lens.model is not None:
@@ -55,9 +58,10 @@ def names_of(lens: Lens) -> Display:
     return recorded_names(lens)
 
 
-@lru_cache(maxsize=1)
 def recorded_names(lens: Lens) -> Recorded:
-    return Recorded(lens.trace.ids, lens.trace.tokens, lens.config.vocab_size)
+    if lens not in RECORDED:
+        RECORDED[lens] = Recorded(lens.trace.ids, lens.trace.tokens, lens.config.vocab_size)
+    return RECORDED[lens]
 
 
 def palette_of(options: UiOptions) -> Palette:
