@@ -985,6 +985,7 @@ def show_keys(as_json: bool) -> None:
     """
     from txexplain.ui.actions import ACTIONS, key_name, rebound
     from txexplain.ui.config import config_path, read_config
+    from txexplain.viz.tables import plain_table
 
     actions = rebound(ACTIONS, read_config().keys)
     if as_json:
@@ -992,9 +993,7 @@ def show_keys(as_json: bool) -> None:
         return
     ascii = not unicode_out()
     rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]
-    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-    for id, own, help_ in (("action", "keys", "what"), *rows):
-        click.echo(f"{id:<{first}}  {own:<{second}}  {help_}")
+    click.echo(plain_table([("action", "keys", "what"), *rows]))
     path = config_path()
     click.echo(f"\n{clean(str(path))} {'changes them' if path.exists() else 'may change them; it is not there yet'}.")
 
@@ -1330,8 +1329,8 @@ def print_candidates(name: str, names: Names, dist: Distribution, candidates: Se
 
 def print_grid(cells: Sequence[Sequence[float | None]], tokens: Sequence[str]) -> None:
     """A row a query, a column a key; a dot where the key comes after the query. Never cut, however long the lines."""
-    from txexplain.viz.describe import plain_table
     from txexplain.viz.numbers import number
+    from txexplain.viz.tables import plain_table
 
     ascii = not unicode_out()
     blank = "." if ascii else "·"
@@ -1350,15 +1349,16 @@ def bar(share: float, ascii: bool) -> str:
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
     """Rows of text under heads; the column without a head holds bars. No colour where the output is no terminal."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for i, head in enumerate(heads):
-        table.add_column(head, justify="right" if i in right else "left", no_wrap=True, style="" if head else "magenta")
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
-    Console(highlight=False, width=LONGEST_LINE).print(table)  # never cut: a terminal wraps long lines
+    from txexplain.viz.tables import GAP, aligned
+
+    console = Console(highlight=False, width=LONGEST_LINE)  # never cut: a terminal wraps long lines
+    for n, row in enumerate(aligned([heads, *([clean(cell) for cell in row] for row in rows)], right)):
+        looks = ["dim" if n == 0 else "" if head else "magenta" for head in heads]
+        line = Text(GAP).join(Text(cell, look) for cell, look in zip(row, looks, strict=True))
+        line.rstrip()
+        console.print(line, soft_wrap=True)
 
 
 def unicode_out(stream: TextIO | None = None) -> bool:

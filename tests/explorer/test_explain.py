@@ -193,14 +193,17 @@ def test_the_layer_norm_is_the_models(lens: Lens) -> None:
 
 @pytest.mark.parametrize(("place", "name", "index"), [
     ("L0.qkv[3]", "attn.q", (6, 0, 3)), ("L1.qkv[30]@4", "attn.k", (4, 0, 6)), ("L1.qkv[71]", "attn.v", (6, 2, 7)),
-    ("L0.proj[9]@3", "attn_out", (3, 9)), ("L1[fc]@4", "mlp.pre", None), ("L1[act]@4", "mlp.post", None), ("L1[out]@4", "mlp_out", (4, 0)),
-    ("L1.mlp[41]", "mlp.post", (6, 41)), ("L1[add1]@4", "resid_mid", (4, 0)), ("L1[add2]@4", "resid_post", (4, 0)),
+    ("L0.proj[9]@3", "attn_out", (3, 9)), ("L1[fc]@4", "mlp.pre", "most"), ("L1[act]@4", "mlp.post", "most"),
+    ("L1[out]@4", "mlp_out", "size"), ("L1.mlp[41]", "mlp.post", (6, 41)), ("L1[add1]@4", "resid_mid", "size"),
+    ("L1[add2]@4", "resid_post", "size"),
 ])  # fmt: skip
-def test_the_number_of_the_trace_is_there(lens: Lens, place: str, name: str, index: tuple[int, ...] | None) -> None:
+def test_the_number_of_the_trace_is_there(lens: Lens, place: str, name: str, index: tuple[int, ...] | str) -> None:
     tensor = lens.trace[f"blocks.{parse(place).block}.{name}"]
-    want = float(tensor[4].max()) if index is None else float(tensor[index])
+    if isinstance(index, str):
+        index = (4, int((tensor[4] if index == "most" else np.abs(tensor[4])).argmax()))
+    want = float(tensor[index])
     assert want in floats(at(lens, place).worked)
-    if index is not None and len(index) == 3:
+    if len(index) == 3:
         assert floats(at(lens, place).worked)[:3] == [index[2], index[1], want]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -188,9 +188,14 @@ class LinearMap:
     output: Array
 
 
-def largest(output: Array) -> int:
-    """The element of greatest size: the one to show until somebody chooses. Shapes: output [b]."""
-    return int(np.abs(output).argmax())
+def largest(vector: NDArray[np.floating[Any]]) -> int:
+    """The element of greatest size. Shapes: vector [n]."""
+    return int(np.abs(vector).argmax())
+
+
+def terms(x: Array, weight: Array) -> Doubles:
+    """What a dot product adds up, element by element, in float64. Shapes: x [a], weight [a] -> [a]."""
+    return x.astype(np.float64) * weight  # [a]
 
 
 def qkv_row(trace: Trace, layer: int, token: int) -> Array:

@@ -22,6 +22,7 @@ from txexplain.engine.model import GPT2, transformer_block
 from txexplain.engine.ops import ACTIVATIONS, Array
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.trace import expected_shapes
+from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
 from txexplain.explorer.source import Source, source_of
 
@@ -132,12 +133,9 @@ class Look:
 
     @property
     def element(self) -> int:
-        """The element under the cursor; where there is none, the one that the view shows: a matrix's largest output, else the first."""
-        output = {Level.QKV: derive.qkv_row, Level.PROJ: derive.proj_row}.get(self.place.level)
-        if self.place.element is not None or output is None:
-            return self.place.element or 0
+        """The element under the cursor; where there is none, the one that the view shows."""
         try:
-            return derive.largest(output(self.lens.trace, self.place.block, self.token))
+            return choice.element(self.lens, self.place)
         except NotRecorded:  # the view says what isn't recorded
             return 0
 
@@ -381,10 +379,10 @@ def qkv(look: Look) -> Topic:
 def weighed(look: Look, x: Array, weight: Array, bias: Array, y: float, letter: str) -> Iterator[Line]:
     """One output of a linear layer: the sum over its inputs, the bias, and the input under the cursor or the one that counts most."""
     e = look.element
-    terms = x.astype(np.float64) * weight[:, e]  # [inputs]
+    terms = derive.terms(x, weight[:, e])  # [inputs]
     yield say(f"Σ {letter} × w over {{}} inputs = {{}}", len(x), float(terms.sum()))
     yield say("{} {} = {}", float(terms.sum()), Plus(float(bias[e])), y)
-    j = int(np.abs(terms).argmax()) if look.place.source is None else look.place.source
+    j = choice.source(look.place, terms)
     what = "largest term" if look.place.source is None else "one term"
     yield say(f"{what}: {letter}[{{}}] × w = {{}} × {{}} = {{}}", j, float(x[j]), float(weight[j, e]), float(terms[j]))
 
@@ -610,7 +608,7 @@ def product(look: Look) -> Topic:
     def worked() -> Iterator[Line]:
         queries, keys = lens.trace[look.name("attn.q")], lens.trace[look.name("attn.k")]
         a, b = queries[query, place.head].astype(np.float64), keys[key, place.head].astype(np.float64)  # [dh]
-        i = int(np.abs(a * b).argmax())
+        i = derive.largest(a * b)
         yield say("largest of {} pairs: q[{}] × k[{}] = {} × {} = {}", len(a), i, i, float(a[i]), float(b[i]), float(a[i] * b[i]))
         yield from score_lines(look, query, key, "softmax")
         if key <= query:
@@ -687,7 +685,7 @@ def fitting(look: Look) -> Topic:
     """The MLP's first half: every neuron's fit, and the best one's in numbers."""
 
     def worked() -> Iterator[Line]:
-        n = int(look.row(look.name("mlp.pre")).argmax())
+        n = look.lens.neuron_order(look.place.block, look.token, "pre")[0]
         yield say("neuron {} fits best:", n)
         yield from neuron_lines(look, n, "pre")
 
@@ -713,7 +711,7 @@ def activating(look: Look) -> Topic:
     """The MLP's activation, and the neuron that fires most in numbers."""
 
     def worked() -> Iterator[Line]:
-        n = int(look.row(look.name("mlp.post")).argmax())
+        n = look.lens.neuron_order(look.place.block, look.token, "post")[0]
         yield say("neuron {} fires most:", n)
         yield from neuron_lines(look, n, "post")
 
@@ -833,10 +831,7 @@ def neuron_list(look: Look) -> Topic:
     place = look.place
 
     def worked() -> Iterator[Line]:
-        n = place.neuron
-        if n is None:
-            score = np.abs(look.row(look.name("mlp.pre" if place.face == "pre" else "mlp.post")))  # [m]
-            n = int((score * np.linalg.norm(look.weight("mlp.c_proj.weight"), axis=1) if place.face == "added" else score).argmax())
+        n = choice.neuron(look.lens, place)
         yield say("neuron {}:", n)
         yield from neuron_lines(look, n, "added")
 

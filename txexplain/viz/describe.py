@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from txexplain.engine import derive
 from txexplain.engine.errors import NotRecorded
+from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.viz.numbers import count, exact, number, percent, several, shape
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import plain_table
 from txexplain.viz.views.atlas import figures, listed_heads, nothing
 from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import known_sizes
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
-from txexplain.viz.views.linear import chosen, map_of, meaning
+from txexplain.viz.views.linear import map_of, meaning
 from txexplain.viz.views.norms import steps_of
 from txexplain.viz.views.panel import sampling_text
 from txexplain.viz.views.residual import parts_of
@@ -74,10 +77,15 @@ def quoted(scene: Scene, position: int) -> str:
     return f"'{scene.label(position)}'"
 
 
-def plain_table(rows: list[Row]) -> str:
-    """Rows in columns two spaces apart; the first row is the heading."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+def mark(chosen: bool) -> str:
+    """What stands before the row that the reader has chosen, or that the view shows where nothing is."""
+    return ">" if chosen else ""
+
+
+def first_of(order: Sequence[int], chosen: int) -> list[int]:
+    """The first of a list, and the chosen one behind them where it stands further down."""
+    first = list(order[:CANDIDATES])
+    return first if chosen in first else [*first, chosen]
 
 
 def next_tokens(scene: Scene) -> list[Row]:
@@ -141,19 +149,20 @@ def norm_table(scene: Scene) -> tuple[str, list[Row]]:
     steps = steps_of(scene)
     heading = f"mean {exact(steps.mean)}, variance {number(steps.variance)}, scale {exact(steps.scale)}. Each step, for the selected token:"
     vectors = {"x": steps.x, "x - mean": steps.centred, "divided": steps.divided, "gain": steps.gain, "bias": steps.bias}
-    return heading, vector_rows(scene, vectors | {"result": steps.normalized})
+    return heading, vector_rows(vectors | {"result": steps.normalized}, choice.element(scene.result, scene.location))
 
 
 def linear_table(scene: Scene) -> tuple[str, list[Row]]:
     product = map_of(scene)
-    element = chosen(scene, product)
+    element = choice.element(scene.result, scene.location)
     column = product.weight[:, element]
-    terms = product.x.astype(np.float64) * column
+    terms = derive.terms(product.x, column)
+    source = choice.source(scene.location, terms)
     heading = f"{meaning(scene, element)}: {number(float(terms.sum()))} + bias {exact(product.bias[element])} = "
     heading += f"{exact(product.output[element])}. Its largest terms:"
-    rows: list[Row] = [("input", "x", "weight", "x × weight")]
-    for i in np.argsort(-np.abs(terms), kind="stable")[:CANDIDATES].tolist():
-        rows.append((str(i), exact(product.x[i]), exact(column[i]), number(float(terms[i]))))
+    rows: list[Row] = [("", "input", "x", "weight", "x × weight")]
+    for i in first_of(np.argsort(-np.abs(terms), kind="stable").tolist(), source):
+        rows.append((mark(i == source), str(i), exact(product.x[i]), exact(column[i]), number(float(terms[i]))))
     return heading, rows
 
 
@@ -167,9 +176,10 @@ def mlp_table(scene: Scene) -> tuple[str, list[Row]]:
         rows: list[Row] = [("token", "post")]
         rows += [(f"{i} {quoted(scene, i)}", exact(float(value))) for i, value in enumerate(everywhere)]
         return f"Neuron {neuron}: pre {exact(pre[neuron])}, post {exact(post[neuron])}. Where it fires:", rows
-    rows = [("neuron", "pre", "post")]
-    for neuron in scene.result.neuron_order(place.block, scene.token, by)[:CANDIDATES]:
-        rows.append((str(neuron), exact(pre[neuron]), exact(post[neuron])))
+    here = choice.neuron(scene.result, place)
+    rows = [("", "neuron", "pre", "post")]
+    for neuron in first_of(scene.result.neuron_order(place.block, scene.token, by), here):
+        rows.append((mark(neuron == here), str(neuron), exact(pre[neuron]), exact(post[neuron])))
     return f"Its first neurons by {by}, for the selected token:", rows
 
 
@@ -181,12 +191,11 @@ def embed_table(scene: Scene) -> tuple[str, list[Row]]:
         return "The nearest tokens by the cosine of their rows of wte:", rows
     heading = "; ".join([f"id {id_}", *(f"{name} {text}" for name, text in story(scene, id_))])
     row = {"wte": scene.trace["embed"], "wpe": scene.trace["pos_embed"], "wte + wpe": scene.trace["blocks.0.resid_pre"]}
-    return f"{heading}. Its rows:", vector_rows(scene, {name: array[scene.token] for name, array in row.items()})
+    return f"{heading}. Its rows:", vector_rows({name: array[scene.token] for name, array in row.items()}, scene.location.element)
 
 
-def vector_rows(scene: Scene, vectors: Mapping[str, NDArray[Any] | None]) -> list[Row]:
-    """Vectors by their least, greatest and length, and by the element under the cursor where there is one."""
-    at = scene.location.element
+def vector_rows(vectors: Mapping[str, NDArray[Any] | None], at: int | None) -> list[Row]:
+    """Vectors by their least, greatest and length, and by one element where one is shown."""
     rows: list[Row] = [("what", "least", "greatest", "norm", *([f"element {at}"] if at is not None else []))]
     for name, vector in vectors.items():
         if vector is None:
@@ -198,10 +207,12 @@ def vector_rows(scene: Scene, vectors: Mapping[str, NDArray[Any] | None]) -> lis
 
 
 def residual_table(scene: Scene) -> tuple[str, list[Row]]:
-    rows: list[Row] = [("part", "adds", "stream", "cosine", "logit")]
+    rows: list[Row] = [("", "part", "adds", "stream", "cosine", "logit")]
+    here = scene.location.select or "embed"
     for part in parts_of(scene):
         logit = "" if part.logit is None else number(part.logit, sign=True)
-        rows.append((part.name, *(number(float(np.linalg.norm(v))) for v in (part.vector, part.after)), number(part.cosine), logit))
+        norms = (number(float(np.linalg.norm(vector))) for vector in (part.vector, part.after))
+        rows.append((mark(part.name == here), part.name, *norms, number(part.cosine), logit))
     heading = "What each part added (norms), and the cosine of the stream after it with the last block's:"
     return heading, rows
 
@@ -215,10 +226,10 @@ def model_table(scene: Scene) -> tuple[str, list[Row]]:
 
 def heads_table(scene: Scene) -> tuple[str, list[Row]]:
     layer = scene.location.block
-    rows: list[Row] = [("head", "strongest key", "share")]
+    rows: list[Row] = [("", "head", "strongest key", "share")]
     for head, row in enumerate(scene.trace[f"blocks.{layer}.attn.pattern"][:, scene.token, : scene.token + 1]):
         key = int(row.argmax())
-        rows.append((f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
+        rows.append((mark(head == scene.location.head), f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
     return "Where each head looks most from the selected token:", rows
 
 
@@ -230,7 +241,7 @@ def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("", "head", *MEASURES)]
     for each in order:
         layer, head = divmod(each, scene.config.n_head)
-        lit = ">" if (layer, head) == (place.block, place.head) else ""
+        lit = mark((layer, head) == (place.block, place.head))
         if f"blocks.{layer}.attn.pattern" not in scene.trace:
             rows.append((lit, f"L{layer}H{head}", "not recorded", *[""] * (len(MEASURES) - 1)))
             continue
@@ -250,7 +261,7 @@ def head_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("", "key", NAMES[place.stage])]
     for j, value in enumerate(values):
         masked = j > query and place.stage not in BEFORE_MASK
-        rows.append((">" if j == key else "", f"{j} {quoted(scene, j)}", "masked" if masked else exact(value)))
+        rows.append((mark(j == key), f"{j} {quoted(scene, j)}", "masked" if masked else exact(value)))
     return f"Row of query {query} {quoted(scene, query)}:", rows
 
 

@@ -7,10 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from txexplain.engine.derive import LinearMap, head_result, largest, proj_map, qkv_map
+from txexplain.engine import derive
+from txexplain.engine.derive import LinearMap, head_result, proj_map, qkv_map
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
@@ -31,12 +33,6 @@ def map_of(scene: Scene) -> LinearMap:
     """The page's product, for the selected token."""
     make = qkv_map if scene.location.level is Level.QKV else proj_map
     return make(scene.result.weights(), scene.trace, scene.location.block, scene.token)
-
-
-def chosen(scene: Scene, product: LinearMap) -> int:
-    """The output element that is explained: the cursor's, or the largest."""
-    element = scene.location.element
-    return largest(product.output) if element is None else element
 
 
 def meaning(scene: Scene, element: int) -> str:
@@ -62,7 +58,7 @@ def draw_linear(scene: Scene) -> Canvas:
         draw_recorded(canvas, scene)
         return canvas
     product = map_of(scene)
-    element = chosen(scene, product)
+    element = choice.element(scene.result, place)
     if place.face == "matrix":
         draw_matrix(canvas, scene, product, element)
     else:
@@ -94,7 +90,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int)
     place, times = scene.location, scene.palette.glyphs.times
     ascii, role = scene.palette.ascii, role_of(scene, element)
     column = product.weight[:, element]  # [a]
-    terms = product.x * column  # [a]
+    terms = derive.terms(product.x, column)  # [a]
     canvas.put(1, 1, meaning(scene, element), role, attrs=BOLD)
     names = ("x", "LayerNorm's result") if place.level is Level.QKV else ("z", "the heads' results, side by side")
     vectors = [
@@ -107,7 +103,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int)
     y = draw_strips(canvas, scene, vectors, 2, 4 if low else 10, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
     canvas.put(1, y, largest_terms(product.x, column, times, scene.width - 2, ascii), "muted")
-    total, bias = float(terms.sum(dtype=np.float64)), float(product.bias[element])
+    total, bias = float(terms.sum()), float(product.bias[element])
     x = 1 + canvas.put(1, y + 1, f"= {number(total, ascii=ascii)} + bias {signed(bias, ascii)} = ", "text")
     canvas.put(x, y + 1, exact(float(product.output[element])), role, attrs=BOLD)
     y += 2 + int(not low)
@@ -118,7 +114,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int)
 
 def largest_terms(x: Array, w: Array, times: str, room: int, ascii: bool) -> str:
     """A dot product's largest terms, as many as fit, and what the others make together."""
-    terms = x.astype(np.float64) * w  # [a]
+    terms = derive.terms(x, w)  # [a]
     order = np.argsort(-np.abs(terms), kind="stable")[:TERMS].tolist()
     for n in range(len(order), -1, -1):
         shown = [f"{signed(x[i], ascii)}{times}{signed(w[i], ascii)}" for i in order[:n]]
@@ -188,7 +184,8 @@ def shares(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> None:
 def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) -> None:
     """The weights around the cursor: rows are inputs, columns outputs; both with their own numbers."""
     place, ascii, times = scene.location, scene.palette.ascii, scene.palette.glyphs.times
-    source = place.source if place.source is not None else int(np.abs(product.x * product.weight[:, element]).argmax())
+    terms = derive.terms(product.x, product.weight[:, element])  # [a]
+    source = choice.source(place, terms)
     a, b = product.weight.shape
     rows = window(source, a, max(1, scene.height - 5))
     columns = window(element, b, max(1, (scene.width - 2 * LABEL - 2) // CELL))
@@ -222,11 +219,10 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) 
     weight = float(product.weight[source, element])
     x = 1 + canvas.put(1, y + 1, f"W[{source},{element}] = ", "muted")
     x += canvas.put(x, y + 1, exact(weight), "text", attrs=BOLD)
-    term = float(product.x[source]) * weight
     canvas.put(
         x,
         y + 1,
-        f"   input {signed(product.x[source], ascii)} {times} weight = {number(term, ascii=ascii)}",
+        f"   input {signed(product.x[source], ascii)} {times} weight = {number(float(terms[source]), ascii=ascii)}",
         "muted",
         width=scene.width - x - 1,
     )

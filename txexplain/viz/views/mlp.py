@@ -8,6 +8,7 @@ import numpy as np
 
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.explorer import choice
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
@@ -30,7 +31,7 @@ def draw_mlp(scene: Scene) -> Canvas:
     by = place.face or "post"
     pre, post = (scene.trace[f"blocks.{place.block}.mlp.{part}"][scene.token] for part in ("pre", "post"))  # [m]
     order = lens.neuron_order(place.block, scene.token, by)
-    here = place.neuron if place.neuron is not None else order[0]
+    here = choice.neuron(lens, place)
     title(
         canvas,
         scene,

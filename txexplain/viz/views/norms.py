@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txexplain.engine.derive import NormSteps, norm_steps
+from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
@@ -60,10 +61,10 @@ def draw_norm(scene: Scene) -> Canvas:
 
 
 def arithmetic(scene: Scene, steps: NormSteps) -> str:
-    """One element in numbers: the one under the cursor, or the one that is largest before."""
+    """One element in numbers: the one under the cursor, or the one that lies farthest from the mean."""
     ascii, glyphs = scene.palette.ascii, scene.palette.glyphs
     element = scene.location.element
-    at = int(abs(steps.centred).argmax()) if element is None or element >= len(steps.x) else element
+    at = choice.element(scene.result, scene.location)
 
     def n(value: float) -> str:
         text = number(float(value), ascii=ascii)

@@ -1,0 +1,176 @@
+"""What a place shows where nothing is selected in it is the same for stage, `i` and `describe`, at every place and in every face."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.viz.reading import scene_at, shows
+from txexplain.engine.derive import Lens
+from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, Level
+from txexplain.viz.canvas import Canvas
+from txexplain.viz.describe import describe
+from txexplain.viz.views import draw_stage
+from txexplain.viz.views.explain import explain_text
+
+SIZE = (148, 54)
+TOKENS = ("", "@0", "@1", "@3")
+
+
+class Seen:
+    """A place as the stage draws it, as `i` explains it, and as `describe` says it."""
+
+    def __init__(self, lens: Lens, at: str) -> None:
+        scene = scene_at(lens, at, SIZE)
+        self.at, self.canvas = at, draw_stage(scene)
+        self.stage = "\n".join(self.canvas.text())
+        self.explained = explain_text(scene, 400)
+        self.described = describe(scene)
+
+    def find(self, pattern: str, text: str) -> tuple[str, ...]:
+        found = re.search(pattern, text, re.MULTILINE)
+        assert found is not None, (self.at, pattern, text)
+        return found.groups()
+
+    def agrees(self, stage: str, explained: str, described: str = "") -> None:
+        """Whether what the three patterns find is the same."""
+        shown = self.find(stage, self.stage)
+        assert self.find(explained, self.explained) == shown, self.at
+        assert not described or self.find(described, self.described) == shown, self.at
+
+    def lit(self, canvas: Canvas) -> str:
+        """The row that lies on the cursor's ground."""
+        ground = canvas.palette.rgb("cursor")
+        (row,) = {y for y in range(canvas.height) if (canvas.bg[y] == ground).sum() > canvas.width // 3}
+        return canvas.text()[row]
+
+
+def every(lens: Lens, page: str, level: Level) -> list[Seen]:
+    """A page of each block in each of its faces, for some tokens."""
+    faces = FACES.get(level, ("",))
+    return [Seen(lens, f"L{b}.{page}{f':{f}' if f else ''}{t}") for b in range(2) for f in faces for t in TOKENS]
+
+
+def test_neurons(lens: Lens) -> None:
+    for seen in every(lens, "mlp", Level.MLP):
+        shown = re.findall(r"\d+", seen.lit(seen.canvas))[0]
+        assert seen.find(r"neuron ([\d,]+):", seen.explained) == (shown,), seen.at
+        assert seen.find(r"^> +(\d+)", seen.described) == (shown,), seen.at
+    for tile, face in (("fc", "pre"), ("act", "post")):
+        for token in TOKENS:
+            tile_seen, page = Seen(lens, f"L1[{tile}]{token}"), Seen(lens, f"L1.mlp:{face}{token}")
+            assert page.find(r"^> +(\d+)", page.described) == tile_seen.find(r"neuron (\d+) f", tile_seen.explained)
+
+
+def test_a_neuron_beyond_the_first_is_described_too(lens: Lens) -> None:
+    last = lens.neuron_order(1, 2, "pre")[-1]
+    for at in (f"L1.mlp:pre[{last}]@2", f"L1.mlp:added[{lens.neuron_order(1, 2, 'added')[-1]}]@2"):
+        seen = Seen(lens, at)
+        neuron = seen.at.partition("[")[2].partition("]")[0]
+        assert seen.find(r"neuron (\d+):", seen.explained) == seen.find(r"^> +(\d+)", seen.described) == (neuron,)
+
+
+def test_elements_of_a_matrix(lens: Lens) -> None:
+    for page, level in (("qkv", Level.QKV), ("proj", Level.PROJ)):
+        for seen in every(lens, page, level):
+            meaning = r"element (\d+) (?:= \S of H\d+, \d+|of attn_out)"
+            assert seen.find(meaning, seen.stage) == seen.find(meaning, seen.described), seen.at
+            if level is Level.PROJ:
+                seen.agrees(meaning, r"element (\d+) of attn_out = ", meaning)
+            else:
+                letter, head, i = seen.find(r"= ([QKV]) of H(\d+), (\d+)", seen.stage)
+                assert seen.find(r"([qkv])\[(\d+)\] of head (\d+) =", seen.explained) == (letter.lower(), i, head), seen.at
+            if ":matrix" in seen.at:
+                seen.agrees(r"W\[(\d+),\d+\] =", r"largest term: \w\[(\d+)\]", r"^> +(\d+)")
+    chosen = Seen(lens, "L1.qkv:matrix[5,30]")
+    chosen.agrees(r"W\[(\d+),\d+\] =", r"one term: \w\[(\d+)\]", r"^> +(\d+)")
+    for tile in ("qkv", "proj"):
+        said = r"([qkv]\[\d+\] of head \d+|element \d+ of attn_out) ="
+        for token in TOKENS:
+            step, page_ = Seen(lens, f"L1[{tile}]{token}"), Seen(lens, f"L1.{tile}{token}")
+            assert step.find(said, step.explained) == page_.find(said, page_.explained)
+
+
+def test_elements_of_a_layer_norm(lens: Lens) -> None:
+    pages = [f"L{block}.{norm}" for block in range(2) for norm in ("ln1", "ln2")]
+    for page in (*pages, "final"):
+        for token in TOKENS:
+            Seen(lens, page + token).agrees(r"element (\d+) \(farthest\)", r"element (\d+): \(", r"element (\d+)$")
+        Seen(lens, f"{page}[3]@2").agrees(r"element (\d+): \(", r"element (\d+): \(", r"element (\d+)$")
+    for tile in ("ln1", "ln2"):
+        step, page_ = Seen(lens, f"L1[{tile}]@2"), Seen(lens, f"L1.{tile}@2")
+        assert step.find(r"element (\d+): \(", step.explained) == page_.find(r"element (\d+): \(", page_.explained)
+
+
+def test_an_added_vector_is_shown_by_its_largest_element(lens: Lens) -> None:
+    """The stage shows these as wholes; the one element that `i` takes is the largest, as on the pages."""
+    for tile, name in (("resid_pre", "resid_pre"), ("add1", "resid_mid"), ("out", "mlp_out"), ("add2", "resid_post")):
+        seen = Seen(lens, f"L1[{tile}]@2")
+        assert seen.find(r"element (\d+)", seen.explained) == (str(int(np.abs(lens.trace[f"blocks.1.{name}"][2]).argmax())),), tile
+    seen = Seen(lens, "embed@2")
+    assert seen.find(r"element (\d+)", seen.explained) == (str(int(np.abs(lens.trace["blocks.0.resid_pre"][2]).argmax())),)
+    Seen(lens, "embed[5]@2").agrees(r"element (\d+):", r"element (\d+):", r"element (\d+)$")
+
+
+def test_nearest_tokens(lens: Lens) -> None:
+    for token in TOKENS:
+        seen = Seen(lens, f"embed:nearest{token}")
+        lines = seen.stage.split("\n")
+        first = next(i for i, line in enumerate(lines) if "the nearest tokens by" in line) + 1
+        told = re.search(r"is '?(.+?)'?:\n.* = (\S+)", seen.explained)
+        said = re.search(r"cosine\n'(.+?)' +(\S+)", seen.described)
+        assert told is not None
+        assert said is not None
+        name, cosine = lines[first][1:18].strip(), lines[first][19:27].strip()
+        assert told[1].strip() == name == said[1].strip(), seen.at
+        assert float(told[2]) == pytest.approx(float(cosine), abs=2e-3) == pytest.approx(float(said[2]), abs=1e-3)
+
+
+def test_heads_and_cells(lens: Lens) -> None:
+    for stage in STAGES:
+        for cursor in ("", "@2", "[5,3]", "[2,4]"):
+            at = f"L1H2{cursor}" if cursor.startswith("@") and stage == "softmax" else f"L1H2:{stage}{cursor}"
+            seen = Seen(lens, at)
+            query, key = seen.find(r"^ Q(\d+) .*? → K(\d+) ", seen.stage)
+            assert seen.find(r"^Row of query (\d+)", seen.described) == (query,), at
+            assert seen.find(r"^> +(\d+)", seen.described) == (key,), at
+            if stage in ("qk", "softmax", "values"):
+                assert all(seen_name(lens, int(i)) in seen.explained for i in (query, key)), at
+            else:
+                (told,) = seen.find(r"q·k = (\S+)" if stage == "scaled" or key <= query else r"score (−∞)", seen.explained)
+                want = float(lens.stage(1, 2, "qk")[int(query), int(key)])
+                assert told == "−∞" or shows(told, want), at
+    for at in ("L1.attn", "L1.attn[2]@1"):
+        seen = Seen(lens, at)
+        head = seen.find(r"^L1H(\d): one head", seen.explained)
+        assert seen.find(r"^> +L1H(\d)", seen.described) == head
+    for measure in FACES[Level.HEADS]:
+        for least in LEASTS if measure not in ("order", "entropy") else (0,):
+            at = f"heads:{measure}" + (f".{least}" if least else "") + "[1.1]"
+            seen = Seen(lens, at)
+            assert "L1H1" in seen.explained.split("\n")[0], at
+            rows = re.findall(r"^> +(L\dH\d)", seen.described, re.MULTILINE)
+            assert rows == ["L1H1"] * ("L1H1" in seen.described.partition("\n")[2] and bool(rows)), at
+            assert re.search(r"^ ?L1H1", seen.stage, re.MULTILINE), at
+
+
+def seen_name(lens: Lens, token: int) -> str:
+    return scene_at(lens, "model", SIZE).label(token).strip()
+
+
+def test_parts_and_tiles(lens: Lens) -> None:
+    for at, part in (("residual", "embed"), ("residual[pos]@2", "pos"), ("residual[L1.attn]@1", "L1.attn")):
+        seen = Seen(lens, at)
+        assert seen.lit(seen.canvas).split()[0] == part
+        assert seen.find(r"^Residual stream: (\S+)", seen.explained) == seen.find(r"^> +(\S+)", seen.described) == (part,)
+    titles = {
+        "resid_pre": "what enters", "ln1": "LayerNorm before attention", "qkv": "query, key, value", "attn": "attention",
+        "proj": "what attention adds", "add1": "add attention", "ln2": "LayerNorm before the MLP", "fc": "before", "act": "activation",
+        "out": "what the MLP adds", "add2": "add the MLP",
+    }  # fmt: skip
+    for tile in TILES:
+        seen = Seen(lens, f"L1[{tile}]")
+        assert titles[tile] in seen.explained.split("\n")[0], tile
+    assert Seen(lens, "L1").explained == Seen(lens, "L1[attn]").explained

@@ -1,0 +1,57 @@
+"""What a place shows in numbers where the reader has selected nothing in it: one rule for stage, explanation and description."""
+
+from __future__ import annotations
+
+from txexplain.engine import derive
+from txexplain.engine.derive import Doubles, Lens
+from txexplain.explorer.location import Level, Location
+
+# The vector of which a place, or a tile of a block, shows an element; a LayerNorm's is its input.
+RESULTS = {
+    "resid_pre": "resid_pre", "ln1": "resid_pre", "proj": "attn_out", "add1": "resid_mid", "ln2": "resid_mid", "out": "mlp_out",
+    "add2": "resid_post",
+}  # fmt: skip
+NORMS = ("ln1", "ln2", "final")
+
+
+def element(lens: Lens, place: Location) -> int:
+    """The element under the cursor; without one, that of greatest size in the vector that the place makes.
+
+    At a LayerNorm it is the one that lies farthest from the mean. Raises NotRecorded.
+    """
+    if place.element is not None:
+        return place.element
+    token, name = place.token_index(lens.trace.n_tokens), subject(place)
+    if name == "qkv":
+        return derive.largest(derive.qkv_row(lens.trace, place.block, token))
+    if name == "embed":
+        tensor = "blocks.0.resid_pre"
+    elif name == "final":
+        tensor = f"blocks.{lens.config.n_layer - 1}.resid_post"
+    elif name in RESULTS:
+        tensor = f"blocks.{place.block}.{RESULTS[name]}"
+    else:
+        return 0
+    vector = lens.trace[tensor][token]  # [d]
+    return derive.largest(vector - vector.mean() if name in NORMS else vector)
+
+
+def subject(place: Location) -> str:
+    """What is shown: the page's name, or that of the selected tile or column."""
+    if place.level is Level.BLOCK:
+        return place.select or "attn"
+    if place.level is Level.MODEL:
+        return place.select or "L0"
+    return place.level.value
+
+
+def source(place: Location, terms: Doubles) -> int:
+    """The input under the cursor of a matrix; without one, that of the largest term. Shapes: terms [inputs]."""
+    return derive.largest(terms) if place.source is None else place.source
+
+
+def neuron(lens: Lens, place: Location) -> int:
+    """The neuron selected in an MLP's list; without one, the first of it. Raises NotRecorded."""
+    if place.neuron is not None:
+        return place.neuron
+    return lens.neuron_order(place.block, place.token_index(lens.trace.n_tokens), place.face or "post")[0]
