@@ -12,6 +12,7 @@ from txexplain.explorer.source import Source
 from txexplain.viz.canvas import BOLD, Canvas, plain_ascii
 from txexplain.viz.numbers import count, number, percent, shape
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import padded
 from txexplain.viz.views.chrome import OLD, title
 
 TALL = 30  # rows of a pane that shows more lines of code around the one that counts
@@ -150,7 +151,7 @@ def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterato
         room = width - figures - 2
         for i, part in enumerate(wrapped_code(plain_ascii(text) if ascii else text, room, indent)):
             front = f"{glyphs.marker if lit else ' '}{line if i == 0 else '':>{figures}} "
-            yield Row((front + part).ljust(width) if lit else front + part, "text" if lit else "muted", BOLD if lit else 0, lit)
+            yield Row(padded(front + part, width) if lit else front + part, "text" if lit else "muted", BOLD if lit else 0, lit)
     if gap:
         yield left_out(gap, figures, scene)
 

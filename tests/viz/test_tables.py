@@ -1,0 +1,74 @@
+"""Plain tables: columns stand under each other in cells, whatever the characters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from tests.viz.reading import scene_at
+from txexplain.cli import print_grid, print_table
+from txexplain.engine.derive import Lens
+from txexplain.engine.tokenizer import visible
+from txexplain.viz.describe import describe
+from txexplain.viz.tables import aligned, plain_table
+
+WORDS = ["日本", "e\u0301", "😀", "👍🏽", "한글", "ｶﾞ", "naïve", "a", "", "क\u093f", "👩\u200d👧", "❤\ufe0f", "Ελλάς"]
+CELLS = st.sampled_from([visible(word) for word in WORDS])
+
+
+def starts(line: str, cells: list[str]) -> list[int]:
+    """The column, in a terminal's cells, at which each of a row's words begins."""
+    found, at = [], 0
+    for cell in cells:
+        at = line.index(cell, at) if cell else at
+        found.append(cell_len(line[:at]))
+        at += len(cell)
+    return found
+
+
+@given(st.integers(1, 5).flatmap(lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=5)))
+def test_columns_stand_under_each_other(rows: list[list[str]]) -> None:
+    for right in ((), (0, 2)):
+        padded = aligned(rows, right)
+        assert len({tuple(map(cell_len, row)) for row in padded}) == 1
+        assert [[cell.strip(" ") for cell in row] for row in padded] == [[cell.strip(" ") for cell in row] for row in rows]
+        lines = plain_table(rows, right).split("\n")
+        assert [line.rstrip() for line in lines] == lines
+        assert len(lines) == len(rows)
+
+
+class Wide:
+    """Tokens of every width."""
+
+    def display(self, token_id: int, *, ascii: bool = False) -> str:
+        return visible(WORDS[token_id % len(WORDS)] or "x")
+
+
+@pytest.mark.parametrize("at", ["output", "L1H1", "L1.attn", "L1.mlp[41]", "embed:nearest"])
+def test_a_description_with_wide_tokens_stands_in_columns(tiny_lens: Lens, at: str) -> None:
+    text = describe(replace(scene_at(tiny_lens, at, (80, 24)), display=Wide()))
+    tables = [part.split("\n")[1:] for part in text.split("\n\n") if part.count("\n") > 2]
+    assert tables
+    for head, *rows in tables:
+        if head.strip().endswith("logit") or "cosine" in head or "post" in head or "share" in head or "softmax" in head:
+            last = head.split()[-1] if "of all" not in head else "of all"
+            column = cell_len(head[: head.rindex(last)])
+            for row in rows:
+                cells = row.split()
+                assert cell_len(row[: row.rindex(cells[-1])]) == column, (at, row)
+
+
+def test_the_tables_of_the_commands_stand_in_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    words = [visible(word) or "x" for word in WORDS]
+    print_grid([[float(i)] * len(words) for i in range(len(words))], words)
+    head, *rows = capsys.readouterr().out.rstrip("\n").split("\n")
+    columns = starts(head, ["query", *(f"{i} {word}" for i, word in enumerate(words))])
+    for i, row in enumerate(rows):
+        assert starts(row, [f"{i} {words[i]}", *row.split()[-len(words) :]]) == columns, row
+    print_table(("token", "", "n"), [(word, "█" * i, str(i)) for i, word in enumerate(words)], right=(2,))
+    lines = capsys.readouterr().out.rstrip("\n").split("\n")
+    assert len({cell_len(line) for line in lines}) == 1, "numbers end at the right edge"
