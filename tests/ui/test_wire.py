@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from random import Random
 
 import pyte
 import pytest
@@ -76,6 +78,88 @@ def test_what_is_shown_is_what_was_written(parts: list[str]) -> None:
     parts = ["\x1b[H\x1b[2J", *parts]
     wire = new_wire()
     assert shown([wire.shrink(part) for part in parts]) == shown(parts)
+
+
+@calm
+@given(st.lists(st.tuples(st.one_of(segments(), segments(), segments(), unknown), st.sampled_from([None, 0, 1, 20, 60])), max_size=10))
+def test_what_waited_is_shown_in_the_end(parts: list[tuple[str, int | None]]) -> None:
+    """However little room there was at each write, the terminal shows what all of them would have made it show."""
+    wire = new_wire()
+    sent = [wire.shrink("\x1b[H\x1b[2J"), *(wire.shrink(part, room) for part, room in parts), wire.flush(1), wire.flush()]
+    assert shown(sent) == shown(["\x1b[H\x1b[2J", *(part for part, _ in parts)])
+    assert wire.flush() == ""
+    assert not wire.wanted
+
+
+@calm
+@given(st.lists(segments(), max_size=6), st.randoms(use_true_random=False))
+def test_a_write_may_end_anywhere(parts: list[str], random: Random) -> None:
+    """On Windows Textual cuts a frame into pieces, sequences too."""
+    whole = "".join(parts)
+    cuts = sorted(random.sample(range(len(whole) + 1), min(4, len(whole) + 1)))
+    pieces = [whole[a:b] for a, b in pairwise([0, *cuts, len(whole)])]
+    wire = new_wire()
+    sent = [wire.shrink("\x1b[H\x1b[2J"), *map(wire.shrink, pieces)]
+    assert shown(sent) == shown(["\x1b[H\x1b[2J", whole])
+    assert re.fullmatch(r"(\x1b\[[0-9;]*H)?", wire.shrink(whole)), "and each piece was understood"
+
+
+# All that Textual 8.2 can write besides frames, by its drivers, its app and its strips, and what the app adds.
+QUIET = [
+    "\x1b]22;pointer\x07", "\x1b]22;default\x1b\\", "\x1b]52;c;dHhleHBsYWlu\x07", "\x1b]52;c;eA==\x1b\\", "\x1b]0;title\x07", "\x1b]2;title\x1b\\",
+    "\x1b[22;0t", "\x1b[23;0t", "\x1b[2 q", "\x1b[?25h", "\x1b[?25l", "\x07", "\x1b[?7l", "\x1b[?7h", "\x1b[?1000h", "\x1b[?1003h", "\x1b[?1015h",
+    "\x1b[?1006h", "\x1b[?1016h", "\x1b[?1004h", "\x1b[?2004h", "\x1b[?2048h", "\x1b[?2048$p", "\x1b[?2026$p", "\x1b[>25u", "\x1b[>1u", "\x1b[<u",
+    "\x1b[5n", "\x1b[6n", "\x1b[c", "\x1b[>q", "\x1b]11;?\x1b\\", "\x1bP$qm\x1b\\", "\x1b[16t",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sequence", QUIET, ids=repr)
+def test_what_changes_no_cell_passes_and_nothing_is_forgotten(sequence: str) -> None:
+    wire = new_wire()
+    wire.shrink("\x1b[1;1H\x1b[31mab\x1b[0m")
+    assert wire.shrink(sequence) == sequence
+    assert wire.shrink(sequence, 0) == sequence, "however little room there is"
+    assert "ab" not in wire.shrink("\x1b[1;1H\x1b[31mab\x1b[0m")
+
+
+def test_a_string_in_two_writes_is_one() -> None:
+    wire = new_wire()
+    wire.shrink("\x1b[1;1Hab")
+    for pieces in (("\x1b]52;c;dHhl", "eHBsYWlu\x07"), ("\x1b]22;pointer\x1b", "\\"), ("\x1b", "]22;default\x07")):
+        assert [wire.shrink(piece) for piece in pieces] == ["", "".join(pieces)]
+    assert "ab" not in wire.shrink("\x1b[1;1Hab")
+
+
+def test_where_a_text_leads_to_shows_in_no_cell() -> None:
+    wire = new_wire()
+    linked = "\x1b[1;1H\x1b]8;id=1;https://example.org\x1b\\\x1b[31mab\x1b[0m\x1b]8;;\x1b\\"
+    assert wire.shrink(linked) == "\x1b[1;1H\x1b[31mab\x1b[m"
+    assert "ab" not in wire.shrink(linked)
+
+
+def test_rows_take_turns_and_the_newest_wins() -> None:
+    """With room for one row at a time each comes once, though the first is written again and again, and none in an old version."""
+    wire, rows = new_wire(), []
+    for turn in range(HEIGHT):
+        frame = "".join(f"\x1b[{y + 1};1H{turn}{y}" for y in range(HEIGHT))
+        sent = wire.shrink(frame, 1)
+        rows += re.findall(r"\x1b\[(\d+)(?:;\d+)?H(\d)", sent)
+    assert [int(y) - 1 for y, _ in rows][:HEIGHT] == list(range(HEIGHT))
+    assert [int(turn) for _, turn in rows] == list(range(HEIGHT))
+
+
+def test_what_waits_goes_out_in_one_update_of_its_own() -> None:
+    wire = new_wire()
+    assert [wire.shrink(part, 0) for part in (BEGIN, "\x1b[1;1Hab", END)] == ["", "", ""]
+    assert wire.flush() == f"{BEGIN}\x1b[1;1Hab{END}"
+    assert wire.flush() == ""
+
+
+def test_of_a_screen_that_is_cleared_nothing_waits() -> None:
+    wire = new_wire()
+    wire.shrink("\x1b[1;1Hab", 0)
+    assert wire.shrink("\x1b[?1049l") == "\x1b[?1049l"
+    assert wire.flush() == ""
 
 
 @calm

@@ -259,6 +259,7 @@ class ExplorerApp(App[None]):
         self.listen()
         self.screen.set_class(True, "explorer")
         self.set_class(self.tones.ascii, "ascii")
+        self.set_class(over_ssh(), "far")
         self.set_keymap({id: ",".join(keys) for id, keys in self.options.keys.items()})
         self.editor.display = False
         self.place()

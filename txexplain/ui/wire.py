@@ -2,29 +2,48 @@
 
 Textual writes whole segments with whole styles; over SSH most of a frame would be repetition. A Wire reads what is to be
 written, keeps what the terminal shows, and writes the rest. What it doesn't know passes through, and it forgets what it knew.
+On a slow line cells wait until there is room for them, and what waits is always the newest.
 """
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
 from functools import lru_cache
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 from rich.cells import cell_len
 from textual.driver import Driver
+from textual.message import Message
+
+from txexplain.ui.keyboard import Answer
+from txexplain.ui.line import ANSWER, LOST, QUESTION, Line
 
 TEXT = r"[^\x00-\x1f\x7f-\x9f]+"
 # A segment as Textual writes it, from its style to the reset, is one match: there are thousands in a frame.
 TOKENS = re.compile(
-    rf"\x1b\[([0-9;]*)m({TEXT})\x1b\[0m|\x1b\[([0-9;]*)([Hm])|\x1b\[\?2026([hl])|({TEXT})|(\x1b\[[0-?]*[ -/]*[@-~]|\x1b.|.)", re.DOTALL
+    rf"\x1b\[([0-9;]*)m({TEXT})\x1b\[0m|\x1b\[([0-9;]*)([Hm])|\x1b\[\?2026([hl])|({TEXT})"
+    r"|(\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[P_X^][^\x1b]*\x1b\\|\x1b.|.)",
+    re.DOTALL,
 )
+BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[P_X^][^\x1b]*\x1b?)?\Z")  # a sequence that the next write ends
 SGR = re.compile(r"\x1b\[([0-9;]*)m")
-HARMLESS = re.compile(r"\x1b\[\?(?:1000|1002|1003|1004|1006|1015|1016|2004|25|2031|2048)[hl]|\x1b\[>[0-9]+u|\x1b\[<u|\x1b\[[0-9;?$]*p")
+# What changes no cell: modes of the pointer, the keyboard, pasting, the cursor and wrapping; keyboard protocols; questions; the cursor's
+# shape; titles and their stack; the pointer's shape (OSC 22), the clipboard (52), colours of the terminal's own; the bell.
+HARMLESS = re.compile(
+    r"\x1b\[\?(?:7|12|25|1000|1002|1003|1004|1005|1006|1015|1016|2004|2031|2048)[hl]|\x1b\[[>=]?[0-9;]*u|\x1b\[<[0-9]*u|\x1b\[[0-9;?]*\$p"
+    r"|\x1b\[[?>=]?[0-9;]*[cn]|\x1b\[>[0-9]*q|\x1b\[[0-9]* q|\x1b\[(?:1[1-9]|2[0-3])(?:;[0-9]+)*t"
+    r"|\x1b\](?:[0-24579]|1[0-9]|22|52|10[45]|11[0-9]|133|777)(?:;[^\x07\x1b]*)?(?:\x07|\x1b\\)|\x1bP[$+]q[^\x1b]*\x1b\\|\x07"
+)
+LINK = re.compile(r"\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")  # where a text leads to: no cell shows it, and the app has none
+CLEARS = re.compile(r"\x1b\[(?:2J|\?1049[hl])|\x1bc")
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # a synchronised update
 UPPER, LOWER = "▀", "▄"
 SEEN_WHEN_BLANK = frozenset("479")  # underline, reverse and strike show on a space
 OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "7": "27", "9": "29"}  # what ends an attribute
 WEIGHT = frozenset("12")  # bold and dim
+UNASKED = ("", "dumb", "unknown", "vt52")  # terminals that know no such question; what others don't know they pass over
 NEAR = 3  # cells that cost less to send again than to jump over
 
 
@@ -136,7 +155,7 @@ def styled(text: str, parameters: str) -> Laid:
 
 
 class Wire:
-    """What a terminal of a size shows, as far as it is known, and the way to change it."""
+    """What a terminal of a size shows, as far as it is known, what it is to show, and the way to change it."""
 
     def __init__(self) -> None:
         self.width = self.height = 0
@@ -145,7 +164,13 @@ class Wire:
         self.look = PLAIN
         self.at: tuple[int, int] | None = None  # the cursor's row and column, where they are certain
         self.said = PLAIN  # the look that what was written so far asks for
+        self.cursor: tuple[int, int] | None = None  # and where it has the cursor
+        self.wanted: dict[int, Row] = {}  # cells that wait until there is room for them
+        self.following = 0  # the row whose turn is next
         self.begun = False
+        self.open = False  # whether a synchronised update is
+        self.syncs = False  # whether the terminal knows such updates
+        self.rest = ""  # a sequence without its end
 
     def resize(self, width: int, height: int) -> None:
         """Another size: nothing is known any more."""
@@ -153,21 +178,28 @@ class Wire:
         self.forget()
 
     def forget(self) -> None:
-        """Nothing is known of what the terminal shows."""
+        """Nothing is known of what the terminal shows, and what waits isn't wanted."""
         self.rows = [[None] * self.width for _ in range(self.height)]
         self.odd = set()
-        self.at = None
+        self.at = self.cursor = None
+        self.wanted = {}
 
-    def shrink(self, data: str) -> str:
-        """What to send so that the terminal shows what sending `data` would make it show."""
+    def shrink(self, data: str, room: int | None = None) -> str:
+        """What to send so that the terminal shows what sending `data` would make it show; of its cells as many rows as begin in `room`
+        bytes. The others wait, and newer ones take their places."""
+        data = self.rest + data
+        last = data.rfind("\x1b")
+        begun = BEGUN.search(data, max(data.rfind("\x1b", 0, max(last, 0)), 0)) if last >= 0 else None
+        self.rest = begun[0] if begun else ""
+        data = data[: len(data) - len(self.rest)]
         out: list[str] = []
         new: dict[int, Row] = {}
-        look, at = self.said, self.at
+        look, at, painted = self.said, self.cursor, False
         for style, segment, parameters, final, mode, text, other in TOKENS.findall(data):
             if segment:
                 laid = styled(segment, style) if look is PLAIN else in_cells(segment, after(look, style) or UNKNOWN)
                 if not self.fits(at, laid):
-                    return self.give_up(data)
+                    return self.give_up(data, out if painted else [])
                 at, look = self.write(new, at, laid), PLAIN
             elif final == "H":
                 row, _, column = parameters.partition(";")
@@ -175,54 +207,77 @@ class Wire:
             elif final == "m":
                 following = after(look, parameters)
                 if following is None:
-                    return self.give_up(data)
+                    return self.give_up(data, out if painted else [])
                 look = following
             elif text:
                 laid = in_cells(text, look)
                 if not self.fits(at, laid):
-                    return self.give_up(data)
+                    return self.give_up(data, out if painted else [])
                 at = self.write(new, at, laid)
             elif mode:
-                out += self.paint(new) if mode == "l" else []
+                painted |= bool(new) and mode == "l"
+                out += self.paint(new, room) if mode == "l" else []
                 out += self.bracket(mode)
             elif other == "\n":  # Textual ends its lines, and says where the next begins
                 at = None
             elif HARMLESS.fullmatch(other):
                 out.append(other)
-            else:
-                return self.give_up(data)
-        out += self.paint(new)
-        if at is not None and at != self.at:
-            out.append(f"\x1b[{at[0] + 1};{at[1] + 1}H")
-            self.at = at
-        if look != self.look:
-            out.append(change(self.look, look))
-            self.look = look
-        self.said = look
+            elif not LINK.fullmatch(other):
+                return self.give_up(data, out if painted else [])
+        self.said, self.cursor = look, at
+        out += self.paint(new, room)
+        out += self.settle()
+        return self.opened(out)
+
+    def flush(self, room: int | None = None) -> str:
+        """What to send of what waits, in an update of its own."""
+        if not self.wanted or self.open or self.begun:
+            return ""
+        out = [*self.paint({}, room), *self.settle()]
+        return f"{BEGIN}{''.join(out)}{END}" if self.syncs and out else "".join(out)
+
+    def settle(self) -> list[str]:
+        """Cursor and look as they were left by what was written, once all of it is shown."""
+        out: list[str] = []
+        if self.wanted:
+            return out
+        if self.cursor is not None and self.cursor != self.at:
+            out.append(f"\x1b[{self.cursor[0] + 1};{self.cursor[1] + 1}H")
+            self.at = self.cursor
+        if self.said != self.look:
+            out.append(change(self.look, self.said))
+            self.look = self.said
+        return out
+
+    def opened(self, out: list[str]) -> str:
+        """Begin the synchronised update that was announced, now that there is something in it."""
         if self.begun and out:
             out.insert(0, BEGIN)
-            self.begun = False
+            self.begun, self.open = False, True
         return "".join(out)
 
     def bracket(self, mode: str) -> list[str]:
         """A synchronised update begins when there is something in it, and ends if it began."""
         if mode == "h":
-            self.begun = True
+            self.begun = self.syncs = True
             return []
         if self.begun:
             self.begun = False
             return []
+        self.open = False
         return [END]
 
-    def give_up(self, data: str) -> str:
-        """Send what isn't understood as it is."""
-        begun, self.begun = self.begun, False
+    def give_up(self, data: str, out: list[str]) -> str:
+        """Send what isn't understood as it is, behind what waits."""
+        if not CLEARS.search(data):
+            out += [*self.paint({}), *self.settle()]
+        out.append(data)
         self.forget()
         self.look = self.said
         for parameters in SGR.findall(data):
             self.look = after(self.look, parameters) or UNKNOWN
         self.said = self.look
-        return (BEGIN if begun else "") + data
+        return self.opened(out)
 
     def fits(self, at: tuple[int, int] | None, laid: Laid) -> TypeGuard[tuple[int, int]]:
         """Whether it is known what is written and where, and there is room for it."""
@@ -240,29 +295,49 @@ class Wire:
         row[x:end] = laid.cells
         return (y, end) if end < self.width else None
 
-    def paint(self, new: dict[int, Row]) -> list[str]:
-        """The sequences that bring the new cells to the terminal, which knows them from then on."""
-        out: list[str] = []
-        for y, cells in sorted(new.items()):
-            known = self.rows[y]
-            pairs = enumerate(zip(cells, known, strict=True))
-            wanted = [x for x, (cell, old) in pairs if cell is not old and cell is not None and cell != old]
-            if not wanted:
-                continue
-            if y in self.odd and not self.regular(y, cells):
-                wanted = [x for x, cell in enumerate(cells) if cell is not None]
-            look, at = self.look, self.at[1] if self.at is not None and self.at[0] == y else -1
-            for x in wanted:
-                cell = known[x] = cells[x]
-                assert cell is not None
-                if cell.text:
-                    if at != x:
-                        out.append(self.jump(y, at, x, look, cells))
-                    said, look, certain = step(look, cell)
-                    out.append(said)
-                    at = x + 1 if certain and x + 1 < self.width else -1
-            self.look, self.at = look, (y, at) if at >= 0 else None
+    def paint(self, new: dict[int, Row], room: int | None = None) -> list[str]:
+        """The sequences that bring new cells and those that wait to the terminal, which knows them from then on: row by row, from the one
+        whose turn it is, for as long as there is room for a row's beginning."""
+        for y, cells in new.items():
+            waiting = self.wanted.setdefault(y, cells)
+            if waiting is not cells:
+                waiting[:] = [old if cell is None else cell for cell, old in zip(cells, waiting, strict=True)]
         new.clear()
+        out: list[str] = []
+        rows = sorted(self.wanted)
+        if rows and rows[0] < self.following:
+            rows.sort(key=lambda y: (y < self.following, y))
+        for y in rows:
+            if room is not None and room <= 0:
+                self.following = y
+                return out
+            said = self.paint_row(y, self.wanted.pop(y))
+            room = room - len("".join(said).encode("utf-8", "replace")) if room is not None and said else room
+            out += said
+        self.following = 0
+        return out
+
+    def paint_row(self, y: int, cells: Row) -> list[str]:
+        """The sequences for one row's new cells."""
+        out: list[str] = []
+        known = self.rows[y]
+        pairs = enumerate(zip(cells, known, strict=True))
+        wanted = [x for x, (cell, old) in pairs if cell is not old and cell is not None and cell != old]
+        if not wanted:
+            return out
+        if y in self.odd and not self.regular(y, cells):
+            wanted = [x for x, cell in enumerate(cells) if cell is not None]
+        look, at = self.look, self.at[1] if self.at is not None and self.at[0] == y else -1
+        for x in wanted:
+            cell = known[x] = cells[x]
+            assert cell is not None
+            if cell.text:
+                if at != x:
+                    out.append(self.jump(y, at, x, look, cells))
+                said, look, certain = step(look, cell)
+                out.append(said)
+                at = x + 1 if certain and x + 1 < self.width else -1
+        self.look, self.at = look, (y, at) if at >= 0 else None
         return out
 
     def regular(self, y: int, cells: Row) -> bool:
@@ -310,17 +385,75 @@ def step(look: Look, cell: Cell) -> Step:
 
 
 def thrifty(driver: type[Driver]) -> type[Driver]:
-    """A driver of Textual's that writes through a Wire."""
+    """A driver of Textual's that writes through a Wire, and no more at once than its line takes."""
 
     class Thrifty(driver):  # type: ignore[misc, valid-type]
-        wire = Wire()
+        def __init__(self, *given: Any, **more: Any) -> None:
+            super().__init__(*given, **more)
+            self.wire, self.line = Wire(), Line()
+            self.timer: asyncio.TimerHandle | None = None
+            self.closing = False
+
+        def start_application_mode(self) -> None:
+            self.line, self.closing = Line(), False
+            super().start_application_mode()
+            if getattr(self, "input_tty", False) and os.environ.get("TERM", "") not in UNASKED:
+                self.ask()  # whether it answers at all, and how far away it is
 
         def write(self, data: str) -> None:
             size = self._app.size
             if (self.wire.width, self.wire.height) != tuple(size):
                 self.wire.resize(*size)
-            less = self.wire.shrink(data)
+            self.send(self.wire.shrink(data, None if self.closing else self.line.room()))
+
+        def send(self, less: str) -> None:
+            """Send what the wire says, and ask the terminal where that is due."""
             if less:
                 super().write(less)
+                self.line.wrote(len(less.encode("utf-8", "replace")))
+            if not self.closing and not self.wire.open and self.line.due(waits=bool(self.wire.wanted)):
+                self.ask()
+
+        def ask(self) -> None:
+            super().write(QUESTION)
+            self.line.ask()
+            self.wait()
+
+        def wait(self) -> None:
+            """Go on without an answer that doesn't come."""
+            if self.timer is None and self.line.answers and self.line.out:
+                self.timer = self._loop.call_later(self.line.patience(), self.overdue)
+
+        def overdue(self) -> None:
+            self.timer = None
+            self.line.give_up()
+            self.go_on()
+
+        def send_message(self, message: Message) -> None:
+            if isinstance(message, Answer) and message.text == ANSWER:
+                self.line.answered()
+                self._loop.call_soon_threadsafe(self.go_on)
+            super().send_message(message)
+
+        def go_on(self) -> None:
+            """Send the newest of what waits, as far as there is room for it."""
+            self.stop_waiting()
+            if not self.closing:
+                self.send(self.wire.flush(self.line.room()))
+                self.wait()
+
+        def stop_waiting(self) -> None:
+            if self.timer is not None:
+                self.timer.cancel()
+                self.timer = None
+
+        def disable_input(self) -> None:
+            """The end, or a pause: what waits isn't wanted any more, and no answer must come when the shell reads."""
+            self.closing = True
+            self.wire.wanted.clear()
+            self.stop_waiting()
+            if self.line.answers:
+                self.line.quiet.wait(LOST)
+            super().disable_input()
 
     return Thrifty
