@@ -2,15 +2,18 @@
 
     python -m tests.screenshots              # all of it
     python -m tests.screenshots --no-film    # pictures only; the film needs Pillow and the font DejaVu Sans Mono
+    python -m tests.screenshots --record     # records anew first what the model computes: for other weights, or other pictures
 
 The app runs as the tests run it, keys are pressed, and every cell of its screen is taken as it stands. `cells.json.gz` keeps those
-cells, and tests/ui/test_screenshots.py holds the app to them.
+cells, and tests/ui/test_screenshots.py holds the app to them. The runs that pictures show are recorded in golden/pictures, for the
+last figures of a sum are not the same on every processor.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import copy
 import gzip
 import hashlib
 import json
@@ -19,6 +22,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from rich.style import Style
 from textual.pilot import Pilot
@@ -26,6 +30,7 @@ from textual.pilot import Pilot
 from txexplain.engine.derive import Lens
 from txexplain.engine.measures import sorted_heads
 from txexplain.engine.model import GPT2
+from txexplain.engine.trace import Trace, canonical
 from txexplain.explorer.lesson import load
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
@@ -39,6 +44,7 @@ from txexplain.viz.svg import BLOCKS, svg
 
 FOLDER = Path(__file__).parents[1] / "screenshots"
 CELLS = FOLDER / "cells.json.gz"
+RUNS = Path(__file__).parent / "golden" / "pictures"
 WIDE, NARROW, FILM = (120, 36), (80, 24), (120, 34)
 THEMES = ("dark", "light")
 PROMPT = "The little fox lost her red ball. She looked everywhere for her red"
@@ -165,6 +171,41 @@ def pictures(model: GPT2) -> Iterator[tuple[str, Canvas]]:
             yield f"{name}-{theme}", take(model, shot, theme)
 
 
+# The runs that pictures show
+
+
+def recorded(model: GPT2) -> GPT2:
+    """The model with the recorded runs for its own."""
+    runs = {trace.ids: trace for trace in map(Trace.load, RUNS.glob("*.safetensors"))}
+    known = copy.copy(model)
+    known.forward = lambda ids, **_: runs[tuple(ids)]  # type: ignore[method-assign]
+    return known
+
+
+def record(model: GPT2) -> None:
+    """Keep of each run what the pictures ask for, which is about half of it."""
+    runs: dict[tuple[int, ...], Trace] = {}
+    asked: dict[tuple[int, ...], set[str]] = {}
+    get, has = Trace.__getitem__, Trace.__contains__
+
+    def ask(trace: Trace, name: str) -> Trace:
+        runs[trace.ids] = trace
+        asked.setdefault(trace.ids, set()).add(canonical(name))
+        return trace
+
+    with (
+        mock.patch.object(Trace, "__getitem__", lambda trace, name: get(ask(trace, name), name)),
+        mock.patch.object(Trace, "__contains__", lambda trace, name: has(ask(trace, name), name)),
+    ):
+        before = {name: cells_of(canvas) for name, canvas in pictures(model)}
+    RUNS.mkdir(exist_ok=True)
+    for path in RUNS.glob("*.safetensors"):
+        path.unlink()
+    for number, (ids, trace) in enumerate(sorted(runs.items())):
+        trace.save(RUNS / f"{number}.safetensors", only=asked[ids])
+    assert before == {name: cells_of(canvas) for name, canvas in pictures(recorded(model))}, "a recorded run looks otherwise"
+
+
 # What the test compares
 
 
@@ -289,18 +330,21 @@ def gif(reel: Film, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--no-film", action="store_true", help="leave demo.gif as it is")
+    parser.add_argument("--record", action="store_true", help="record the runs anew")
     args = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     model, kept = load_model("storyteller"), {}
-    for name, canvas in pictures(model):
+    if args.record:
+        record(model)
+    for name, canvas in pictures(recorded(model)):
         kept[name] = cells_of(canvas)
         (FOLDER / f"{name}.svg").write_text(svg(canvas), encoding="utf-8")
         print(f"{name}.svg")
     for path in FOLDER.glob("*.svg"):
         if path.stem not in kept:
             path.unlink()
-    record = json.dumps({"weights": weights_hash(), "pictures": kept}, ensure_ascii=False).encode()
-    CELLS.write_bytes(gzip.compress(record, mtime=0))
+    cells = json.dumps({"weights": weights_hash(), "pictures": kept}, ensure_ascii=False).encode()
+    CELLS.write_bytes(gzip.compress(cells, mtime=0))
     if not args.no_film:
         reel = film(model)
         gif(reel, FOLDER / "demo.gif")
