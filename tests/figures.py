@@ -19,8 +19,9 @@ def unit(figure: str) -> float:
 
 
 def near(a: str, b: str) -> bool:
-    """Equal to a thousandth, or to one unit in the last place of the shorter one."""
-    return abs(value(a) - value(b)) <= 1.001 * max(NEAR * max(abs(value(a)), abs(value(b)), 0.01), unit(a), unit(b))
+    """Equal to a thousandth, or to one in the last place; numbers of a single figure are equal."""
+    one = max(unit(a), unit(b)) if max(abs(value(a)), abs(value(b))) >= 10 * min(unit(a), unit(b)) else 0.0
+    return abs(value(a) - value(b)) <= 1.001 * max(NEAR * max(abs(value(a)), abs(value(b)), 0.01), one)
 
 
 def same(old: str, new: str) -> bool:

@@ -1,4 +1,4 @@
-"""What the README shows of the commands is what they print. `python tests/e2e/test_readme_commands.py` writes it."""
+"""What the README shows of the commands is what they print. `python -m tests.e2e.test_readme_commands` writes it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from tests.figures import differences
 from txexplain.cli import cli
 from txexplain.models import weights_dir
 from txexplain.ui.config import config_path, read_config
@@ -50,11 +51,6 @@ def block(text: str) -> str:
     return "".join(f"$ {command}\n" + (f"{out}\n" if (out := printed(command)) else "") for command in commands)
 
 
-def steady(line: str) -> str:
-    """A line without the last figures of exact numbers, in which two machines' sums may differ."""
-    return re.sub(r"\d+\.\d{4,}", lambda match: f"{float(match[0]):.3g}", line)
-
-
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path_factory.getbasetemp())
@@ -66,8 +62,8 @@ def test_commands_print_what_the_readme_shows(number: int) -> None:
     now = block(shown)
     kept = json.loads(gzip.decompress((ROOT / "screenshots" / "cells.json.gz").read_bytes()))["weights"]
     if kept != hashlib.sha256((weights_dir() / "storyteller" / "model.safetensors").read_bytes()).hexdigest():
-        pytest.skip("the README shows other weights than these: python -m tests.screenshots; python tests/e2e/test_readme_commands.py")
-    assert [steady(line) for line in now.splitlines()] == [steady(line) for line in shown.splitlines()]
+        pytest.skip("the README shows other weights than these: python -m tests.screenshots; python -m tests.e2e.test_readme_commands")
+    assert differences(shown.splitlines(), now.splitlines()) == []
 
 
 def test_every_other_block_is_known() -> None:

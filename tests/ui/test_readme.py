@@ -1,4 +1,4 @@
-"""The README's table of keys is the registry's. `python tests/ui/test_readme.py` writes it."""
+"""The README's table of keys is the registry's. `python -m tests.ui.test_readme` writes it."""
 
 from __future__ import annotations
 
