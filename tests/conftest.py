@@ -20,8 +20,10 @@ FAST = ("engine", "explorer", "viz")  # folders of what needs neither an app nor
 HOME = tempfile.TemporaryDirectory(prefix="txexplain-tests-", ignore_cleanup_errors=True)
 FOLDERS = {"HOME": "", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "XDG_DATA_HOME": "data"}
 os.environ |= {name: str(Path(HOME.name) / folder) for name, folder in FOLDERS.items()}
+# Their terminal is none of ours either, nor is the size that xdist tells its workers.
+WISHES = ("NO_COLOR", "FORCE_COLOR", "COLORFGBG", "TMUX", "STY", "COLUMNS", "LINES")
 for name in list(os.environ):
-    if name.startswith(("HF_", "TXEXPLAIN_", "TEXTUAL_")) or name in ("NO_COLOR", "FORCE_COLOR", "COLORFGBG", "TMUX", "STY"):
+    if name.startswith(("HF_", "TXEXPLAIN_", "TEXTUAL_")) or name in WISHES:
         del os.environ[name]
 
 # One thread for matrix products, whoever else is busy: the last bits of a result depend on how many there are.

@@ -23,8 +23,7 @@ from textual._xterm_parser import XTermParser
 from textual.command import CommandList, CommandPalette
 from textual.notifications import Notification
 from textual.pilot import Pilot
-from textual.widgets import Input
-from textual.widgets._toast import Toast
+from textual.widgets import Input, _toast
 
 from tests.ui.harness import (
     ONCE,
@@ -1026,12 +1025,12 @@ def test_f8_asks_for_a_name_and_saves_the_screen_as_a_picture(storyteller: GPT2,
 
 def test_a_sentence_whose_time_is_over_when_it_would_pop_up(storyteller: GPT2) -> None:
     """Put together a moment too late, it got a timer with less than no time, which never gave the app its turn again."""
-    assert Toast is BriefToast
+    assert _toast.Toast is BriefToast
     assert BriefToast(Notification("late", timeout=-1.0))._timeout > 0
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         app.say("in time")
-        await until(hand, lambda: [type(toast) for toast in app.screen.query(Toast)] == [BriefToast], "what pops up")
+        await until(hand, lambda: [type(toast) for toast in app.screen.query(_toast.Toast)] == [BriefToast], "what pops up")
 
     drive(test, storyteller)
 
