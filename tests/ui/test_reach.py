@@ -23,10 +23,11 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.ui.actions import ACTIONS
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.options import UiOptions
+from txexplain.ui.render import render_screen
 from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import THEMES
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import draw_screen, layout
 
 # What each layout types without AltGr and without a dead key, after Debian's xkb-data: tests/golden/make_layouts.py.
 LAYOUTS = {name: set(typed) for name, typed in json.loads((GOLDEN / "layouts.json").read_text("utf-8")).items()}
@@ -178,3 +179,11 @@ def test_every_place_is_described_in_words(once: Lens, place: Location) -> None:
     assert "Selected token: " in said
     assert len(said.split("\n\n")) >= 3
     assert not harmful(said)
+
+
+@pytest.mark.parametrize("size", [(100, 30), (110, 35), (120, 36), (150, 49)])
+def test_a_short_prompt_leaves_no_row_of_its_pane_empty(size: tuple[int, int]) -> None:
+    """Where there is room for three rows, the surprisal strip takes two."""
+    lines = render_screen(ExplorerState(prompt="The little fox"), COLOURS, *size, "txt").splitlines()
+    rect = layout(*size)["prompt"]
+    assert all(line.strip(" │") for line in lines[rect.y : rect.y + rect.height])

@@ -16,7 +16,7 @@ NARROW = 100
 ULTRA = 160
 LEAST_PANEL, LEAST_SIDE = 9, 6  # rows that the panel keeps where something stands below it, and that this needs
 PANEL_SHARE = 0.4  # of their common height
-ROOMY = (120, 36)  # from here on the surprisal strip is open unless the reader shuts it
+ROOMY = (100, 30)  # from here on the surprisal strip is open unless the reader shuts it
 
 
 @dataclass(frozen=True)
