@@ -15,6 +15,7 @@ from tests.ui.harness import ONCE, drive, press
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ONLY_TEXT, ExplorerApp
+from txexplain.ui.inks import Inks
 from txexplain.ui.options import UiOptions
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import DIM
@@ -49,8 +50,10 @@ def test_every_other_filter_stays(storyteller: GPT2, monkeypatch: pytest.MonkeyP
         filters, whole = app.query_one("#stage", Picture).get_line_filters(), app.get_line_filters()
         assert ONLY_TEXT in filters
         assert len(whole) >= 2
-        assert any(isinstance(each, ANSIToTruecolor) for each in whole) is (colour == "truecolor")
-        assert [each for each in whole if each not in filters] == [each for each in whole if isinstance(each, ANSIToTruecolor)]
+        assert any(isinstance(each, ANSIToTruecolor) for each in whole) is (colour in ("truecolor", "256"))
+        assert any(isinstance(each, Inks) for each in whole) is (colour != "truecolor")
+        turning = (ANSIToTruecolor, Inks)
+        assert [each for each in whole if each not in filters] == [each for each in whole if isinstance(each, turning)]
 
     drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color=colour))
 

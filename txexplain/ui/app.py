@@ -23,10 +23,9 @@ from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
-from textual.filter import LineFilter
+from textual.filter import ANSIToTruecolor, LineFilter, Monochrome, NoColor
 from textual.message import Message
 from textual.screen import Screen
-from textual.theme import Theme
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.worker import Worker, WorkerState
@@ -51,6 +50,7 @@ from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.config import remember_theme
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
+from txexplain.ui.inks import Inks, theme_of
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.keyboard import Inbox, with_keyboard
 from txexplain.ui.models import Arrival, ModelsScreen
@@ -67,7 +67,7 @@ from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas, plain_ascii
-from txexplain.viz.palette import THEMES, Palette
+from txexplain.viz.palette import THEMES
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
 from txexplain.viz.svg import svg
@@ -181,9 +181,7 @@ class ExplorerApp(App[None]):
     def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens], reads: Reads | None = None) -> None:
         self.tones = palette_of(options)
         self.actions = rebound(ACTIONS, options.keys)
-        super().__init__(ansi_color=self.tones.depth != "truecolor")  # else Textual makes 24-bit colours of the terminal's own
-        # Rich goes by TERM and COLORTERM alone: over SSH it would make 16 colours of the 24-bit ones that the reader asked for.
-        self.console._color_system = COLOR_SYSTEMS.get(self.tones.depth, self.console._color_system)
+        super().__init__(ansi_color=False)  # Textual draws in the theme's 24-bit colours; Inks turns them into those that there are
         self.dress()
         self.state = state
         self.options = options
@@ -252,7 +250,10 @@ class ExplorerApp(App[None]):
         await super().on_event(event)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        return [*super().get_line_filters(), ONLY_TEXT]
+        few = self.tones.depth in ("16", "none")  # where dim is the terminal's own, not a mixed colour
+        others = (Monochrome, NoColor, ANSIToTruecolor) if few else (Monochrome, NoColor)
+        found = [each for each in super().get_line_filters() if not isinstance(each, others)]
+        return [*found, *([] if self.tones.depth == "truecolor" else [Inks(self.tones)]), ONLY_TEXT]
 
     def on_mount(self) -> None:
         asyncio.get_running_loop().set_default_executor(Threads())
@@ -1204,10 +1205,13 @@ class ExplorerApp(App[None]):
 
     def dress(self) -> None:
         """Give Textual's own parts, as toasts, lists and scroll bars, the colours of the theme."""
-        if self.tones.depth == "truecolor":
-            theme = theme_of(self.tones)
-            self.register_theme(theme)
-            self.theme = theme.name
+        # Rich goes by TERM and COLORTERM alone: over SSH it would make 16 colours of the 24-bit ones that the reader asked for.
+        self.console._color_system = COLOR_SYSTEMS.get(self.tones.depth, self.console._color_system)
+        theme = theme_of(self.tones)
+        self.register_theme(theme)
+        self.theme = theme.name
+        self.set_class(not self.tones.pixels, "few", update=False)
+        self.set_class(self.tones.depth != "truecolor", "indexed", update=False)
 
     def answered(self, depth: str | None, ground: tuple[int, int, int] | None) -> None:
         """What the terminal told when it was asked, once the app runs: the depth that it confirmed, its ground; None where it said nothing.
@@ -1394,26 +1398,6 @@ class ExplorerApp(App[None]):
         for action in ACTIONS:
             if action.id != "palette":
                 yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
-
-
-def theme_of(tones: Palette) -> Theme:
-    """The palette for what Textual draws itself: lists, fields, pop-ups."""
-    colours = {
-        role: f"#{tones.rgb(role):06x}" for role in ("background", "panel", "text", "muted", "cursor", "accent", "warning", "negative")
-    }
-    return Theme(
-        name=f"txexplain-{tones.theme}", primary=colours["accent"], accent=colours["accent"], warning=colours["warning"],
-        secondary=colours["negative"],
-        foreground=colours["text"], background=colours["background"], surface=colours["panel"], panel=colours["panel"],
-        dark=tones.theme != "light",
-        variables={
-            "text-muted": colours["muted"], "text-disabled": colours["muted"],
-            "block-cursor-blurred-foreground": colours["text"], "block-cursor-blurred-background": colours["cursor"],
-            "block-cursor-foreground": colours["text"], "block-cursor-background": colours["cursor"],
-            "input-cursor-background": colours["text"], "input-cursor-foreground": colours["background"],
-            "input-selection-background": colours["cursor"],
-        },
-    )  # fmt: skip
 
 
 def put(widget: Widget, rect: Rect) -> None:

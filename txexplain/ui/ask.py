@@ -23,6 +23,7 @@ class AskScreen(OverScreen[str | None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "close", show=False)]
     DEFAULT_CSS = """
     AskScreen { background: transparent; }
+    AskScreen Vertical, AskScreen Static, AskScreen Input { background: $panel; color: $foreground; }
     AskScreen Vertical { height: auto; padding: 0 1; }
     AskScreen Horizontal { height: 1; }
     AskScreen #label { width: auto; text-style: bold; }
@@ -42,10 +43,6 @@ class AskScreen(OverScreen[str | None]):
             yield Static("", markup=False, id="said")
 
     def on_mount(self) -> None:
-        if self.tones.depth in ("truecolor", "256"):
-            for widget in self.query("Vertical, Static, Input"):
-                widget.styles.background = f"#{self.tones.rgb('panel'):06x}"
-                widget.styles.color = f"#{self.tones.rgb('text'):06x}"
         field = self.query_one(Input)
         field.focus()
         field.cursor_position = len(self.first)

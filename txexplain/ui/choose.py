@@ -64,9 +64,9 @@ class ChooseScreen(OverScreen[int | None]):
     ]
     DEFAULT_CSS = """
     ChooseScreen { align: center middle; }
-    ChooseScreen Vertical { width: 80; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }
+    ChooseScreen Vertical { width: 80; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; background: $panel; }
     ChooseScreen Static { width: 1fr; height: auto; }
-    ChooseScreen Input { border: none; height: 1; padding: 0; margin: 1 0 0 0; }
+    ChooseScreen Input { border: none; height: 1; padding: 0; margin: 1 0 0 0; background: $panel; }
     """
     heading = ""
     hint = ""
@@ -88,8 +88,6 @@ class ChooseScreen(OverScreen[int | None]):
         yield from ()
 
     def on_mount(self) -> None:
-        if self.tones.depth in ("truecolor", "256"):
-            self.query_one(Vertical).styles.background = f"#{self.tones.rgb('panel'):06x}"
         for name, role in (("heading", "bold"), ("hint", "dim")):
             said = self.heading if name == "heading" else self.hint
             self.query_one(f"#{name}", Static).update(Text(self.said(said), role))

@@ -26,7 +26,7 @@ class ExplainScreen(OverScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,i,q,enter,backspace", "dismiss", "close", show=False)]
     DEFAULT_CSS = """
     ExplainScreen { align: center middle; }
-    ExplainScreen VerticalScroll { height: auto; max-height: 96%; padding: 0 2; }
+    ExplainScreen VerticalScroll { height: auto; max-height: 96%; padding: 0 2; background: $panel; }
     ExplainScreen Static { width: 1fr; height: auto; }
     """
 
@@ -40,8 +40,6 @@ class ExplainScreen(OverScreen[None]):
 
     def on_mount(self) -> None:
         tones, pane = self.scene.palette, self.query_one(VerticalScroll)
-        if tones.depth in ("truecolor", "256"):
-            pane.styles.background = f"#{tones.rgb('panel'):06x}"
         if tones.ascii:
             pane.styles.scrollbar_size_vertical = 0  # Textual draws it with blocks
         self.fit(self.app.size.width)

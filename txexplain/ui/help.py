@@ -33,7 +33,7 @@ class HelpScreen(OverScreen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,question_mark,q,enter,f1,backspace", "dismiss", "close", show=False)]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; }
-    HelpScreen VerticalScroll { width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; }
+    HelpScreen VerticalScroll { width: 76; max-width: 96%; height: auto; max-height: 92%; padding: 1 2; background: $panel; }
     HelpScreen Static { width: 1fr; height: auto; }
     """
 
@@ -46,8 +46,6 @@ class HelpScreen(OverScreen[None]):
             yield Static(self.page(min(WIDE, self.app.size.width * 96 // 100 - 6)), markup=False)
 
     def on_mount(self) -> None:
-        if self.tones.depth in ("truecolor", "256"):
-            self.query_one(VerticalScroll).styles.background = f"#{self.tones.rgb('panel'):06x}"
         if self.tones.ascii:
             self.query_one(VerticalScroll).styles.scrollbar_size_vertical = 0  # Textual draws it with blocks
         self.query_one(VerticalScroll).focus()

@@ -11,6 +11,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from txexplain.ui.inks import Inks
 from txexplain.viz.canvas import Canvas
 
 
@@ -74,8 +75,8 @@ class Picture(Widget):
         return [strip for y in rows if (strip := self.rows[y]) is not None]
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """What the app's lines go through, but for what turns the terminal's own colours into others: a canvas has those that it wants."""
-        return [each for each in self.app.get_line_filters() if not isinstance(each, ANSIToTruecolor)]
+        """What the app's lines go through, but for what turns colours into others: a canvas has those that it wants."""
+        return [each for each in self.app.get_line_filters() if not isinstance(each, (ANSIToTruecolor, Inks))]
 
     def pointed(self, event: events.MouseEvent, kind: str) -> None:
         target = self.canvas.hit(event.x, event.y) if self.canvas is not None else None
