@@ -32,13 +32,14 @@ def test_scores_are_raw_then_scaled_then_masked(tiny: GPT2, trace: Trace) -> Non
 
 def test_the_heads_and_the_bias_add_up_to_attn_out(tiny: GPT2, trace: Trace) -> None:
     for layer in range(2):
-        total = sum(derive.head_result(tiny, trace, layer, h) for h in range(3)) + tiny.blocks[layer]["attn.c_proj.bias"]
+        total = np.stack([derive.head_parts(tiny, trace, layer, token).sum(axis=0) for token in range(7)])
+        total += tiny.blocks[layer]["attn.c_proj.bias"]
         np.testing.assert_allclose(total, trace[f"blocks.{layer}.attn_out"], rtol=1e-4, atol=1e-4)
 
 
 def test_what_a_head_moves_adds_up_over_keys(tiny: GPT2, trace: Trace) -> None:
     moved = sum(derive.moved_vector(tiny, trace, 1, 2, 6, key) for key in range(7))
-    np.testing.assert_allclose(moved, derive.head_result(tiny, trace, 1, 2)[6], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(moved, derive.head_parts(tiny, trace, 1, 6)[2], rtol=1e-4, atol=1e-5)
 
 
 def test_weighted_values_have_the_length_they_say(trace: Trace) -> None:

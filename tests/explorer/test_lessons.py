@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from txexplain.engine import ops
 from txexplain.engine.checkpoint import Checkpoint, weight_shapes
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens, head_result
+from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped, state_of
@@ -327,7 +327,8 @@ def test_what_moves_is_share_times_value(once: Lens) -> None:
 
 
 def test_the_heads_parts_add_up(storyteller: GPT2, once: Lens) -> None:
-    parts = sum(head_result(storyteller, once.trace, 2, head).astype(np.float64) for head in range(storyteller.config.n_head))
+    tokens = range(once.trace.n_tokens)
+    parts = np.stack([head_parts(storyteller, once.trace, 2, token).astype(np.float64).sum(axis=0) for token in tokens])
     whole = parts + storyteller.blocks[2]["attn.c_proj.bias"]
     np.testing.assert_allclose(once.trace["blocks.2.attn_out"], whole, rtol=1e-3, atol=1e-3)
 

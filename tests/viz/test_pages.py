@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.viz.reading import FIGURE, STAGES, line_with, scene_at, shows, stage_at, unit, value
-from txexplain.engine.derive import Lens, head_result
+from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
@@ -165,7 +165,7 @@ def test_heads_shares_of_the_projection(lens: Lens, size: str) -> None:
     assert lens.model is not None
     for layer, token, _ in picks(lens, 5, 2):
         text = "\n".join(stage_at(lens, f"L{layer}.proj@{token}", STAGES[size]).text())
-        parts = [head_result(lens.model, lens.trace, layer, h)[token] for h in range(lens.config.n_head)]
+        parts = head_parts(lens.model, lens.trace, layer, token)
         for h, part in enumerate(parts):
             told = re.search(rf"H{h} +({FIGURE})", text)
             assert told, (h, text)

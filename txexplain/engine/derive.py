@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.errors import NotRecorded
-from txexplain.engine.measures import HeadMeasures, head_measures
+from txexplain.engine.measures import HeadMeasures, after_copies, head_measures
 from txexplain.engine.ops import ACTIVATIONS, Array, attention_scale, attention_scores, softmax
 from txexplain.engine.sampling import Ranking, highest
+from txexplain.engine.surprisal import Surprise, surprises
 from txexplain.engine.trace import Trace, guess_config, known_sizes
 
 if TYPE_CHECKING:
@@ -52,9 +53,11 @@ def output_weight(model: GPT2, layer: int, head: int) -> Array:
     return model.blocks[layer]["attn.c_proj.weight"][head * dh : (head + 1) * dh]  # [dh, d]
 
 
-def head_result(model: GPT2, trace: Trace, layer: int, head: int) -> Array:
-    """What one head adds to each token's residual stream; the heads' sum plus W_O's bias is attn_out. Shapes: -> [T, d]."""
-    return trace[f"blocks.{layer}.attn.z"][:, head] @ output_weight(model, layer, head)  # [T, d]
+def head_parts(model: GPT2, trace: Trace, layer: int, token: int) -> Array:
+    """What each head adds to one token's residual stream. Shapes: -> [H, d]."""
+    z = trace[f"blocks.{layer}.attn.z"][token]  # [H, dh]
+    weight = model.blocks[layer]["attn.c_proj.weight"].reshape(*z.shape, -1)  # [H, dh, d]
+    return (z[:, None] @ weight)[:, 0]  # [H, d]
 
 
 def moved_vector(model: GPT2, trace: Trace, layer: int, head: int, query: int, key: int) -> Array:
@@ -173,8 +176,7 @@ def norm_steps(trace: Trace, model: GPT2 | None, config: GPT2Config, norm: str, 
 
 def cosines(model: GPT2, token_id: int) -> Array:
     """The cosine of a token's row of wte with every row. Shapes: -> [V]; 0 for a row of zeros."""
-    wte = model.weights["wte.weight"]  # [V, d]
-    lengths = np.sqrt(np.vecdot(wte, wte))  # [V]
+    wte, lengths = model.weights["wte.weight"], model.row_lengths  # [V, d], [V]
     return wte @ wte[token_id] / np.maximum(lengths * lengths[token_id], np.float32(1e-30))  # [V]
 
 
@@ -349,8 +351,10 @@ class Lens:
             self.known = frozenset(known_sizes(tensors))
         self.config: GPT2Config = config
         self._scales: dict[int, float | None] = {}
-        self._unmasked: Last[tuple[int, int], Array] = Last()
+        self._stages: dict[str, Last[tuple[int, int], Array]] = {stage: Last() for stage in STAGE_NEEDS}
+        self._lasts: dict[str, Last[Any, Any]] = {}
         self._readings: dict[tuple[str | int, ...], Reading] = {}
+        self._surprises: dict[int, Surprise] = {}
         self._reach: dict[int, Array] = {}
         self._neurons: Last[tuple[int, int, str], tuple[int, ...]] = Last()
         self._residual: dict[tuple[int, int | None], list[ResidualPart]] = {}
@@ -398,13 +402,17 @@ class Lens:
         if stage == "softmax":
             return self.trace[f"blocks.{layer}.attn.pattern"][head]
         if stage == "values":
-            return weighted_value_norms(self.trace, layer, head)
+            return self._stages[stage].answer((layer, head), lambda: weighted_value_norms(self.trace, layer, head))
         raise ValueError(f"no stage {stage!r}")
 
     def weights(self) -> GPT2:
         if self.model is None:
             raise NotRecorded("weights")
         return self.model
+
+    def last(self, name: str, question: Question, find: Callable[[], Answer]) -> Answer:
+        """What a view computes from this run under a name of its own, kept until it asks another question under that name."""
+        return self._lasts.setdefault(name, Last()).answer(question, find)
 
     @cached_property
     def changes(self) -> list[tuple[Array, Array]]:
@@ -419,13 +427,13 @@ class Lens:
 
     def unmasked(self, layer: int, head: int, stage: str) -> Array:
         """A head's grid before the mask, kept while it is looked at. Shapes: -> [T, T]. Raises NotRecorded."""
-        raw = self._unmasked.answer((layer, head), lambda: raw_scores(self.trace, layer, head))  # [T, T]
+        raw = self._stages["qk"].answer((layer, head), lambda: raw_scores(self.trace, layer, head))  # [T, T]
         if stage == "qk":
             return raw
         scale = self.scale(layer)
         if scale is None:
             raise NotRecorded(f"blocks.{layer}.attn.attn_scores")  # which would tell it
-        return raw * np.float32(scale)  # [T, T]
+        return self._stages["scaled"].answer((layer, head), lambda: raw * np.float32(scale))  # [T, T]
 
     def moved(self, layer: int, head: int, query: int, key: int) -> tuple[Array, Reading]:
         """What one product moves, and its reading. Shapes: -> [d], and MOST_MOVED tokens each. Raises NotRecorded.
@@ -481,6 +489,31 @@ class Lens:
     def measures(self) -> HeadMeasures:
         """What every head does on this prompt. Shapes: [L, H] each."""
         return head_measures(self.trace, self.config.n_layer, self.config.n_head)
+
+    @cached_property
+    def copies(self) -> NDArray[np.bool_]:
+        """measures.after_copies of the prompt. Shapes: -> [T, T]."""
+        return after_copies(self.trace.ids)
+
+    def mean_pattern(self, layer: int) -> Doubles:
+        """The mean over a block's heads of their patterns, kept while it is looked at. Shapes: -> [T, T]. Raises NotRecorded."""
+        pattern = self.trace[f"blocks.{layer}.attn.pattern"]  # [H, T, T]
+        return self.last("mean pattern", layer, lambda: pattern.mean(axis=0).astype(np.float64))
+
+    def head_norms(self, layer: int, token: int) -> Array:
+        """How long the vectors are that a block's heads add to a token. Shapes: -> [H]. Raises NotRecorded."""
+
+        def find() -> Array:
+            return np.linalg.norm(head_parts(self.weights(), self.trace, layer, token), axis=-1)
+
+        return self.last("head norms", (layer, token), find)
+
+    def surprise(self, token: int) -> Surprise:
+        """How surprising a token of the prompt was; not of the first, before which is nothing. Raises NotRecorded."""
+        if token not in self._surprises:
+            logits = self.trace["ln_final.normalized"][token - 1 : token] @ self.weights().unembedding.T  # [1, d] @ [d, V] -> [1, V]
+            self._surprises[token] = surprises(logits, self.trace.ids[token : token + 1])[0]
+        return self._surprises[token]
 
     @property
     def measured(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -131,6 +132,12 @@ class GPT2:
 
     def __repr__(self) -> str:
         return f"GPT2({self.name}, {self.config.n_layer} blocks × {self.config.n_head} heads, d {self.config.n_embd})"
+
+    @cached_property
+    def row_lengths(self) -> Array:
+        """The length of each token's row of wte. Shapes: -> [V]."""
+        wte = self.weights["wte.weight"]  # [V, d]
+        return np.sqrt(np.vecdot(wte, wte))  # [V]
 
     def prompt_ids(self, text: str) -> list[int]:
         """The ids of a prompt; an empty one is GPT-2's own start token. Raises TokenizerError, and PromptError for a text that is

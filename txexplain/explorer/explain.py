@@ -259,15 +259,11 @@ def nearest(look: Look) -> Topic:
     """The tokens whose embeddings are most like the selected one's."""
 
     def worked() -> Iterator[Line]:
-        wte = look.lens.weights().weights["wte.weight"]  # [V, d]
-        own = entry(look)
-        lengths = np.sqrt(np.einsum("vd,vd->v", wte, wte, dtype=np.float32))  # [V]
-        dots = wte @ wte[own.id]  # [V]
-        cosines = dots / np.maximum(lengths * lengths[own.id], np.finfo(np.float32).tiny)  # [V]
-        cosines[own.id] = -np.inf
-        other = int(cosines.argmax())
-        yield say("the nearest of all to {} is {}:", own, Entry(other))
-        yield say("{} ÷ ({} × {}) = {}", float(dots[other]), float(lengths[own.id]), float(lengths[other]), float(cosines[other]))
+        model, own = look.lens.weights(), entry(look)
+        for other, cosine in look.lens.nearest(own.id, 1):
+            yield say("the nearest of all to {} is {}:", own, Entry(other))
+            a, b = (model.weights["wte.weight"][id] for id in (own.id, other))  # [d]
+            yield say("{} ÷ ({} × {}) = {}", float(a @ b), norm(a), norm(b), cosine)
 
     return Topic(
         "Nearest embeddings",
@@ -471,7 +467,7 @@ def measured(look: Look, measure: str) -> Topic:
             yield say("not measured yet")
             return
         mean = float(lens.measures.of(measure)[place.block, place.head])
-        after = measures.after_copies(lens.trace.ids)  # [T, T]
+        after = lens.copies  # [T, T]
         rows = np.arange(1, lens.trace.n_tokens)
         counted = rows[after[1:].any(axis=1)] if measure == "induction" else rows
         if math.isnan(mean):

@@ -8,7 +8,6 @@ import numpy as np
 
 from txexplain.engine.errors import LessonError, LocationError, NotRecorded, shown
 from txexplain.engine.sampling import Distribution, uniform
-from txexplain.engine.surprisal import surprises
 from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.viz.numbers import count, number, percent
@@ -175,8 +174,7 @@ def bits_of(at: int, scene: Scene) -> float:
     """How surprising a token of the prompt was, in bits."""
     if at == 0:
         raise NotThere("nothing comes before the first token")
-    row = scene.trace["ln_final.normalized"][at - 1 : at] @ scene.result.weights().unembedding.T  # [1, d] @ [d, V] -> [1, V]
-    return surprises(row, scene.trace.ids[at : at + 1])[0].bits
+    return scene.result.surprise(at).bits
 
 
 def head_that(arguments: tuple[str, ...], scene: Scene) -> tuple[int, int]:

@@ -87,12 +87,7 @@ class Ramp:
 
     def ink(self, level: int) -> int:
         """The colour in which a number can be read on a level."""
-        if not self.coloured or level < 0:
-            return self.palette.rgb("text")
-        own = (self.palette.rgb("text"), self.palette.rgb("background"))
-        ground = self.colour(level)
-        readable = [ink for ink in own if contrast(ink, ground) >= READABLE]
-        return readable[0] if readable else max((0x000000, 0xFFFFFF), key=lambda ink: contrast(ink, ground))
+        return self.palette.rgb("text") if not self.coloured or level < 0 else inks_of(self)[level]
 
     def cell(self, canvas: Canvas, x: int, y: int, width: int, level: int) -> None:
         """Show a level in `width` cells of a row; a masked one looks masked, not like a zero."""
@@ -127,6 +122,17 @@ class Ramp:
 def colours_of(ramp: Ramp) -> list[int]:
     """A ramp's colours: every frame makes its ramps anew, and they are few."""
     return ramp.mixed()
+
+
+@lru_cache(maxsize=64)
+def inks_of(ramp: Ramp) -> list[int]:
+    """The colour in which a number can be read on each of a ramp's colours."""
+    own = (ramp.palette.rgb("text"), ramp.palette.rgb("background"))
+    inks = []
+    for ground in ramp.colours:
+        readable = [ink for ink in own if contrast(ink, ground) >= READABLE]
+        inks.append(readable[0] if readable else max((0x000000, 0xFFFFFF), key=lambda ink: contrast(ink, ground)))
+    return inks
 
 
 def span(values: Any) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from math import isqrt
 
 import numpy as np
 
-from txexplain.engine.derive import Doubles
+from txexplain.engine.derive import Doubles, Lens
 from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.viz.bars import bar
@@ -56,7 +56,7 @@ def draw_attn(scene: Scene) -> Canvas:
         canvas.target(x, y, across - 1, down, target)
         used = canvas.put(x, y, f"L{place.block}H{head}", "accent" if lit else "text", "cursor" if lit else None, BOLD if lit else 0)
         room = (across - MARGIN, down - (2 if down > 5 else 1))
-        factor = thumbnail(canvas, scene, pattern[head].astype(np.float64), x, y + 1, *room)
+        factor = thumbnail(canvas, scene, head, x, y + 1, *room)
         if factor > 1:
             pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
         row_ = pattern[head, scene.token, : scene.token + 1]
@@ -101,16 +101,27 @@ def thumbnail_rows(m: int, width: int, height: int, scene: Scene) -> int:
     return -(-m * thumbnail_cell(m, width, height, scene) // 2) if scene.palette.pixels else min(m, height)
 
 
-def thumbnail(canvas: Canvas, scene: Scene, pattern: Doubles, x: int, y: int, width: int, height: int) -> int:
-    """A pattern in a small rectangle; returns how many rows and columns one cell stands for."""
+def small_patterns(lens: Lens, layer: int, rows: int, columns: int) -> tuple[list[Doubles], int]:
+    """A block's patterns in at most rows × columns, and how many of its own each cell's row and column stand for; kept while shown."""
+
+    def find() -> tuple[list[Doubles], int]:
+        pattern = lens.trace[f"blocks.{layer}.attn.pattern"]  # [H, T, T]
+        pooled = [pool2d(shares.astype(np.float64), rows, columns) for shares in pattern]
+        return [small for small, _ in pooled], pooled[0][1]
+
+    return lens.last("small patterns", (layer, rows, columns), find)
+
+
+def thumbnail(canvas: Canvas, scene: Scene, head: int, x: int, y: int, width: int, height: int) -> int:
+    """A head's pattern in a small rectangle; returns how many rows and columns one cell stands for."""
     palette = scene.palette
     ramp = Ramp("sequential", "attention", palette)
     pixel_rows = 2 * height if palette.pixels else height
-    small, factor = pool2d(pattern, pixel_rows, width)
+    patterns, factor = small_patterns(scene.result, scene.location.block, pixel_rows, width)
+    small = patterns[head]  # [m, m]
     m = small.shape[0]
     cell = thumbnail_cell(m, width, height, scene)
-    high = float(pattern.max()) or 1.0
-    levels = ramp.quantise(small, 0.0, high)
+    levels = ramp.quantise(small, 0.0, float(small.max()) or 1.0)
     levels[np.triu_indices(m, 1)] = -1
     chosen = scene.token // factor
     if palette.pixels:

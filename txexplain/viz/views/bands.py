@@ -84,8 +84,8 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
     """The picture in rows 1 to height + 1; `chosen` is the column of the selected tile."""
     place, layer = scene.location, scene.location.block
     p = plan(scene, height)
-    pattern = scene.trace[f"blocks.{layer}.attn.pattern"].mean(axis=0)  # [T, T]
-    canvas.pixels(0, 2, picture(scene, p, pattern.astype(np.float64), canvas.width))
+    pattern = scene.result.mean_pattern(layer)  # [T, T]
+    canvas.pixels(0, 2, picture(scene, p, pattern, canvas.width))
     for key, column in p.columns.items():
         lit = key == chosen
         x = column.x
@@ -116,7 +116,7 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
     for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
         canvas.put(qkv.x, p.rows[letter][len(p.tokens) // 2], letter.upper(), role, attrs=BOLD)
         magnitude_strips(canvas, scene, scene.trace[f"{prefix}attn.{letter}"], narrow, role, p, letter)
-    mean_grid(canvas, scene, p, pattern.astype(np.float64))
+    mean_grid(canvas, scene, p, pattern)
     for key in ("mid", "post"):
         for y in p.rows["token"]:
             canvas.put(p.columns[key].x - 1, y + (p.each - 1) // 2, scene.palette.glyphs.plus, "muted")

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from txexplain.engine import derive
-from txexplain.engine.derive import LinearMap, head_result, proj_map, qkv_map
+from txexplain.engine.derive import LinearMap, proj_map, qkv_map
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
@@ -157,8 +157,7 @@ def outputs(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> int:
 def shares(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> None:
     """Each head's part of the result by its length, the bias's, and the whole's."""
     place, ascii, config = scene.location, scene.palette.ascii, scene.config
-    model = scene.result.weights()
-    lengths = [norm(head_result(model, scene.trace, place.block, h)[scene.token]) for h in range(config.n_head)]
+    lengths = scene.result.head_norms(place.block, scene.token).tolist()
     bias, whole = (number(norm(vector), ascii=ascii) for vector in (product.bias, product.output))
     parts = "norms of the heads' parts"
     fitting(canvas, y, f"{parts}; bias {bias}; their sum, attn_out, {whole}", f"{parts}; bias {bias}; attn_out {whole}")
@@ -189,7 +188,7 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) 
     a, b = product.weight.shape
     rows = window(source, a, max(1, scene.height - 5))
     columns = window(element, b, max(1, (scene.width - 2 * LABEL - 2) // CELL))
-    low, high = span(product.weight)
+    low, high = scene.result.last("span", (place.level, place.block), lambda: span(product.weight))
     ramp = Ramp("diverging", role_of(scene, element), scene.palette)
     left = 2 * LABEL
     canvas.put(1, 1, "input", "muted", width=LABEL)
