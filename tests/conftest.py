@@ -14,7 +14,8 @@ from txexplain.engine.model import GPT2
 from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parent / "golden"
-FAST = ("engine", "explorer", "viz")  # folders of what needs neither an app nor a terminal
+FAST = ("viz", "engine", "explorer")  # folders of what needs neither an app nor a terminal
+SLOW = ("e2e", "ui")
 
 # Whoever runs the tests has a home and wishes of their own: none are read, and nothing is left there, by child processes neither.
 HOME = tempfile.TemporaryDirectory(prefix="txexplain-tests-", ignore_cleanup_errors=True)
@@ -39,9 +40,15 @@ settings.load_profile("few")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that all cores end together: those with terminals, then those with an app, then the fast ones."""
     for item in items:
-        if item.path.parent.name in FAST and item.get_closest_marker("long") is None:
+        if folder_of(item) in FAST and item.get_closest_marker("long") is None:
             item.add_marker("fast")
+    items.sort(key=lambda item: (*SLOW, "", *FAST).index(folder_of(item) if folder_of(item) in (*SLOW, *FAST) else ""))
+
+
+def folder_of(item: pytest.Item) -> str:
+    return item.path.parent.name
 
 
 def pytest_unconfigure() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.covering import few
 from tests.e2e.terminal import Terminal
 
 COLOUR = (b"\x1b[38;", b"\x1b[48;", b"38;5;", b"48;5;", b"38;2;", b"48;2;")
@@ -21,7 +22,7 @@ CASES = [("xterm-256color", "truecolor", *setting) for setting in SETTINGS]
 CASES += [(term, color, *BOTH) for term in ("xterm-256color", "linux", "vt100") for color in ("", "truecolor")][:-1]
 
 
-@pytest.mark.parametrize(("term", "colorterm", "env", "flags"), CASES)
+@pytest.mark.parametrize(("term", "colorterm", "env", "flags"), few(CASES, lambda term, *_: term == "xterm-256color"))
 def test_a_terminal_is_sent_what_it_can_show(
     terminals: Callable[..., Terminal], term: str, colorterm: str, env: dict[str, str], flags: tuple[str, ...]
 ) -> None:

@@ -104,14 +104,14 @@ def test_a_trace_alone_explains_what_it_holds(lens: Lens, alone: Lens, place: st
 
 
 @pytest.mark.parametrize("kept", [("blocks.0.attn.pattern",), ("logits",), ("blocks.1.resid_pre", "blocks.1.mlp.post"), ()])
-@pytest.mark.parametrize("place", PLACES)
-def test_what_was_not_recorded_is_said(lens: Lens, kept: tuple[str, ...], place: str) -> None:
+def test_what_was_not_recorded_is_said(lens: Lens, kept: tuple[str, ...]) -> None:
     trace = Trace(lens.trace.ids, {name: (lens.trace[name],) for name in kept}, config=lens.trace.config)
-    told = at(Lens(trace, None), place)
-    assert told.missing == "" or told.missing == "weights" or told.missing not in trace
-    assert told.missing or told.worked
-    for shape in told.shapes:
-        assert shape.recorded == (None if shape.recorded is None else shape.name in trace)
+    for place in PLACES:
+        told = at(Lens(trace, None), place)
+        assert told.missing == "" or told.missing == "weights" or told.missing not in trace, place
+        assert told.missing or told.worked, place
+        for shape in told.shapes:
+            assert shape.recorded == (None if shape.recorded is None else shape.name in trace), (place, shape)
 
 
 def test_shapes_are_those_of_the_arrays(lens: Lens) -> None:

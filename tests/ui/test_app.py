@@ -25,6 +25,7 @@ from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.widgets import Input, _toast
 
+from tests.covering import in_turn
 from tests.ui.harness import (
     ONCE,
     SlowForward,
@@ -115,9 +116,13 @@ def test_the_first_screen_shows_the_models_own_probabilities(storyteller: GPT2) 
     drive(test, storyteller)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
 @pytest.mark.parametrize(
-    "where_", ["model", "L2", "L3.attn[5]", "heads[1.2]", "L3H5:masked[4,2]", "L1H2[5,3]", "L4.mlp", "output", "embed@2"]
+    ("size", "where_"),
+    in_turn(
+        [(80, 24), (120, 36), (200, 60)],
+        ["model", "L2", "L3.attn[5]", "heads[1.2]", "L3H5:masked[4,2]", "L1H2[5,3]", "L4.mlp", "output", "embed@2"],
+    ),
+    ids=str,
 )
 def test_the_screen_is_the_rendered_picture(storyteller: GPT2, size: tuple[int, int], where_: str) -> None:
     async def test(app: App, hand: Hand) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import numpy as np
 import pyte
 import pytest
@@ -13,6 +11,7 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
+from tests.covering import in_turn
 from tests.ui.harness import press
 from tests.ui.recorder import Recorded, record
 from tests.ui.test_wire import look
@@ -24,12 +23,7 @@ KEYS = [
     "enter", "enter", "enter", "backspace", "left", "right", "up", "down", "left_square_bracket", "right_square_bracket", "space", "u",
     "v", "a", "f", "s", "i", "comma", "full_stop", "d", "h", "t", "question_mark", "escape", "escape", "ctrl+p", "tab", "slash",
 ]  # fmt: skip
-PROMPTS = ["Once upon a time there was a little girl", "日本語の文 a\u0301 中 e 🙂 x"]
-SMALL, LARGE = (80, 24), (130, 40)
-QUICK = [(PROMPTS[0], SMALL, "truecolor"), (PROMPTS[1], SMALL, "16")]  # each prompt and each depth once; the rest takes long
-CASES = [
-    pytest.param(*case, marks=[] if case in QUICK else pytest.mark.long) for case in product(PROMPTS, (SMALL, LARGE), ("truecolor", "16"))
-]
+PROMPTS = {"words": "Once upon a time there was a little girl", "wide": "日本語の文 a\u0301 中 e 🙂 x"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +38,7 @@ def one_terminal_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Strip, "render_style", staticmethod(render_style))
 
 
-@pytest.mark.parametrize(("prompt", "size", "colour"), CASES)
+@pytest.mark.parametrize(("prompt", "size", "colour"), in_turn(PROMPTS, [(80, 24), (130, 40)], ["truecolor", "16"]), ids=str)
 def test_nothing_old_stays_and_nothing_new_is_missing(storyteller: GPT2, prompt: str, size: tuple[int, int], colour: str) -> None:
     rng = np.random.default_rng(sum(size))
     screen = pyte.Screen(*size)
@@ -78,4 +72,4 @@ def test_nothing_old_stays_and_nothing_new_is_missing(storyteller: GPT2, prompt:
             ]
             assert wrong[:3] == [], pressed
 
-    record(test, storyteller, ExplorerState(prompt=prompt), size=size, options=UiOptions(color=colour))
+    record(test, storyteller, ExplorerState(prompt=PROMPTS[prompt]), size=size, options=UiOptions(color=colour))

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.covering import covered
 from tests.examples import examples
 from tests.viz.reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at
 from txexplain.engine.config import GPT2Config
@@ -88,9 +89,7 @@ def test_heads_are_sorted_by_what_they_do_and_cut_where_it_is_little(
         assert by_hand(lens, name, least) or any(f"reaches {least}%" in row for row in canvas.text())
 
 
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look.depth + "-ascii" * look.ascii)
-@pytest.mark.parametrize("size", STAGES)
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize(("look", "size", "name"), covered(LOOKS, STAGES, MEASURES))
 def test_names_and_measures_stand_in_the_order(random: Lens, size: str, name: str, look: Palette) -> None:
     order = by_hand(random, name, 0)
     rng = np.random.default_rng(1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -114,13 +115,12 @@ def test_shapes_and_counts() -> None:
     assert count(50257) == "50,257"
 
 
-@pytest.mark.parametrize("power", range(-20, 0))
-@pytest.mark.parametrize("mantissa", [9.949, 9.951, 9.9949, 9.9951, 9.99949, 9.99951, 9.9996])
-def test_a_percentage_that_rounds_up_to_another_figure(mantissa: float, power: int) -> None:
-    p = mantissa * 10.0**power
-    text = percent(p)
-    assert len(text) <= 7
-    assert text.startswith(">") or abs(read(text) - 100 * p) <= 0.5000001 * unit(text)
+def test_a_percentage_that_rounds_up_to_another_figure() -> None:
+    for power, mantissa in product(range(-20, 0), (9.949, 9.951, 9.9949, 9.9951, 9.99949, 9.99951, 9.9996)):
+        p = mantissa * 10.0**power
+        text = percent(p)
+        assert len(text) <= 7, (p, text)
+        assert text.startswith(">") or abs(read(text) - 100 * p) <= 0.5000001 * unit(text), (p, text)
 
 
 @given(st.floats(0, 1))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+from tests.covering import covered, in_turn
 from tests.viz.conftest import SENTENCE
 from tests.viz.reading import (
     FIGURE,
@@ -76,9 +77,7 @@ def test_the_places_are_of_every_kind() -> None:
     assert {parse(at).level for at in PLACES} == set(Level)
 
 
-@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("look", LOOKS, ids=lambda look: look[0] + "-ascii" * look[1])
-@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize(("size", "look", "theme"), covered(SCREENS, LOOKS, ["dark", "light"]), ids=str)
 def test_every_place_fills_every_screen(lens: Lens, size: tuple[int, int], look: tuple[str, bool], theme: str) -> None:
     # All places with the tiny model, and with the long prompt too where colours and characters differ most.
     few = lens.config.n_layer > 2 and (theme, look) not in (("dark", LOOKS[0]), ("dark", LOOKS[4]))
@@ -113,8 +112,7 @@ def test_panes_tile_the_screen(panes: tuple[int, int]) -> None:
     assert (covered == 1).all()
 
 
-@pytest.mark.parametrize("size", SCREENS, ids=lambda size: f"{size[0]}x{size[1]}")
-@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
+@pytest.mark.parametrize(("size", "look"), in_turn(SCREENS, [LOOKS[0], LOOKS[2], LOOKS[4]]), ids=str)
 def test_nothing_is_written_over_a_word_or_past_the_edge(
     lens: Lens, size: tuple[int, int], look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,10 +309,10 @@ def test_labels_stand_at_their_rows_and_columns(story_lens: Lens) -> None:
             assert {cell.y for cell in cells if cell.target.query == hit.target.query} == {hit.y}
 
 
-@pytest.mark.parametrize("ascii", [False, True])
-@pytest.mark.parametrize("size", [*STAGES, "lone"])
-@pytest.mark.parametrize("end", ["", " her responsibilities", " unfortunately interesting"])
-@pytest.mark.parametrize("n", [1, 3, 7, 12, 20, 40, 110])
+@pytest.mark.parametrize(
+    ("n", "end", "size", "ascii"),
+    covered([1, 3, 7, 12, 20, 40, 110], ["", " her responsibilities", " unfortunately interesting"], [*STAGES, "lone"], [False, True]),
+)
 def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, end: str, size: str, ascii: bool) -> None:
     """Whole, however they are written: in a row, in two rows by turns, downwards, or as positions with the cursor's token in full."""
     ids = storyteller.tokenizer.encode((SENTENCE + " Encyclopaedically, said she. ") * 5)[:n] + storyteller.tokenizer.encode(end)
