@@ -75,6 +75,7 @@ class Far:
 
     def __init__(self, server: list[str], *arguments: str) -> None:
         env = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        env |= {name: value for name, value in os.environ.items() if name == "HOME" or name.startswith("XDG_")}
         words = [*(f"{key}={value}" for key, value in env.items()), sys.executable, "-m", "txexplain", *arguments]
         remote = f"cd {shlex.quote(str(Path.cwd()))} && exec env {' '.join(map(shlex.quote, words))}"
         self.child = pexpect.spawn(server[0], [*server[1:], remote], dimensions=SIZE[::-1], timeout=PATIENCE)
