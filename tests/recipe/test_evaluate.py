@@ -70,8 +70,23 @@ def test_a_skill_is_right_where_the_right_word_is_likelier(storyteller: GPT2) ->
     ask = [Probe("x", "Once upon a time there was a", *words) for words in ((first, second), (second, first), (second, first))]
     found = skill(storyteller, "x", ask)
     assert found.questions == 3
-    assert found.accuracy == found.top1 == pytest.approx(1 / 3)
+    assert found.accuracy == found.top1 == found.whole == pytest.approx(1 / 3)
     assert found.difference < 0
+
+
+def test_a_word_of_many_tokens_is_right_where_each_of_them_is(storyteller: GPT2) -> None:
+    """The model's own choice, token by token; then one whose second token is another; one that begins as the wrong one isn't asked."""
+    prompt, ids = "The prince and the princess lived", storyteller.prompt_ids("The prince and the princess lived")
+    for _ in range(3):
+        ids.append(int(storyteller.forward(ids)["logits"].argmax()))
+    answer = storyteller.tokenizer.decode(ids[-3:])
+    ask = [
+        Probe("x", prompt, answer, " the"),
+        Probe("x", prompt, storyteller.tokenizer.decode([ids[-3]]) + " kings", " the"),
+        Probe("x", prompt, answer, answer + "s"),
+    ]
+    found = skill(storyteller, "x", ask)
+    assert (found.questions, found.top1, found.whole) == (2, 1.0, 0.5)
 
 
 def test_heads_of_another_make_score_nothing(tiny: GPT2) -> None:
@@ -102,7 +117,7 @@ def test_a_report_is_printed_whole() -> None:
     r = evaluate.Report(
         sha256="abc",
         texts=[evaluate.Text("tales", 1000, 4.2, 66.7, 1.5, 0.25)],
-        skills=[evaluate.Skill("giving", 90, 0.9, 2.5, 0.8)],
+        skills=[evaluate.Skill("giving", 90, 0.9, 2.5, 0.8, 0.7)],
         heads=evaluate.Heads({"L1H0": 0.9}, {"L0H1": 0.8}, 9.0, 1.0),
         unseen_mass=6e-4,
         next_tokens={"Once": [(" upon", 0.5)]},
@@ -112,7 +127,7 @@ def test_a_report_is_printed_whole() -> None:
     for part in (
         "`abc`",
         "| tales | 1,000 | 4.200 | 66.7 | 1.500 | 25.0% |",
-        "| giving | 90 | 90% | +2.5 | 80% |",
+        "| giving | 90 | 90% | +2.5 | 80% | 70% |",
         "L1H0 0.90",
         "L0H1 0.80",
     ):

@@ -17,7 +17,7 @@ from weights.recipe.train import Plan, Size, State  # noqa: E402
 
 TINY = Size(n_layer=2, n_head=2, n_embd=16, n_positions=16)
 BUNDLED = Path(__file__).parents[2] / "weights" / "storyteller"
-PLAN = Plan(mix={"tales": 1}, last_mix={"tales": 1}, steps=1)
+PLAN = Plan(mix={"tales": 1}, last_mix={"tales": 1})
 
 
 @pytest.fixture

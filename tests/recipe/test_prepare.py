@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from txexplain.engine.tokenizer import Tokenizer
-from weights.recipe.prepare import END_OF_TEXT, documents, is_held_out, normalized, prepare
+from weights.recipe import prepare as preparing
+from weights.recipe import teaching
+from weights.recipe.prepare import END_OF_TEXT, documents, is_held_out, kept, normalized, prepare
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def texts(stream: np.ndarray) -> list[str]:
 
 
 def test_every_document_is_on_one_side(folder: Path) -> None:
-    parts = {name: texts(stream) for name, stream in prepare(folder, Tokenizer.gpt2()).items()}
+    parts = {name: texts(stream) for name, stream in prepare(str(folder), Tokenizer.gpt2()).items()}
     there = [d.text for path in sorted(folder.rglob("*.*")) if path.suffix != ".png" for d in documents(path)]
     assert sorted(parts["train"] + parts["held"]) == sorted(there)
     assert len(there) == 600 + 2 + 1 + 2
@@ -54,11 +56,11 @@ def test_every_document_is_on_one_side(folder: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes_wherever_it_lies(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prepare(folder, Tokenizer.gpt2())
+    first = prepare(str(folder), Tokenizer.gpt2())
     rglob = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda self, pattern: reversed(list(rglob(self, pattern))))  # as another disk would list it
     moved = folder.rename(tmp_path.parent / f"{tmp_path.name}-moved")
-    again = prepare(moved, Tokenizer.gpt2())
+    again = prepare(str(moved), Tokenizer.gpt2())
     assert {name: stream.tobytes() for name, stream in first.items()} == {name: stream.tobytes() for name, stream in again.items()}
 
 
@@ -71,6 +73,31 @@ def test_markdown_is_read_by_chapter_without_its_signs(folder: Path) -> None:
 
 def test_quotes_and_line_ends_are_written_one_way() -> None:
     assert normalized("“Who’s there?”\u00a0he said – twice. \r\n\r\n\r\n\r\nNobody.\n") == '"Who\'s there?" he said - twice.\n\nNobody.'
+
+
+def test_made_texts_are_prepared_by_number_and_seed() -> None:
+    parts = {name: texts(stream) for name, stream in prepare("made:40:3", Tokenizer.gpt2()).items()}
+    made = list(teaching.documents(40, 3))
+    assert parts["train"] == [text.plain for text in made if not text.is_held]
+    assert parts["held"] == [text.plain for text in made if text.is_held]
+
+
+def test_what_is_there_is_made_again_only_where_what_it_came_from_has_changed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, source, tokenizer = tmp_path.parent / f"{tmp_path.name}-tokens", str(folder / "made.jsonl"), Tokenizer.gpt2()
+    out.mkdir()
+    first = list(kept(out, "a", source, tokenizer))
+    assert first == ["a.train: 4 tokens, 1 documents", "a.held: 13 tokens, 1 documents"]
+    with monkeypatch.context() as m:
+        m.setattr(preparing, "prepare", lambda *_: pytest.fail("made again"))
+        assert list(kept(out, "a", source, tokenizer)) == [f"{line}, there already" for line in first]
+    (folder / "made.jsonl").write_text('{"text": "Another text of another length altogether.", "held": false}')
+    assert list(kept(out, "a", source, tokenizer)) != first
+    (out / "a.held.npy").unlink()
+    assert not any("there already" in line for line in kept(out, "a", source, tokenizer))
+    digests = [preparing.digest(source) for source in ("made:10:0", "made:10:0", "made:10:1", "made:11:0")]
+    assert len(set(digests)) == 3
 
 
 def test_the_command_names_what_is_missing(tmp_path: Path) -> None:

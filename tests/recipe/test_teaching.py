@@ -6,10 +6,13 @@ import random
 import re
 from collections import Counter
 
-from weights.recipe import modern, teaching
+from txexplain.engine.tokenizer import Tokenizer
+from weights.recipe import modern, nonce, teaching
 from weights.recipe.teaching import Text, documents, probes, questions, spin
 
 DOCUMENTS = list(documents(1500, 0))
+PROBES = probes(40)
+REAL = set(re.findall(r"[a-z]+", " ".join((*teaching.WORDS, *modern.PATTERNS, *modern.TODAY, *nonce.COPYING, *nonce.DEFINING)).lower()))
 
 
 def test_a_seed_decides_everything() -> None:
@@ -21,15 +24,57 @@ def test_a_seed_decides_everything() -> None:
 def test_who_gives_to_whom_in_training_is_never_asked() -> None:
     """Read back from the finished sentences: no pair of giver and receiver is on both sides."""
     gave = re.compile(r"(?:When|After|While) (\w+) and (\w+) [^.]*, (\w+) (?:gave|handed|passed|showed|brought) an? \w+ to (\w+)\.")
-    trained = {(m[3], m[4]) for d in documents(6000, 0) if not d.is_held for m in gave.finditer(d.plain)}
-    asked = {(m[3], m[4]) for p in probes(100) if (m := gave.search(p.prompt + p.answer + "."))}
-    assert len(trained) > 200
-    assert len(asked) > 20
+    trained = {(m[3], m[4]) for d in documents(2500, 0) if not d.is_held for m in gave.finditer(d.plain)}
+    asked = {(m[3], m[4]) for p in PROBES if (m := gave.search(p.prompt + p.answer + "."))}
+    assert len(trained) > 30
+    assert len(asked) > 5
     assert not trained & asked
 
 
+def test_invented_words_of_questions_never_come_in_training() -> None:
+    words = re.compile(r"[a-z]+")
+    trained = {word for d in DOCUMENTS if not d.is_held for word in words.findall(d.plain.lower())}
+    for kind in ("copying new words", "rows of new words"):
+        asked = {word for p in PROBES if p.skill == kind for word in words.findall(p.answer.lower()) if nonce.is_held(word)}
+        assert len(asked) > 10
+        assert not (asked & trained) - REAL
+
+
+def test_invented_words_are_of_every_shape() -> None:
+    rng, tokenizer = random.Random(0), Tokenizer.gpt2()
+    words = [nonce.nonce(rng) for _ in range(1000)]
+    assert len(set(words)) > 950
+    lengths = Counter(len(tokenizer.encode(" " + word)) for word in words)
+    assert all(lengths[n] > 100 for n in (2, 3, 4))
+    assert lengths[2] + lengths[3] + lengths[4] > 850
+    assert not any(nonce.is_held(word) for word in words)
+    assert all(nonce.is_held(nonce.nonce(rng, held=True)) for _ in range(20))
+
+
+def test_some_wordings_are_for_questions_only() -> None:
+    """And a fact that is held out in a wording isn't said beside another in it."""
+    trained = "\n".join(d.plain for d in DOCUMENTS if not d.is_held)
+    assert "capital city of" in trained
+    assert "seat of the government" not in trained
+    assert {"capitals, new wordings", "facts, new wordings"} <= {p.skill for p in PROBES}
+    wordings = teaching.FACTS["capitals"].wordings
+    at = next(i for i, wording in enumerate(wordings) if wording.startswith("The capital of {x2}"))
+    rng = random.Random(0)
+    said = [
+        m[1]
+        for _ in range(2000)
+        if not (t := teaching.fact(rng)).is_held and (m := re.match(r"The capital of (\w+) is \w+, and", t.plain))
+    ]
+    assert len(set(said)) > 5
+    assert not any(Text("capitals", "", (x, str(at))).is_held for x in said)
+
+
+def test_hardly_any_text_comes_twice() -> None:
+    assert len({d.plain for d in DOCUMENTS}) > 0.97 * len(DOCUMENTS)
+
+
 def test_probes_are_held_out_and_each_stops_before_its_answer() -> None:
-    for probe in (found := probes(20)):
+    for probe in (found := PROBES):
         assert probe.answer != probe.wrong
         assert probe.answer.startswith(" ") == probe.wrong.startswith(" ")
         assert not probe.prompt.endswith(" ")
@@ -57,6 +102,7 @@ def test_texts_are_in_good_order() -> None:
         plain = document.plain
         assert not set(plain) & set("[]{}|‹›"), plain
         assert "  " not in plain, plain
+        assert not re.search(r"\b[Aa]n (?![aeiouAEIOU]|hour)", plain), plain
         assert not re.search(r"\b[Aa] [aeiou](?!ne\b|ni|se)", plain), plain
         assert plain[0].isupper() or plain[0] in '"0123456789', plain
         assert not re.search(r'[.!?]"? [a-z](?!\w*,? (?:said|asked|cried))', re.sub(r'[!?]" \w+', "", plain)), plain
@@ -70,5 +116,14 @@ def test_every_pattern_can_be_spun() -> None:
     )
     rest = "name friend a b c foods is are was were has have list again s t He x y z kind run most last"
     slots |= dict.fromkeys(rest.split(), "x")
-    for pattern in (*modern.PATTERNS, *teaching.OPENINGS, *teaching.GIVING, *teaching.HAVING, *teaching.SAYING, *teaching.FOLLOWING):
+    for pattern in (
+        *modern.PATTERNS,
+        *modern.TODAY,
+        *modern.DIALOGUES,
+        *teaching.OPENINGS,
+        *teaching.GIVING,
+        *teaching.HAVING,
+        *teaching.SAYING,
+        *teaching.FOLLOWING,
+    ):
         assert spin(rng, pattern, slots)

@@ -36,6 +36,7 @@ PROMPTS = (
     "The capital of Norway is",
     "Data visualization empowers users to",
     "As the spaceship was approaching the",
+    "Zorbl gave me a frimp. Zorbl gave me a",
 )
 SAMPLED = (
     "Once upon a time there was a",
@@ -65,7 +66,8 @@ class Skill:
     questions: int
     accuracy: float  # the right word is likelier than the wrong one
     difference: float  # of their logits, on average
-    top1: float  # the right word is the likeliest of all
+    top1: float  # the right word's first token is the likeliest of all
+    whole: float  # each of its tokens is, after those before it
 
 
 @dataclass(frozen=True)
@@ -130,16 +132,20 @@ def text(model: GPT2, name: str, stream: NDArray[np.uint16], limit: int, context
 
 
 def skill(model: GPT2, name: str, questions: Sequence[Probe]) -> Skill:
-    """Answers are compared by their first token."""
-    differences, best = [], []
+    """The right word and the wrong one are compared by their first tokens; where these are the same one, nothing is asked."""
+    differences, best, whole = [], [], []
     for probe in questions:
-        right, wrong = (model.tokenizer.encode(word)[0] for word in (probe.answer, probe.wrong))
-        trace = model.forward(model.tokenizer.encode(probe.prompt)[-model.config.n_positions :])
-        if right != wrong and trace is not None:
-            logits = trace["logits"]
-            differences.append(float(logits[right] - logits[wrong]))
-            best.append(int(logits.argmax()) == right)
-    return Skill(name, len(best), float(np.mean(np.array(differences) > 0)), float(np.mean(differences)), float(np.mean(best)))
+        answer, wrong = (model.tokenizer.encode(word) for word in (probe.answer, probe.wrong))
+        if answer[0] == wrong[0]:
+            continue
+        prompt = model.tokenizer.encode(probe.prompt)[-(model.config.n_positions - len(answer) + 1) :]
+        logs = log_probabilities(model, [*prompt, *answer], len(prompt))  # [tokens of the answer, V]
+        likeliest = logs.argmax(axis=1) == answer
+        differences.append(float(logs[0, answer[0]] - logs[0, wrong[0]]))
+        best.append(bool(likeliest[0]))
+        whole.append(bool(likeliest.all()))
+    accuracy = float(np.mean(np.array(differences) > 0))
+    return Skill(name, len(best), accuracy, float(np.mean(differences)), float(np.mean(best)), float(np.mean(whole)))
 
 
 def heads(model: GPT2, common: Ids, sequences: int = 8, length: int = 60) -> Heads:
@@ -216,17 +222,20 @@ def table(*columns: str) -> list[str]:
 def markdown(r: Report) -> str:
     """The report as the model card shows it."""
     lines = [f"`model.safetensors`: sha256 `{r.sha256}`", ""]
-    lines += [
-        "| held-out text | tokens | loss, nats a token | perplexity | bits a byte | likeliest token is right |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines += table("held-out text", "tokens", "loss, nats a token", "perplexity", "bits a byte", "likeliest token is right")
     lines += [f"| {t.name} | {t.tokens:,} | {t.loss:.3f} | {t.perplexity:.1f} | {t.bits_per_byte:.3f} | {t.top1:.1%} |" for t in r.texts]
     lines += [
         "",
-        "| skill, unseen combinations | questions | right word above the wrong one | logit difference | right word likeliest of all |",
+        *table(
+            "skill, unseen combinations",
+            "questions",
+            "right above wrong",
+            "logit difference",
+            "right one likeliest of all",
+            "with all its tokens",
+        ),
     ]
-    lines += ["|---|---|---|---|---|"]
-    lines += [f"| {s.name} | {s.questions} | {s.accuracy:.0%} | {s.difference:+.1f} | {s.top1:.0%} |" for s in r.skills]
+    lines += [f"| {s.name} | {s.questions} | {s.accuracy:.0%} | {s.difference:+.1f} | {s.top1:.0%} | {s.whole:.0%} |" for s in r.skills]
     for kind, scores in (("Induction", r.heads.induction), ("Previous token", r.heads.previous)):
         lines += ["", f"{kind}, attention's share: " + ", ".join(f"{head} {score:.2f}" for head, score in scores.items()) + "."]
     lines += ["", f"Random common tokens: {r.heads.first_copy:.2f} nats a token, said again {r.heads.second_copy:.2f}."]

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from weights.recipe import modern
+from weights.recipe import modern, nonce
 
 HELD_OUT = 10  # one combination in so many
 MARK = re.compile(r"‹([^|›]+)\|([^›]+)›")
@@ -60,6 +60,91 @@ frog=tadpole goose=gosling"""
 HOMES = """bird=nest bee=hive bear=cave spider=web horse=stable dog=kennel rabbit=burrow lion=den cow=barn king=castle monk=monastery"""
 HUES = """grass=green snow=white blood=red coal=black lemons=yellow leaves=green milk=white bananas=yellow tomatoes=red ravens=black
 oranges=orange strawberries=red chalk=white"""
+MORE_CAPITALS = """
+Romania=Bucharest Bulgaria=Sofia Croatia=Zagreb Serbia=Belgrade Switzerland=Bern Ukraine=Kiev Iceland=Reykjavik Latvia=Riga Slovakia=Bratislava
+Czechia=Prague Australia=Canberra Indonesia=Jakarta Vietnam=Hanoi Nepal=Kathmandu Morocco=Rabat Algeria=Algiers Tunisia=Tunis Ghana=Accra
+Senegal=Dakar Uganda=Kampala Jordan=Amman Pakistan=Islamabad Afghanistan=Kabul Ecuador=Quito Venezuela=Caracas Jamaica=Kingston Qatar=Doha
+Colombia=Bogota"""
+LANGUAGES = """France=French Germany=German Spain=Spanish Italy=Italian China=Chinese Japan=Japanese Russia=Russian Portugal=Portuguese Greece=Greek
+Poland=Polish Norway=Norwegian Sweden=Swedish Denmark=Danish Finland=Finnish Turkey=Turkish Hungary=Hungarian Thailand=Thai England=English
+Australia=English Austria=German Mexico=Spanish Brazil=Portuguese Egypt=Arabic Chile=Spanish Cuba=Spanish Iraq=Arabic"""
+CONTINENTS = """France=Europe Germany=Europe Spain=Europe Italy=Europe Norway=Europe Poland=Europe Sweden=Europe Greece=Europe Ireland=Europe
+Kenya=Africa Egypt=Africa Ghana=Africa Uganda=Africa Senegal=Africa Morocco=Africa Nigeria=Africa Algeria=Africa Japan=Asia China=Asia India=Asia
+Thailand=Asia Vietnam=Asia Nepal=Asia Iran=Asia Indonesia=Asia Canada=America Peru=America Chile=America Cuba=America Mexico=America
+Brazil=America Colombia=America"""
+MEANINGS = {
+    "volcano": "a mountain that throws out fire and ash",
+    "glacier": "a slow river of ice",
+    "desert": "a dry land with little rain",
+    "island": "land with water all around it",
+    "river": "water that flows to the sea",
+    "forest": "a place with many trees",
+    "planet": "a world that moves round a star",
+    "star": "a sun that is far away",
+    "neuron": "a small unit that adds up its inputs",
+    "token": "a piece of a word",
+    "vector": "a list of numbers",
+    "program": "a set of instructions",
+    "loop": "a part of a program that runs again and again",
+    "variable": "a name for a value",
+    "dictionary": "a book that explains words",
+    "recipe": "a text that tells how to cook something",
+    "map": "a picture of the land",
+    "calendar": "a list of the days of the year",
+    "thermometer": "a tool that measures how hot it is",
+    "clock": "a machine that shows the time",
+    "compass": "a needle that points north",
+    "bridge": "a road over the water",
+    "triangle": "a shape with three sides",
+    "square": "a shape with four equal sides",
+    "circle": "a round line",
+    "poem": "a text with short lines",
+    "orphan": "a child without parents",
+    "uncle": "the brother of your mother or father",
+    "bakery": "a shop that sells bread",
+    "library": "a house full of books",
+    "museum": "a house for old and beautiful things",
+    "ice": "frozen water",
+    "steam": "water that has become a gas",
+    "rain": "water that falls from the clouds",
+    "gravity": "the force that makes things fall",
+    "attention": "a way to look back at other words",
+    "softmax": "a rule that turns numbers into probabilities",
+    "training": "learning from many examples",
+}
+WITHOUT_ARTICLE = "ice steam rain gravity attention softmax training".split()
+WORK = {
+    "carpenter": "builds tables and chairs",
+    "baker": "bakes bread",
+    "nurse": "takes care of sick people",
+    "architect": "plans houses",
+    "pilot": "flies planes",
+    "teacher": "teaches children",
+    "doctor": "makes people well",
+    "farmer": "works in the fields",
+    "fisherman": "catches fish",
+    "gardener": "looks after plants",
+    "painter": "paints pictures",
+    "tailor": "makes clothes",
+    "cook": "cooks meals",
+    "driver": "drives a bus",
+    "writer": "writes books",
+    "singer": "sings songs",
+    "programmer": "writes programs",
+    "postman": "brings letters",
+    "dentist": "looks after teeth",
+    "astronaut": "flies into space",
+    "judge": "decides who is right",
+    "soldier": "fights in wars",
+    "sailor": "goes to sea",
+    "scientist": "does experiments",
+    "shoemaker": "mends shoes",
+    "miller": "grinds corn",
+    "shepherd": "watches the sheep",
+    "librarian": "lends books",
+    "plumber": "repairs pipes",
+    "hunter": "hunts deer",
+}
 PLURAL_HUES = "lemons leaves bananas tomatoes ravens oranges strawberries".split()
 
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
@@ -76,6 +161,7 @@ class Text:
     skill: str
     marked: str
     key: tuple[str, ...]
+    held: bool | None = None  # where it isn't the key that decides
 
     @property
     def plain(self) -> str:
@@ -83,7 +169,7 @@ class Text:
 
     @property
     def is_held(self) -> bool:
-        return zlib.crc32("|".join((self.skill, *self.key)).encode()) % HELD_OUT == 0
+        return self.held if self.held is not None else zlib.crc32("|".join((self.skill, *self.key)).encode()) % HELD_OUT == 0
 
 
 @dataclass(frozen=True)
@@ -116,15 +202,14 @@ def pairs(text: str) -> dict[str, str]:
 
 
 def invented(rng: random.Random) -> str:
-    """A name that no one bears, of two or three tokens: it can't be known, only copied."""
-    parts = ("B D F G K L M N P R S T V Z", "a e i o u or an el im", "b d g k l m n r v z mb nd rk", "a o in el us ik")
-    return "".join(rng.choice(part.split()) for part in parts)
+    """A name that no one bears: it can't be known, only copied."""
+    return nonce.nonce(rng).capitalize()
 
 
 def person(rng: random.Random) -> tuple[str, dict[str, str]]:
     """A name, and the words that go with it."""
     girl = rng.random() < 0.5
-    name = invented(rng) if rng.random() < 0.08 else rng.choice(GIRLS if girl else BOYS)
+    name = invented(rng) if rng.random() < 0.15 else rng.choice(GIRLS if girl else BOYS)
     slots = ("he", "him", "his", "child", "parent", "parent2", "not_he", "not_his")
     hers, his = "she her her girl mother father he his".split(), "he him his boy father mother she her".split()
     return name, dict(zip(slots, hers if girl else his, strict=True))
@@ -310,41 +395,111 @@ def agreement(rng: random.Random) -> Text:
     return Text("agreement", spin(rng, rng.choice(AGREEING), words), (one, two))
 
 
-# Facts: every pair is taught, but not in every wording.
+# Facts: every pair is taught, but not in every wording; and some wordings are never taught.
 
-FACTS: dict[str, tuple[Mapping[str, str], Sequence[str]]] = {
-    "capitals": (pairs(CAPITALS), (
+
+@dataclass(frozen=True)
+class Facts:
+    """{x} and {y} belong together, {z} is a wrong {y}, {v} a wrong {x}; {x2} and {y2} belong together too."""
+
+    known: Mapping[str, str]
+    wordings: Sequence[str]
+    unseen: Sequence[str] = ()  # for questions only
+
+
+FACTS: dict[str, Facts] = {
+    "capitals": Facts(pairs(CAPITALS + MORE_CAPITALS), (
         "The capital of {x} is ‹{y}|{z}›.", "[What|Which city] is the capital of {x}? [It is|The capital of {x} is] ‹{y}|{z}›.",
         "{y} is the capital of {x}.", "{name} [travelled|went|flew] to {x}, and the first city {he} saw was the capital, ‹{y}|{z}›.",
         "The king of {x} lived in {y}.", "In {x}, the largest [city|town] they visited was ‹{y}|{z}›.", "From {y} the train went through all of {x}.",
-        "{x} is a country. Its capital is ‹{y}|{z}›.")),
-    "opposites": (pairs(OPPOSITES), (
+        "{x} is a country. Its capital is ‹{y}|{z}›.",
+        "The capital city of {x} is ‹{y}|{z}›.", "{x}'s capital is ‹{y}|{z}›.", "{name} lives in the capital of {x}. The city is called ‹{y}|{z}›.",
+        "Question: What is the capital of {x}? Answer: ‹{y}|{z}›.", '"What is the capital of {x}?" asked [the teacher|{his} {parent}|the {job}]. "It is ‹{y}|{z}›," said {name}.',
+        "The capital of {x2} is {y2}, and the capital of {x} is ‹{y}|{y2}›.", "{x2} has {y2}, {x} has ‹{y}|{y2}›.", "The [government|parliament|president] of {x} [sits|meets|works] in ‹{y}|{z}›.",
+        "The [plane|flight] to {x} landed in the capital, ‹{y}|{z}›.", "If you [go to|visit|travel to] {x}, [see|do not miss] the capital, ‹{y}|{z}›.",
+        "Everyone in {x} knows that the capital is ‹{y}|{z}›.", "We [went to|saw|crossed] {x} last [year|summer]. The capital is called ‹{y}|{z}›.",
+        "{y} is a city in ‹{x}|{v}›.", "Which country has {y} as its capital? It is ‹{x}|{v}›.", "{y} lies in ‹{x}|{v}›.", "Do you know the capital of {x}? Yes, it is ‹{y}|{z}›.",
+        "On the map of {x}, a star marks the capital, ‹{y}|{z}›.", "The leaders of {x} met in ‹{y}|{z}›, the capital.", "Country: {x}. Capital: ‹{y}|{z}›.", "{x} - ‹{y}|{z}›",
+        "{name} was born in {y}, the capital of ‹{x}|{v}›.", "I thought that {y2} was the capital of {x}, but it is ‹{y}|{y2}›.", "{x}, whose capital is ‹{y}|{z}›, is a country.",
+        "{name} comes from {x}. {he} was born in the capital, ‹{y}|{z}›.", "The [streets|museums|markets|bridges] of {y}, the capital of ‹{x}|{v}›, are [old|famous|full of people].",
+        "[Name|Write down|Tell me] the capital of {x}. - ‹{y}|{z}›.", "{x} is a country, and ‹{y}|{z}› is its capital.", "The capital of {x} is not {y2} but ‹{y}|{y2}›."), (
+        "The seat of the government of {x} is ‹{y}|{z}›.", "People who visit {x} often begin in the capital, ‹{y}|{z}›.", "{name} wants to study in the capital of {x}, which is ‹{y}|{z}›.",
+        "For many years the capital of {x} has been ‹{y}|{z}›.", "In the capital of {x}, which is called ‹{y}|{z}›, it rained all day.", "Trains from all parts of {x} go to the capital, ‹{y}|{z}›.",
+        "A letter came from {x}, from the capital ‹{y}|{z}›.", "The most important city of {x} is the capital, ‹{y}|{z}›.")),
+    "opposites": Facts(pairs(OPPOSITES), (
         "The opposite of {x} is ‹{y}|{z}›.", "[What is the opposite of {x}? It is|If it is not {x}, it is] ‹{y}|{z}›.",
-        "{x} is the opposite of ‹{y}|{z}›.", "It was not {x} but ‹{y}|{z}›.", "One was {x}, the other was ‹{y}|{z}›.", "{x} and ‹{y}|{z}› are opposites.")),
-    "sounds": (pairs(SOUNDS), (
+        "{x} is the opposite of ‹{y}|{z}›.", "It was not {x} but ‹{y}|{z}›.", "One was {x}, the other was ‹{y}|{z}›.", "{x} and ‹{y}|{z}› are opposites.",
+        "Question: What is the opposite of {x}? Answer: ‹{y}|{z}›.", "Some are {x}, others are ‹{y}|{z}›.", "{name} said {x}, {his} {parent} said ‹{y}|{z}›: they said the opposite.",
+        "The opposite of {x2} is {y2}, and the opposite of {x} is ‹{y}|{y2}›.", "I thought it was {x}, but it was ‹{y}|{z}›.", "Is it {x} or ‹{y}|{z}›?"), (
+        "{x} means the opposite of ‹{y}|{z}›.", "Things that are not {x} are ‹{y}|{z}›.", "First it was {x}, then it was the opposite: ‹{y}|{z}›.")),
+    "sounds": Facts(pairs(SOUNDS), (
         "A {x} ‹{y}|{z}›.", "[In the morning|At night|When it is hungry], the {x} ‹{y}|{z}›.", "What does a {x} do? It ‹{y}|{z}›.",
-        "{name} has a {x} that ‹{y}|{z}› all day.", "Listen! The {x} ‹{y}|{z}›.")),
-    "young": (pairs(YOUNG), (
+        "{name} has a {x} that ‹{y}|{z}› all day.", "Listen! The {x} ‹{y}|{z}›.", "A {x2} {y2}, and a {x} ‹{y}|{y2}›.", "Every {x} ‹{y}|{z}›.",
+        "The {x} in the {place} ‹{y}|{z}› when {name} comes.", "Question: What does a {x} do? Answer: It ‹{y}|{z}›.", "The animal that {y} is the ‹{x}|{v}›."), (
+        "Far away a {x} ‹{y}|{z}›.", "{name} hears the {x}, which ‹{y}|{z}›.", "If it is a {x}, it ‹{y}|{z}›.")),
+    "young": Facts(pairs(YOUNG), (
         "A young {x} is called a ‹{y}|{z}›.", "The {x} [looked after|fed|washed] her ‹{y}|{z}›.", "[What is a young {x} called? It is|A baby {x} is] a ‹{y}|{z}›.",
-        "A {y} is a young {x}.", "When a {y} grows up, it is a {x}.")),
-    "homes": (pairs(HOMES), (
+        "A {y} is a young ‹{x}|{v}›.", "When a {y} grows up, it is a ‹{x}|{v}›.", "The {x} and her ‹{y}|{z}› [slept|went home|stood in the {place}].",
+        "A {x2} has a {y2}, and a {x} has a ‹{y}|{y2}›.", "Question: What is a young {x} called? Answer: A ‹{y}|{z}›.", "The child of a {x} is a ‹{y}|{z}›.",
+        "{name} saw a {x} with its ‹{y}|{z}›."), (
+        "Every {x} was once a ‹{y}|{z}›.", "The mother was a {x}, so the little one was a ‹{y}|{z}›.", "We call a small {x} a ‹{y}|{z}›.")),
+    "homes": Facts(pairs(HOMES), (
         "A {x} lives in a ‹{y}|{z}›.", "The {x} [went back to|came out of|slept in] its ‹{y}|{z}›.", "Where does a {x} live? In a ‹{y}|{z}›.",
-        "The home of a {x} is a ‹{y}|{z}›.")),
-    "colours": (pairs(HUES), (
+        "The home of a {x} is a ‹{y}|{z}›.", "A {x2} lives in a {y2}, and a {x} lives in a ‹{y}|{y2}›.", "In the {y} sat a ‹{x}|{v}›.",
+        "Question: Where does a {x} live? Answer: In a ‹{y}|{z}›.", "{name} found the {y} of a ‹{x}|{v}›.", "At night the {x} is in its ‹{y}|{z}›."), (
+        "If you look for a {x}, look in a ‹{y}|{z}›.", "Every {x} needs a ‹{y}|{z}›.", "The {x} was tired and went home to its ‹{y}|{z}›.")),
+    "colours": Facts(pairs(HUES), (
         "{x} {is} ‹{y}|{z}›.", "What colour {is} {x}? The answer is ‹{y}|{z}›.", "The colour of {x} is ‹{y}|{z}›.", "As {y} as {x}.",
-        "{name}'s [coat|hat|door|house] was the colour of {x}: it was ‹{y}|{z}›.")),
+        "{name}'s [coat|hat|door|house] was the colour of {x}: it was ‹{y}|{z}›.", "{x2} {is2} {y2}, but {x} {is} ‹{y}|{y2}›.",
+        "Question: What colour {is} {x}? Answer: ‹{y}|{z}›.", "Everybody knows that {x} {is} ‹{y}|{z}›."), (
+        "{name} painted {x} as {x} {is} in life: ‹{y}|{z}›.", "The {thing} had the colour of {x}, which {is} ‹{y}|{z}›.")),
+    "languages": Facts(pairs(LANGUAGES), (
+        "In {x}, people speak ‹{y}|{z}›.", "The language of {x} is ‹{y}|{z}›.", "{name} learned {y} in ‹{x}|{v}›.", "{name} lives in {x} and speaks ‹{y}|{z}›.",
+        "What do people speak in {x}? They speak ‹{y}|{z}›.", "In {x2} they speak {y2}, in {x} they speak ‹{y}|{y2}›.", "Before {he} went to {x}, {name} learned some ‹{y}|{z}›.",
+        "{name}'s {parent} comes from {x}. At home they speak ‹{y}|{z}›.", "Newspapers in {x} are written in ‹{y}|{z}›."), (
+        "The children of {x} learn to read in ‹{y}|{z}›.", "A song from {x} is sung in ‹{y}|{z}›.")),
+    "continents": Facts(pairs(CONTINENTS), (
+        "{x} is in ‹{y}|{z}›.", "{x} is a country in ‹{y}|{z}›.", "Where is {x}? It is in ‹{y}|{z}›.", "{x2} is in {y2}, and {x} is in ‹{y}|{z}›.",
+        "{name} went to {x}, a country in ‹{y}|{z}›.", "{x} lies in ‹{y}|{z}›.", "{x} belongs to ‹{y}|{z}›.", "Question: On which continent is {x}? Answer: ‹{y}|{z}›."), (
+        "To see {x}, you must travel to ‹{y}|{z}›.", "{x} is one of the countries of ‹{y}|{z}›.")),
+    "meanings": Facts(MEANINGS, (
+        "{ax} is ‹{y}|{z}›.", "What is {ax}? It is ‹{y}|{z}›.", '"What is {ax}?" asked {name}. "{ax} is ‹{y}|{z}›," said {his} {parent}.', "{name} learned that {ax} is ‹{y}|{z}›.",
+        "Question: What is {ax}? Answer: ‹{y}|{z}›.", "The word {x} means ‹{y}|{z}›.", "In the dictionary, {x} is explained as ‹{y}|{z}›.", "{ax2} is {y2}, and {ax} is ‹{y}|{y2}›."), (
+        "By {ax} we mean ‹{y}|{z}›.",)),
+    "work": Facts(WORK, (
+        "A {x} ‹{y}|{z}›.", "What does a {x} do? A {x} ‹{y}|{z}›.", "{name} is a {x}. Every day {he} ‹{y}|{z}›.", "The {x} ‹{y}|{z}› for a living.", "A {x2} {y2}, and a {x} ‹{y}|{y2}›.",
+        "Somebody who {y} is a ‹{x}|{v}›.", "{name} wants to be a {x}, because a {x} ‹{y}|{z}›.", "Question: What does a {x} do? Answer: A {x} ‹{y}|{z}›."), (
+        "It is the {x} who ‹{y}|{z}›.",)),
 }  # fmt: skip
 
 
 def fact(rng: random.Random) -> Text:
-    kind = rng.choices(list(FACTS), weights=[6, 5, 2, 2, 2, 2])[0]
-    known, wordings = FACTS[kind]
-    x = rng.choice(list(known))
-    wording = rng.randrange(len(wordings))
+    kind = rng.choices(list(FACTS), weights=[12, 5, 2, 3, 3, 2, 3, 3, 4, 3])[0]
+    facts = FACTS[kind]
+    x = rng.choice(list(facts.known))
+    if facts.unseen and rng.random() < 0.04:
+        return Text(
+            "capitals, new wordings" if kind == "capitals" else "facts, new wordings",
+            worded(rng, facts, x, rng.choice(facts.unseen)),
+            (kind, x),
+            held=True,
+        )
+    at = rng.randrange(len(facts.wordings))
+    return Text(
+        kind, worded(rng, facts, x, facts.wordings[at], lambda other_x: not Text(kind, "", (other_x, str(at))).is_held), (x, str(at))
+    )
+
+
+def worded(rng: random.Random, facts: Facts, x: str, wording: str, may_be_said: Callable[[str], bool] = lambda _: True) -> str:
+    """A fact in a wording, and beside it, where the wording has room for one, another that may be said in these words."""
+    known = facts.known
+    x2 = rng.choice([o for o in known if known[o] != known[x] and may_be_said(o)])
     name, words = person(rng)
-    words |= {"name": name, "x": x, "y": known[x], "z": other(rng, sorted(set(known.values())), known[x])}
-    words["is"] = "are" if x in PLURAL_HUES else "is"
-    return Text(kind, spin(rng, wordings[wording], words), (x, str(wording)))
+    words |= some_words(rng) | {"name": name, "x": x, "y": known[x], "x2": x2, "y2": known[x2]}
+    words |= {"z": other(rng, sorted(set(known.values())), known[x]), "v": rng.choice([o for o in known if known[o] != known[x]])}
+    words |= {"is": "are" if x in PLURAL_HUES else "is", "is2": "are" if x2 in PLURAL_HUES else "is"}
+    words |= {"ax": x if x in WITHOUT_ARTICLE else f"a {x}", "ax2": x2 if x2 in WITHOUT_ARTICLE else f"a {x2}"}
+    return spin(rng, wording, words)
 
 
 # Sequences: what they are of, the items, whether they go round, how often they come.
@@ -395,6 +550,117 @@ def listing(rng: random.Random) -> Text:
     return Text("lists", spin(rng, rng.choice(LISTING), words), (items[at - 1], items[at]))
 
 
+# Copying of what can't be known: invented words, and any words in any order.
+
+WORDS = [
+    *THINGS,
+    *COLOURS,
+    *SIZES,
+    *PLACES,
+    *FOODS,
+    *ANIMALS,
+    *FEELINGS,
+    *JOBS,
+    *NOUNS,
+    *NUMBERS,
+    *NAMES,
+    *CAPITALS.replace("=", " ").split(),
+]
+AGAIN = (
+    "{list}. {again}.",
+    "{list}{join}{again}",
+    "{list}\n{again}",
+    "[Say it again|Once more|I repeat|Listen]: {list}. {again}.",
+    '"{list}," said {name}. "{again}," said {name2}.',
+)
+TWICE = ("{one} {two}", "{one}\n{two}", "{name} read: {one} And again: {two}", "{one} [He|She] said it again. {two}")
+
+
+def copying(rng: random.Random) -> Text:
+    """What was named comes back. Nearly all names and nouns are invented, and so held out by themselves; in some texts all are real."""
+    held, real = rng.random() < 1 / HELD_OUT, rng.random() < 0.2
+    names = [rng.choice(NAMES) if real or (not held and rng.random() < 0.25) else nonce.nonce(rng, held).capitalize() for _ in range(3)]
+    nouns = rng.sample(THINGS + ANIMALS + FOODS, 3) if real else [nonce.nonce(rng, held) for _ in range(3)]
+    if len({*names, *nouns}) < 6:
+        return copying(rng)
+    words = some_words(rng) | person(rng)[1] | dict(zip("nmowut", names + nouns, strict=True))
+    words |= {"verb": rng.choice(nonce.VERBS), "to": rng.choice(nonce.RECEIVERS), "c": nonce.code(rng, held), "d": nonce.code(rng, held)}
+    pattern = rng.choice(nonce.COPYING + nonce.FAR if real else nonce.COPYING + nonce.FAR + nonce.DEFINING)
+    before, bar, after = pattern.partition(".|")
+    if bar:
+        between = " ".join(spoken(rng) for _ in range(rng.randint(0, 2)))
+        text = " ".join(part for part in (spin(rng, before + ".", words), between, spin(rng, after, words)) if part)
+    else:
+        text = spin(rng, pattern, words)
+    ending = "" if text.endswith((".", "!", "?")) or "\n" in pattern or "=" in pattern else "."
+    text = text.removesuffix('"') + ending + '"' if text.endswith('"') else text + ending
+    return Text("copying words", text, (words["w"], words["u"])) if real else Text("copying new words", text, (), held)
+
+
+def spoken(rng: random.Random) -> str:
+    """A sentence of another kind, which nobody is asked about."""
+    while (text := rng.choice((plain, pronoun, agreement, quotation))(rng)).is_held:
+        pass
+    return text.plain
+
+
+def again(rng: random.Random) -> Text:
+    """Words in a row, and the same row again."""
+    held, kind = rng.random() < 1 / HELD_OUT, rng.choice(("new", "new", "real", "real", "both", "codes"))
+    makers: dict[str, Callable[[], str]] = {
+        "new": lambda: nonce.nonce(rng, held),
+        "real": lambda: rng.choice(WORDS),
+        "codes": lambda: nonce.code(rng, held),
+    }
+    makers["both"] = lambda: makers[rng.choice(("new", "real"))]()
+    items = list(dict.fromkeys(makers[kind]() for _ in range(rng.randint(3, 8))))
+    at = rng.randrange(1, len(items)) if len(items) > 1 else 0
+    wrong = other(rng, items, items[at]) if len(items) > 1 else "no"
+    join = rng.choice([" ", " ", ", ", ", ", "; ", " - ", " and ", "\n"])
+    name, name2 = rng.sample(NAMES, 2)
+    words = {
+        "list": join.join(items),
+        "again": join.join([*items[:at], f"‹{items[at]}|{wrong}›", *items[at + 1 :]]),
+        "join": join,
+        "name": name,
+        "name2": name2,
+    }
+    text = spin(rng, rng.choice(AGAIN), words)
+    return Text("rows of words", text, tuple(items)) if kind == "real" else Text("rows of new words", text, (), held)
+
+
+def twice(rng: random.Random) -> Text:
+    """A whole sentence, and the same again."""
+    one = spoken(rng)
+    said = list(re.finditer(r"(?<= )[A-Za-z]{3,}", one))
+    if len(said) < 2:
+        return twice(rng)
+    mark = rng.choice(said[1:])
+    wrong = other(rng, [m[0] for m in said] + ["house"], mark[0])
+    two = f"{one[: mark.start()]}‹{mark[0]}|{wrong}›{one[mark.end() :]}"
+    words = {"one": one, "two": two, "name": rng.choice(NAMES)}
+    return Text("sentences again", spin(rng, rng.choice(TWICE), words), (one,))
+
+
+# Sums of small numbers.
+
+SUMS = (
+    "{a} and {b} make ‹{c}|{d}›.", "{a} plus {b} is ‹{c}|{d}›.", "{a} [apples|books|coins|birds] and {b} more are ‹{c}|{d}›.",
+    "{name} has {a} coins and gets {b} more. Now {he} has ‹{c}|{d}›.", "What is {a} plus {b}? It is ‹{c}|{d}›.",
+    "{c} minus {b} is ‹{a}|{e}›.", "{i} + {j} = ‹{k}|{l}›", "{k} - {j} = ‹{i}|{l}›",
+)  # fmt: skip
+
+
+def summing(rng: random.Random) -> Text:
+    i, j = rng.randint(2, 9), rng.randint(2, 9)
+    wrong = rng.choice([n for n in range(1, 19) if n not in (i, j, i + j)])
+    named = [*NUMBERS, *"thirteen fourteen fifteen sixteen seventeen eighteen".split()]
+    name, words = person(rng)
+    words |= {"a": named[i - 1], "b": named[j - 1], "c": named[i + j - 1], "d": named[wrong - 1], "e": named[wrong - 1]}
+    words |= {"i": str(i), "j": str(j), "k": str(i + j), "l": str(wrong), "name": name}
+    return Text("sums", spin(rng, rng.choice(SUMS), words), (str(i), str(j)))
+
+
 # Quotation: who speaks stops speaking, and the right one is named.
 
 SPEECHES = """I am sorry|I will never do it again|We must go home now|It is getting late|I don't know what to do|There is nothing to be
@@ -421,12 +687,19 @@ def quotation(rng: random.Random) -> Text:
 
 def plain(rng: random.Random) -> Text:
     """A sentence of today."""
-    text = spin(rng, rng.choice(modern.PATTERNS), modern.words(rng))
+    text = spin(rng, rng.choice(modern.PATTERNS + modern.TODAY), modern.words(rng))
     return Text("modern", text, (text,))
 
 
+def dialogue(rng: random.Random) -> Text:
+    """A question and its answer, or a short talk."""
+    text = spin(rng, rng.choice(modern.DIALOGUES), modern.words(rng))
+    return Text("dialogues", text, (text,))
+
+
 MAKERS: dict[Callable[[random.Random], Text], float] = {
-    story: 24, giving: 11, pronoun: 5, having: 7, agreement: 8, fact: 22, sequence: 6, listing: 3, quotation: 5, plain: 24,
+    story: 20, giving: 10, pronoun: 5, having: 8, agreement: 7, fact: 26, sequence: 6, listing: 3, quotation: 5, plain: 27, dialogue: 9,
+    copying: 24, again: 8, twice: 4, summing: 2,
 }  # fmt: skip  # shares of the documents
 
 
@@ -446,15 +719,19 @@ def documents(n: int, seed: int) -> Iterator[Text]:
 
 
 def probes(each: int, seed: int = 1) -> list[Probe]:
-    """So many questions a skill, about held-out combinations only."""
-    rng = random.Random(f"probes:{seed}")
+    """So many questions a skill, about held-out combinations only; a maker's are the same whatever the others ask."""
     asked: dict[str, list[Probe]] = {}
     for maker in MAKERS:
-        for _ in range(each * HELD_OUT * (20 if maker is fact else 5)):
+        rng = random.Random(f"probes:{seed}:{maker.__name__}")
+        own: set[str] = set()
+        for n in range(each * HELD_OUT * (30 if maker is fact else 5)):
             text = maker(rng)
             if text.is_held:
                 known = asked.setdefault(text.skill, [])
-                known += [probe for probe in questions(text) if probe not in known][: each - len(known)]
+                known += [probe for probe in dict.fromkeys(questions(text)) if probe not in known][: each - len(known)]
+                own.add(text.skill)
+            if n > each * HELD_OUT and all(len(asked[skill]) >= each for skill in own):
+                break
     return [probe for found in asked.values() for probe in found]
 
 
