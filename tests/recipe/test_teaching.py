@@ -61,9 +61,7 @@ def test_some_wordings_are_for_questions_only() -> None:
     at = next(i for i, wording in enumerate(wordings) if wording.startswith("The capital of {x2}"))
     rng = random.Random(0)
     said = [
-        m[1]
-        for _ in range(2000)
-        if not (t := teaching.fact(rng)).is_held and (m := re.match(r"The capital of (\w+) is \w+, and", t.plain))
+        m[1] for _ in range(2000) if not (t := teaching.fact(rng)).is_held and (m := re.match(r"The capital of (\w+) is \w+, and", t.plain))
     ]
     assert len(set(said)) > 5
     assert not any(Text("capitals", "", (x, str(at))).is_held for x in said)
