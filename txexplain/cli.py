@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
 THEMES = ("dark", "light", "contrast")
+AUTO = "auto"
 HELP = ("-h", "--help")
 # What libraries read when they are imported, unless the reader set it.
 USUAL = {
@@ -344,7 +345,7 @@ view_flags = gather(
     click.option(
         "--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."
     ),
-    click.option("--theme", type=click.Choice(THEMES), metavar="NAME", help="dark, light or contrast [dark]."),
+    click.option("--theme", type=click.Choice((AUTO, *THEMES)), metavar="NAME", help="auto, dark, light or contrast [auto]."),
     click.option("--ascii", is_flag=True, help="No Unicode blocks."),
     click.option("--color", type=click.Choice(COLORS), metavar="WHEN", default="auto", help="auto, truecolor, 256, 16 or none [auto]."),
 )
@@ -542,7 +543,8 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     from txexplain.ui.config import read_config
 
     config, options = read_config(), view.options()
-    options = replace(options, theme=options.theme or config.theme, keys=config.keys)
+    theme = options.theme or config.theme
+    options = replace(options, theme=None if theme == AUTO else theme, keys=config.keys)
     sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source, state, options, lens, reads))
 
 

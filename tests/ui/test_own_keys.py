@@ -56,7 +56,7 @@ def test_theme_and_keys(home: Path) -> None:
     [
         ("theme = light", "isn't TOML"),
         (b"theme = '\xff'", "isn't TOML"),
-        ("theme = 'pink'", "theme is 'pink'; it is one of dark, light, contrast"),
+        ("theme = 'pink'", "theme is 'pink'; it is one of auto, dark, light, contrast"),
         ("theme = 3", "theme is 3; it is one of"),
         ("colour = 'red'", "colour is none of its settings"),
         ("keys = 3", "keys is a table"),
@@ -199,7 +199,7 @@ def test_the_theme_key_changes_every_cell_and_remembers(storyteller: GPT2, home:
             }
             assert ground in grounds
             assert all(f"#{THEMES[other]['background']:06x}" not in grounds for other in names if other != name)
-            assert app.theme == f"txexplain-{name}"
+            assert app.theme.startswith(f"txexplain-{name}-")
 
     drive(test, storyteller, options=COLOURS)  # type: ignore[arg-type]
 
@@ -222,3 +222,18 @@ def test_the_list_of_keys_is_the_readers(home: Path) -> None:
     assert next(line for line in lines if line.startswith("draw ")).split()[1] == "d"
     assert next(line for line in lines if line.startswith("residual ")).split()[1] == "none"
     assert lines[-1] == f"{home} changes them."
+
+
+def test_a_theme_of_auto_is_the_terminals_and_a_flag_counts_for_more_than_the_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the app is given: no theme, so that it follows the ground; or the flag's, whatever the file says."""
+    wanted: list[str | None] = []
+    monkeypatch.setenv("TEXTUAL_DRIVER", "elsewhere:Driver")  # so that no terminal is needed
+    monkeypatch.setattr("txexplain.cli.elsewhere", lambda state, options, lens, reads: wanted.append(options.theme))
+    for text, flags in (("", []), ('theme = "auto"', []), ('theme = "light"', []), ('theme = "light"', ["--theme", "auto"])):
+        put(home, text)
+        CliRunner().invoke(cli, [*flags, "Once"])
+    put(home, 'theme = "auto"')
+    CliRunner().invoke(cli, ["--theme", "contrast", "Once"])
+    assert wanted == [None, None, "light", None, "contrast"]
+    remember_theme("light")
+    assert home.read_text() == 'theme = "light"'

@@ -160,3 +160,13 @@ def test_roles_keep_apart_in_16_colours_what_their_letters_do_not(theme: str) ->
     for group in (("positive", "negative"), ("query", "key", "value"), ("attention", "residual"), ("drawn", "text")):
         assert all(ANSI[theme][a] != ANSI[theme][b] for a, b in combinations(group, 2))
     assert nearest_role(THEMES[theme]["attention"], theme, False) == ANSI[theme]["attention"]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_mixed_colour_is_a_role_of_its_own_two_in_16_colours(theme: str) -> None:
+    """A bar of attention is of attention's colour, not of the MLP's, which may be nearer; a faint one is grey."""
+    tones = Palette(theme, "16")
+    for role, t in product(LETTERS, (0.6, 0.75, 0.95)):
+        assert nearest_role(tones.mix("background", role, t), theme, False) == ANSI[theme][role]
+    assert tones.mix("background", "attention", 0.45) == tones.mix("background", "faint", 0.5) == tones.rgb("rule")
+    assert {tones.mix("faint", "positive", t) for t in np.linspace(0, 1, 20)} == {tones.rgb("faint"), tones.rgb("positive")}

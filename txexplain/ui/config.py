@@ -1,7 +1,7 @@
 """The reader's own file, optional: a theme and keys. Read when the app starts, written only when a theme is chosen in it.
 
 # ~/.config/txexplain/config.toml
-theme = "light"
+theme = "light"         # or dark, contrast; auto, as without the line, follows the terminal's ground
 
 [keys]                  # actions by their ids; `txexplain keys` lists them
 draw = "d"
@@ -22,7 +22,7 @@ from pathlib import Path
 from txexplain.engine.errors import ExplainError, reason, shown
 from txexplain.engine.files import read_whole
 from txexplain.ui.actions import ACTIONS, key_of
-from txexplain.viz.palette import THEMES
+from txexplain.viz.palette import AUTO, THEMES
 
 THEME_LINE = re.compile(r"""^[ \t]*(?:theme|"theme"|'theme')[ \t]*=.*$""", re.MULTILINE)
 LARGEST = 20_000  # bytes; a table of all keys takes a few thousand, and a key of many dots the square of its length in time
@@ -34,7 +34,7 @@ class ConfigError(ExplainError):
 
 @dataclass(frozen=True)
 class Config:
-    """theme: a theme's name, or None. keys: an action's id -> its keys, by Textual's names."""
+    """theme: a theme's name, "auto", or None. keys: an action's id -> its keys, by Textual's names."""
 
     theme: str | None = None
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -61,8 +61,8 @@ def read_config() -> Config:
     if unknown:
         raise ConfigError(f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme and [keys].")
     theme, keys = told.get("theme"), told.get("keys", {})
-    if theme is not None and not (isinstance(theme, str) and theme in THEMES):
-        raise ConfigError(f"{shown(str(path), 300)}: theme is {shown(repr(theme))}; it is one of {', '.join(THEMES)}.")
+    if theme is not None and not (isinstance(theme, str) and theme in (AUTO, *THEMES)):
+        raise ConfigError(f"{shown(str(path), 300)}: theme is {shown(repr(theme))}; it is one of {', '.join((AUTO, *THEMES))}.")
     if not isinstance(keys, dict):
         raise ConfigError(f'{shown(str(path), 300)}: keys is a table, [keys], of lines like draw = "d".')
     return Config(theme, keys_of(path, keys))

@@ -31,7 +31,7 @@ def depth_of(environ: Mapping[str, str], answered: str | None = None) -> str:
     if (system := SYSTEMS.get(environ.get("TEXTUAL_COLOR_SYSTEM", "").lower())) is not None:
         return system
     term = environ.get("TERM", "").lower()
-    if term.startswith("screen"):  # tmux under screen's name, or screen, which hands on COLORTERM but takes 24-bit colours for blinking
+    if term.startswith("screen"):  # tmux under screen's name, or screen: it hands on COLORTERM but takes 24-bit colours for attributes
         if not environ.get("TMUX"):
             return by_name(term)
         term = "tmux"

@@ -21,7 +21,7 @@ from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, sc
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill
-from txexplain.viz.palette import Palette
+from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.poster import poster
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
@@ -85,7 +85,7 @@ def render_screen(
     """The screen as "svg", or as "txt": exactly `height` lines of the text of every cell."""
     if options.color == "auto":
         options = replace(options, color="truecolor")  # a file has no terminal to ask, for its ground neither
-    options = replace(options, theme=options.theme or "dark")
+    options = replace(options, theme=options.theme if options.theme in THEMES else "dark")
     canvas = draw_screen(scene_for(state, options, width, height, side, lesson, page))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
 

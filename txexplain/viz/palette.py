@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 DEPTHS = ("truecolor", "256", "16", "none")
+AUTO = "auto"  # the theme that suits the terminal's ground
 
 THEMES: dict[str, dict[str, int]] = {
     "dark": {
@@ -150,12 +151,14 @@ class Palette:
         return split(self.rgb(role))
 
     def mix(self, a: str, b: str, t: float) -> int:
-        """The colour a fraction t of the way from one role to another. With 256 colours it is a step of the second one's ladder where
-        the way begins at the background, else one of the two."""
-        if self.depth != "256":
+        """The colour a fraction t of the way from one role to another, where there are so many. With 256 it is a step of the second
+        one's ladder where the way begins at the background, else one of the two; with 16 a role that is there."""
+        if self.depth == "truecolor":
             return blend(self.rgb(a), self.rgb(b), t)
-        if a == "background":
+        if a == "background" and self.depth == "256":
             return self.ladder(b)[round(t * (len(self.ladder(b)) - 1))]
+        if a == "background":
+            return self.rgb(b if t > 0.5 else "rule")
         return self.rgb(b if t >= 0.5 else a)
 
     def ladder(self, role: str) -> list[int]:
