@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -32,8 +33,11 @@ def test_the_first_picture_has_the_terminal_s_colours(new_terminal: Callable[...
 
 
 def test_answers_that_come_too_late_change_nothing(new_terminal: Callable[..., Terminal]) -> None:
-    """Nor do any that nobody asked for; the app goes on as the name of the terminal says."""
-    terminal = new_terminal("Once upon a time", color="", env=LOCAL).shown()
+    """Nor do any that nobody asked for; the app goes on as the name of the terminal says. The window's name is fit for a window."""
+    terminal = new_terminal("Once \x1b]0;other\x07 upon a time", color="", env=LOCAL).shown()
+    assert re.findall(rb"\x1b\]0;[^\x07]*\x07", terminal.output) == [
+        "\x1b]0;txexplain storyteller: Once ␛]0;other␇ upon a time\x07".encode()
+    ]
     shown = terminal.text()
     for answer in (TRUE, WHITE, KIND, b"\x1bP>|XTerm(379)\x1b\\", b"\x1b_Gi=31;OK\x1b\\", b"\x1b[?2026;9$y", b"\x1b[0n", b"\xff"):
         terminal.send(answer)

@@ -65,6 +65,18 @@ def test_what_needs_the_model_is_refused_in_one_sentence(whole: Path, key: str) 
     replay(test, whole)
 
 
+def test_the_window_s_name_is_the_run_s_own(whole: Path) -> None:
+    names: list[str] = []
+
+    async def test(app: App, hand: Hand) -> None:
+        assert app.lens is not None
+        app._driver.entitle = names.append  # type: ignore[union-attr]
+        app.open_run(app.lens)
+
+    replay(test, whole)
+    assert names == [f"txexplain trace of storyteller: {Trace.load(whole).prompt}"]
+
+
 def test_a_candidate_cannot_be_appended(whole: Path) -> None:
     async def test(app: App, hand: Hand) -> None:
         await hand.press("tab", "down", "enter", "u")

@@ -535,6 +535,7 @@ class ExplorerApp(App[None]):
         self.remember()
         self.state = self.state.fit(self.dims())
         self.draw()
+        self.entitle()
         self.trace_flow(lens, self.state.flow)
         self.find_surprisal()
 
@@ -612,7 +613,8 @@ class ExplorerApp(App[None]):
 
     def entitle(self) -> None:
         """Name the terminal's window after the model and the prompt."""
-        name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {self.prompt_text()[:SAID]}".split()))
+        prompt = self.prompt_text() if self.lens is None or self.state.trace is None else self.lens.trace.prompt
+        name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {prompt[:SAID]}".split()))
         if (entitle := getattr(self._driver, "entitle", None)) is not None:
             entitle(plain_ascii(name) if self.tones.ascii else name)
 
