@@ -355,6 +355,7 @@ lesson_flags = gather(
     click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file, at a page."),
     click.option("--page", type=Whole(min=1), metavar="N", hidden=True),
 )
+cursor_flag = click.option("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 APP_HELP = """\
@@ -379,6 +380,7 @@ Flags:
   --seed N                                 seed of the draws [0]
   --flow HOW                               ribbons: norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
+  --cursor                                 seen, at what is selected [no]
   --lesson NAME, --page N, --record FILE   a lesson; keep its answers [no]
   --lecture, --pace SECONDS, --clock       a script that plays its own keys
   --version, -h, --help
@@ -503,10 +505,11 @@ def cli() -> None:
 @click.option("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0].")
 @click.option("--clock", is_flag=True, help="A stopwatch beside the page's number.")
 @click.option("--record", type=OutFile(), metavar="FILE.json", help="Keep the answers in a file.")
+@cursor_flag
 @click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")
 def app(
     source: Source, sampling: Sampling, view: View, opened: Opened,
-    lecture: bool, pace: float | None, clock: bool, record: Path | None,
+    lecture: bool, pace: float | None, clock: bool, record: Path | None, cursor: bool,
 ) -> None:  # fmt: skip
     for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
         if given and opened.lesson is None:
@@ -517,21 +520,22 @@ def app(
 
     pace = Reads.pace if pace is None else pace
     reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record))
-    start(source, state, view, reads if lesson is not None else None)
+    start(source, state, view, reads if lesson is not None else None, cursor=cursor)
 
 
 @cli.command(name="open", context_settings=settings)
 @click.argument("trace", metavar="FILE.safetensors", shell_complete=complete_file)
 @sampling_flags
 @view_flags
-def open_file(trace: str, sampling: Sampling, view: View) -> None:
+@cursor_flag
+def open_file(trace: str, sampling: Sampling, view: View, cursor: bool) -> None:
     """A recorded run in the app, without its model. Example: txexplain open once.safetensors --at L3H5"""
     check_terminal(None, "use txexplain describe, explain or render.")
     source = Source.recorded(trace)
-    start(source, first_state(source, sampling, view), view)
+    start(source, first_state(source, sampling, view), view, cursor=cursor)
 
 
-def start(source: Source, state: ExplorerState, view: View, reads: Reads | None = None) -> NoReturn:
+def start(source: Source, state: ExplorerState, view: View, reads: Reads | None = None, *, cursor: bool = False) -> NoReturn:
     """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
     lens = None
     if state.trace is not None:
@@ -544,7 +548,7 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
 
     config, options = read_config(), view.options()
     theme = options.theme or config.theme
-    options = replace(options, theme=None if theme == AUTO else theme, keys=config.keys)
+    options = replace(options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor)
     sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source, state, options, lens, reads))
 
 

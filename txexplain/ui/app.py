@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -24,6 +24,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter, Monochrome, NoColor
+from textual.geometry import Offset
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -55,7 +56,7 @@ from txexplain.ui.jump import JumpScreen
 from txexplain.ui.keyboard import Inbox, with_keyboard
 from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
-from txexplain.ui.over import CommandsScreen
+from txexplain.ui.over import CommandsScreen, move_cursor
 from txexplain.ui.reader import Reader, Reads
 from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
 from txexplain.ui.save import SaveScreen, free_name
@@ -67,6 +68,7 @@ from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas, plain_ascii
+from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.palette import THEMES
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
@@ -185,6 +187,7 @@ class ExplorerApp(App[None]):
         self.dress()
         self.state = state
         self.options = options
+        self.shows_cursor = options.cursor
         self.load = load
         self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
         self.list_models = known_models
@@ -211,6 +214,7 @@ class ExplorerApp(App[None]):
         self.side = ""  # what stands in the side pane
         self.scroll = 0  # and its first row
         self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
+        self.marks: tuple[tuple[Mark, ...], Mark | None] = ((), None)  # those in the pane of the keys, and the cursor's
         self.serial = 0
         self.running = False
         self.clock: Timer | None = None
@@ -258,6 +262,7 @@ class ExplorerApp(App[None]):
     def on_mount(self) -> None:
         asyncio.get_running_loop().set_default_executor(Threads())
         self.listen()
+        self.screen_change_signal.subscribe(self, lambda _: self.point(self.layout_of(*self.size)))
         self.screen.set_class(True, "explorer")
         self.set_class(self.tones.ascii, "ascii")
         self.set_class(over_ssh(), "far")
@@ -334,6 +339,20 @@ class ExplorerApp(App[None]):
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
                 self.query_one(f"#{name}", Picture).show(draw_pane(name, scene, rect))
+        self.point(rects)
+
+    def point(self, rects: Mapping[str, Rect]) -> None:
+        """Put the terminal's cursor on what is selected in the pane that has the keys; fields put it where one types."""
+        rect = rects.get(self.pane)
+        if len(self.screen_stack) != 1 or self.pane == "prompt" or rect is None:
+            return
+        canvas = self.query_one(f"#{self.pane}", Picture).canvas
+        if canvas is not None:
+            if not (self.running and self.late):  # what fades has lost the cursor's ground
+                now = marks(canvas)
+                self.marks = now, followed(now, *self.marks)
+            x, y = place(canvas, self.marks[1])
+            self.cursor_position = Offset(rect.x + x, rect.y + y)
 
     def scene(self, width: int, height: int) -> Scene:
         """What the screen is drawn from."""
@@ -1322,6 +1341,8 @@ class ExplorerApp(App[None]):
             self.editor.fill(self.prompt_text())
         self.editor.display = editing
         (self.editor if editing else self.query_one(f"#{name}")).focus()
+        if editing:  # whose place on the screen is known once it was laid out
+            self.call_after_refresh(lambda: move_cursor(self, self.editor.cursor_screen_offset))
         self.draw()
 
     def prompt_text(self) -> str:

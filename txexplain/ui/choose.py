@@ -20,7 +20,7 @@ from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
 from txexplain.ui.actions import key_of
-from txexplain.ui.over import OverScreen
+from txexplain.ui.over import OverScreen, point_at
 from txexplain.ui.threads import in_thread
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.numbers import count, percent
@@ -137,6 +137,16 @@ class ChooseScreen(OverScreen[int | None]):
     def action_step(self, step: int) -> None:
         self.at = max(0, min(self.at + step, len(self.entries) - 1))
         self.show()
+        self.call_after_refresh(self.point_at_row)
+
+    def point(self) -> None:
+        if not isinstance(self.focused, Input):
+            self.point_at_row()
+
+    def point_at_row(self) -> None:
+        """The terminal's cursor follows the list's."""
+        if self.is_current:
+            point_at(self.query_one(Rows), (self.at - self.window.start) * self.tall if self.entries else 0)
 
     def action_pick(self) -> None:
         if self.entries:

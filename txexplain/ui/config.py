@@ -1,7 +1,10 @@
-"""The reader's own file, optional: a theme and keys. Read when the app starts, written only when a theme is chosen in it.
+"""The reader's own file, optional: a theme, whether the cursor is seen, and keys.
+
+Read when the app starts, written only when a theme is chosen in it.
 
 # ~/.config/txexplain/config.toml
 theme = "light"         # or dark, contrast; auto, as without the line, follows the terminal's ground
+cursor = true           # the terminal's cursor is seen; it stands at what is selected
 
 [keys]                  # actions by their ids; `txexplain keys` lists them
 draw = "d"
@@ -34,10 +37,12 @@ class ConfigError(ExplainError):
 
 @dataclass(frozen=True)
 class Config:
-    """theme: a theme's name, "auto", or None. keys: an action's id -> its keys, by Textual's names."""
+    """theme: a theme's name, "auto", or None. cursor: whether the terminal's is seen. keys:
+    an action's id -> its keys, by Textual's names."""
 
     theme: str | None = None
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cursor: bool = False
 
 
 def config_path() -> Path:
@@ -57,15 +62,17 @@ def read_config() -> Config:
         raise ConfigError(f"{shown(str(path), 300)} can't be read: {reason(error)}.") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, or nested too deeply
         raise ConfigError(f"{shown(str(path), 300)} isn't TOML: {shown(str(error))}. Mend it or take it away.") from None
-    unknown = sorted(set(told) - {"theme", "keys"})
+    unknown = sorted(set(told) - {"theme", "cursor", "keys"})
     if unknown:
-        raise ConfigError(f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme and [keys].")
-    theme, keys = told.get("theme"), told.get("keys", {})
+        raise ConfigError(f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme, cursor and [keys].")
+    theme, cursor, keys = told.get("theme"), told.get("cursor", False), told.get("keys", {})
     if theme is not None and not (isinstance(theme, str) and theme in (AUTO, *THEMES)):
         raise ConfigError(f"{shown(str(path), 300)}: theme is {shown(repr(theme))}; it is one of {', '.join((AUTO, *THEMES))}.")
+    if not isinstance(cursor, bool):
+        raise ConfigError(f"{shown(str(path), 300)}: cursor is {shown(repr(cursor))}; it is true or false.")
     if not isinstance(keys, dict):
         raise ConfigError(f'{shown(str(path), 300)}: keys is a table, [keys], of lines like draw = "d".')
-    return Config(theme, keys_of(path, keys))
+    return Config(theme, keys_of(path, keys), cursor)
 
 
 def keys_of(path: Path, told: Mapping[str, object]) -> dict[str, tuple[str, ...]]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class UiOptions:
     """theme: a theme's name, or None for the one that suits the terminal. color: auto, truecolor, 256, 16 or none. keys: the reader's
-    own, by action. answered, ground: the depth and the ground colour (0 … 255 each) that the terminal told when it was asked.
+    own, by action. cursor: whether the terminal's cursor, which stands at what is selected, is seen. answered, ground: the depth and the
+    ground colour (0 … 255 each) that the terminal told when it was asked.
     """
 
     theme: str | None = None
     ascii: bool = False
     color: str = "auto"
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cursor: bool = False
     answered: str | None = None
     ground: tuple[int, int, int] | None = None

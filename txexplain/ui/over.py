@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from rich.control import Control
 from textual import on
+from textual.app import App
 from textual.await_complete import AwaitComplete
 from textual.command import CommandList, CommandPalette
+from textual.geometry import Offset
 from textual.message import Message
 from textual.notifications import Notification
 from textual.screen import ModalScreen
-from textual.widgets import Input, OptionList, _toast
+from textual.widget import Widget
+from textual.widgets import Input, OptionList, Static, TextArea, _toast
 
 Answer = TypeVar("Answer")
 LEAST = 0.01  # seconds that a sentence stays at the least
@@ -19,8 +23,29 @@ LEAST = 0.01  # seconds that a sentence stays at the least
 class OverScreen(ModalScreen[Answer]):
     """A list, a page or a field."""
 
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.point)
+
+    def point(self) -> None:
+        """Put the terminal's cursor where one reads first; a field puts it where one types."""
+        if self.is_current and not isinstance(self.focused, Input | TextArea):
+            point_at(self.query(Static).first())
+
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_current else AwaitComplete()
+
+
+def point_at(widget: Widget, row: int = 0) -> None:
+    """Put the terminal's cursor at the beginning of a widget's row."""
+    move_cursor(widget.app, widget.content_region.offset + Offset(0, row))
+
+
+def move_cursor(app: App[Any], to: Offset) -> None:
+    """Put the terminal's cursor somewhere, and tell the terminal, though nothing else changes."""
+    app.cursor_position = to
+    if app._driver is not None and not app.is_headless:
+        app._driver.write(Control.move_to(*app.cursor_position).segment.text)
+        app._driver.flush()
 
 
 class CommandsScreen(CommandPalette):

@@ -225,22 +225,23 @@ class Wire:
             elif not LINK.fullmatch(other):
                 return self.give_up(data, out if painted else [])
         self.said, self.cursor = look, at
-        out += self.paint(new, room)
-        out += self.settle()
+        some = self.paint(new, room)
+        out += some
+        if some or not self.wanted:
+            out += self.settle()
         return self.opened(out)
 
     def flush(self, room: int | None = None) -> str:
         """What to send of what waits, in an update of its own."""
         if not self.wanted or self.open or self.begun:
             return ""
-        out = [*self.paint({}, room), *self.settle()]
+        out = self.paint({}, room)
+        out += self.settle() if out or not self.wanted else []
         return f"{BEGIN}{''.join(out)}{END}" if self.syncs and out else "".join(out)
 
     def settle(self) -> list[str]:
-        """Cursor and look as they were left by what was written, once all of it is shown."""
+        """Cursor and look as they were left by what was written."""
         out: list[str] = []
-        if self.wanted:
-            return out
         if self.cursor is not None and self.cursor != self.at:
             out.append(f"\x1b[{self.cursor[0] + 1};{self.cursor[1] + 1}H")
             self.at = self.cursor
@@ -397,6 +398,8 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
         def start_application_mode(self) -> None:
             self.line, self.closing = Line(), False
             super().start_application_mode()
+            if getattr(self._app, "shows_cursor", False):
+                super().write("\x1b[?25h")
             if getattr(self, "input_tty", False) and os.environ.get("TERM", "") not in UNASKED:
                 self.ask()  # whether it answers at all, and how far away it is
 
