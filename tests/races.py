@@ -309,7 +309,7 @@ class Walk:
         app.list_models = self.listed
         app.animation_level = "none"
         with (
-            mock.patch.object(GPT2, "forward", lambda model, ids, **options: self.forward(model, ids, **options)),
+            mock.patch.object(GPT2, "stoppable_forward", lambda model, ids, **options: self.forward(model, ids, **options)),
             mock.patch.object(ui, "load_model", self.opened),
             mock.patch.object(ui, "surprisal", gated(surprisal)),
             mock.patch.object(ui, "Threads", partial(Threads, self)),
@@ -325,7 +325,7 @@ class Walk:
             yield
 
 
-FORWARD = GPT2.forward
+FORWARD = GPT2.stoppable_forward
 
 
 async def still(walk: Walk, app: ExplorerApp, pilot: Any) -> None:

@@ -678,7 +678,7 @@ def trace(source: Source, path: Path, only: tuple[str, ...], all_logits: bool) -
     target = writable(path)
     model = source.load()
     names = chosen_names(only, model)
-    recorded = run(model, source.token_ids(model, text), all_logits=all_logits)
+    recorded = model.forward(source.token_ids(model, text), all_logits=all_logits)
     recorded.save(target, only=names)
     from txexplain.viz.numbers import several
 
@@ -1018,7 +1018,7 @@ def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:
 
     if source.trace is None:
         model = source.load()
-        return model.name, Lens(run(model, source.token_ids(model, text)), model), model.tokenizer
+        return model.name, Lens(model.forward(source.token_ids(model, text)), model), model.tokenizer
     from txexplain.engine.trace import Trace
     from txexplain.ui.session import recorded_names
 
@@ -1040,7 +1040,7 @@ def head_stats(source: Source, as_json: bool) -> None:
     """
     text = source.required_text()
     model = source.load()
-    recorded = run(model, source.token_ids(model, text))
+    recorded = model.forward(source.token_ids(model, text))
     from txexplain.engine.measures import head_measures
     from txexplain.explorer.location import MEASURES
 
@@ -1058,12 +1058,6 @@ def head_stats(source: Source, as_json: bool) -> None:
     ascii = not unicode_out()
     told = [(f"L{i}H{j}", *figures(measures, i, j, ascii=ascii).values()) for i, j in heads]
     print_table(("head", *MEASURES), told, right=range(1, 1 + len(MEASURES)))
-
-
-def run(model: GPT2, ids: Sequence[int], *, all_logits: bool = False) -> Trace:
-    trace = model.forward(ids, all_logits=all_logits)
-    assert trace is not None  # None says "stopped", and nobody stops it here
-    return trace
 
 
 def chosen_names(only: Sequence[str], model: GPT2) -> list[str]:
@@ -1236,7 +1230,6 @@ def draw_tokens(model: GPT2, ids: Sequence[int], sampling: Sampling, seed: int, 
     text, trace = list(ids), None
     while count > 0 and len(text) < model.config.n_positions:
         trace = model.forward(text, prefix=trace)
-        assert trace is not None
         drawn = sampling.distribution(trace).draw(uniform(seed, len(text)))
         yield drawn
         if drawn.id in model.config.eos_token_ids:

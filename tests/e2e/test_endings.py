@@ -68,9 +68,9 @@ def test_a_signal_ends_it_in_order(terminals: Callable[..., Terminal], number: i
 def test_a_signal_while_the_model_computes(terminals: Callable[..., Terminal]) -> None:
     """The pass is held for ever; the end comes all the same."""
     held = (
-        "import threading\nfrom txexplain.engine.model import GPT2\nplain, n = GPT2.forward, []\n"
+        "import threading\nfrom txexplain.engine.model import GPT2\nplain, n = GPT2.stoppable_forward, []\n"
         "def forward(self, ids, **options):\n    n.append(1)\n    threading.Event().wait() if len(n) > 1 else None\n"
-        "    return plain(self, ids, **options)\nGPT2.forward = forward"
+        "    return plain(self, ids, **options)\nGPT2.stoppable_forward = forward"
     )
     terminal = terminals("Once upon a time", code=held)
     os.write(terminal.fd, b" ")
@@ -119,7 +119,8 @@ PLACES = {
     "key": ("app.ExplorerApp.do_atlas = broken", "a"),
     "draw": ("plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)", "a"),
     "worker": (
-        "plain, n = GPT2.forward, []\nGPT2.forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)", " ",
+        "plain, n = GPT2.stoppable_forward, []\n"
+        "GPT2.stoppable_forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)", " ",
     ),
     "timer": ("app.ExplorerApp.step = broken", "g"),
     "page": ("app.HelpScreen.compose = broken", "?"),

@@ -100,7 +100,7 @@ def test_another_program_that_computes_is_seen() -> None:
 
 def test_every_block_of_a_pass_looks_and_surprisal_does(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    monkeypatch.setattr("txexplain.engine.model.CORES.share", lambda: looks.append(1))
+    monkeypatch.setattr("txexplain.engine.run.CORES.share", lambda: looks.append(1))
     trace = storyteller.forward([5, 17, 3])
     assert len(looks) == storyteller.config.n_layer
     assert trace is not None

@@ -90,7 +90,7 @@ def _own(name: str) -> str:
 def test_a_prefix_that_is_longer_or_equal_runs_no_block(tiny: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(tiny, IDS)
     fresh = run(tiny, IDS[:6])
-    monkeypatch.setattr(tiny, "run", None)
+    monkeypatch.setattr("txexplain.engine.model.gpt2", None)
     assert_same(run(tiny, IDS[:6], prefix=whole), fresh)
 
 
@@ -101,12 +101,12 @@ def test_a_prefix_of_another_model_is_refused(tiny: GPT2, storyteller: GPT2) -> 
 
 def test_should_stop_is_asked_before_each_block_and_ends_the_run(tiny: GPT2) -> None:
     asked: list[int] = []
-    assert tiny.forward(IDS, should_stop=lambda: bool(asked.append(0))) is not None
+    assert tiny.stoppable_forward(IDS, should_stop=lambda: bool(asked.append(0))) is not None
     assert len(asked) == 2
     start = run(tiny, IDS[:4])
-    assert tiny.forward(IDS, prefix=start, should_stop=lambda: True) is None
+    assert tiny.stoppable_forward(IDS, prefix=start, should_stop=lambda: True) is None
     again = run(tiny, IDS, prefix=start)
-    assert again.qkv is start.qkv  # a stopped run gives its rows back
+    assert again.kv_cache is start.kv_cache  # a stopped run gives its rows back
     assert_same(again, run(tiny, IDS))
 
 
@@ -229,7 +229,7 @@ def test_a_lack_of_memory_is_said_and_the_next_run_is_whole(tiny: GPT2, monkeypa
 
     start = run(tiny, IDS[:4])
     with monkeypatch.context() as patch:
-        patch.setattr(tiny, "run", fails)
+        patch.setattr("txexplain.engine.model.gpt2", fails)
         with pytest.raises(PromptError, match="too little memory for 10 tokens"):
             tiny.forward(IDS, prefix=start)
     assert_same(run(tiny, IDS, prefix=start), run(tiny, IDS))

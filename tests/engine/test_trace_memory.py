@@ -32,7 +32,7 @@ def long(tiny: GPT2) -> GPT2:
 def kept_bytes(trace: Trace) -> int:
     """The memory that goes when the trace goes: every array behind it once, but the weights."""
     arrays = {id(whole): whole for parts in trace._parts.values() for whole in map(held, parts)}
-    arrays |= {id(buffer): buffer for buffer in trace.qkv.buffers}
+    arrays |= {id(buffer): buffer for buffer in trace.kv_cache.buffers}
     return sum(whole.nbytes for whole in arrays.values() if whole.flags.writeable)
 
 

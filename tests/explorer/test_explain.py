@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from txexplain.engine import ops, sampling
+from txexplain.engine import gpt2, ops, sampling
 from txexplain.engine.derive import Lens
-from txexplain.engine.model import GPT2, transformer_block
+from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace, block_names
 from txexplain.explorer.explain import Explanation, Line, Look, Made, Plus, Share, Value, explain, getter, topic_of
@@ -297,8 +297,8 @@ def code_of(function: Callable[..., Any]) -> CodeType:
 
 def test_the_marked_line_is_the_one_that_made_the_tensor(lens: Lens, tiny: GPT2) -> None:
     made = made_anywhere(lens)
-    made |= {(transformer_block, name.removeprefix("blocks.0.")) for name in block_names(0)}
-    made |= {(GPT2.run, name) for name in ("embed", "pos_embed", "ln_final.scale", "ln_final.normalized")}
+    made |= {(gpt2.block, name.removeprefix("blocks.0.")) for name in block_names(0)}
+    made |= {(gpt2.gpt2, name) for name in ("embed", "pos_embed", "ln_final.scale", "ln_final.normalized")}
     made |= {(sampling.settle, "ranked"), (ops.softmax, "e")}
     functions = {function for function, _ in made}
     watch = Watch({code_of(function) for function in functions})
@@ -320,9 +320,9 @@ def test_the_marked_line_is_the_one_that_made_the_tensor(lens: Lens, tiny: GPT2)
         else:
             assert seen <= marked, (function.__name__, target)
         proven.add((function.__name__, target))
-    assert {("transformer_block", name.removeprefix("blocks.0.")) for name in block_names(0)} <= proven
-    needed = {("run", "x"), ("run", "embed"), ("forward", "logits"), ("layer_norm", "scale"), ("softmax", "+e"), ("linear", "y")}
-    needed |= {("attention_scores", "scores"), ("attention_scores", "+scores"), ("settle", "weights"), ("run", "ln_final.normalized")}
+    assert {("block", name.removeprefix("blocks.0.")) for name in block_names(0)} <= proven
+    needed = {("gpt2", "x"), ("gpt2", "embed"), ("layer_norm", "scale"), ("linear", "y")}
+    needed |= {("attention_scores", "raw"), ("attention_scores", "scaled"), ("settle", "weights"), ("gpt2", "ln_final.normalized")}
     assert needed <= proven, needed - proven
 
 
@@ -349,9 +349,11 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     """The first source assigns one of the place's tensors; what is derived from them has its own function."""
     told, (function, target) = at(lens, place), topic_of(look(lens, place)).made[0]
     names = {shape.name for shape in told.shapes if shape.recorded is not None}
-    if function is transformer_block:
+    if function is gpt2.block:
         assert any(name.endswith(f".{target}") for name in names)
-    elif function in (GPT2.run, GPT2.forward):
+    elif function is gpt2.unembed:
+        assert "logits" in names
+    elif function is gpt2.gpt2:
         assert target in names or (target == "x" and "embed" in names)
     else:
         assert parse(place).level in (Level.HEAD, Level.HEADS)
@@ -361,14 +363,15 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     ("L1.ln1", "ln1.normalized"), ("L1.ln2", "ln2.normalized"), ("L1.qkv[3]", "attn.q"), ("L1.qkv[30]", "attn.k"), ("L1.qkv[50]", "attn.v"),
     ("L1.attn", "attn.pattern"), ("L1.proj", "attn_out"), ("L1[add1]", "resid_mid"), ("L1[fc]", "mlp.pre"), ("L1[act]", "mlp.post"),
     ("L1[out]", "mlp_out"), ("L1[add2]", "resid_post"), ("residual[L0.attn]", "attn_out"), ("residual[L0.mlp]", "mlp_out"),
-    ("L1H1:softmax[3,1]", "attn.pattern"), ("L1H1[3,1]", "attn.attn_scores"), ("final", "ln_final.normalized"), ("output", "logits"),
+    ("L1H1:softmax[3,1]", "attn.pattern"), ("L1H1[3,1]", "attn.attn_scores"), ("final", "ln_final.normalized"),
     ("residual", "embed"), ("residual[pos]", "pos_embed"),
 ])  # fmt: skip
 def test_each_kind_has_its_line(lens: Lens, place: str, target: str) -> None:
     assert re.search(rf'(\["{target}"\]|^{target})[^=]*=', at(lens, place).sources[0].marked_text)
 
 
-def test_what_is_returned_is_what_is_shown() -> None:
+def test_what_is_returned_is_what_is_shown(lens: Lens) -> None:
+    assert "return normalized @ unembedding.T" in at(lens, "output").sources[0].marked_text
     assert source_of(getter("_kept_ranked"), "return").marked_text.startswith("return ")
     assert "causal_mask" in source_of(ops.attention_scores, "causal_mask()").marked_text
     assert '"""' not in "".join(text for _, text in source_of(ops.softmax).lines)

@@ -154,14 +154,14 @@ def said(app: ExplorerApp) -> list[str]:
 
 
 class SlowForward:
-    """GPT2.forward behind a gate for each text: the real one runs, deaf to `should_stop`, once its gate is open."""
+    """GPT2.stoppable_forward behind a gate for each text: the real one runs, deaf to `should_stop`, once its gate is open."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.real = GPT2.forward
+        self.real = GPT2.stoppable_forward
         self.gates: dict[tuple[int, ...], threading.Event] = {}
         self.started: list[tuple[int, ...]] = []
         self.shut = True
-        monkeypatch.setattr(GPT2, "forward", lambda model, ids, **options: self.run(model, ids, **options))
+        monkeypatch.setattr(GPT2, "stoppable_forward", lambda model, ids, **options: self.run(model, ids, **options))
 
     def gate(self, ids: Sequence[int]) -> threading.Event:
         return self.gates.setdefault(tuple(ids), threading.Event())

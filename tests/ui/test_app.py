@@ -358,7 +358,7 @@ def test_no_key_of_sampling_sorts_the_vocabulary_again(storyteller: GPT2) -> Non
 
 def test_no_key_of_sampling_runs_the_model(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(app: App, hand: Hand) -> None:
-        monkeypatch.setattr(GPT2, "forward", None)  # whoever calls it crashes the app
+        monkeypatch.setattr(GPT2, "stoppable_forward", None)  # whoever calls it crashes the app
         keys = "left_square_bracket right_curly_bracket s s minus equals_sign s 0 r enter enter enter down left v f a w escape y"
         await press(app, hand, *keys.split())
 
@@ -596,14 +596,14 @@ def test_an_old_result_never_replaces_a_newer_one(storyteller: GPT2, monkeypatch
 
 def test_a_run_that_nobody_waits_for_is_stopped(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped: list[bool] = []
-    real = GPT2.forward
+    real = GPT2.stoppable_forward
 
     def forward(model: GPT2, ids: Any, *, should_stop: Callable[[], bool] | None = None, **options: Any) -> Any:
         assert should_stop is not None
         stopped.append(should_stop())
         return real(model, ids, should_stop=should_stop, **options)
 
-    monkeypatch.setattr(GPT2, "forward", forward)
+    monkeypatch.setattr(GPT2, "stoppable_forward", forward)
 
     async def test(app: App, hand: Hand) -> None:
         assert stopped == [False]
@@ -619,7 +619,7 @@ def test_a_run_that_nobody_waits_for_is_stopped(storyteller: GPT2, monkeypatch: 
 
 def test_a_crash_of_the_engine_is_no_silence(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test(app: App, hand: Hand) -> None:
-        monkeypatch.setattr(GPT2, "forward", lambda *args, **options: 1 / 0)
+        monkeypatch.setattr(GPT2, "stoppable_forward", lambda *args, **options: 1 / 0)
         await hand.press("space")
         await until(hand, lambda: not app.is_running, "the app's end")
 

@@ -23,10 +23,10 @@ EACH = 4  # keys typed before the held pass is let go
 
 
 class Held:
-    """GPT2.forward, each pass of which waits until it is let go or asked to stop."""
+    """GPT2.stoppable_forward, each pass of which waits until it is let go or asked to stop."""
 
     def __init__(self) -> None:
-        self.plain = GPT2.forward
+        self.plain = GPT2.stoppable_forward
         self.gate = threading.Event()
         self.lock = threading.Lock()
         self.running = self.most = self.begun = self.finished = 0
@@ -58,8 +58,8 @@ def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatc
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         first = app.lens
-        held.plain = GPT2.forward
-        monkeypatch.setattr(GPT2, "forward", lambda model, ids, **options: held.forward(model, ids, **options))
+        held.plain = GPT2.stoppable_forward
+        monkeypatch.setattr(GPT2, "stoppable_forward", lambda model, ids, **options: held.forward(model, ids, **options))
         await hand.press("slash")
         app.editor.select_all()
         await hand.press("delete")
@@ -81,7 +81,7 @@ def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatc
         assert held.finished <= 2  # a stopped one may have been past its last look
         assert held.begun <= len(TEXT) + 1
         assert not app.scene(*app.size).stale
-        monkeypatch.setattr(GPT2, "forward", held.plain)
+        monkeypatch.setattr(GPT2, "stoppable_forward", held.plain)
         await hand.press("enter")
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))
 
@@ -93,8 +93,8 @@ def test_other_keys_work_while_a_pass_runs(storyteller: GPT2, monkeypatch: pytes
     held = Held()
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
-        held.plain = GPT2.forward
-        monkeypatch.setattr(GPT2, "forward", lambda model, ids, **options: held.forward(model, ids, **options))
+        held.plain = GPT2.stoppable_forward
+        monkeypatch.setattr(GPT2, "stoppable_forward", lambda model, ids, **options: held.forward(model, ids, **options))
         await hand.press("slash", "exclamation_mark", "enter")
         await until(hand, lambda: held.running == 1, "the pass")
         await hand.press("right_square_bracket", "enter", "enter", "up", "escape")

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from tests.viz.reading import scene_at, shows, shows_percent
 from txexplain.engine import ops
 from txexplain.engine.derive import Lens
-from txexplain.engine.model import transformer_block
+from txexplain.engine.gpt2 import block
 from txexplain.explorer.source import source_of
 from txexplain.ui.render import EXPLAINED
 from txexplain.viz.canvas import Canvas
@@ -86,7 +86,7 @@ def test_lines_break_between_words(words: list[str], width: int) -> None:
 
 
 def test_what_is_left_out_is_counted(lens: Lens) -> None:
-    source, scene = source_of(transformer_block, "attn.z"), scene_at(lens, "L1", (80, 24))
+    source, scene = source_of(block, "attn.z"), scene_at(lens, "L1", (80, 24))
     for context in (0, 1, 3):
         rows = list(code_rows(source, 200, context, scene))
         shown = [int(match[1]) for row in rows if (match := re.match(r"[ ▸](\d+) ", row.text))]
@@ -98,7 +98,7 @@ def test_what_is_left_out_is_counted(lens: Lens) -> None:
 
 
 def test_a_shape_at_the_end_of_a_line_stays_whole(lens: Lens) -> None:
-    source, scene = source_of(transformer_block, "mlp.post"), scene_at(lens, "L1", (80, 24))
+    source, scene = source_of(block, "mlp.post"), scene_at(lens, "L1", (80, 24))
     rows = [row.text for row in code_rows(source, 37, 1, scene)]
     assert sum("# [n, m]" in row for row in rows) == 2
     assert sum("# [n, d]" in row for row in rows) == 1

@@ -17,9 +17,6 @@ from txexplain.engine.config import GPT2Config
 
 Array = NDArray[np.float32]
 
-GELU_SLOPE = np.float32(2.0 * math.sqrt(2.0 / math.pi))
-GELU_BEND = np.float32(2.0 * math.sqrt(2.0 / math.pi) * 0.044715)
-
 
 def linear(x: Array, weight: Array, bias: Array, out: Array | None = None) -> Array:
     """x @ weight + bias. GPT-2 stores a weight as [inputs, outputs] (its "Conv1D").
@@ -36,14 +33,10 @@ def layer_norm(x: Array, gain: Array, bias: Array, eps: float) -> tuple[Array, A
 
     Shapes: x [n, d], gain [d], bias [d] -> normalized [n, d], scale [n, 1], where scale = sqrt(variance + eps).
     """
-    d = np.float32(x.shape[-1])
-    y = x - x.sum(axis=-1, keepdims=True) / d  # [n, d], centred
-    variance = np.vecdot(y, y)[:, None] / d  # [n, 1]
-    scale = np.sqrt(variance + np.float32(eps))  # [n, 1]
-    y /= scale  # [n, d]
-    y *= gain  # [n, d]
-    y += bias  # [n, d]
-    return y, scale  # [n, d], [n, 1]
+    centred = x - x.mean(axis=-1, keepdims=True)  # [n, d]
+    variance = (centred * centred).mean(axis=-1, keepdims=True)  # [n, 1]
+    scale = np.sqrt(variance + eps)  # [n, 1]
+    return centred / scale * gain + bias, scale  # [n, d], [n, 1]
 
 
 def softmax(x: Array) -> Array:
@@ -51,10 +44,8 @@ def softmax(x: Array) -> Array:
 
     Shapes: x [..., T] -> [..., T]; −inf becomes 0.
     """
-    e = x - x.max(axis=-1, keepdims=True)  # [..., T]
-    np.exp(e, out=e)  # [..., T]
-    e /= e.sum(axis=-1, keepdims=True)  # [..., T]
-    return e
+    e = np.exp(x - x.max(axis=-1, keepdims=True))  # [..., T]
+    return e / e.sum(axis=-1, keepdims=True)  # [..., T]
 
 
 def merge_heads(z: Array) -> Array:
@@ -74,16 +65,14 @@ def attention_scores(q: Array, k: Array, scale: float) -> Array:
     Shapes: q [n, H, dh] of the last n of T tokens, k [T, H, dh] -> [H, n, T].
     Source: Vaswani et al. 2017, section 3.2.1.
     """
-    scores = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)  # [H, n, dh] @ [H, dh, T] -> [H, n, T]
-    scores *= np.float32(scale)  # [H, n, T]
-    if len(q) > 1:  # the last token has no future here
-        scores += causal_mask(len(q), len(k))  # [H, n, T]
-    return scores
+    raw = q.transpose(1, 0, 2) @ k.transpose(1, 2, 0)  # [H, n, dh] @ [H, dh, T] -> [H, n, T]
+    scaled = raw * scale  # [H, n, T]
+    return scaled + causal_mask(len(q), len(k))  # [H, n, T]
 
 
 def causal_mask(n: int, total: int) -> Array:
     """What is added to scores so that no query sees a later key: 0, or −inf. Shapes: -> [n, T] for the last n of T queries."""
-    return np.where(future(n, total), np.float32(-np.inf), np.float32(0))  # [n, T]
+    return np.where(future(n, total), -np.inf, 0).astype(np.float32)  # [n, T]
 
 
 def future(n: int, total: int) -> NDArray[np.bool_]:
@@ -99,38 +88,27 @@ def weighted_values(pattern: Array, v: Array) -> Array:
 
 
 def gelu_new(x: Array) -> Array:
-    """GELU by tanh, as GPT-2 was trained with: x/2 × (1 + tanh u), u = √(2/π) × (x + 0.044715 × x³) (Hendrycks & Gimpel 2016).
-
-    Shapes: [...] -> [...]. One array serves every step: asking for a new one costs more than the arithmetic.
-    """
-    # (1 + tanh u) / 2 = 1 / (1 + e^(−2u)): e^x takes half of tanh's time, and loses no digits where 1 + tanh u is almost 0.
-    y = x * x  # [...]
-    y *= -GELU_BEND
-    y -= GELU_SLOPE
-    y *= x  # −2u
-    with np.errstate(over="ignore"):  # far below 0, x ÷ ∞ is the 0 that it should be
-        np.exp(y, out=y)
-    y += np.float32(1)
-    np.divide(x, y, out=y)
-    return y  # [...]
+    """GELU by tanh, as GPT-2 was trained with (Hendrycks & Gimpel 2016). Shapes: [...] -> [...]."""
+    bend = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)  # [...]
+    return x / 2 * (1 + np.tanh(bend))  # [...]
 
 
 def gelu(x: Array) -> Array:
     """GELU by the error function: x × Φ(x). Shapes: [...] -> [...]."""
-    return np.float32(0.5) * x * (1 + erf(x * np.float32(math.sqrt(0.5))))
+    return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))  # [...]
 
 
 def erf(x: Array) -> Array:
     """The error function, to 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26); NumPy has none. Shapes: [...] -> [...]."""
     a = np.abs(x)
-    t = 1 / (1 + np.float32(0.3275911) * a)
-    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * np.float32(1.061405429)))))
+    t = 1 / (1 + 0.3275911 * a)
+    poly = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
     return np.copysign(1 - poly * np.exp(-a * a), x)
 
 
 def relu(x: Array) -> Array:
     """max(x, 0). Shapes: [...] -> [...]."""
-    return np.maximum(x, np.float32(0))
+    return np.maximum(x, 0)
 
 
 def silu(x: Array) -> Array:

@@ -91,7 +91,8 @@ class Trace(Mapping[str, Floats]):
         prompt: str = "",
         tokens: tuple[str, ...] | None = None,
         origin: object = None,
-        qkv: Any = None,
+        kv_cache: Any = None,
+        edits: tuple[Any, ...] = (),
         lazy: Mapping[str, Callable[[], Floats]] | None = None,
     ) -> None:
         self.ids: tuple[int, ...] = tuple(int(i) for i in ids)
@@ -100,7 +101,8 @@ class Trace(Mapping[str, Floats]):
         self.prompt = prompt
         self.tokens = tokens
         self.origin = origin  # the GPT2 that made it; its rows may only be continued by the same weights
-        self.qkv = qkv  # the buffers that q, k and v are views of, with room for more rows
+        self.kv_cache = kv_cache  # the buffers that q, k and v are views of, with room for more rows
+        self.edits = edits  # what was changed on the way: a run is its model, its ids and these
         # Tensors that follow from others have no parts until somebody looks at them; then they are computed.
         self._lazy = {canonical(name): make for name, make in (lazy or {}).items()}
         # Its keys never change: one thread may walk over them while another looks at a tensor.

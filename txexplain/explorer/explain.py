@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine import derive, measures, ops, sampling
+from txexplain.engine import derive, gpt2, measures, ops, sampling
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import NotRecorded
-from txexplain.engine.model import GPT2, transformer_block
 from txexplain.engine.ops import ACTIVATIONS, Array
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.trace import expected_shapes
@@ -222,7 +221,7 @@ def block(look: Look) -> Topic:
         ("mid = x + attention(LayerNorm(x))", "out = mid + MLP(LayerNorm(mid))"),
         worked(),
         tuple(look.name(name) for name in ("resid_pre", "attn_out", "resid_mid", "mlp_out", "resid_post")),
-        ((transformer_block, "resid_post"),),
+        ((gpt2.block, "resid_post"),),
     )
 
 
@@ -245,7 +244,7 @@ def embedding(look: Look) -> Topic:
         ("x = wte[id] + wpe[position]",),
         worked(),
         ("embed", "pos_embed", "blocks.0.resid_pre"),
-        ((GPT2.run, "x"),),
+        ((gpt2.gpt2, "x"),),
         (("wte", ("V", "d")), ("wpe", ("context", "d"))),
     )
 
@@ -274,7 +273,7 @@ def nearest(look: Look) -> Topic:
         ("cos(a, b) = a·b ÷ (‖a‖ × ‖b‖)",),
         worked(),
         ("embed",),
-        ((GPT2.run, "embed"),),
+        ((gpt2.gpt2, "embed"),),
         (("wte", ("V", "d")),),
     )
 
@@ -296,7 +295,7 @@ def entering(look: Look) -> Topic:
         ("x = wte[id] + wpe[position]" if layer == 0 else f"x = the output of L{layer - 1}",),
         worked(),
         (look.name("resid_pre"),),
-        ((transformer_block, "resid_pre"),),
+        ((gpt2.block, "resid_pre"),),
     )
 
 
@@ -328,7 +327,7 @@ def layer_norm(look: Look, which: str) -> Topic:
         ("y = (x − mean) ÷ scale × gain + bias", "scale = √(variance + ε)"),
         worked(),
         (source, f"{own}.scale", f"{own}.normalized"),
-        ((GPT2.run if last else transformer_block, f"{own}.normalized" if last else f"{which}.normalized"), (ops.layer_norm, "scale")),
+        ((gpt2.gpt2 if last else gpt2.block, f"{own}.normalized" if last else f"{which}.normalized"), (ops.layer_norm, "scale")),
         (("gain, bias", ("d",)),),
     )
 
@@ -367,7 +366,7 @@ def qkv(look: Look) -> Topic:
         ("q, k, v = LayerNorm(x) W + b",),
         worked(),
         tuple(look.name(name) for name in ("ln1.normalized", "attn.q", "attn.k", "attn.v")),
-        ((transformer_block, f"attn.{letter}"), (ops.linear, "y")),
+        ((gpt2.block, f"attn.{letter}"), (ops.linear, "y")),
         (("W", ("d", "3·d")),),
     )
 
@@ -401,7 +400,7 @@ def heads(look: Look) -> Topic:
         ("pattern = softmax(q·k × scale)",),
         worked(),
         tuple(look.name(name) for name in ("attn.q", "attn.k", "attn.pattern")),
-        ((transformer_block, "attn.pattern"), (ops.softmax, "+e")),
+        ((gpt2.block, "attn.pattern"), (ops.softmax, "return")),
     )
 
 
@@ -550,14 +549,14 @@ def head(look: Look) -> Topic:
                 later if hidden else say("The larger it is, the more {} will read from {}.", q, k),
             )
             formula, tensors = "q·k = Σ q × k", scores
-            made = ((ops.attention_scores, "scores"), (transformer_block, "attn.attn_scores"))
+            made = ((ops.attention_scores, "raw"), (gpt2.block, "attn.attn_scores"))
         case "scaled":
             sentences = (
                 say("Every product is multiplied by the same scale, because longer vectors make larger sums."),
                 later if hidden else say("Without it softmax might give nearly all to one token."),
             )
             formula, tensors = "score = q·k × scale", scores
-            made = ((ops.attention_scores, "+scores"), (ops.attention_scale, "scale"))
+            made = ((ops.attention_scores, "scaled"), (ops.attention_scale, "scale"))
         case "masked":
             sentences = (
                 say("A token may only look back: the scores of later tokens become −∞, and softmax makes that nothing."),
@@ -571,7 +570,7 @@ def head(look: Look) -> Topic:
                 say("It comes later, so nothing is taken.") if hidden else say("A large share of a short value moves little."),
             )
             formula, tensors = "share × ‖v‖", ("attn.pattern", "attn.v")
-            made = ((derive.weighted_value_norms, "return"), (transformer_block, "attn.z"), (ops.weighted_values, "z"))
+            made = ((derive.weighted_value_norms, "return"), (gpt2.block, "attn.z"), (ops.weighted_values, "z"))
         case _:
             given = look.name("attn.pattern") in lens.trace
             share = float(lens.trace[look.name("attn.pattern")][place.head, query, key]) if given else math.nan
@@ -581,7 +580,7 @@ def head(look: Look) -> Topic:
                 *((say("{} comes after {}: it is masked and gets nothing.", k, q),) if hidden else told),
             )
             formula, tensors = "share = e^score ÷ Σ e^score", ("attn.attn_scores", "attn.pattern")
-            made = ((transformer_block, "attn.pattern"), (ops.softmax, "+e"))
+            made = ((gpt2.block, "attn.pattern"), (ops.softmax, "return"))
     return Topic(
         f"L{place.block}H{place.head}: {STAGE_NAMES[place.stage]}",
         sentences,
@@ -622,7 +621,7 @@ def product(look: Look) -> Topic:
         ("share = softmax(q·k × scale)", "moved = share × v W_O"),
         worked(),
         tuple(look.name(name) for name in ("attn.q", "attn.k", "attn.attn_scores", "attn.pattern", "attn.v")),
-        ((transformer_block, "attn.attn_scores"), (ops.attention_scores, "scores"), (derive.moved_vector, "return")),
+        ((gpt2.block, "attn.attn_scores"), (ops.attention_scores, "raw"), (derive.moved_vector, "return")),
         (("W_O of a head", ("dh", "d")),),
     )
 
@@ -650,7 +649,7 @@ def projection(look: Look) -> Topic:
         ("attn_out = z W_O + b",),
         worked(),
         tuple(look.name(name) for name in ("attn.z", "attn_out")),
-        ((transformer_block, "attn_out"), (ops.linear, "y")),
+        ((gpt2.block, "attn_out"), (ops.linear, "y")),
         (("W_O", ("d", "d")),),
     )
 
@@ -673,7 +672,7 @@ def added(look: Look, what: str, source: str, addend: str, result: str) -> Topic
         (f"{result} = {source} + {addend}",),
         worked(),
         tuple(look.name(name) for name in (source, addend, result)),
-        ((transformer_block, result),),
+        ((gpt2.block, result),),
     )
 
 
@@ -698,7 +697,7 @@ def fitting(look: Look) -> Topic:
         ("pre = LayerNorm(x) W_fc + b",),
         worked(),
         tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre")),
-        ((transformer_block, "mlp.pre"), (ops.linear, "y")),
+        ((gpt2.block, "mlp.pre"), (ops.linear, "y")),
         (("W_fc", ("d", "m")),),
     )
 
@@ -720,7 +719,7 @@ def activating(look: Look) -> Topic:
         (f"post = {activation_name(look)}(pre)", *activation_formula(look)),
         worked(),
         tuple(look.name(name) for name in ("mlp.pre", "mlp.post")),
-        ((transformer_block, "mlp.post"), *activation_made(look)),
+        ((gpt2.block, "mlp.post"), *activation_made(look)),
     )
 
 
@@ -810,7 +809,7 @@ def writing(look: Look) -> Topic:
         ("mlp_out = post W_proj + b",),
         worked(),
         tuple(look.name(name) for name in ("mlp.post", "mlp_out")),
-        ((transformer_block, "mlp_out"), (ops.linear, "y")),
+        ((gpt2.block, "mlp_out"), (ops.linear, "y")),
         (("W_proj", ("m", "d")),),
     )
 
@@ -840,7 +839,7 @@ def neuron_list(look: Look) -> Topic:
         ("post = activation(LayerNorm(x) W_fc + b)", "mlp_out = post W_proj + b"),
         worked(),
         tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre", "mlp.post", "mlp_out")),
-        ((transformer_block, "mlp.pre" if place.face == "pre" else "mlp.post"), *activation_made(look)),
+        ((gpt2.block, "mlp.pre" if place.face == "pre" else "mlp.post"), *activation_made(look)),
     )
 
 
@@ -856,7 +855,7 @@ def neuron(look: Look) -> Topic:
         ("pre = LayerNorm(x) · w_in + b", f"post = {activation_name(look)}(pre)", "adds post × w_out"),
         neuron_lines(look, n, "added"),
         tuple(look.name(name) for name in ("ln2.normalized", "mlp.pre", "mlp.post")),
-        ((transformer_block, "mlp.post"), *activation_made(look)),
+        ((gpt2.block, "mlp.post"), *activation_made(look)),
         (("w_in, w_out", ("d",)),),
     )
 
@@ -904,7 +903,7 @@ def output(look: Look) -> Topic:
         ("logit = LayerNorm(x) · wte[token]", "p = e^(logit ÷ T) ÷ Σ e^(logit ÷ T)"),
         worked(),
         ("ln_final.normalized", "logits"),
-        ((GPT2.forward, "logits"), (sampling.settle, "weights"), *kept.get(mode, ()), (getter("_kept_ranked"), "return")),
+        ((gpt2.unembed, "return"), (sampling.settle, "weights"), *kept.get(mode, ()), (getter("_kept_ranked"), "return")),
         (("unembedding", ("V", "d")),),
     )
 
@@ -923,7 +922,7 @@ def part(look: Look) -> Topic:
             "embed": "The first part of the stream of {}: what wte knows of the token alone.",
             "pos": "The second part of the stream of {}: what wpe knows of its place.",
         }[select]
-        made: Made = (GPT2.run, name)
+        made: Made = (gpt2.gpt2, name)
     else:
         block, _, half = select.partition(".")
         prefix = f"blocks.{block[1:]}."
@@ -932,7 +931,7 @@ def part(look: Look) -> Topic:
         what = "attention" if half == "attn" else "the MLP"
         did = "fetched from the tokens that it sees" if half == "attn" else "made of the vector that it found"
         said = f"What {what} of block {block[1:]} {did}, added to the stream of {{}}."
-        made = (transformer_block, inside)
+        made = (gpt2.block, inside)
 
     def worked() -> Iterator[Line]:
         yield say("length of this part: {}", norm(look.row(name)))

@@ -600,7 +600,7 @@ class ExplorerApp(App[None]):
             ids = list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt)
             with self.engine:
                 start = time.perf_counter()
-                trace = None if outdated() else model.forward(ids, prefix=prefix, should_stop=outdated)
+                trace = None if outdated() else model.stoppable_forward(ids, prefix=prefix, should_stop=outdated)
                 seconds = time.perf_counter() - start
                 if trace is None:
                     return

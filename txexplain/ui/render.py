@@ -38,7 +38,6 @@ def lens_of(state: ExplorerState) -> Lens:
         return open_trace(state)
     model = load_model(state.model, revision=state.revision)
     trace = model.forward(list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt))
-    assert trace is not None  # None says "stopped", and nobody stops it here
     lens = Lens(trace, model)
     check(state.location, replace(dims_of(lens), model=state.model))
     return lens
