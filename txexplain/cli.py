@@ -1255,7 +1255,7 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
         if d.id not in model.config.eos_token_ids:
             end = show(decoder.decode(model.tokenizer.token_bytes(d.id) or f"#{d.id}".encode()))
     end = show(decoder.decode(b"", final=True))
-    if to_terminal and end != "\n":
+    if end != "\n":
         click.echo()
     return drawn
 

@@ -10,11 +10,13 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import drive, pane_text, press, screen_text, until
 from txexplain.engine.model import GPT2
+from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.options import UiOptions
+from txexplain.ui.reader import Reads
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.views.explain import rows_of
@@ -154,3 +156,79 @@ def test_the_scene_of_the_pane_reads_no_clock(storyteller: GPT2) -> None:
         assert len(drawn) == 1
 
     drive(test, storyteller, at("L3H5:softmax[3,2]"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_i_explains_the_pane_that_the_keys_go_to(storyteller: GPT2, size: tuple[int, int]) -> None:
+    wide = size[0] >= 100
+
+    def shown(app: ExplorerApp) -> str:
+        rows = pane_text(app, "side") if wide else screen_text(app)
+        return " ".join(" ".join(rows).replace("│", " ").split())
+
+    async def test(app: ExplorerApp, hand: Hand) -> None:
+        assert app.distribution is not None
+        await press(app, hand, "i")
+        assert "L0: a block" in shown(app)
+        if not wide:
+            await press(app, hand, "i")
+        await press(app, hand, "tab", *([] if wide else ["i"]))
+        assert "The panel: what may come next" in shown(app)
+        for row in explained(app, app.query_one("#side", Picture).size.width - 3 if wide else 70)[: 12 if wide else 99]:
+            assert any(row in line for line in screen_text(app)), row
+        if not wide:
+            await press(app, hand, "i")
+        await press(app, hand, "tab", "f12" if not wide else "end")
+        assert app.pane == "prompt"
+        assert "The prompt" in shown(app)
+        assert "An example. Many words fit." in shown(app)  # the hint can be read again
+        if not wide:
+            await press(app, hand, "f12")
+        assert app.pane == "prompt"
+        assert app.prompt_text() == "Once upon a time there was a"  # nothing was typed
+        await press(app, hand, "!", "escape", *([] if wide else ["slash", "f12"]))
+        await until(hand, lambda: "An example" not in shown(app), "another text is none of the examples")
+
+    drive(test, storyteller, size=size)
+
+
+def test_an_explanation_beside_the_stage_follows_what_its_pane_shows(storyteller: GPT2) -> None:
+    """A key that changes a figure of the panel changes it there, and the explanation that is clicked stays what it is."""
+
+    async def test(app: ExplorerApp, hand: Hand) -> None:
+        await press(app, hand, "i", "tab", "pagedown")
+        assert app.scroll > 0
+        for key in ("down", "]", "s", "r", "space", "u"):
+            await press(app, hand, key)
+            assert screen_text(app)[1:-1] == draw_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], key
+        assert app.scroll > 0
+        await hand.click("#side", offset=(5, 3))
+        assert app.pane == "side"
+        assert app.about == "panel"
+        assert app.scroll > 0
+        await press(app, hand, "escape")
+        assert (app.about, app.scroll) == ("stage", 0)
+
+    drive(test, storyteller)
+
+
+def test_in_a_lesson_i_explains_its_page_once_the_keys_go_there(storyteller: GPT2) -> None:
+    async def test(app: ExplorerApp, hand: Hand) -> None:
+        for keys, title in ((["i"], "L0: a block"), (["tab", "i"], "The panel"), (["tab", "i"], "The lesson: What a Transformer does")):
+            await press(app, hand, *keys)
+            assert isinstance(app.screen, ExplainScreen)
+            assert any(title in row for row in screen_text(app))
+            await press(app, hand, "escape")
+
+    drive(test, storyteller, size=(80, 24), reads=Reads(shipped_lessons()[0]))
+
+
+def test_a_hint_belongs_to_the_text_not_to_what_the_prompt_was(storyteller: GPT2) -> None:
+    ids = tuple(storyteller.prompt_ids("The cat"))
+
+    async def test(app: ExplorerApp, hand: Hand) -> None:
+        scene = replace(app.scene(*app.size), about="prompt")
+        assert app.state.prompt == "Once upon a time there was a"
+        assert "An example" not in " ".join(row.text for row in rows_of(scene, 70))
+
+    drive(test, storyteller, ExplorerState(ids=ids))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from tests.examples import examples
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
+from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.ui.session import scene_of
 from txexplain.viz.bars import to_fraction
@@ -127,3 +130,33 @@ def test_the_list_stays_first_and_what_was_drawn_is_said_to_the_end(lens: Lens) 
     others = len(dist.order) - 15
     assert f"{others:,} other tokens" in rows[20]
     assert "T 0.1 to 10" in rows[21]
+
+
+@pytest.mark.parametrize("size", [(60, 5), (80, 6), (40, 11), (40, 31)])
+@pytest.mark.parametrize("mode", ["greedy", "top-k", "held"])
+def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], mode: str) -> None:
+    """Each head ends where the figures below it do, and nothing else stands in its place."""
+    state = ExplorerState() if mode == "held" else ExplorerState().at_temperature(0.0) if mode == "greedy" else ExplorerState(mode="top-k")
+    dist = distribution(lens.trace.last_logits, **state.sampling)
+    held = Moment.of(state, tuple(lens.trace.ids), dist) if mode == "held" else None
+    rows = draw_panel(scene_of(state, Palette(), size, lens, distribution=dist, held=held)).text()
+    first = next(row for row in rows if row.count("%") == 2)
+    ends = [i for i, char in enumerate(first) if char == "%"]
+    words = ("now", "held") if held else ("kept", "all")
+    (head,) = (row for row in rows if f" {words[0]}" in row and f" {words[1]}" in row)
+    assert [head.rindex(word) + len(word) - 1 for word in words] == ends
+    setting = next(row for row in rows if "T 1.00" in row or "T 0.00" in row)
+    assert {"greedy": "greedy", "top-k": "top-k 5", "held": "full"}[mode] in setting
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("size", [(80, 6), (40, 31)])
+def test_the_interval_of_a_draw_has_two_ends_and_its_bar_no_stumps(lens: Lens, seed: int, size: tuple[int, int]) -> None:
+    dist = distribution(lens.trace.last_logits, 3.0)  # many thin parts
+    drawn = dist.draw(uniform(seed, 7))
+    rows = draw_panel(scene_of(ExplorerState(), Palette(), size, lens, distribution=dist, draw=drawn, drawn_from=dist)).text()
+    u, low, high = re.search(r"u (\S+) in ([\d.]+)…([\d.]+)", "\n".join(rows)).groups()  # type: ignore[union-attr]
+    assert float(low) <= float(u) <= float(high)
+    assert len({u, low, high}) == 3
+    (bar,) = (row for row in rows if "▲" in row and "drew" not in row and "T 0.1" not in row and not row.strip("│ ▲").startswith("0.1"))
+    assert all(len(word) > 3 for word in re.findall(r"\w+…", bar))

@@ -7,8 +7,8 @@ by the engine; where something wasn't recorded, the explanation says so and goes
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,11 @@ from txexplain.engine import derive, gpt2, measures, ops, sampling
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import ACTIVATIONS, Array
-from txexplain.engine.sampling import Distribution
+from txexplain.engine.sampling import Distribution, Draw
+from txexplain.engine.surprisal import Surprise, surprises
 from txexplain.engine.trace import expected_shapes
 from txexplain.explorer import choice
+from txexplain.explorer.lesson import Lesson, Page, lives
 from txexplain.explorer.location import Level, Location
 from txexplain.explorer.source import Source, source_of
 
@@ -121,6 +123,17 @@ class Look:
     candidate: int = 0  # the rank of the candidate that is selected
     ribbons: Sequence[NDArray[np.float64]] | None = None  # the shares that flow, where they are traced
     measured: bool = True  # whether what every head does may be asked for
+    pane: str = "stage"  # the pane that is explained: stage, panel, prompt or lesson
+    present: bool = True  # whether the distribution is the one that the next token is drawn from
+    seed: int = 0
+    draw: Draw | None = None  # the last draw, while its token is the prompt's last
+    full_bar: float = 1.0  # the share that a full bar stands for
+    surprisal: Sequence[Surprise | None] | None = None  # of the first tokens, as far as known; None where the strip is shut
+    appended: int = 0  # how many tokens at the end were drawn or chosen
+    hint: str = ""  # what to look for in an example
+    lesson: Lesson | None = None  # the one that is open
+    page: Page | None = None
+    given: Mapping[int, int] = field(default_factory=dict)  # its answers: page -> answer
 
     @property
     def token(self) -> int:
@@ -175,6 +188,8 @@ def sources_of(made: Sequence[Made]) -> tuple[Source, ...]:
 def topic_of(look: Look) -> Topic:
     """What is selected, and so what there is to explain."""
     place = look.place
+    if look.pane in PANES:
+        return PANES[look.pane](look)
     match place.level:
         case Level.MODEL:
             return column(look)
@@ -884,14 +899,7 @@ def output(look: Look) -> Topic:
         logit, scaled, temperature = float(distribution.logits[id]), float(distribution.scaled[id]), distribution.shown_temperature
         yield say("{}: logit x · row {} = {}", Entry(id), str(id), logit)
         yield say("÷ T: {} ÷ {} = {}", logit, temperature, scaled)
-        full, top = Share(float(distribution.full_probability[id])), float(distribution.scaled[distribution.order[0]])
-        if not distribution.kept[id]:
-            yield say(f"{mode} cuts it: {{}}; of all it had {{}}", Share(0.0), full)
-        elif mode == "greedy":
-            yield say("the largest: {}; at T 1 it has {}", Share(1.0), full)
-        else:
-            share = Share(float(distribution.probability[id]))
-            yield say("e^({} {}) ÷ {} = {}", scaled, Plus(-top), float(distribution.exp.sum()), share)
+        yield share_line(distribution, id)
 
     kept: dict[str, tuple[Made, ...]] = {"top-p": ((sampling.nucleus_size, ""),)}
     return Topic(
@@ -906,6 +914,18 @@ def output(look: Look) -> Topic:
         ((gpt2.unembed, "return"), (sampling.settle, "weights"), *kept.get(mode, ()), (getter("_kept_ranked"), "return")),
         (("unembedding", ("V", "d")),),
     )
+
+
+def share_line(distribution: Distribution, id: int, front: str = "", *values: Value) -> Line:
+    """How a token comes to its probability; front: words before it, with their values."""
+    full = Share(float(distribution.full_probability[id]))
+    if not distribution.kept[id]:
+        return say(f"{front}{distribution.mode} cuts it: {{}}; of all it had {{}}", *values, Share(0.0), full)
+    if distribution.mode == "greedy":
+        return say(f"{front}the largest: {{}}; at T 1 it has {{}}", *values, Share(1.0), full)
+    scaled, top = float(distribution.scaled[id]), float(distribution.scaled[distribution.order[0]])
+    share = Share(float(distribution.probability[id]))
+    return say(f"{front}e^({{}} {{}}) ÷ {{}} = {{}}", *values, scaled, Plus(-top), float(distribution.exp.sum()), share)
 
 
 def getter(name: str) -> Callable[..., Any]:
@@ -949,6 +969,146 @@ def part(look: Look) -> Topic:
         tuple(dict.fromkeys(each for each in (before, name, after) if each is not None)),
         (made,),
     )
+
+
+# The panes around the stage
+
+TEMPERATURES = "T divides the logits before softmax. At 0 the likeliest token is taken, at 1 the shares are as trained, at 10 nearly alike."
+PILED = 5  # tokens whose shares are told at several temperatures, as the panel's picture shows them
+SWEPT = (0.1, 1.0, 10.0)
+
+
+def panel(look: Look) -> Topic:
+    """The next token's probabilities as the panel shows them, and every figure beside them."""
+    distribution, lens = look.distribution, look.lens
+
+    def worked() -> Iterator[Line]:
+        if distribution is None:
+            raise NotRecorded("logits")
+        rank = min(look.candidate, len(distribution.order) - 1)
+        id, size = int(distribution.order[rank]), len(distribution.order)
+        yield share_line(distribution, id, "{}, rank {}: ", Entry(id), rank + 1)
+        yield say("a full bar is {}: the first round share that holds the largest", Share(look.full_bar))
+        bits, open_ = distribution.entropy_bits, distribution.perplexity
+        yield say("{} bits; 2^{} = {}: as open as among {} equally likely tokens", bits, bits, open_, open_)
+        if distribution.mode == "full":
+            yield say("full: each of {} tokens may be drawn", size)
+        else:
+            before = float(distribution.cumulative[distribution.kept_count - 1])
+            yield say(
+                f"{distribution.mode}: {{}} of {{}} tokens kept, which had {{}} together", distribution.kept_count, size, Share(before)
+            )
+        if look.draw is not None:
+            drawn = look.draw
+            yield say("{} was drawn: u = {} fell between {} and {}", Entry(drawn.id), *figures_apart(drawn))
+        if look.present:
+            seed, count = look.seed, lens.trace.n_tokens
+            coming = distribution.draw(sampling.uniform(seed, count))
+            u, low, high = figures_apart(coming)
+            yield say("seed {} gives token {} the number u = {}: between {} and {}", str(seed), str(count), u, low, high)
+            yield say("so a draw takes {}", Entry(coming.id))
+        for temperature in SWEPT:
+            shares = distribution.at(temperature).cumulative
+            yield say("at T {} the top {} have {} together", f"{temperature:g}", min(PILED, size), Share(float(shares[:PILED][-1])))
+
+    return Topic(
+        "The panel: what may come next",
+        (
+            say("The list has the likeliest of {} tokens, by their logits: whatever T is, their order stays.", lens.config.vocab_size),
+            say(TEMPERATURES),
+        ),
+        ("p = e^(logit ÷ T) ÷ Σ e^(logit ÷ T)", "entropy = −Σ p × log₂ p, in bits", "perplexity = 2^entropy"),
+        worked(),
+        ("logits",),
+        ((sampling.settle, "weights"), (getter("entropy_bits"), "return"), (Distribution.draw, "rank"), (sampling.uniform, "return")),
+    )
+
+
+def figures_apart(drawn: Draw) -> tuple[str, str, str]:
+    """A draw's number and the ends of the interval that it fell in, with as many decimals as tell the three apart."""
+    texts = ("", "", "")
+    for decimals in range(4, 17):
+        texts = (f"{drawn.uniform:.{decimals}f}", f"{drawn.low:.{decimals}f}", f"{drawn.high:.{decimals}f}")
+        if len(set(texts)) == len({drawn.uniform, drawn.low, drawn.high}):
+            break
+    return texts
+
+
+def prompt(look: Look) -> Topic:
+    """The prompt's tokens, and how surprising each was."""
+    lens, token, known = look.lens, look.token, look.surprisal or ()
+
+    def worked() -> Iterator[Line]:
+        yield say(
+            "{} is token {} of 0 to {}, number {} of the vocabulary",
+            look.here,
+            str(token),
+            str(lens.trace.n_tokens - 1),
+            str(entry(look).id),
+        )
+        surprise = known[token] if token < len(known) else None
+        if look.surprisal is None:
+            yield say("the surprisal isn't shown: x opens its strip")
+        elif token == 0:
+            yield say("nothing came before it, so nothing foretold it")
+        elif surprise is None:
+            yield say("its surprisal isn't computed yet")
+        else:
+            yield say("p = {}, rank {}: −log₂ p = {} bits", Share(surprise.probability), surprise.rank + 1, surprise.bits)
+            if surprise.rank:
+                yield say("likelier than all was {}, with {}", Entry(surprise.expected), Share(surprise.expected_probability))
+        bits = [each.bits for each in known if each is not None]
+        if bits:
+            mean = sum(bits) / len(bits)
+            yield say("mean of {} tokens: {} bits; 2^{} = {}, this text's perplexity", len(bits), mean, mean, 2.0**mean)
+        if look.appended:
+            yield say("the last {} were drawn or chosen", look.appended)
+
+    told = (say("An example. {}", look.hint),) if look.hint else ()
+    return Topic(
+        "The prompt",
+        (
+            *told,
+            say("The text is cut into {} tokens, each with a number; that is all the model reads, at most {}.", lens.trace.n_tokens,
+                lens.config.n_positions),
+            say("The height at a token tells how surprising it was after those before it, at T 1: a token with p = 1 has 0 bits."),
+        ),
+        ("surprisal = −log₂ p(token | all before it)",),
+        worked(),
+        ("ln_final.normalized",),
+        ((surprises, "log_p"),),
+    )  # fmt: skip
+
+
+def lesson(look: Look) -> Topic:
+    """The lesson's page that is open."""
+    assert look.lesson is not None
+    assert look.page is not None
+    whole, page = look.lesson, look.page
+    questions = [each for each in whole.pages if each.question]
+    right = sum(look.given.get(each.number) == each.answer for each in questions)
+
+    def worked() -> Iterator[Line]:
+        yield say("page {} of {}", page.number, len(whole.pages))
+        yield say("values of this page that are computed: {}", sum(1 for _ in lives(page.prose)))
+        yield say("the page's own setting: T {}, seed {}", f"{page.temperature:g}", str(page.seed))
+        if questions:
+            yield say("questions in the lesson: {}; answered {}, right {}", len(questions), len(look.given), right)
+
+    return Topic(
+        f"The lesson: {whole.title}",
+        (
+            say("A page moves the screen to what it speaks of, and marks it; its coloured values are computed from the page's own run."),
+            say("Wherever you go meanwhile, the page stays. Once the lesson is closed, your own prompt, setting and place are back."),
+        ),
+        (),
+        worked(),
+        (),
+        (),
+    )
+
+
+PANES: dict[str, Callable[[Look], Topic]] = {"panel": panel, "prompt": prompt, "lesson": lesson}
 
 
 def norm(vector: Array) -> float:

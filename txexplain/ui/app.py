@@ -205,6 +205,7 @@ class ExplorerApp(App[None]):
         self.message = f"Loading {state.model} …"
         self.cost = ""
         self.pane = "stage"
+        self.about = "stage"  # the pane that an explanation is about
         self.candidate = 0
         self.last_draw: Draw | None = None
         self.drawn_from: Distribution | None = None
@@ -382,6 +383,7 @@ class ExplorerApp(App[None]):
             hover=self.hover,
             side=self.reader.side or self.side,
             scroll=self.scroll,
+            about="lesson" if self.pane == "side" and self.reader.side else self.about,
         )
 
     def doing(self) -> Doing:
@@ -834,7 +836,8 @@ class ExplorerApp(App[None]):
         return True
 
     def say(self, sentence: str) -> None:
-        """A sentence for a while; of an endless one the beginning."""
+        """A sentence for a while, in place of the one before; of an endless one the beginning."""
+        self.clear_notifications()
         self.notify(clean(sentence if len(sentence) <= SAID else sentence[:SAID] + "…"), markup=False, timeout=6)
 
     # Actions
@@ -1130,7 +1133,7 @@ class ExplorerApp(App[None]):
                 self.change(self.state.with_prompt(examples[number].prompt))
                 self.say(examples[number].look)
 
-        self.push_screen(ExamplesScreen(self.tones, examples), picked)
+        self.push_screen(ExamplesScreen(self.tones, examples, self.state.prompt), picked)
 
     def do_lessons(self) -> None:
         if self.state.trace is not None:
@@ -1334,6 +1337,9 @@ class ExplorerApp(App[None]):
         if name == "prompt" and self.recorded("another prompt"):
             return
         self.pane = name
+        if name != "side":
+            self.scroll = self.scroll if name == self.about else 0
+            self.about = name
         editing = name == "prompt"
         if editing:
             self.generating = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,6 +28,7 @@ from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
 
 WIDTH = 76
+MOST = 2  # lines below the entry under the cursor, where what stands there isn't cut
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class ChooseScreen(OverScreen[int | None]):
         self.tones = tones
         self.entries: Sequence[Entry] = ()
         self.at = 0
+        self.drawn: list[int] = []  # which entry each line belongs to
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -115,6 +118,7 @@ class ChooseScreen(OverScreen[int | None]):
         """Write the list."""
         width = max(20, min(WIDTH, int(self.app.size.width * 0.96) - 4))
         text = Text(no_wrap=True)
+        self.drawn = []
         for number in self.window:
             entry = self.entries[number]
             lit = "reverse" if number == self.at else ""
@@ -123,8 +127,13 @@ class ChooseScreen(OverScreen[int | None]):
             row.pad_right(max(0, width - row.cell_len - len(entry.right)))
             text.append(row)
             text.append(entry.right + "\n", lit)
-            if self.tall == 2:
-                text.append("  " + clip(self.said(entry.below), width - 2, self.tones.glyphs.ellipsis) + "\n", "dim")
+            below = self.said(entry.below)
+            whole = textwrap.wrap(below, width - 2) if number == self.at else []
+            short = [clip(below, width - 2, self.tones.glyphs.ellipsis)] if self.tall == 2 else []
+            lines = whole if 0 < len(whole) <= MOST else short or whole[:MOST]
+            for line in lines:
+                text.append(f"  {line}\n", "dim")
+            self.drawn += [number] * (1 + len(lines))
         self.query_one(Rows).update(text if self.entries else Text(self.said(self.nothing()) + "\n", "dim"))
 
     def nothing(self) -> str:
@@ -153,8 +162,8 @@ class ChooseScreen(OverScreen[int | None]):
             self.dismiss(self.entries[self.at].value)
 
     def on_rows_picked(self, message: Rows.Picked) -> None:
-        number = self.window.start + message.line // self.tall
-        if number in self.window:
+        if message.line < len(self.drawn):
+            number = self.drawn[message.line]
             self.dismiss(self.entries[number].value)
 
 
@@ -164,8 +173,10 @@ class ExamplesScreen(ChooseScreen):
     heading = "Examples"
     hint = "↑ ↓ move   ⏎ take this prompt   esc back"
 
-    def __init__(self, tones: Palette, examples: Sequence[Example]) -> None:
+    def __init__(self, tones: Palette, examples: Sequence[Example], prompt: str) -> None:
+        """prompt: the present one, which the cursor stands on if it is an example."""
         super().__init__(tones)
+        self.at = next((i for i, example in enumerate(examples) if example.prompt == prompt), 0)
         self.entries = [Entry(example.prompt.replace("\n", " ⏎ "), "", example.look, i) for i, example in enumerate(examples)]
 
 

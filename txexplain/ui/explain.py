@@ -23,7 +23,7 @@ WIDEST, AROUND = 78, 6  # cells of the window, and of what stands around its tex
 class ExplainScreen(OverScreen[None]):
     """A page over the screen; any of its keys closes it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,i,q,enter,backspace", "dismiss", "close", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,i,f12,q,enter,backspace", "dismiss", "close", show=False)]
     DEFAULT_CSS = """
     ExplainScreen { align: center middle; }
     ExplainScreen VerticalScroll { height: auto; max-height: 96%; padding: 0 2; background: $panel; }

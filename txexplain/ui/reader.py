@@ -108,7 +108,7 @@ class Reader:
         self.stop()
         answered = self.given.get(page.number, 0)
         self.reading = Reading(
-            self.lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number),
+            self.lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number), answers=dict(self.given),
             ending=ending(self.lesson, page, *(self.key(action) for action in ("lesson_on", "lessons"))),
         )  # fmt: skip
         model, revision = self.model_of(page)
@@ -297,7 +297,7 @@ class Reader:
         first = not self.reading.given
         if first:
             self.given[self.number] = number
-            self.reading = replace(self.reading, given=number, summary=self.summary(self.number))
+            self.reading = replace(self.reading, given=number, summary=self.summary(self.number), answers=dict(self.given))
         self.reading = replace(self.reading, cursor=number)
         self.reading = replace(self.reading, scroll=overflow(self.app.side_scene()))  # so that the reason is in view
         self.app.draw()

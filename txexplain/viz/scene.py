@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,7 @@ class Reading:
     given: int = 0  # the answer that was given, from 1; 0: none yet
     scroll: int = 0
     summary: str = ""  # how the reader did, on the last page
+    answers: Mapping[int, int] = field(default_factory=dict)  # all that were given in the lesson: page -> answer
     ending: str = ""  # that this is the last page, and what follows
     clock: str = ""  # a stopwatch, where the lecturer wants one
     pressed: str = ""  # the keys pressed last, in a lecture
@@ -85,6 +87,7 @@ class Scene:
     hover: Location | None = None  # the cell of a head's grid under the pointer
     side: str = ""  # what stands in the side pane: "", "explain" or "lesson"
     scroll: int = 0  # the explanation's first row
+    about: str = "stage"  # the pane that it explains: stage, panel, prompt or lesson
     reading: Reading | None = None
     lecture: bool = False  # fewer figures, larger bars, the keys pressed in the footer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on

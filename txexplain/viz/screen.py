@@ -104,8 +104,12 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
             if scene.side == "lesson":
                 return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
             output = place.level is Level.OUTPUT or (place.level is Level.MODEL and place.select == "output")
-            read = (scene.side, scene.scroll, place, scene.message)
-            return (*shared, *read, *ribbons, *heads, *sampling) if output else (*shared, *read, *ribbons, *heads)
+            read = (scene.side, scene.scroll, scene.about, scene.message)
+            if scene.about == "panel":
+                return (*shared, *read, *sampling, scene.draw, state.seed)
+            if scene.about == "prompt":
+                return (*shared, *read, place, state.prompt, state.appended, scene.surprisal)
+            return (*shared, *read, place, *ribbons, *heads, *(sampling if output else ()))
         case "footer":
             return (rect, scene.palette, scene.keys, scene.lecture, scene.reading and scene.reading.pressed)
     return (rect, scene.palette)

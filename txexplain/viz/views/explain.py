@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from txexplain.engine.tokenizer import cell_width
+from txexplain.explorer.examples import hint_for
 from txexplain.explorer.explain import Entry, Explanation, Line, Look, Plus, Shape, Share, Token, Value, explain
 from txexplain.explorer.source import Source
 from txexplain.viz.canvas import BOLD, Canvas, plain_ascii
@@ -14,6 +15,7 @@ from txexplain.viz.numbers import count, number, percent, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import padded
 from txexplain.viz.views.chrome import OLD, title
+from txexplain.viz.views.panel import full_bar
 
 TALL = 30  # rows of a pane that shows more lines of code around the one that counts
 NEAR, FAR = 1, 3  # lines of code before and after it
@@ -33,7 +35,21 @@ class Row:
 
 def explanation(scene: Scene) -> Explanation:
     """What the reader looks at, explained."""
-    return explain(Look(scene.location, scene.result, scene.distribution, scene.candidate, scene.ribbons, scene.measured))
+    reading, state = scene.reading, scene.state
+    look = Look(
+        scene.location, scene.result, scene.distribution, scene.candidate, scene.ribbons, scene.measured, scene.about,
+        present=not scene.back, seed=state.seed, draw=scene.draw, full_bar=full_bar(scene), surprisal=scene.surprisal,
+        appended=len(state.appended), hint=example_hint(scene),
+    )  # fmt: skip
+    if reading is not None:
+        look = replace(look, lesson=reading.lesson, page=reading.page, given=reading.answers)
+    return explain(look)
+
+
+def example_hint(scene: Scene) -> str:
+    """What to look for, where the text is an example's, apart from what was drawn since."""
+    ids, model = scene.trace.ids, scene.result.model
+    return "" if model is None else hint_for(model.tokenizer.decode(ids[: len(ids) - len(scene.state.appended)]), scene.state.model)
 
 
 def rows_of(scene: Scene, width: int, context: int = FAR) -> list[Row]:

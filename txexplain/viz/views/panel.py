@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.sampling import Distribution, Ranking, movers, settle
+from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settle
 from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.explorer.explain import figures_apart
 from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
@@ -24,12 +25,28 @@ SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
+SHORTEST = 5  # cells of a name on the bar of the draw that is cut: with fewer, it is left out
 NUMBER = 8  # cells of a percentage with its space
 
 
 def axis(largest: float) -> float:
     """The probability that a full bar stands for: the first round one that holds the largest."""
     return next((end for end in AXES if largest <= end), 1.0)
+
+
+def full_bar(scene: Scene) -> float:
+    """What a full bar stands for in this panel: it holds each share that is shown, those before the filter and the held ones too."""
+    if scene.distribution is None:
+        return 1.0
+    held = scene.held.distribution if scene.held is not None and comparable(scene.held.distribution, scene.distribution) else None
+    shown = [scene.distribution.probability, scene.distribution.full_probability, *(() if held is None else (held.probability,))]
+    return axis(max(float(shares.max()) for shares in shown))
+
+
+def has_two_columns(scene: Scene) -> bool:
+    """Whether each row has two percentages: kept and all, or now and held."""
+    held = scene.distribution is not None and scene.held is not None and comparable(scene.held.distribution, scene.distribution)
+    return held or (scene.distribution is not None and scene.distribution.mode != "full")
 
 
 def sampling_text(scene: Scene) -> str:
@@ -115,7 +132,7 @@ def draw_panel(scene: Scene) -> Canvas:
         if notices and (scene.back or scene.lecture) and len(notices[-1]) + 2 > room:  # elsewhere the header says "computing", too
             x, room = 16, scene.width - 17  # in place of the setting
         else:
-            settings(canvas, scene, 16, 0, 44)
+            settings(canvas, scene, 16, 0, min(44, scene.width - 18 - (2 * NUMBER if has_two_columns(scene) else 0)))
         shown_draw = scene.draw is not None and scene.drawn_from is not None and scene.height >= 6
         candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
         if shown_draw:
@@ -198,8 +215,11 @@ def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
     """Temperature as a slider that the mouse moves too, its ends named, and the sampling mode."""
     temperature = scene.state.temperature
     x += canvas.put(x, y, f" T {temperature:.2f} " if y == 0 else f"T {temperature:.2f} ", "text", attrs=BOLD)
-    x += canvas.put(x, y, "0", "faint")
     cells = min(16, width - 24)
+    if cells < SHORTEST:
+        sampling_word(canvas, scene, x - 1, y)
+        return
+    x += canvas.put(x, y, "0", "faint")
     canvas.put(x, y, slider(temperature_position(temperature), cells, scene.palette), "muted")
     knob = x + 1 + round(min(max(temperature_position(temperature), 0.0), 1.0) * (cells - 3))
     canvas.style(knob, y, 1, 1, fg="accent", attrs=BOLD)
@@ -209,6 +229,11 @@ def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
         canvas.target(x + step, y, 1, 1, ("temperature", round(value, 1)))
     x += cells
     x += canvas.put(x, y, f"{HOTTEST:g}", "faint")
+    sampling_word(canvas, scene, x, y)
+
+
+def sampling_word(canvas: Canvas, scene: Scene, x: int, y: int) -> None:
+    """The sampling mode; a click changes it."""
     text = f" {sampling_text(scene)} "
     canvas.put(x, y, text, "accent" if scene.state.mode != "full" else "muted")
     canvas.target(x, y, len(text), 1, ("do", "mode"))
@@ -230,23 +255,17 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
     filtered = distribution.mode != "full" and held is None
     inside = 2 if stands_beside(scene) else 1
     label = 14 if scene.width >= 48 else 11
-    numbers = NUMBER * (2 if filtered or held is not None else 1)
+    numbers = NUMBER * (2 if has_two_columns(scene) else 1)
     room = scene.width - inside - label - 1 - numbers - 1
     each = 2 if scene.lecture and rows > 1 else 1  # the rows of a bar
     rows //= each
     first = max(0, scene.candidate - rows + 1)
     shown = distribution.order[first : first + rows]
-    beside = () if held is None else (float(held.probability.max()),)
-    end = axis(max(float(distribution.probability.max()), float(distribution.full_probability.max()), *beside))
+    end = full_bar(scene)
     if is_tall(scene):
-        heads = f"full bar {percent(end)}"
-        canvas.put(inside, y - 1, heads, "faint")
-        if filtered:
-            canvas.put(scene.width - 1 - numbers, y - 1, "kept", "faint", width=NUMBER, align="right")
-            canvas.put(scene.width - 1 - NUMBER, y - 1, "all", "faint", width=NUMBER, align="right")
-        elif held is not None:
-            canvas.put(scene.width - 1 - numbers, y - 1, "now", "faint", width=NUMBER, align="right")
-            canvas.put(scene.width - 1 - NUMBER, y - 1, "held", "accent", width=NUMBER, align="right")
+        canvas.put(inside, y - 1, f"full bar {percent(end)}", "faint")
+    if has_two_columns(scene):
+        column_heads(canvas, scene, y - 1 if is_tall(scene) else 0, ("kept", "all") if filtered else ("now", "held"))
     ghost, calm = scene.palette.mix("background", "faint", 0.5), scene.palette.mix("background", "attention", 0.75)
     for row, token in enumerate(shown.tolist()):
         rank, at = first + row, y + row * each
@@ -277,6 +296,12 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         if filtered:
             canvas.put(x + NUMBER, at, percent(full, ascii=scene.palette.ascii), "faint", width=NUMBER, align="right")
         canvas.target(inside, at, scene.width - inside, each, ("candidate", rank))
+
+
+def column_heads(canvas: Canvas, scene: Scene, y: int, heads: tuple[str, str]) -> None:
+    """What the two percentages of a row are: above them, or where there is no row for that, in the pane's first."""
+    for word, right in zip(heads, (NUMBER, 0), strict=True):
+        canvas.put(scene.width - 1 - right - len(word) - 1, y, f" {word}", "accent" if word == "held" else "faint")
 
 
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares
@@ -340,11 +365,17 @@ def drawing(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
         canvas.put(x + why, y + 2, need, "muted")
     else:
         canvas.put(x, y + 2, "the likeliest token", "muted", width=width)
-    interval = f"u {drawn.uniform:.4f} in {number(drawn.low, ascii=ascii)}{scene.palette.glyphs.ellipsis}{number(drawn.high, ascii=ascii)}"
+    interval = interval_text(drawn, scene)
     canvas.put(x, y + 3, interval, "text")
     seed = f"seed {scene.state.seed}"
     if len(interval) + len(seed) + 2 <= width:
         canvas.put(x + width - len(seed), y + 3, seed, "faint")
+
+
+def interval_text(drawn: Draw, scene: Scene) -> str:
+    """The number of a draw, and the interval that it fell in, each told from the others."""
+    u, low, high = figures_apart(drawn)
+    return f"u {u} in {low}{scene.palette.glyphs.ellipsis}{high}"
 
 
 def cumulative_bar(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
@@ -366,8 +397,8 @@ def cumulative_bar(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> 
             canvas.put(x + end - 1, y, palette.glyphs.vertical if end - at > 1 else palette.glyphs.dot, "rule")
         if own and at <= mark < end:  # its name stands where the mark leaves more room
             at, end = (mark + 1, end) if end - mark > mark - at else (at, mark + 1)
-        if end - at >= 3:
-            label = scene.id_label(int(source.order[rank])).strip()
+        label = scene.id_label(int(source.order[rank])).strip()
+        if end - at > min(cell_width(label), SHORTEST):
             canvas.put(x + at, y, label, "text", attrs=BOLD if own else 0, width=end - at - 1)
     canvas.put(x + mark, y, palette.glyphs.up, "text", attrs=BOLD)
 
@@ -381,8 +412,7 @@ def story(canvas: Canvas, scene: Scene, x: int, y: int) -> None:
     token = scene.id_label(drawn.id).strip()
     x += canvas.put(x, y, "drew ", "muted")
     x += canvas.put(x, y, token, "drawn", attrs=BOLD, width=min(cell_width(token), 14))
-    low, high = number(drawn.low, ascii=scene.palette.ascii), number(drawn.high, ascii=scene.palette.ascii)
-    text = f" rank {drawn.rank + 1}: u {drawn.uniform:.4f} in {low}{scene.palette.glyphs.ellipsis}{high}"
+    text = f" rank {drawn.rank + 1}: {interval_text(drawn, scene)}"
     if drawn.rank and scene.drawn_from is not None:
         top, need = scene.id_label(int(scene.drawn_from.order[0])).strip(), float(scene.drawn_from.drawing_bar[0])
         text += f"; {top} needs u < {number(need, ascii=scene.palette.ascii)}"
