@@ -567,18 +567,19 @@ def on_terminal(source: Source, state: ExplorerState, options: UiOptions, lens: 
         options = replace(options, ascii=True)
     take_keyboard(source.file)
     from txexplain.ui.rescue import guard
-    from txexplain.ui.terminal import ask
+    from txexplain.ui.terminal import asking_of
 
-    goodbye = guard()
-    asking = ask(options)  # it answers while Textual is loaded
+    goodbye, asking = guard(), asking_of(options)
     try:
+        if asking is not None:
+            asking.begin()  # it answers while Textual is loaded
         from txexplain.ui.app import run_app
 
         code = run_app(state, options, lens, reads, asking)
     finally:
         if asking is not None:
             asking.close()
-    goodbye()
+        goodbye()
     return code
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import termios
 from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.terminal import Terminal
+from tests.e2e.terminal import ASKED, Terminal
 from txexplain.viz.palette import Palette
 
 TRUE, WHITE, KIND = b"\x1bP1$r48:2::1:2:3m\x1b\\", b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", b"\x1b[?64;1;2c"
@@ -49,3 +50,19 @@ def test_answers_that_come_too_late_change_nothing(new_terminal: Callable[..., T
     assert terminal.text() == shown
     assert b"48;2;" not in terminal.output
     terminal.leave()
+
+
+def test_ctrl_c_while_it_waits_ends_it_with_the_terminal_as_it_was(new_terminal: Callable[..., Terminal]) -> None:
+    """It isn't the system that ended it."""
+    held = (
+        "import threading\nfrom txexplain.ui.terminal import Asking\nplain = Asking.begin\n"
+        "def begin(self):\n    plain(self)\n    threading.Event().wait()\nAsking.begin = begin"
+    )
+    terminal = new_terminal("Once upon a time", color="", env=LOCAL, code=held)
+    terminal.until(lambda: ASKED in terminal.output)
+    terminal.send("\x03")
+    terminal.until(terminal.ended)
+    terminal.read(0)
+    assert terminal.status == 130
+    assert termios.tcgetattr(terminal.fd)[:4] == terminal.before[:4]
+    assert b"ended by the system" not in terminal.output

@@ -79,6 +79,7 @@ def answered(line: tuple[int, int], *pieces: bytes, seconds: float = 30.0) -> tu
     before = termios.tcgetattr(theirs)
     asking = Asking(ASK_DEPTH + ASK_GROUND + ASK_KIND, seconds, theirs, theirs)
     try:
+        asking.begin()
         assert os.read(ours, 1000).decode() == ASK_DEPTH + ASK_GROUND + ASK_KIND
         sent = threading.Thread(target=lambda: [os.write(ours, piece) for piece in pieces])
         sent.start()
@@ -128,7 +129,7 @@ def test_it_is_asked_only_on_a_terminal_of_its_own(monkeypatch: pytest.MonkeyPat
     for keyboard, screen in product((True, False), repeat=2):
         monkeypatch.setattr(os, "isatty", lambda fd, found=(keyboard, screen): found[0] if fd == 0 else found[1])
         monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp() + 1)
-        assert terminal.ask(UiOptions()) is None
+        assert terminal.asking_of(UiOptions()) is None
 
 
 class Screen(HeadlessDriver):

@@ -635,7 +635,7 @@ class ExplorerApp(App[None]):
     def entitle(self) -> None:
         """Name the terminal's window after the model and the prompt."""
         prompt = self.prompt_text() if self.lens is None or self.state.trace is None else self.lens.trace.prompt
-        name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {prompt[:SAID]}".split()))
+        name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {prompt[:SAID]}".split()).rstrip(":"))
         if (entitle := getattr(self._driver, "entitle", None)) is not None:
             entitle(plain_ascii(name) if self.tones.ascii else name)
 

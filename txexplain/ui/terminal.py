@@ -59,19 +59,22 @@ def over_ssh(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 class Asking:
-    """A terminal that was asked. Until it is closed, it echoes nothing and hands on each key at once, as under the app."""
+    """A terminal that is asked. Until it is closed, it echoes nothing and hands on each key at once, as under the app."""
 
     def __init__(self, questions: str, seconds: float, keyboard: int, screen: int) -> None:
-        self.keyboard, self.came, self.answered = keyboard, b"", False
+        self.questions, self.seconds, self.keyboard, self.screen = questions, seconds, keyboard, screen
         self.before: list[Any] | None = termios.tcgetattr(keyboard)
-        now = [*self.before]
+        self.came, self.answered, self.until = b"", False, 0.0
+
+    def begin(self) -> None:
+        """Ask, without waiting for answers."""
+        now = termios.tcgetattr(self.keyboard)
         now[0] &= ~(termios.IXON | termios.IXOFF | termios.ICRNL | termios.INLCR | termios.IGNCR)
         now[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
-        now[6] = [*now[6]]
         now[6][termios.VMIN], now[6][termios.VTIME] = 1, 0
-        termios.tcsetattr(keyboard, termios.TCSANOW, now)
-        self.until = time.monotonic() + seconds
-        os.write(screen, questions.encode())
+        termios.tcsetattr(self.keyboard, termios.TCSANOW, now)
+        self.until = time.monotonic() + self.seconds
+        os.write(self.screen, self.questions.encode())
 
     def read(self) -> None:
         """Take what came, and wait for the rest of the answers as long as they may take."""
@@ -99,8 +102,8 @@ class Asking:
             self.before = None
 
 
-def ask(options: UiOptions) -> Asking | None:
-    """Ask the terminal what isn't known of it, without waiting for answers; None where nothing is asked."""
+def asking_of(options: UiOptions) -> Asking | None:
+    """The terminal, to be asked what isn't known of it; None where nothing is asked."""
     asked = questions(options, os.environ)
     if not asked or termios is None:
         return None
