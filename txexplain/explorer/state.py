@@ -322,9 +322,9 @@ class ExplorerState:
             flags += ["--prompt", self.prompt]
         return flags
 
-    def command_line(self) -> str:
-        """The command that reproduces this state, quoted for a shell."""
-        return shlex.join(["txexplain", *self.arguments()])
+    def command_line(self, command: str = "") -> str:
+        """The command that reproduces this state in the app, or with another command, quoted for a shell."""
+        return shlex.join(["txexplain", *([command] if command else []), *self.arguments()])
 
 
 def part_position(part: str | None) -> int:

@@ -162,6 +162,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("lesson_back", ("p",), "page before", "The lesson's page before", "Lesson", "page"),
     Action("lesson_view", ("z",), "page's view", "Back to what the lesson's page shows", "Lesson", "its view"),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
+    Action("copy_words", ("Y",), "command line in words", "Show and copy the command line that tells this view in words", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("theme", ("T",), "theme", "The next theme: dark, light, of high contrast; it is remembered", "App"),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture, under a name that you give", "App"),

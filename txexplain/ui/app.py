@@ -1204,8 +1204,15 @@ class ExplorerApp(App[None]):
         self.push_screen(screen, picked)
 
     def do_copy(self) -> None:
+        self.copy_command()
+
+    def do_copy_words(self) -> None:
+        self.copy_command("describe")
+
+    def copy_command(self, name: str = "") -> None:
+        """Show and copy the command line of this view, in the app or by a command."""
         size = len(self.state.prompt)
-        command = self.command_line() if size <= COPIED else ""
+        command = self.command_line(name) if size <= COPIED else ""
         if not 0 < len(command) <= COPIED:
             self.say(
                 f"This view's command line has {size or len(command)} characters, too many to copy: put the prompt in a file for --file."
@@ -1218,13 +1225,13 @@ class ExplorerApp(App[None]):
         """To the terminal's clipboard, which takes UTF-8: half of a character, as an argument may hold, becomes `?`."""
         super().copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
 
-    def command_line(self) -> str:
+    def command_line(self, name: str = "") -> str:
         """The command that reproduces this view, fit for a screen and a shell."""
-        command = self.state.command_line()
+        command = self.state.command_line(name)
         if len(command) <= COPIED and clean(command) != command and self.model is not None and self.state.ids is None:
             # Pasted into a shell, raw control characters would be keys, and NUL is no argument at all: the ids say the same.
             with suppress(ExplainError):
-                command = self.state.with_ids(self.model.prompt_ids(self.state.prompt)).command_line()
+                command = self.state.with_ids(self.model.prompt_ids(self.state.prompt)).command_line(name)
         return clean(command)
 
     def dress(self) -> None:

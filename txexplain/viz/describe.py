@@ -12,6 +12,7 @@ from txexplain.engine import derive
 from txexplain.engine.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
+from txexplain.viz.flow import LINE_FROM
 from txexplain.viz.numbers import count, exact, number, percent, several, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import plain_table
@@ -21,6 +22,7 @@ from txexplain.viz.views.chrome import known_sizes
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
 from txexplain.viz.views.linear import map_of, meaning
+from txexplain.viz.views.model import MODES, traced
 from txexplain.viz.views.norms import steps_of
 from txexplain.viz.views.panel import sampling_text
 from txexplain.viz.views.residual import parts_of
@@ -47,6 +49,7 @@ VIEWS: dict[Level, str] = {
     Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
 }
 CANDIDATES = 10
+MOVES = 2  # ribbons of a block that are named
 
 Row = tuple[str, ...]
 
@@ -66,6 +69,8 @@ def describe(scene: Scene) -> str:
         parts.append(f"{heading}\n{plain_table(rows)}")
     except NotRecorded as missing:
         parts.append(f"Not recorded: this trace has no {missing.what}.")
+    if scene.location.level is Level.MODEL:
+        parts.append(flow_text(scene))
     if scene.distribution is not None and scene.location.level is not Level.OUTPUT:
         parts.append(f"Next token, T {scene.state.temperature:g}, {sampling_text(scene)}:\n{plain_table(next_tokens(scene))}")
     elif "logits" not in trace:
@@ -222,6 +227,33 @@ def model_table(scene: Scene) -> tuple[str, list[Row]]:
     for layer, (attn, mlp) in enumerate(scene.result.changes):
         rows.append((f"L{layer}", number(float(attn[scene.token])), number(float(mlp[scene.token]))))
     return "Norms of what each block adds to the selected token's stream:", rows
+
+
+def flow_text(scene: Scene) -> str:
+    """The ribbons in words: for each block what moved most in it, and which tokens held before it what reaches the selected one."""
+    if scene.ribbons is None:
+        lacking = scene.result.flow_lacks(scene.state.flow)
+        return f"Where it came from: not recorded: {lacking}." if lacking else "Where it came from: being traced."
+    columns, between = traced(scene)
+    rows: list[Row] = [("block", "what moved most in it", "what reaches the selected token, before the block, was in")]
+    for layer, (column, ribbons) in enumerate(zip(columns, between, strict=False)):
+        moves = [i for i in np.argsort(-ribbons.share, kind="stable").tolist() if ribbons.source[i] != ribbons.target[i]]
+        told = [
+            f"{named(scene, int(ribbons.source[i]))} → {named(scene, int(ribbons.target[i]))} {percent(float(ribbons.share[i]))}"
+            for i in moves[:MOVES]
+        ]
+        held = [i for i in np.argsort(-column, kind="stable").tolist() if column[i] >= LINE_FROM]
+        others = float(column[column < LINE_FROM].sum())
+        rest = [f"others {percent(others)}"] if others else []
+        rows.append(
+            (f"L{layer}", ", ".join(told) or "nothing", ", ".join([f"{named(scene, i)} {percent(float(column[i]))}" for i in held] + rest))
+        )
+    return f"Where it came from, traced back from the last block ({MODES[scene.state.flow]}):\n{plain_table(rows)}"
+
+
+def named(scene: Scene, position: int) -> str:
+    """A token with its position, which tells two of the same text apart."""
+    return f"{position} {quoted(scene, position)}"
 
 
 def heads_table(scene: Scene) -> tuple[str, list[Row]]:
