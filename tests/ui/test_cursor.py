@@ -14,6 +14,7 @@ from tests.ui.recorder import Recorded, record
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.ui.choose import ChooseScreen
 from txexplain.ui.config import Config, ConfigError, read_config
 from txexplain.viz.palette import Palette
 
@@ -66,10 +67,12 @@ def test_the_cursor_follows_the_selection(storyteller: GPT2, options: object) ->
         assert (await at(app, pilot, seen, "escape"))[2].startswith("her "), "back on the stage"
 
         first, _, text = await at(app, pilot, seen, "e")
-        assert text.startswith(app.screen.entries[0].line[:10]), "the first example"  # type: ignore[attr-defined]
+        listed = app.screen
+        assert isinstance(listed, ChooseScreen)
+        assert text.startswith(listed.entries[listed.at].line[:10]), "the example that is lit"
         y, _, text = await at(app, pilot, seen, "down")
-        assert y == first + app.screen.tall  # type: ignore[attr-defined]
-        assert text.startswith(app.screen.entries[1].line[:10])  # type: ignore[attr-defined]
+        assert y == first + listed.tall
+        assert text.startswith(listed.entries[listed.at].line[:10])
         assert (await at(app, pilot, seen, "escape"))[2].startswith("her ")
         assert (await at(app, pilot, seen, "question_mark"))[2].startswith("The whole model")
         assert (await at(app, pilot, seen, "escape"))[2].startswith("her ")

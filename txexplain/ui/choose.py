@@ -52,6 +52,10 @@ class Rows(Static):
     def on_click(self, event: events.Click) -> None:
         self.post_message(self.Picked(event.y))
 
+    def on_resize(self) -> None:
+        if isinstance(self.screen, ChooseScreen):  # what is centred is elsewhere now
+            self.screen.call_after_refresh(self.screen.point)
+
 
 class ChooseScreen(OverScreen[int | None]):
     """Up and down move, Enter picks, Escape leaves."""
