@@ -265,3 +265,15 @@ def test_the_app_takes_answers_for_nothing_and_alt_for_escape(storyteller: GPT2)
         assert app.state.location.level is Level.BLOCK
 
     drive(check, storyteller)
+
+
+@examples(300)
+@given(st.lists(st.text("\x1b[]OPX^_;:?<>=$ \"'&Mm0159cnRSTtuyqA~\x07\x18\\\x7f\x9b\x9déあ", max_size=6), max_size=12))
+def test_after_anything_a_key_is_a_key(pieces: list[str]) -> None:
+    """Whatever comes, cut anywhere: nothing breaks, and once it has had its time, Enter is Enter."""
+    parser = TerminalParser()
+    made(parser, filter(None, pieces))
+    if parser.pasted is None:
+        parser.until = 0.0
+        list(parser.tick())
+        assert made(parser, ["q", "\r"])[-1] == "enter"
