@@ -33,6 +33,7 @@ from txexplain.ui.widgets.picture import Picture
 PROMPT = "Once upon a time there was a"
 WARM = 3  # rounds until everything that is kept once is kept
 FLAT = 1.05
+SMAPS = Path("/proc/self/smaps_rollup")
 PATIENCE = 600.0  # seconds until a condition that never comes true is a fault
 
 
@@ -62,14 +63,17 @@ def length(app: ExplorerApp) -> int:
     return app.lens.trace.n_tokens
 
 
-async def to_the_end(app: ExplorerApp, pilot: Pilot[Any]) -> int:
-    """Generate until the context is full, over any end of a text; how many tokens that were."""
+async def to_the_end(app: ExplorerApp, pilot: Pilot[Any], most: int = 1 << 30) -> int:
+    """Generate until the context is full or there are so many tokens, over any end of a text; how many were generated."""
     assert app.lens is not None
-    first, room = length(app), app.lens.config.n_positions
+    first, room = length(app), min(most, app.lens.config.n_positions)
     while length(app) < room:
         await pilot.press("g")
-        await until(pilot, lambda: at_rest(app), "a pause in the text, or a full context")
-    return room - first
+        await until(pilot, lambda: at_rest(app) or length(app) >= room, "a pause in the text, or enough of it")
+        if app.generating:
+            await pilot.press("g")
+            await until(pilot, lambda: at_rest(app), "a pause")
+    return length(app) - first
 
 
 async def to_the_start(app: ExplorerApp, pilot: Pilot[Any], tokens: int) -> None:
@@ -95,7 +99,7 @@ def numbers(app: ExplorerApp) -> dict[str, bytes]:
 
 def own_bytes() -> int:
     """Anonymous of this process: what it shares with nobody."""
-    lines = Path("/proc/self/smaps_rollup").read_text("ascii").splitlines()
+    lines = SMAPS.read_text("ascii").splitlines()
     return 1024 * int(next(line for line in lines if line.startswith("Anonymous:")).split()[1])
 
 

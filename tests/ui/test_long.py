@@ -7,9 +7,11 @@ import ctypes
 import gc
 import subprocess
 import sys
+import threading
 import tracemalloc
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -17,9 +19,11 @@ from tests import long
 from tests.races import SAVED
 from txexplain.engine import derive
 from txexplain.engine.derive import Lens
+from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
+from txexplain.ui import app as app_module
 
 
 @pytest.fixture
@@ -70,6 +74,43 @@ def test_generating_to_the_end_and_back_takes_no_more_memory_each_time() -> None
         asyncio.run(long.walk(model, 1, {"traced bytes": traced, "objects": long.objects}, prompt="red blue " * 7, at_least=6, seeds=1))
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not long.SMAPS.exists(), reason="only Linux says how much memory is a process's own")
+def test_after_ten_minutes_of_generating_and_undoing_no_memory_of_note_is_gone(storyteller: GPT2) -> None:
+    """In short: rounds of some ninety tokens by ever new seeds, and back by undoing, without the pauses between."""
+
+    async def go() -> list[int]:
+        async with long.started(storyteller, ExplorerState(prompt=long.PROMPT), (120, 40)) as (app, pilot):
+            seen = []
+            for seed in range(8):
+                app.adopt(replace(app.state, seed=seed))
+                await long.to_the_end(app, pilot, 102)
+                await long.to_the_start(app, pilot, 120)
+                give_back()  # as the app does where it is left alone for a while
+                seen.append(long.own_bytes())
+            return seen
+
+    seen = asyncio.run(go())
+    assert max(seen) - seen[0] <= 20 << 20, f"MB after each round: {[size >> 20 for size in seen]}"
+
+
+def test_freed_memory_is_given_back_beside_the_keys_once_nothing_happens(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(app_module, "give_back", lambda: given.append(threading.current_thread().name))
+    monkeypatch.setattr(app_module, "REST", 0.01)
+
+    async def go() -> None:
+        async with long.started(storyteller, ExplorerState(prompt=long.PROMPT)) as (app, pilot):
+            for key in ("space", "u"):
+                await long.until(pilot, lambda: long.at_rest(app) and bool(given), "memory given back")
+                given.clear()
+                await pilot.press(key)
+                await long.until(pilot, lambda: bool(given), f"memory given back after {key}")
+            assert set(given) == {"txexplain tidy"}
+
+    asyncio.run(go())
 
 
 HEAPS = """

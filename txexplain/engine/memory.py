@@ -28,8 +28,11 @@ def keep_freed_memory() -> None:
 
 
 def give_back() -> None:
-    """Return to the system what was freed, where the C library is glibc: after a long run it keeps up to 256 MiB, and gaps besides."""
-    with suppress(OSError, AttributeError):
+    """Return to the system what was freed, where the C library is glibc: it keeps gaps, and up to 256 MiB at the end of the heap.
+
+    Takes some milliseconds for each 100 MB, and the next run needs them again: for the time after long runs, and not for between them.
+    """
+    with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 

@@ -33,6 +33,7 @@ from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean, reason
+from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
@@ -83,6 +84,7 @@ CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
+REST = 2.0  # seconds without news after which freed memory is given back
 ONLY_TEXT = OnlyText()
 COLOR_SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
 SAID = 1000  # characters of a sentence that pops up
@@ -222,6 +224,7 @@ class ExplorerApp(App[None]):
         self.late = False  # the run has lasted long enough for the old result to fade
         self.typing: Timer | None = None
         self.digit = ""  # that the jump field is opened with
+        self.tidying: Timer | None = None
         self.queued = 0  # draws asked for while a forward pass runs
         self.generating = False
         self.pace = PACES[0]
@@ -302,6 +305,19 @@ class ExplorerApp(App[None]):
         """News that come when the screens are gone already are no news."""
         if self.screen_stack or not isinstance(message, News):
             await super()._on_message(message)
+        if isinstance(message, News) and self.screen_stack:
+            self.tidy_soon()
+
+    def tidy_soon(self) -> None:
+        """Once nothing has come for a while, what runs, models and texts that are gone took goes back to the system."""
+        if self.tidying is not None:
+            self.tidying.stop()
+        self.tidying = self.set_timer(REST, self.tidy)
+
+    def tidy(self) -> None:
+        """In a thread of its own, so that no key waits for it. During a long run, its end comes first."""
+        if not self.running:
+            threading.Thread(target=give_back, name="txexplain tidy", daemon=True).start()
 
     def on_resize(self, event: events.Resize) -> None:
         self.place(event.size.width, event.size.height)

@@ -302,7 +302,7 @@ def graphemes(text: str) -> list[tuple[str, int]]:
     return cells
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)  # several screens' texts; generated ones come ever new, and take a kilobyte each
 def laid(text: str, width: int | None, align: str, ellipsis: str) -> tuple[list[str], bool]:
     """What stands in each cell that a text takes, cut or padded to a width where one is given, and whether any takes two.
 
