@@ -28,6 +28,7 @@ XTERM = {"TERM": "xterm-256color"}
     ("environ", "options", "asked"),
     [
         (XTERM, UiOptions(), ASK_DEPTH + ASK_GROUND + ASK_KIND),
+        (XTERM, UiOptions(theme="auto"), ASK_DEPTH + ASK_GROUND + ASK_KIND),
         (XTERM, UiOptions(theme="dark"), ASK_DEPTH + ASK_KIND),
         (XTERM, UiOptions(color="256"), ASK_GROUND + ASK_KIND),
         (XTERM, UiOptions(color="256", theme="light"), ""),

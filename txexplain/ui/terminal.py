@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from txexplain.ui.depth import Ground, depth_of
 from txexplain.ui.options import UiOptions
+from txexplain.viz.palette import THEMES
 
 try:
     import termios
@@ -48,7 +49,7 @@ def questions(options: UiOptions, environ: Mapping[str, str]) -> str:
     best = depth_of(environ, "truecolor") if options.color == "auto" else options.color
     if options.color == "auto" and best != depth_of(environ) and not environ.get("TMUX"):
         asked += ASK_DEPTH
-    if options.theme is None and best != "none":
+    if options.theme not in THEMES and best != "none":
         asked += ASK_GROUND
     return asked and asked + ASK_KIND
 
