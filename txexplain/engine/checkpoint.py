@@ -28,6 +28,7 @@ from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.errors import CheckpointError, ExplainError, reason, shown
 from txexplain.engine.files import megabytes
 from txexplain.engine.memory import free_memory
+from txexplain.engine.steps import sizes, weight_letters
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -427,20 +428,8 @@ def gather(files: Iterable[Path], weight_map: Mapping[str, Path]) -> tuple[dict[
 
 
 def weight_shapes(config: GPT2Config, *, with_head: bool) -> dict[str, tuple[int, ...]]:
-    """The name and shape of every weight of a GPT-2. A linear layer's weight is [inputs, outputs]."""
-    d, m = config.n_embd, config.n_inner
-    block: dict[str, tuple[int, ...]] = {
-        "ln_1.weight": (d,), "ln_1.bias": (d,),
-        "attn.c_attn.weight": (d, 3 * d), "attn.c_attn.bias": (3 * d,),
-        "attn.c_proj.weight": (d, d), "attn.c_proj.bias": (d,),
-        "ln_2.weight": (d,), "ln_2.bias": (d,),
-        "mlp.c_fc.weight": (d, m), "mlp.c_fc.bias": (m,),
-        "mlp.c_proj.weight": (m, d), "mlp.c_proj.bias": (d,),
-    }  # fmt: skip
-    shapes: dict[str, tuple[int, ...]] = {"wte.weight": (config.vocab_size, d), "wpe.weight": (config.n_positions, d)}
-    shapes |= {f"h.{layer}.{name}": shape for layer in range(config.n_layer) for name, shape in block.items()}
-    shapes |= {"ln_f.weight": (d,), "ln_f.bias": (d,)}
-    return shapes | {"lm_head.weight": (config.vocab_size, d)} if with_head else shapes
+    """The name and shape of every weight of a GPT-2."""
+    return {name: sizes(letters, config) for name, letters in weight_letters(config.n_layer, with_head=with_head).items()}
 
 
 def require_fit(stored: Stored, name: str, shape: tuple[int, ...]) -> None:

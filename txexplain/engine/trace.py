@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from txexplain.engine.checkpoint import read_safetensors
 from txexplain.engine.config import LARGEST, GPT2Config
 from txexplain.engine.errors import CheckpointError, NotRecorded, TraceError, shown
+from txexplain.engine.steps import STEPS, activation_letters, sizes
 from txexplain.engine.tokenizer import visible
 
 Floats = NDArray[np.float32]
@@ -50,27 +51,18 @@ def canonical(name: str) -> str:
 
 def block_names(layer: int) -> list[str]:
     """The names of one block's activations, in the order in which they are computed."""
-    inside = (
-        "resid_pre ln1.scale ln1.normalized attn.q attn.k attn.v attn.attn_scores attn.pattern attn.z attn_out resid_mid "
-        "ln2.scale ln2.normalized mlp.pre mlp.post mlp_out resid_post"
-    )
-    return [f"blocks.{layer}.{name}" for name in inside.split()]
+    return [f"blocks.{layer}.{step.name}" for step in STEPS]
 
 
 def activation_names(n_layer: int) -> list[str]:
     """Every name of a whole trace of n_layer blocks, in the order in which they are computed."""
-    blocks = [name for layer in range(n_layer) for name in block_names(layer)]
-    return ["embed", "pos_embed", *blocks, "ln_final.scale", "ln_final.normalized", "logits"]
+    return list(activation_letters(n_layer))
 
 
 def expected_shapes(config: GPT2Config, n_tokens: int) -> dict[str, tuple[int, ...]]:
     """The shape of every activation but the logits, for n_tokens tokens."""
-    heads, square = (n_tokens, config.n_head, config.head_dim), (config.n_head, n_tokens, n_tokens)
-    inner, one, row = (n_tokens, config.n_inner), (n_tokens, 1), (n_tokens, config.n_embd)
-    ends: dict[str, tuple[int, ...]] = {".q": heads, ".k": heads, ".v": heads, ".z": heads, ".attn_scores": square, ".pattern": square}
-    ends |= {".pre": inner, ".post": inner, ".scale": one}
-    names = [name for name in activation_names(config.n_layer) if name != "logits"]
-    return {name: next((shape for end, shape in ends.items() if name.endswith(end)), row) for name in names}
+    letters = activation_letters(config.n_layer)
+    return {name: sizes(shape, config, n_tokens) for name, shape in letters.items() if name != "logits"}
 
 
 class Trace(Mapping[str, Floats]):
@@ -339,15 +331,15 @@ def read_tokens(where: str, metadata: Mapping[str, str], n_tokens: int) -> tuple
 
 def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> dict[str, Floats]:
     """The activations of a file, each of the shape that the others ask for, and finite where it must be."""
-    sizes = config or guess_config(where, tensors)
+    told = config or guess_config(where, tensors)
     require_room(where, tensors, config, n_tokens)
-    known = expected_shapes(sizes, n_tokens)
+    known = expected_shapes(told, n_tokens)
     good: dict[str, Floats] = {}
     for name, array in tensors.items():
         if name == "ids":
             continue
         if name == "logits":
-            V = sizes.vocab_size if array.ndim in (1, 2) else "V"
+            V = told.vocab_size if array.ndim in (1, 2) else "V"
             fits = array.shape in ((V,), (n_tokens, V))
             wanted = f"[{V}] or [{n_tokens}, {V}]"
         elif name in known:

@@ -20,8 +20,8 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import ACTIVATIONS, Array
 from txexplain.engine.sampling import Distribution, Draw
+from txexplain.engine.steps import activation_letters, sizes
 from txexplain.engine.surprisal import Surprise, surprises
-from txexplain.engine.trace import expected_shapes
 from txexplain.explorer import choice
 from txexplain.explorer.lesson import Lesson, Page, lives
 from txexplain.explorer.location import Level, Location
@@ -173,7 +173,7 @@ def explain(look: Look) -> Explanation:
     except NotRecorded as error:
         missing = error.what
     shapes = [shape_of(look.lens, name) for name in topic.names]
-    shapes += [Shape(name, letters, tuple(size_of(look.lens, letter) for letter in letters), None) for name, letters in topic.weights]
+    shapes += [Shape(name, letters, sizes(letters, look.lens.config), None) for name, letters in topic.weights]
     return Explanation(topic.title, topic.sentences, topic.formula, tuple(lines), missing, tuple(shapes), sources_of(topic.made))
 
 
@@ -1116,30 +1116,15 @@ def norm(vector: Array) -> float:
     return float(np.linalg.norm(vector.astype(np.float64)))
 
 
-LETTERS: dict[str, tuple[str, ...]] = {
-    ".q": ("T", "H", "dh"), ".k": ("T", "H", "dh"), ".v": ("T", "H", "dh"), ".z": ("T", "H", "dh"),
-    ".attn_scores": ("H", "T", "T"), ".pattern": ("H", "T", "T"), ".scale": ("T", "1"), ".pre": ("T", "m"), ".post": ("T", "m"),
-}  # fmt: skip
-
-
 def shape_of(lens: Lens, name: str) -> Shape:
     """A trace's tensor with its shape: as recorded, or as it would be."""
     recorded = name in lens.trace
     if name == "logits":
-        sizes = lens.trace[name].shape if recorded else (lens.config.vocab_size,)
-        return Shape(name, ("T", "V")[-len(sizes) :], sizes, recorded)
-    letters = next((letters for end, letters in LETTERS.items() if name.endswith(end)), ("T", "d"))
-    sizes = lens.trace[name].shape if recorded else expected_shapes(lens.config, lens.trace.n_tokens)[name]
-    return Shape(name, letters, sizes, recorded)
-
-
-def size_of(lens: Lens, letter: str) -> int:
-    """What a letter of a weight's shape stands for."""
-    config = lens.config
-    return {
-        "d": config.n_embd, "3·d": 3 * config.n_embd, "m": config.n_inner, "dh": config.head_dim, "V": config.vocab_size,
-        "context": config.n_positions,
-    }[letter]  # fmt: skip
+        own = lens.trace[name].shape if recorded else (lens.config.vocab_size,)
+        return Shape(name, ("T", "V")[-len(own) :], own, recorded)
+    letters = activation_letters(lens.config.n_layer)[name]
+    own = lens.trace[name].shape if recorded else sizes(letters, lens.config, lens.trace.n_tokens)
+    return Shape(name, letters, own, recorded)
 
 
 TILES: dict[str, Callable[[Look], Topic]] = {

@@ -23,6 +23,7 @@ from difflib import get_close_matches
 from enum import Enum
 
 from txexplain.engine.errors import LocationError
+from txexplain.engine.steps import TILES
 
 
 class Level(Enum):
@@ -47,7 +48,6 @@ class Level(Enum):
 
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")
-TILES = ("resid_pre", "ln1", "qkv", "attn", "proj", "add1", "ln2", "fc", "act", "out", "add2")
 TILE_PAGES = {
     "ln1": Level.LN1, "qkv": Level.QKV, "attn": Level.ATTN, "proj": Level.PROJ, "ln2": Level.LN2,
     "fc": Level.MLP, "act": Level.MLP, "out": Level.MLP,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from txexplain.engine.steps import TILES
 from txexplain.explorer.jump import jump
 from txexplain.explorer.location import (
     ENDS,
@@ -18,7 +19,6 @@ from txexplain.explorer.location import (
     LEASTS,
     PRODUCTS,
     STAGES,
-    TILES,
     VECTORS,
     Dims,
     Level,

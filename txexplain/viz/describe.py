@@ -112,7 +112,7 @@ def table_of(scene: Scene) -> tuple[str, list[Row]]:
             return model_table(scene)
         case Level.BLOCK:
             prefix = f"blocks.{scene.location.block}."
-            steps = [(tile.name, prefix + tile.tensor) for tile in TILES if tile.tensor != "attn.pattern"]
+            steps = [(tile.tile, prefix + tile.name) for tile in TILES if tile.name != "attn.pattern"]
             return "Its steps, for the selected token:", tensor_rows(scene, steps)
         case Level.ATTN:
             return heads_table(scene)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from txexplain.engine.derive import change_norms
+from txexplain.engine.steps import SHOWN, Step
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import BOLD, Canvas
@@ -26,30 +27,9 @@ COLUMNS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Tile:
-    """One step of a block: the tensor it makes, the role that colours it, its formula, and what its rail looks like."""
-
-    name: str
-    tensor: str
-    role: str
-    formula: str
-    rail: str  # "in", "branch", "side" or "add"
-
-
-TILES = (
-    Tile("resid_pre", "resid_pre", "residual", "x, enters the block", "in"),
-    Tile("ln1", "ln1.normalized", "residual", "LayerNorm(x)", "branch"),
-    Tile("qkv", "attn.q", "query", "q, k, v = LN(x) W + b", "side"),
-    Tile("attn", "attn.pattern", "attention", "softmax(q·k ÷ √dh)", "side"),
-    Tile("proj", "attn_out", "attention", "(Σ share × v) W_O + b", "side"),
-    Tile("add1", "resid_mid", "residual", "x + attention", "add"),
-    Tile("ln2", "ln2.normalized", "residual", "LayerNorm(x)", "branch"),
-    Tile("fc", "mlp.pre", "mlp", "LN(x) W_fc + b", "side"),
-    Tile("act", "mlp.post", "mlp", "activation", "side"),
-    Tile("out", "mlp_out", "mlp", "post W_proj + b", "side"),
-    Tile("add2", "resid_post", "residual", "x + MLP", "add"),
-)
+TILES = tuple(SHOWN.values())
+# What a tile's rail looks like: the stream enters, a branch leaves it, stands beside it, or is added to it.
+KINDS = {"resid_pre": "in", "ln1": "branch", "add1": "add", "ln2": "branch", "add2": "add"}
 RAILS = {"in": ("║   ", "║   "), "branch": ("╠═╗ ", "║ ║ "), "side": ("║ ║ ", "║ ║ "), "add": ("⊕═╝ ", "║   ")}
 ASCII_RAILS = {"in": ("|   ", "|   "), "branch": ("|-. ", "| | "), "side": ("| | ", "| | "), "add": ("+-' ", "|   ")}
 
@@ -63,7 +43,7 @@ def draw_block(scene: Scene) -> Canvas:
     title(canvas, scene, f"L{scene.location.block} {scene.palette.glyphs.dot} block", f"token {token} {scene.label(token).strip()}{heads}")
     if drawn:
         chosen = chosen_tile(scene)
-        draw_bands(canvas, scene, scene.height - 7, COLUMNS[TILES[chosen].name])
+        draw_bands(canvas, scene, scene.height - 7, COLUMNS[TILES[chosen].tile])
         canvas.hline(1, scene.height - 5, scene.width - 2)
         detail(canvas, scene, TILES[chosen], scene.height - 4)
     else:
@@ -77,26 +57,26 @@ def draw_block(scene: Scene) -> Canvas:
 
 
 def chosen_tile(scene: Scene) -> int:
-    return next(i for i, tile in enumerate(TILES) if tile.name == (scene.location.select or "attn"))
+    return next(i for i, tile in enumerate(TILES) if tile.tile == (scene.location.select or "attn"))
 
 
 def complete(scene: Scene) -> bool:
     """Whether everything that the picture shows was recorded."""
-    names = [tile.tensor for tile in TILES] + ["attn.k", "attn.v"]
+    names = [tile.name for tile in TILES] + ["attn.k", "attn.v"]
     return scene.result.has(*(f"blocks.{scene.location.block}.{name}" for name in names))
 
 
-def detail(canvas: Canvas, scene: Scene, tile: Tile, y: int) -> None:
+def detail(canvas: Canvas, scene: Scene, tile: Step, y: int) -> None:
     """The selected step: what it computes, its shape, and its tensor for the selected token in full width."""
-    sizes = shape(scene.trace[f"blocks.{scene.location.block}.{tile.tensor}"].shape, ascii=scene.palette.ascii)
-    x = 1 + canvas.put(1, y, tile.name, tile.role, attrs=BOLD)
+    sizes = shape(scene.trace[f"blocks.{scene.location.block}.{tile.name}"].shape, ascii=scene.palette.ascii)
+    x = 1 + canvas.put(1, y, tile.tile, tile.role, attrs=BOLD)
     x += canvas.put(x, y, f"  {tile.formula}", "text")
-    canvas.put(x, y, f"  {'3 of ' if tile.name == 'qkv' else ''}{sizes}", "muted")
+    canvas.put(x, y, f"  {'3 of ' if tile.tile == 'qkv' else ''}{sizes}", "muted")
     steps = f"{TILES.index(tile) + 1} of {len(TILES)}"
     canvas.put(scene.width - len(steps) - 1, y, steps, "faint")
     tile_strip(canvas, scene, tile, 1, y + 1, scene.width - 2)
-    if tile.tensor != "attn.pattern":
-        vector = scene.trace[f"blocks.{scene.location.block}.{tile.tensor}"][scene.token].reshape(-1)
+    if tile.name != "attn.pattern":
+        vector = scene.trace[f"blocks.{scene.location.block}.{tile.name}"][scene.token].reshape(-1)
         low, high = span(vector)
         _, pooled = pool(vector, scene.width - 2)
         figures = f"{number(low)} to {number(high)}, norm {number(float(np.linalg.norm(vector)))}"
@@ -115,24 +95,24 @@ def rows_of_tiles(canvas: Canvas, scene: Scene) -> None:
     for row, tile in enumerate(TILES[first : first + visible]):
         y = 1 + row * each
         tile_row(canvas, scene, tile, y, each, first + row == chosen)
-        canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.name == "attn" else tile.name))
+        canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.tile == "attn" else tile.tile))
 
 
-def tile_row(canvas: Canvas, scene: Scene, tile: Tile, y: int, rows: int, lit: bool) -> None:
+def tile_row(canvas: Canvas, scene: Scene, tile: Step, y: int, rows: int, lit: bool) -> None:
     """One tile, in as many rows as there are."""
-    palette, name = scene.palette, f"blocks.{scene.location.block}.{tile.tensor}"
-    rails = (ASCII_RAILS if palette.ascii else RAILS)[tile.rail]
+    palette, name = scene.palette, f"blocks.{scene.location.block}.{tile.name}"
+    rails = (ASCII_RAILS if palette.ascii else RAILS)[KINDS.get(tile.tile, "side")]
     for i in range(rows):
         canvas.put(1, y + i, rails[min(i, 1)], "residual")
     if lit:
         canvas.fill(RAIL - 1, y, scene.width - RAIL + 1, 1, bg="cursor")
         canvas.put(RAIL - 1, y, palette.glyphs.marker, "accent", attrs=BOLD)
-    x = RAIL + canvas.put(RAIL, y, tile.name, tile.role, attrs=BOLD, width=NAME)
+    x = RAIL + canvas.put(RAIL, y, tile.tile, tile.role, attrs=BOLD, width=NAME)
     if name not in scene.trace:
         canvas.put(x, y, "not recorded", "muted")
         return
     sizes = shape(scene.trace[name].shape, ascii=palette.ascii)
-    if tile.name == "qkv":
+    if tile.tile == "qkv":
         sizes = "3 of " + sizes
     if rows == 1:
         x += canvas.put(x, y, tile.formula, "text", width=FORMULA) + 1
@@ -141,27 +121,27 @@ def tile_row(canvas: Canvas, scene: Scene, tile: Tile, y: int, rows: int, lit: b
         tile_strip(canvas, scene, tile, x, y, scene.width - x - 1)
         return
     x += canvas.put(x, y, tile.formula, "text", width=min(34, scene.width - x - 22)) + 1
-    vector = scene.trace[name][scene.token] if tile.tensor != "attn.pattern" else scene.trace[name][:, scene.token]
+    vector = scene.trace[name][scene.token] if tile.name != "attn.pattern" else scene.trace[name][:, scene.token]
     figure = f"{sizes}  norm {number(float(np.linalg.norm(vector)), ascii=palette.ascii)}"
-    if tile.tensor != "attn.pattern":
+    if tile.name != "attn.pattern":
         canvas.put(scene.width - cell_width(figure) - 1, y, figure, "muted")
     else:
         canvas.put(scene.width - cell_width(sizes) - 1, y, sizes, "muted")
     tile_strip(canvas, scene, tile, RAIL, y + 1, scene.width - RAIL - 1)
 
 
-def tile_strip(canvas: Canvas, scene: Scene, tile: Tile, x: int, y: int, width: int) -> None:
+def tile_strip(canvas: Canvas, scene: Scene, tile: Step, x: int, y: int, width: int) -> None:
     """The tile's tensor for the selected token."""
     prefix = f"blocks.{scene.location.block}."
-    if tile.name == "qkv":
+    if tile.tile == "qkv":
         each = (width - 8) // 3
         for i, (letter, role) in enumerate((("q", "query"), ("k", "key"), ("v", "value"))):
             at = x + i * (each + 3)
             canvas.put(at, y, letter, role, attrs=BOLD)
             plain_strip(canvas, scene, scene.trace[f"{prefix}attn.{letter}"][scene.token].reshape(-1), role, at + 2, y, each)
         return
-    if tile.name != "attn":
-        plain_strip(canvas, scene, scene.trace[prefix + tile.tensor][scene.token].reshape(-1), tile.role, x, y, width)
+    if tile.tile != "attn":
+        plain_strip(canvas, scene, scene.trace[prefix + tile.name][scene.token].reshape(-1), tile.role, x, y, width)
         return
     rows = scene.trace[prefix + "attn.pattern"][:, scene.token, : scene.token + 1]  # [H, T]
     ramp, n_head = Ramp("sequential", "attention", scene.palette), rows.shape[0]
