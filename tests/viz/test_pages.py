@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.viz.reading import FIGURE, STAGES, line_with, scene_at, shows, stage_at, unit, value
+from tests.viz.reading import FIGURE, STAGES, hits, line_with, scene_at, shows, stage_at, unit, value
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.viz.canvas import Canvas
@@ -319,3 +319,35 @@ def test_a_trace_alone_shows_the_vectors_that_it_has(tiny_lens: Lens) -> None:
         canvas = draw_stage(replace(scene_at(tiny_lens, at, STAGES["narrow"]), lens=bare))
         want = tiny_lens.trace[f"blocks.{at[1]}.{tensor}"][2].reshape(-1)[4]
         assert is_exactly(last_number(canvas, name), float(want)), (at, name)
+
+
+@pytest.mark.parametrize("ascii", [False, True], ids=["unicode", "ascii"])
+def test_a_negative_number_is_no_bar_to_the_right(lens: Lens, ascii: bool) -> None:
+    """Where a neuron fires, and the neurons by what they are before the activation: signs can be told without colour."""
+    palette = Palette("dark", "none", ascii=ascii)
+    full, line_ = palette.glyphs.bars[-1], palette.glyphs.vertical
+    post = lens.trace["blocks.1.mlp.post"]
+    silent = int((post <= 0).all(axis=0).argmax())
+    mixed = int(((post < -0.05).any(axis=0) & (post > 0.2).any(axis=0)).argmax())
+    for neuron in (silent, mixed):
+        canvas = stage_at(lens, f"L1.mlp[{neuron}]", STAGES["wide"], palette)
+        text = "\n".join(canvas.text())
+        assert ("it fires at no token of the prompt" in text) == (not (post[:, neuron] > 0).any())
+        lengths = {}
+        for hit in hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "token"):
+            token, value = hit.target[1], float(post[hit.target[1], neuron])
+            bars = canvas.text()[hit.y][27:]
+            left, _, right = bars.partition(line_)
+            assert (full in left, bool(right.strip())) == (value < 0, value > 0), (neuron, token, bars)
+            lengths[token] = left.count(full) + right.count(full)
+        assert len(lengths) >= 5
+        largest = max(lengths, key=lambda token: abs(post[token, neuron]))
+        for token, length in lengths.items():  # one scale on both sides
+            want = lengths[largest] * abs(post[token, neuron] / post[largest, neuron])
+            assert abs(length - want) <= 1.5 + 0.05 * want, (neuron, token)
+    pre = lens.trace["blocks.1.mlp.pre"][2]
+    lowest = int(pre.argmin())
+    canvas = stage_at(lens, f"L1.mlp:pre[{lowest}]@2", STAGES["wide"], palette)
+    row = next(line for line in canvas.text() if re.match(rf" {lowest} ", line))
+    assert pre[lowest] < 0
+    assert re.search(rf"\{full}\{line_}", row[:120]), row

@@ -759,34 +759,43 @@ def probabilities(lens: Lens, temperature: float, k: int | None) -> tuple[np.nda
 
 
 SETTINGS = [{}, {"temperature": 0.7}, {"temperature": 1.5, "mode": "top-k", "k": 4}]
+COMPUTED = {"full": "logit ÷T exp softmax cumul.", "top-k": "logit ÷T softmax cumul. kept? exp share"}
+COMPUTED["top-p"] = COMPUTED["top-k"]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "cool", "top-k"])
+@pytest.mark.parametrize("settings", [*SETTINGS, {"mode": "top-p", "p": 0.5}], ids=["plain", "cool", "top-k", "top-p"])
 @pytest.mark.parametrize("size", STAGES)
 def test_every_stage_from_logit_to_probability(lens: Lens, size: str, settings: dict) -> None:
     scene = scene_at(lens, "output", STAGES[size], **settings)
     canvas = stage_at(lens, "output", STAGES[size], **settings)
     temperature = settings.get("temperature", 1.0)
-    order, full, kept = probabilities(lens, temperature, settings.get("k"))
+    mode = settings.get("mode", "full")
+    order, full, _ = probabilities(lens, temperature, None)
     logits = lens.trace["logits"].astype(np.float64)
     cumulative = np.cumsum(full[order])
+    count = settings.get("k", int(np.searchsorted(cumulative, settings["p"])) + 1 if mode == "top-p" else len(order))
+    _, _, kept = probabilities(lens, temperature, count)
     rows = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "candidate"))
     assert len(rows) >= 5
-    header = canvas.text()[rows[0].y - 1]
+    header = canvas.text()[rows[0].y - 1].replace("÷ T", "÷T").replace("e^(x−max)", "exp")
+    names = header.split()[2:]
+    assert [name for name in COMPUTED[mode].split() if name in names] == names, "each column follows from those to its left"
+    assert len(names) >= (5 if mode == "full" else 7)
+    assert re.search(r"exp\(\S+ − max \S+\) = ", "\n".join(canvas.text()))
+    assert ("e^(x−max)" in "".join(canvas.text())) or size == "narrow"
     for hit in rows:
         rank, row = hit.target[1], canvas.text()[hit.y]
         token = int(order[rank])
         assert int(row.split()[0]) == rank + 1
         assert scene.id_label(token).strip().rstrip("…")[:8] in row
-        fields = row.split()[-(6 if "exp" in header else 5) :]
+        fields = dict(zip(names, row.split()[-len(names) :], strict=True))
         scaled = logits[token] / temperature
-        wants = [logits[token], scaled, np.exp(scaled - logits.max() / temperature) * (kept[token] > 0)]
-        if "exp" not in header:
-            wants.pop()
-        for text, want in zip(fields, wants, strict=False):
-            assert shows(text, want, 1e-6), (rank, text, want)
-        for text, want in zip(fields[-3:], (full[token], cumulative[rank], kept[token]), strict=True):
-            assert shows_percent(text, want), (rank, text, want)
+        numbers = {"logit": logits[token], "÷T": scaled, "exp": np.exp(scaled - logits.max() / temperature) * (kept[token] > 0)}
+        for name, want in numbers.items():
+            assert shows(fields[name], want, 1e-6), (rank, name, want)
+        for name, want in (("softmax", full[token]), ("cumul.", cumulative[rank]), ("share", kept[token])):
+            assert name not in fields or shows_percent(fields[name], want), (rank, name, want)
+        assert fields.get("kept?", "yes") == ("yes" if rank < count else "no")
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "cool", "top-k"])

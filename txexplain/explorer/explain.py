@@ -594,18 +594,19 @@ def head(look: Look) -> Topic:
                 say("Softmax turns a row of scores into shares: e to the power of each, divided by the sum of them all."),
                 *((say("{} comes after {}: it is masked and gets nothing.", k, q),) if hidden else told),
             )
-            formula, tensors = "share = e^score ÷ Σ e^score", ("attn.attn_scores", "attn.pattern")
+            formula, tensors = "share = e^(score − max) ÷ Σ e^(score − max)", ("attn.attn_scores", "attn.pattern")
             made = ((gpt2.block, "attn.pattern"), (ops.softmax, "return"))
     return Topic(
         f"L{place.block}H{place.head}: {STAGE_NAMES[place.stage]}",
         sentences,
-        (formula,),
+        (formula, LESS) if place.stage == "softmax" else (formula,),
         lengths() if place.stage == "values" else score_lines(look, query, key, place.stage),
         tuple(look.name(name) for name in tensors),
         made,
     )
 
 
+LESS = "max, the largest of them, is taken off: that changes no share"
 STAGE_NAMES = {"qk": "query · key", "scaled": "scaled", "masked": "masked", "softmax": "shares of attention", "values": "weighted values"}
 
 
@@ -908,7 +909,7 @@ def output(look: Look) -> Topic:
             say("A logit says how well the last vector fits a token: its product with the row of that token in the unembedding."),
             Line(FILTERS[mode], settings),
         ),
-        ("logit = LayerNorm(x) · wte[token]", "p = e^(logit ÷ T) ÷ Σ e^(logit ÷ T)"),
+        ("logit = LayerNorm(x) · wte[token]", "p = e^(logit ÷ T − max) ÷ Σ e^(logit ÷ T − max)", LESS),
         worked(),
         ("ln_final.normalized", "logits"),
         ((gpt2.unembed, "return"), (sampling.settle, "weights"), *kept.get(mode, ()), (getter("_kept_ranked"), "return")),

@@ -24,6 +24,7 @@ from txexplain.viz.views.head import BEFORE_MASK, NAMES
 from txexplain.viz.views.linear import map_of, meaning
 from txexplain.viz.views.model import MODES, traced
 from txexplain.viz.views.norms import steps_of
+from txexplain.viz.views.output import MEANT, stage_names, stages
 from txexplain.viz.views.panel import sampling_text
 from txexplain.viz.views.residual import parts_of
 
@@ -97,12 +98,27 @@ def next_tokens(scene: Scene) -> list[Row]:
     distribution = scene.distribution
     if distribution is None:
         raise NotRecorded("logits")
-    rows: list[Row] = [("rank", "token", "logit", "probability", "of all")]
+    rows: list[Row] = [("rank", "token", "logit", "of all", "probability")]
     for rank, token in enumerate(distribution.order[:CANDIDATES].tolist(), 1):
         kept = percent(float(distribution.probability[token])) if distribution.kept[token] else "cut"
         logit, full = number(float(distribution.logits[token])), percent(float(distribution.full_probability[token]))
-        rows.append((str(rank), f"'{scene.id_label(token)}'", logit, kept, full))
+        rows.append((str(rank), f"'{scene.id_label(token)}'", logit, full, kept))
     return rows
+
+
+def output_table(scene: Scene) -> tuple[str, list[Row]]:
+    """The likeliest tokens at every stage from logit to probability, in the order in which these are computed."""
+    distribution = scene.distribution
+    if distribution is None:
+        raise NotRecorded("logits")
+    names = stage_names(distribution)
+    rows: list[Row] = [("", "rank", "token", *names)]
+    for rank in first_of(range(len(distribution.order)), min(scene.candidate, len(distribution.order) - 1)):
+        token = int(distribution.order[rank])
+        texts = stages(distribution, token, rank)
+        rows.append((mark(rank == scene.candidate), str(rank + 1), f"'{scene.id_label(token)}'", *(texts[name] for name in names)))
+    heading = f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens."
+    return f"{heading} {MEANT}:", rows
 
 
 def table_of(scene: Scene) -> tuple[str, list[Row]]:
@@ -133,7 +149,7 @@ def table_of(scene: Scene) -> tuple[str, list[Row]]:
         case Level.RESIDUAL:
             return residual_table(scene)
         case Level.OUTPUT:
-            return f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens:", next_tokens(scene)
+            return output_table(scene)
     raise AssertionError(f"{scene.location.level} has no table")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Location, breadcrumb
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
 from txexplain.viz.numbers import count
 from txexplain.viz.scene import Scene
@@ -232,3 +233,24 @@ def fitting(canvas: Canvas, y: int, *texts: str, ink: str = "muted") -> None:
     """A row's note in the first of several wordings that there is room for."""
     room = canvas.width - 2
     canvas.put(1, y, next((text for text in texts if cell_width(text) <= room), texts[-1]), ink, width=room)
+
+
+def balance(canvas: Canvas, value: float, ends: tuple[float, float], corner: tuple[int, int], cells: int, role: str) -> None:
+    """A number as a bar from the line that stands for 0: to its right, or to its left, on one scale; `ends` are the least and greatest.
+
+    Where none is negative there is no line, and bars begin at the left.
+    """
+    (x, y), palette = corner, canvas.palette
+    low, high = min(ends[0], 0.0), max(ends[1], 0.0)
+    if low == 0:
+        canvas.put(x, y, bar(value / (high or 1.0), cells, palette), role)
+        return
+    left = cells - 1 if high == 0 else max(1, min(cells - 2, round((cells - 1) * -low / (high - low))))
+    right = cells - 1 - left
+    unit = min(left / -low, right / high) if high else left / -low  # cells for 1
+    canvas.put(x + left, y, palette.glyphs.vertical, "rule")
+    if value >= 0:
+        canvas.put(x + left + 1, y, bar(value * unit / max(right, 1), right, palette), role)
+    else:
+        full = max(1, min(left, round(-value * unit)))
+        canvas.put(x + left - full, y, palette.glyphs.bars[-1] * full, "negative")

@@ -9,12 +9,11 @@ import numpy as np
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer import choice
-from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
 from txexplain.viz.ramps import span
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import balance, title
 from txexplain.viz.views.linear import largest_terms, signed
 from txexplain.viz.views.strips import Vector, draw_strips, norm
 
@@ -51,8 +50,8 @@ def draw_mlp(scene: Scene) -> Canvas:
     bar_at = 1 + 8 + (3 if reach is not None else 2) * FIGURE + 1
     for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if reach is not None else "")):
         canvas.put(x, y, text, "faint", width=8 if x == 1 else FIGURE - 1, align="left" if x == 1 else "right")
-    values = np.abs(lens.neurons(place.block, scene.token, by))
-    largest = float(values.max()) or 1.0
+    values = lens.neurons(place.block, scene.token, by)
+    ends = (float(values.min()), float(values.max()))
     rows = scene.height - y - 1
     at = order.index(here)
     first = max(0, min(at - rows // 2, len(order) - rows))
@@ -66,7 +65,7 @@ def draw_mlp(scene: Scene) -> Canvas:
             figures.append(abs(float(post[neuron])) * float(reach[neuron]))
         for column, value in enumerate(figures):
             canvas.put(9 + column * FIGURE, line, number(value, ascii=ascii), "text", width=FIGURE - 1, align="right")
-        canvas.put(bar_at, line, bar(float(values[neuron]) / largest, max(1, width - bar_at - 1), scene.palette), "mlp")
+        balance(canvas, float(values[neuron]), ends, (bar_at, line), max(3, width - bar_at - 1), "mlp")
         canvas.target(0, line, width, 1, replace(place, face=by, neuron=neuron))
     if curve_wide:
         curve(canvas, scene, pre, float(pre[here]), (width + 1, y), (CURVE, min(scene.height - y, 12)))
@@ -166,13 +165,16 @@ def draw_neuron(scene: Scene) -> Canvas:
 
 
 def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
-    """The neuron at every token: bars from 0, the selected token marked."""
+    """The neuron at every token: bars to the right of 0 where it fires, to the left where it is negative; the selected token marked."""
     place, ascii = scene.location, scene.palette.ascii
     values = scene.trace[f"blocks.{place.block}.mlp.post"][:, neuron]  # [T]
-    canvas.put(1, y, "where it fires in the prompt", "muted", width=scene.width - 2)
+    fires = "where it fires in the prompt" if (values > 0).any() else "it fires at no token of the prompt"
+    x = 1 + canvas.put(1, y, fires, "muted")
+    if (values < 0).any():
+        canvas.put(x, y, "; left of the line: below 0", "faint", width=scene.width - x - 1)
     rows = scene.height - y - 1
     first = max(0, min(scene.token - rows // 2, len(values) - rows))
-    largest = float(np.abs(values).max()) or 1.0
+    ends = (float(values.min()), float(values.max()))
     label, figure = 16, 10
     for row, token in enumerate(range(first, min(first + rows, len(values)))):
         line, lit = y + 1 + row, token == scene.token
@@ -187,6 +189,5 @@ def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
         )
         value = float(values[token])
         canvas.put(1 + label, line, number(value, ascii=ascii), "text", width=figure - 1, align="right")
-        role = "mlp" if value > 0 else "negative"
-        canvas.put(1 + label + figure, line, bar(abs(value) / largest, scene.width - label - figure - 3, scene.palette), role)
+        balance(canvas, value, ends, (1 + label + figure, line), scene.width - label - figure - 3, "mlp")
         canvas.target(0, line, scene.width, 1, ("token", token))

@@ -5,16 +5,22 @@ from __future__ import annotations
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.tokenizer import cell_width
-from txexplain.viz.canvas import BOLD, STRIKE, Canvas
+from txexplain.viz.canvas import BOLD, STRIKE, Canvas, plain_ascii
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
+from txexplain.viz.views.linear import signed
 from txexplain.viz.views.panel import comparable, moved_line, sampling_text
 
 MOST = 50
-COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.", "filtered")
-CELL, LEAST, TOKEN = 11, 9, 16
+# In the order in which they are computed: each follows from those to its left. A filter looks at softmax's shares of all tokens.
+COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.")
+FILTERED = ("logit", "÷ T", "softmax", "cumul.", "kept?", "exp", "share")
+WIDEST, LEAST, KEPT, TOKEN, NARROW = 11, 9, 6, 16, 14  # cells of a column, at most and at least; of the yes and no; of a token's name
 SPARED = ("exp", "cumul.", "÷ T")  # columns that a stage without room for all goes without, the first of them first
+SHIFTED = "e^(x−max)"  # the exp column's name, where it fits
+MEANT = "exp is e^(x−max): x is the column ÷ T, max its largest; taking it off changes no share"
+ROOMY = 24  # rows of a stage that says beneath its table what max is
 BANDS = ((MOST + 1, 100), (101, 1_000), (1_001, 10_000), (10_001, 1 << 30))  # ranks from 1, both ends
 
 
@@ -32,12 +38,11 @@ def draw_output(scene: Scene) -> Canvas:
     distribution = scene.distribution
     if distribution is None:
         raise NotRecorded("logits")
-    columns = tuple(name for name in COLUMNS if name not in SPARED[: spared(scene.width)])
-    cell = min(CELL, (scene.width - TOKEN - 6) // len(columns))
+    name, columns = columns_of(scene.width, distribution)
     canvas.put(1, 1, "rank  token", "muted")
-    for i, name in enumerate(columns):
-        text = name.replace("÷", "/") if scene.palette.ascii else name
-        canvas.put(6 + TOKEN + i * cell, 1, text, "muted", width=cell - 1, align="right")
+    for column, (x, cell) in columns.items():
+        text = SHIFTED if column == "exp" and cell > cell_width(SHIFTED) else column
+        canvas.put(x, 1, plain_ascii(text) if scene.palette.ascii else text, "muted", width=cell - 1, align="right")
     for y, rank in enumerate(listed(scene, len(distribution.order)), start=2):
         if rank is None:
             canvas.put(3, y, scene.palette.glyphs.ellipsis, "faint")
@@ -48,10 +53,14 @@ def draw_output(scene: Scene) -> Canvas:
         if lit:
             canvas.fill(0, y, scene.width, 1, bg="cursor")
         canvas.put(0, y, str(rank + 1), "muted", width=5, align="right")
-        canvas.put(7, y, scene.id_label(token), ink, attrs=(BOLD if lit else 0) | (0 if kept else STRIKE), width=TOKEN - 1)
-        for i, text in enumerate(stages(scene, distribution, token, rank, columns)):
-            canvas.put(6 + TOKEN + i * cell, y, text, ink, width=cell - 1, align="right")
+        canvas.put(7, y, scene.id_label(token), ink, attrs=(BOLD if lit else 0) | (0 if kept else STRIKE), width=name - 1)
+        texts = stages(distribution, token, rank, ascii=scene.palette.ascii)
+        for column, (x, cell) in columns.items():
+            canvas.put(x, y, texts[column], ink, width=cell - 1, align="right")
         canvas.target(0, y, scene.width, 1, ("candidate", rank))
+    if scene.height >= ROOMY:
+        said = plain_ascii(MEANT) if scene.palette.ascii else MEANT
+        canvas.put(1, scene.height - 3, said, "faint", width=scene.width - 2)
     formula(canvas, scene, distribution, scene.height - 2)
     if scene.held is not None and comparable(scene.held.distribution, distribution):
         canvas.put(1, scene.height - 1, moved_line(scene, scene.held, distribution, scene.width - 2), "accent")
@@ -60,32 +69,46 @@ def draw_output(scene: Scene) -> Canvas:
     return canvas
 
 
-def spared(width: int) -> int:
-    """How many columns there is no room for."""
-    return max(0, min(len(SPARED), len(COLUMNS) - (width - TOKEN - 6) // LEAST))
+def columns_of(width: int, distribution: Distribution) -> tuple[int, dict[str, tuple[int, int]]]:
+    """The cells of a token's name, and for each column that there is room for where it begins and its cells."""
+    every, least = stage_names(distribution), {"kept?": KEPT}
+    for spared in range(len(SPARED) + 1):
+        names = [name for name in every if name not in SPARED[:spared]]
+        token = next((cells for cells in (TOKEN, NARROW) if width - 6 - cells >= sum(least.get(name, LEAST) for name in names)), 0)
+        if token or spared == len(SPARED):
+            break
+    token = token or NARROW
+    fixed = sum(least.get(name, 0) for name in names)
+    cell = min(WIDEST, (width - 6 - token - fixed) // sum(name not in least for name in names))
+    sizes = [least.get(name, cell) for name in names]
+    return token, {name: (6 + token + sum(sizes[:i]), size) for i, (name, size) in enumerate(zip(names, sizes, strict=True))}
+
+
+def stage_names(distribution: Distribution) -> tuple[str, ...]:
+    """The stages from logit to probability, in the order in which they are computed."""
+    return COLUMNS if distribution.mode == "full" else FILTERED
 
 
 def listed(scene: Scene, size: int) -> list[int | None]:
     """The ranks that the rows show: the first ones, scrolled to the cursor; one found further down stands below a gap (None)."""
-    rows = max(1, min(MOST, scene.height - 5, size))
+    rows = max(1, min(MOST, scene.height - 5 - int(scene.height >= ROOMY), size))
     if scene.candidate < min(MOST, size):
         first = max(0, min(scene.candidate - rows + 1, MOST - rows))
         return list(range(first, first + rows))
     return [*range(max(0, rows - 2)), None, scene.candidate]
 
 
-def stages(scene: Scene, distribution: Distribution, token: int, rank: int, columns: tuple[str, ...]) -> list[str]:
+def stages(distribution: Distribution, token: int, rank: int, *, ascii: bool = False) -> dict[str, str]:
     """The token's number at each stage."""
-    ascii = scene.palette.ascii
-    texts = {
+    return {
         "logit": number(float(distribution.logits[token]), ascii=ascii),
         "÷ T": number(float(distribution.scaled[token]), ascii=ascii),
         "exp": number(float(distribution.exp[token]), ascii=ascii),
         "softmax": percent(float(distribution.full_probability[token]), ascii=ascii),
         "cumul.": percent(float(distribution.cumulative[rank]), ascii=ascii),
-        "filtered": percent(float(distribution.probability[token]), ascii=ascii),
+        "kept?": "yes" if distribution.kept[token] else "no",
+        "share": percent(float(distribution.probability[token]), ascii=ascii),
     }
-    return [texts[name] for name in columns]
 
 
 def formula(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) -> None:
@@ -100,8 +123,8 @@ def formula(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) ->
     scaled, most = float(distribution.scaled[token]), float(distribution.scaled[top])
     steps = [f"{figure(float(distribution.logits[token]))} ÷ T {distribution.shown_temperature:g} = {figure(scaled)}"]
     if distribution.kept[token]:
-        less = f"− {figure(most)}" if most >= 0 else f"+ {figure(-most)}"
-        steps.append(f"exp({figure(scaled)} {less}) = {figure(float(distribution.exp[token]))}")
+        minus = scene.palette.glyphs.minus
+        steps.append(f"exp({figure(scaled)} {minus} max {signed(most, ascii)}) = {figure(float(distribution.exp[token]))}")
         steps.append(f"÷ sum {figure(float(distribution.exp.sum()))} = {percent(float(distribution.probability[token]), ascii=ascii)}")
     else:
         full = percent(float(distribution.full_probability[token]), ascii=ascii)

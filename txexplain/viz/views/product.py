@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.tokenizer import cell_width
-from txexplain.viz.bars import bar, sparkline
+from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number
 from txexplain.viz.ramps import Ramp, pool, span
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import fitting, title
+from txexplain.viz.views.chrome import balance, fitting, title
 
 LABEL = 9
 AIRY = 14  # rows from which on empty ones part the picture's steps
@@ -151,7 +151,7 @@ def element_table(
         rows = -(-len(q) // columns)
     bars = (scene.width - 1 - columns * across) // columns if columns * rows >= len(q) else 0
     side = min(bars // 2 - 2, MOST_SIDE)
-    largest = float(np.abs(product).max()) or 1.0
+    largest = float(np.abs(product).max())
     shown = min(len(q), columns * rows)
     for column in range(-(-shown // rows) if rows else 0):
         x = 1 + column * (across + bars)
@@ -166,16 +166,7 @@ def element_table(
         if side >= LEAST_SIDE:
             canvas.put(x + len(head) + 2 + side, y, "q×k", "muted")
             for i in elements:
-                balance(canvas, float(product[i]) / largest, x + len(head) + 3, y + 1 + i - elements.start, side)
+                at = (x + len(head) + 3, y + 1 + i - elements.start)
+                balance(canvas, float(product[i]), (-largest, largest), at, 2 * side + 1, "positive")
     if len(q) > columns * rows > 0:
         canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {len(q)}", "faint")
-
-
-def balance(canvas: Canvas, part: float, x: int, y: int, side: int) -> None:
-    """A signed part of the largest: a bar to the right of a line, or to its left."""
-    canvas.put(x + side, y, canvas.palette.glyphs.vertical, "rule")
-    if part >= 0:
-        canvas.put(x + side + 1, y, bar(part, side, canvas.palette), "positive")
-        return
-    cells = max(1, round(-part * side))
-    canvas.put(x + side - cells, y, canvas.palette.glyphs.bars[-1] * cells, "negative")
