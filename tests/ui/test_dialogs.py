@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, ONCE, drive, settled, until
 from tests.ui.test_contrast import READABLE, ratio
+from tests.viz.test_console import FONTS
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
@@ -19,10 +20,11 @@ from txexplain.ui.over import CommandsScreen, OverScreen
 
 OPENED = {
     "help": ("question_mark",), "examples": ("e",), "lessons": ("t",), "models": ("m",), "find": ("o", "r"), "jump": ("J", "5"), "save": ("f8",),
-    "palette": ("ctrl+p", "r", "down"), "explain": ("i",), "toast": ("y",), "editor": ("slash",),
+    "palette": ("ctrl+p", "r", "down"), "palette, empty": ("ctrl+p",), "explain": ("i",), "toast": ("y",), "editor": ("slash",),
 }  # fmt: skip
 LOOKS = [
     ("256", "dark"), ("256", "light"), ("256", "contrast"), ("16", "dark"), ("16", "light"), ("truecolor", "light"), ("none", "dark"),
+    ("console", "dark"),
 ]  # fmt: skip
 KINDS = {
     "truecolor": {ColorType.TRUECOLOR}, "256": {ColorType.EIGHT_BIT}, "16": {ColorType.STANDARD, ColorType.DEFAULT},
@@ -31,9 +33,12 @@ KINDS = {
 
 
 def faults(app: ExplorerApp, depth: str) -> set[tuple[object, ...]]:
-    """What is painted so that it can't be read, or in colours that the terminal has not."""
+    """What is painted so that it can't be read, in colours that the terminal has not, or in signs that the console has not."""
     found: set[tuple[object, ...]] = set()
     strips = app.screen._compositor.render_strips()
+    if depth == "console":
+        depth = "16"
+        found = {("no sign of the console's", char) for strip in strips for char in strip.text if char not in FONTS}
     if depth == "truecolor" and isinstance(app.screen, (OverScreen, CommandsScreen)):  # what lies below is dimmed
         region = app.screen.query(Vertical if app.screen.query(Vertical) else VerticalScroll).first().region
         strips = [strip.crop(region.x, region.right) for strip in strips[region.y : region.bottom]]
@@ -62,7 +67,7 @@ def faults(app: ExplorerApp, depth: str) -> set[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(("depth", "theme"), LOOKS)
-def test_every_dialog_can_be_read(storyteller: GPT2, depth: str, theme: str) -> None:
+def test_every_dialog_can_be_read(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, depth: str, theme: str) -> None:
     found: dict[str, set[tuple[object, ...]]] = {}
 
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
@@ -73,16 +78,22 @@ def test_every_dialog_can_be_read(storyteller: GPT2, depth: str, theme: str) -> 
                 await until(pilot, lambda: bool(app._notifications), "a sentence")
             elif name != "editor":
                 await until(pilot, lambda base=base: app.screen is not base, name)
-            if name == "palette":
+            if name.startswith("palette"):
                 await until(pilot, lambda: bool(app.screen.query("CommandList.--visible")), "commands")
-                await until(pilot, lambda: app.screen.query_one("CommandList").highlighted is not None, "one that is picked")
+                if name == "palette":
+                    await until(pilot, lambda: app.screen.query_one("CommandList").highlighted is not None, "one that is picked")
             await settled(app, pilot)
             found[name] = faults(app, depth)
             await pilot.press("escape")
             await until(pilot, lambda base=base: app.screen is base, f"{name} shut")
 
-    state = ExplorerState(prompt=ONCE, location=parse("L2"))
-    drive(test, storyteller, state, size=(90, 30), options=replace(COLOURS, color=depth, theme=theme))
+    state, colour = ExplorerState(prompt=ONCE, location=parse("L2")), depth
+    if depth == "console":
+        colour = "auto"
+        monkeypatch.setenv("TERM", "linux")
+        for name in ("COLORTERM", "NO_COLOR"):
+            monkeypatch.delenv(name, raising=False)
+    drive(test, storyteller, state, size=(90, 30), options=replace(COLOURS, color=colour, theme=theme))
     assert not {name: pieces for name, pieces in found.items() if pieces}
 
 

@@ -1,7 +1,7 @@
 """Every action of the app, once: its id, keys, short label, help, and where it works.
 
 Bindings, the footer, the command palette, the help screen and the README's table are all made from this list.
-Each action has a key that German, French and Nordic keyboards have without AltGr.
+Each action has a key that German, French and Nordic keyboards have without AltGr, and that the Linux console knows.
 """
 
 from __future__ import annotations
@@ -52,12 +52,14 @@ GLYPHS = {
     "minus": "-",
     "equals_sign": "=",
     "plus": "+",
+    "semicolon": ";",
+    "colon": ":",
 }
 
 # Signs without a name of their own above; and keys that have names rather than signs.
 SIGNS = {
     "!": "exclamation_mark", '"': "quotation_mark", "#": "number_sign", "$": "dollar_sign", "%": "percent_sign", "&": "ampersand",
-    "'": "apostrophe", "*": "asterisk", ":": "colon", ";": "semicolon", "@": "at", "^": "circumflex_accent", "_": "underscore",
+    "'": "apostrophe", "*": "asterisk", "@": "at", "^": "circumflex_accent", "_": "underscore",
     "`": "grave_accent", "|": "vertical_line", "~": "tilde", "\\": "backslash",
 }  # fmt: skip
 NAMED = re.compile(
@@ -133,8 +135,10 @@ ACTIONS: tuple[Action, ...] = (
         "Move",
     ),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
-    Action("cooler", ("left_square_bracket", "shift+left"), "cooler", "Temperature down one stop", "Next token", "temperature"),
-    Action("warmer", ("right_square_bracket", "shift+right"), "warmer", "Temperature up one stop", "Next token", "temperature"),
+    Action(
+        "cooler", ("left_square_bracket", "semicolon", "shift+left"), "cooler", "Temperature down one stop", "Next token", "temperature"
+    ),
+    Action("warmer", ("right_square_bracket", "colon", "shift+right"), "warmer", "Temperature up one stop", "Next token", "temperature"),
     Action("cooler_unit", ("left_curly_bracket", "f6"), "cooler by 1", "Temperature down a whole unit", "Next token"),
     Action("warmer_unit", ("right_curly_bracket", "f7"), "warmer by 1", "Temperature up a whole unit", "Next token"),
     Action("reset_temperature", ("0",), "temperature 1", "Temperature back to 1.0", "Next token"),

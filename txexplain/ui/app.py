@@ -68,7 +68,7 @@ from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.wire import Wire, thrifty
-from txexplain.viz.canvas import Canvas, plain_ascii
+from txexplain.viz.canvas import Canvas, plain
 from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.palette import THEMES
 from txexplain.viz.scene import Scene
@@ -653,7 +653,7 @@ class ExplorerApp(App[None]):
         prompt = self.prompt_text() if self.lens is None or self.state.trace is None else self.lens.trace.prompt
         name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {prompt[:SAID]}".split()).rstrip(":"))
         if (entitle := getattr(self._driver, "entitle", None)) is not None:
-            entitle(plain_ascii(name) if self.tones.ascii else name)
+            entitle(plain(name, self.tones))
 
     def on_failed(self, message: Failed) -> None:
         if message.serial == self.serial:
@@ -1444,7 +1444,7 @@ class ExplorerApp(App[None]):
 
     def action_command_palette(self) -> None:
         if not isinstance(self.screen, CommandsScreen):
-            self.push_screen(CommandsScreen(id="--command-palette"))
+            self.push_screen(CommandsScreen(placeholder="Search for commands", id="--command-palette"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterator[SystemCommand]:
         for action in ACTIONS:

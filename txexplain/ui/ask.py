@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from txexplain.ui.over import OverScreen
-from txexplain.viz.canvas import plain_ascii
+from txexplain.viz.canvas import plain
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import layout
 
@@ -52,7 +52,7 @@ class AskScreen(OverScreen[str | None]):
         self.settle()
 
     def say(self, text: str, style: str = "") -> None:
-        self.query_one("#said", Static).update(Text(plain_ascii(text) if self.tones.ascii else text, style))
+        self.query_one("#said", Static).update(Text(plain(text, self.tones), style))
         self.call_after_refresh(self.settle)
 
     def settle(self) -> None:

@@ -23,7 +23,7 @@ from txexplain.explorer.search import find_tokens
 from txexplain.ui.actions import key_of
 from txexplain.ui.over import OverScreen, point_at
 from txexplain.ui.threads import in_thread
-from txexplain.viz.canvas import plain_ascii
+from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
 
@@ -104,7 +104,7 @@ class ChooseScreen(OverScreen[int | None]):
         self.show()
 
     def said(self, text: str) -> str:
-        return plain_ascii(text) if self.tones.ascii else text
+        return plain(text, self.tones)
 
     @property
     def tall(self) -> int:

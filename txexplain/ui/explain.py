@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from txexplain.ui.over import OverScreen
-from txexplain.viz.canvas import plain_ascii, rich_style
+from txexplain.viz.canvas import plain, rich_style
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.explain import FAR, rows_of
 
@@ -62,6 +62,6 @@ class ExplainScreen(OverScreen[None]):
         tones, text = self.scene.palette, Text()
         for row in rows_of(self.scene, width, FAR):
             style = rich_style(tones.rgb(row.ink), tones.rgb("cursor" if row.lit else "panel"), row.attrs, tones.depth, tones.theme)
-            text.append(plain_ascii(row.text) if tones.ascii else row.text, style)
+            text.append(plain(row.text, tones), style)
             text.append("\n")
         return text

@@ -68,7 +68,8 @@ def palette_of(options: UiOptions) -> Palette:
     """The palette that the options and the terminal ask for."""
     depth = options.color if options.color in DEPTHS else depth_of(os.environ, options.answered)
     theme = options.theme if options.theme in THEMES else theme_of(options.ground, os.environ)
-    return Palette(theme, depth, options.ascii)
+    console = not options.ascii and os.environ.get("TERM") == "linux"
+    return Palette(theme, depth, options.ascii or console, console)
 
 
 def distribution_of(lens: Lens | None, state: ExplorerState) -> Distribution | None:

@@ -31,6 +31,11 @@ PLAIN = str.maketrans(
         "“": '"', "”": '"', "✓": "+", "✗": "x", "•": "-",
     }
 )  # fmt: skip
+# The same for the Linux console, whose fonts have these and the letters of Western Europe; its signs for blanks are other programs' own.
+ON_CONSOLE = "−×÷·→›³↑↓←“”‘’•✗│─┌┐└┘├┤┬┴┼═║╔╗╚╝╠╣╦╩╬━┃┏┓┗┛┣┫┳┻╋╵╷╴╶╹╻╸╺░▒█▲▼▸◂●⊕–—ŒœŠšŽžŸ€"
+CONSOLE_PLAIN = {code: text for code, text in PLAIN.items() if chr(code) not in ON_CONSOLE} | str.maketrans(
+    {"␣": "·", "↵": "¶", "⇥": "»", "⍽": "°", "⟨": "‹", "⟩": "›", "┊": "!"}
+)
 GROUNDS = ("background", "panel", "cursor")  # roles that lie behind text
 Ink = str | int  # a role, or 0xRRGGBB
 Area = tuple[slice, slice]  # rows and columns
@@ -99,7 +104,7 @@ class Canvas:
 
         bg None keeps the background that is there. Returns the number of cells written, padding included.
         """
-        chars, wide = laid(plain_ascii(text) if self.palette.ascii else text, width, align, self.palette.glyphs.ellipsis)
+        chars, wide = laid(plain(text, self.palette), width, align, self.palette.glyphs.ellipsis)
         end = x + len(chars)
         a, b = max(x, 0), min(end, self.width)
         if a < b and 0 <= y < self.height:
@@ -281,6 +286,22 @@ def overlap(canvas: Canvas, x: int, y: int, width: int, height: int) -> tuple[Ar
 def plain_ascii(text: str) -> str:
     """Text for a terminal without Unicode: our own signs spelt in ASCII, anything else a `?`."""
     return text if text.isascii() else text.translate(PLAIN).encode("ascii", "replace").decode("ascii")
+
+
+def plain(text: str, palette: Palette) -> str:
+    """Text as the palette's terminal can show it."""
+    return text if not palette.ascii or text.isascii() else on_console(text) if palette.console else plain_ascii(text)
+
+
+@lru_cache(maxsize=4096)
+def on_console(text: str) -> str:
+    """Text for the Linux console: our own signs in words where its fonts lack them, anything else that they lack a `?`."""
+    return "".join(c if c.isascii() or has_console(c) else "?" for c in text.translate(CONSOLE_PLAIN))
+
+
+def has_console(char: str) -> bool:
+    """Whether every font of the Linux console for Western Europe has a character."""
+    return char.isprintable() and (char < "\u0100" or char in ON_CONSOLE)
 
 
 @lru_cache(maxsize=4096)

@@ -231,7 +231,7 @@ def put_lines(canvas: Canvas, x: int, y: int, along: Mapping[str, Doubles]) -> N
     heaviest = both.max(axis=2)  # [h, w]
     weights = (heaviest >= HEAVY_FROM).astype(int) + (heaviest >= DOUBLE_FROM)  # [h, w]
     moving = 2 * moves.max(axis=2) >= heaviest  # [h, w]
-    tables = ASCII_LINES if canvas.palette.ascii else LINES
+    tables = LINES if canvas.palette.lines else ASCII_LINES
     for row, column in np.argwhere(shapes > 0).tolist():
         role = "attention" if moving[row, column] else "residual"
         weight = int(weights[row, column])

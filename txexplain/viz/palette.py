@@ -124,19 +124,32 @@ UNICODE = Glyphs(
 ASCII = Glyphs(
     " #", " .:-=+*#", " .:*#", "-", "|", "++++", "+++++", "", ">", "^", "v", ".", "x", "O", "~", ">", "+", "-", "x", "inf", ">", "<", "!",
 )  # fmt: skip
+# A font of the Linux console has 256 characters: lines, whole blocks and two shades, but no parts of blocks.
+CONSOLE = Glyphs(
+    " █", " ·░▒█", " ·░▒█", "─", "│", "┌┐└┘", "├┤┬┴┼", "", "→", "▲", "▼", "·", "·", "●", "~", "›", "⊕", "-", "×", "inf", "▸", "◂", "!",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Palette:
-    """A theme at a colour depth ("truecolor", "256", "16" or "none"), with Unicode or ASCII glyphs."""
+    """A theme at a colour depth ("truecolor", "256", "16" or "none"), with Unicode or ASCII glyphs.
+
+    console: for the Linux console, which has letters and lines beyond ASCII; all else is said as in ASCII.
+    """
 
     theme: str = "dark"
     depth: str = "truecolor"
     ascii: bool = False
+    console: bool = False
 
     @cached_property
     def glyphs(self) -> Glyphs:
-        return ASCII if self.ascii else UNICODE
+        return CONSOLE if self.console else ASCII if self.ascii else UNICODE
+
+    @property
+    def lines(self) -> bool:
+        """Whether there are lines to draw with, and the corners between them."""
+        return self.console or not self.ascii
 
     @property
     def pixels(self) -> bool:

@@ -15,8 +15,8 @@ from txexplain.viz.palette import Palette, contrast
 MASKED = -1
 DEEPEST = 0.92  # how near the top of a sequential scale comes to the role's colour
 READABLE = 4.5  # contrast of text (WCAG 2.1, level AA)
-SHADES, ASCII_SHADES = " ░▒▓█", " .:*#"
-SIGNS, ASCII_SIGNS = "≡=- ░▒▓", "%=- .*#"
+SHADES, ASCII_SHADES, CONSOLE_SHADES = " ░▒▓█", " .:*#", " ·░▒█"
+SIGNS, ASCII_SIGNS, CONSOLE_SIGNS = "≡=- ░▒▓", "%=- .*#", "═=- ░▒█"
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Ramp:
     def glyph(self, level: int) -> str:
         """The character of a level where colours can't tell; negative ones are lines, positive ones shades."""
         if self.kind == "sequential":
-            return (ASCII_SHADES if self.palette.ascii else SHADES)[level]
-        return (ASCII_SIGNS if self.palette.ascii else SIGNS)[level]
+            return (CONSOLE_SHADES if self.palette.console else ASCII_SHADES if self.palette.ascii else SHADES)[level]
+        return (CONSOLE_SIGNS if self.palette.console else ASCII_SIGNS if self.palette.ascii else SIGNS)[level]
 
     def ink(self, level: int) -> int:
         """The colour in which a number can be read on a level."""

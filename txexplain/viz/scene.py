@@ -18,6 +18,7 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
+from txexplain.viz.canvas import has_console
 from txexplain.viz.palette import Palette
 
 
@@ -131,5 +132,8 @@ class Scene:
     def id_label(self, token_id: int) -> str:
         """A token of the vocabulary, as it is shown."""
         if self.display is not None:
-            return self.display.display(token_id, ascii=self.palette.ascii)
+            text = self.display.display(token_id, ascii=self.palette.ascii and not self.palette.console)
+            if self.palette.console and not all(map(has_console, text)):
+                return self.display.display(token_id, ascii=True)
+            return text
         return f"#{token_id}"

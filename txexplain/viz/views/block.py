@@ -101,7 +101,7 @@ def rows_of_tiles(canvas: Canvas, scene: Scene) -> None:
 def tile_row(canvas: Canvas, scene: Scene, tile: Step, y: int, rows: int, lit: bool) -> None:
     """One tile, in as many rows as there are."""
     palette, name = scene.palette, f"blocks.{scene.location.block}.{tile.name}"
-    rails = (ASCII_RAILS if palette.ascii else RAILS)[KINDS.get(tile.tile, "side")]
+    rails = (RAILS if palette.lines else ASCII_RAILS)[KINDS.get(tile.tile, "side")]
     for i in range(rows):
         canvas.put(1, y + i, rails[min(i, 1)], "residual")
     if lit:

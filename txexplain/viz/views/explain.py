@@ -10,7 +10,7 @@ from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.examples import hint_for
 from txexplain.explorer.explain import Entry, Explanation, Line, Look, Plus, Shape, Share, Token, Value, explain
 from txexplain.explorer.source import Source
-from txexplain.viz.canvas import BOLD, Canvas, plain_ascii
+from txexplain.viz.canvas import BOLD, Canvas, plain
 from txexplain.viz.numbers import count, number, percent, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import padded
@@ -57,7 +57,7 @@ def rows_of(scene: Scene, width: int, context: int = FAR) -> list[Row]:
     told, ascii = explanation(scene), scene.palette.ascii
 
     def put(text: str, ink: str = "text", attrs: int = 0, indent: int = 0, hang: int = 0) -> list[Row]:
-        return [Row(line, ink, attrs) for line in wrapped(text, width, indent, indent + hang, ascii=ascii)]
+        return [Row(line, ink, attrs) for line in wrapped(plain(text, scene.palette), width, indent, indent + hang)]
 
     rows = put(told.title, "accent", BOLD)
     rows += put(" ".join(written(line, scene) for line in told.sentences))
@@ -118,9 +118,8 @@ def shape_text(each: Shape, *, ascii: bool) -> str:
     return text + (", weights" if each.recorded is None else "" if each.recorded else ", not recorded")
 
 
-def wrapped(text: str, width: int, first: int = 0, rest: int = 0, *, ascii: bool = False) -> list[str]:
+def wrapped(text: str, width: int, first: int = 0, rest: int = 0) -> list[str]:
     """Text in lines of a width, indented, broken between words; a word too long for a line is broken where it has a mark."""
-    text = plain_ascii(text) if ascii else text
     first, rest = (min(indent, max(0, width // 2)) for indent in (first, rest))  # an indent leaves room for words
     lines, line = [], " " * first
     empty = True
@@ -150,7 +149,7 @@ def break_at(word: str, room: int) -> int:
 
 def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterator[Row]:
     """A function's lines with their numbers in the file; far from the line that counts, how many are left out."""
-    glyphs, ascii = scene.palette.glyphs, scene.palette.ascii
+    glyphs = scene.palette.glyphs
     figures = len(str(source.lines[-1][0]))
     which = lines_shown(source, context)
     common = min(len(text) - len(text.lstrip()) for (_, text), shown in zip(source.lines, which, strict=True) if shown and text)
@@ -165,7 +164,7 @@ def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterato
         lit = line in source.marked
         indent = max(0, len(text) - len(text.lstrip()) - common)
         room = width - figures - 2
-        for i, part in enumerate(wrapped_code(plain_ascii(text) if ascii else text, room, indent)):
+        for i, part in enumerate(wrapped_code(plain(text, scene.palette), room, indent)):
             front = f"{glyphs.marker if lit else ' '}{line if i == 0 else '':>{figures}} "
             yield Row(padded(front + part, width) if lit else front + part, "text" if lit else "muted", BOLD if lit else 0, lit)
     if gap:
