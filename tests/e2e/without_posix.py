@@ -13,6 +13,7 @@ import importlib
 import io
 import os
 import pkgutil
+import shutil
 import signal
 import subprocess  # noqa: F401
 import sys
@@ -53,6 +54,7 @@ COMMANDS = """
     models
     models info storyteller
     models verify storyteller
+    models cache
     completion bash
     render Once_upon -o a.svg
     poster Once_upon -o b.svg
@@ -73,6 +75,8 @@ def take_away() -> None:
         return load(name, globals, locals, fromlist, level)
 
     builtins.__import__ = import_
+    usage = shutil.disk_usage(os.curdir)
+    shutil.disk_usage = lambda _: usage  # Windows's asks its own system
     for module in (os, signal):
         for name in NAMES[module.__name__]:
             with contextlib.suppress(AttributeError):
