@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import COLOURS, drive, pane_text, press, said, screen_text, settled, until, write
+from tests.ui.harness import COLOURS, SlowForward, drive, pane_text, press, said, screen_text, settled, until, write
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
 from txexplain.explorer.state import from_flags
+from txexplain.models import load_model
+from txexplain.models.report import Entry
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.choose import LessonsScreen
 from txexplain.ui.lessons import read
+from txexplain.ui.models import ModelsScreen
 from txexplain.ui.reader import Reads
 from txexplain.ui.session import palette_of, scene_of
 from txexplain.ui.widgets.picture import Picture
@@ -276,6 +279,32 @@ def test_leaving_a_lesson_gives_back_what_the_reader_had(storyteller: GPT2, size
     drive(visit, storyteller, OWN, size=size)
 
 
+def test_the_own_place_may_lie_where_the_pages_run_has_nothing(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is gone to once the own run is there; a key that leads elsewhere meanwhile counts."""
+    long = "One two three four five six seven eight nine ten eleven twelve"
+    own = from_flags(prompt=long, at="L2H1:qk[11,9]")
+    slow = SlowForward(monkeypatch)
+
+    async def visit(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        for keys, place in (((), "L2H1:qk[11,9]"), (("a",), "heads[2.1]@11")):
+            await press(app, pilot, "t", "enter")
+            assert app.lens is not None
+            assert app.lens.trace.n_tokens < 10
+            slow.shut = True
+            slow.gate(storyteller.prompt_ids(long)).clear()
+            await pilot.press("t", "t", *keys)
+            assert app.running
+            slow.open()
+            await settled(app, pilot)
+            assert app.prompt_text() == long
+            assert str(app.state.location).replace("@11", "") == place.replace("@11", "")
+            if not keys:
+                assert app.state == own
+
+    slow.open()
+    drive(visit, storyteller, own)
+
+
 def test_a_lesson_that_is_closed_before_its_model_is_there_stays_closed(storyteller: GPT2) -> None:
     gate = threading.Event()
 
@@ -331,6 +360,28 @@ def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT
         assert app.model.config.n_layer == 6
 
     drive(turn, storyteller, OWN, reads=Reads(lesson))
+
+
+def test_a_model_that_the_reader_picks_in_a_lesson_stays(storyteller: GPT2) -> None:
+    """With the words of the own prompt, which that model cuts in its own way."""
+    other = Path(__file__).parents[1] / "golden" / "saved" / "one"
+
+    async def pick(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        app.list_models = lambda: [Entry("storyteller", "bundled", 1, 1, ""), Entry("small", "cached", 1, 1, str(other))]  # type: ignore[method-assign]
+        app.open_model = lambda name, progress: load_model(other)
+        await press(app, pilot, "space", "t", "enter")
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(app.screen, ModelsScreen) and app.screen.models is not None, "the list of models")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: app.state.model == "small", "the other model")
+        await press(app, pilot, "t", "t")
+        assert app.state.model == "small"
+        assert app.prompt_text().startswith("My own words")
+        assert (app.state.temperature, app.state.k, str(app.state.location)) == (2.5, 7, "L1H1:qk[1,0]")
+        assert app.lens is not None
+        assert app.lens.trace.ids == tuple(app.model.prompt_ids(app.prompt_text()))  # type: ignore[union-attr]
+
+    drive(pick, storyteller, OWN)
 
 
 def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
@@ -412,7 +463,7 @@ def test_a_script_waits_for_the_model(storyteller: GPT2, monkeypatch: pytest.Mon
 
     async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: app.lens is not None and not app.running, "the first result")
-        forward, press_ = storyteller.forward, app.reader.press
+        forward, press_ = storyteller.stoppable_forward, app.reader.press
 
         def slow(*args: object, **more: object) -> object:
             gate.wait(20)
@@ -422,7 +473,7 @@ def test_a_script_waits_for_the_model(storyteller: GPT2, monkeypatch: pytest.Mon
             presses.append(app.running)
             press_()
 
-        monkeypatch.setattr(storyteller, "forward", slow)
+        monkeypatch.setattr(storyteller, "stoppable_forward", slow)
         monkeypatch.setattr(app.reader, "press", counted)
         app.reader.waiting = [("do", "draw", "space"), ("do", "warmer", "]")]
         app.reader.pause()

@@ -71,6 +71,7 @@ class Reader:
         self.bookmarks: dict[Lesson, Bookmark] = {}
         self.reading: Reading | None = None
         self.own: Own | None = None  # while a lesson is open
+        self.awaited: tuple[ExplorerState, ExplorerState] | None = None  # what is shown until the own run is there, and then
         self.arriving = False  # the page's run isn't there yet
         self.home: tuple[str, str | None] | None = None  # the reader's own model, while a page's is there
         self.pinned = ""  # the model that a page brought
@@ -105,6 +106,7 @@ class Reader:
         page = page_of(self.lesson, max(1, min(number, len(self.lesson.pages))))
         self.number, self.open = page.number, True
         self.bookmark.page = page.number
+        self.awaited = None
         self.stop()
         answered = self.given.get(page.number, 0)
         self.reading = Reading(
@@ -182,8 +184,22 @@ class Reader:
                 state = replace(state.with_prompt(own.text), model=model, revision=revision)
             self.own, self.home, self.pinned = None, None, ""
             app.history, app.held, app.back = own.history, own.held, 0
-            self.turn_to(state)
+            # What is still shown is the page's run, which may lack the own place: one goes there once its own run is there.
+            meanwhile = state if app.lens is None else state.fit(app.dims())
+            self.awaited = (meanwhile, state)
+            if self.turn_to(meanwhile):
+                self.returned()
         app.place()
+
+    def returned(self) -> None:
+        """The own prompt's run is there: look where the reader looked before the lesson, unless a key has led elsewhere since."""
+        app, awaited, self.awaited = self.app, self.awaited, None
+        if awaited is None or app.lens is None:
+            return
+        meanwhile, own = awaited
+        if (app.state.prompt, app.state.ids, app.state.location) == (own.prompt, own.ids, meanwhile.fit(app.dims()).location):
+            app.state = replace(app.state, location=own.location, memory=own.memory).fit(app.dims())
+            app.draw()
 
     def model_of(self, page: Page) -> tuple[str, str | None]:
         """The model that a page names, with its revision; where it names none, the reader's own, also after another page's."""
@@ -208,6 +224,7 @@ class Reader:
     def arrived(self) -> None:
         """The page's run is there: look where it points, and press its keys if this is a lecture."""
         app = self.app
+        self.returned()
         if not self.arriving or self.reading is None or app.lens is None:
             return
         self.arriving = False
