@@ -48,7 +48,7 @@ def hotter(plain: Any) -> Any:
 
 
 def one_row_too_many(plain: Any) -> Any:
-    return lambda self, prefix, ids: 0 if prefix is None else min(plain(self, prefix, ids) + 1, len(prefix.ids), len(ids))
+    return lambda self, prefix, ids, *edits: 0 if prefix is None else min(plain(self, prefix, ids, *edits) + 1, len(prefix.ids), len(ids))
 
 
 def above(plain: Any) -> Any:
