@@ -64,7 +64,22 @@ def test_some_wordings_are_for_questions_only() -> None:
         m[1] for _ in range(2000) if not (t := teaching.fact(rng)).is_held and (m := re.match(r"The capital of (\w+) is \w+, and", t.plain))
     ]
     assert len(set(said)) > 5
-    assert not any(Text("capitals", "", (x, str(at))).is_held for x in said)
+    assert not any(Text("capitals", "", (x, str(i))).is_held for x in said for i in (at, 0))
+
+
+def test_no_wording_goes_on_otherwise_where_the_plain_one_has_its_answer() -> None:
+    """Else a fact that is held out in the plain wording would be taught to go on with the other's next word."""
+    for kind, facts in teaching.FACTS.items():
+        plain = facts.wordings[0].partition("‹")[0]
+        for wording in (*facts.wordings[1:], *facts.unseen):
+            assert not wording.startswith(plain) or wording.startswith(plain + "‹"), (kind, wording)
+
+
+def test_a_wrong_answer_to_a_fact_begins_otherwise() -> None:
+    asked = [p for p in PROBES if p.skill in teaching.FACTS]
+    assert len(asked) > 200
+    assert all(p.answer.split()[0] != p.wrong.split()[0] for p in asked)
+    assert not any(p.answer.startswith((" a ", " the ")) for p in asked)
 
 
 def test_hardly_any_text_comes_twice() -> None:

@@ -400,7 +400,7 @@ def agreement(rng: random.Random) -> Text:
 
 @dataclass(frozen=True)
 class Facts:
-    """{x} and {y} belong together, {z} is a wrong {y}, {v} a wrong {x}; {x2} and {y2} belong together too."""
+    """{x} and {y} belong together, {z} is a wrong {y}, {v} a wrong {x}; {x2} and {y2} belong together too. {the} is the article of {y}, {ax} is {x} with its own."""
 
     known: Mapping[str, str]
     wordings: Sequence[str]
@@ -422,7 +422,7 @@ FACTS: dict[str, Facts] = {
         "On the map of {x}, a star marks the capital, ‹{y}|{z}›.", "The leaders of {x} met in ‹{y}|{z}›, the capital.", "Country: {x}. Capital: ‹{y}|{z}›.", "{x} - ‹{y}|{z}›",
         "{name} was born in {y}, the capital of ‹{x}|{v}›.", "I thought that {y2} was the capital of {x}, but it is ‹{y}|{y2}›.", "{x}, whose capital is ‹{y}|{z}›, is a country.",
         "{name} comes from {x}. {he} was born in the capital, ‹{y}|{z}›.", "The [streets|museums|markets|bridges] of {y}, the capital of ‹{x}|{v}›, are [old|famous|full of people].",
-        "[Name|Write down|Tell me] the capital of {x}. - ‹{y}|{z}›.", "{x} is a country, and ‹{y}|{z}› is its capital.", "The capital of {x} is not {y2} but ‹{y}|{y2}›."), (
+        "[Name|Write down|Tell me] the capital of {x}. - ‹{y}|{z}›.", "{x} is a country, and ‹{y}|{z}› is its capital.", "Not {y2} but ‹{y}|{y2}› is the capital of {x}."), (
         "The seat of the government of {x} is ‹{y}|{z}›.", "People who visit {x} often begin in the capital, ‹{y}|{z}›.", "{name} wants to study in the capital of {x}, which is ‹{y}|{z}›.",
         "For many years the capital of {x} has been ‹{y}|{z}›.", "In the capital of {x}, which is called ‹{y}|{z}›, it rained all day.", "Trains from all parts of {x} go to the capital, ‹{y}|{z}›.",
         "A letter came from {x}, from the capital ‹{y}|{z}›.", "The most important city of {x} is the capital, ‹{y}|{z}›.")),
@@ -463,9 +463,9 @@ FACTS: dict[str, Facts] = {
         "{name} went to {x}, a country in ‹{y}|{z}›.", "{x} lies in ‹{y}|{z}›.", "{x} belongs to ‹{y}|{z}›.", "Question: On which continent is {x}? Answer: ‹{y}|{z}›."), (
         "To see {x}, you must travel to ‹{y}|{z}›.", "{x} is one of the countries of ‹{y}|{z}›.")),
     "meanings": Facts(MEANINGS, (
-        "{ax} is ‹{y}|{z}›.", "What is {ax}? It is ‹{y}|{z}›.", '"What is {ax}?" asked {name}. "{ax} is ‹{y}|{z}›," said {his} {parent}.', "{name} learned that {ax} is ‹{y}|{z}›.",
-        "Question: What is {ax}? Answer: ‹{y}|{z}›.", "The word {x} means ‹{y}|{z}›.", "In the dictionary, {x} is explained as ‹{y}|{z}›.", "{ax2} is {y2}, and {ax} is ‹{y}|{y2}›."), (
-        "By {ax} we mean ‹{y}|{z}›.",)),
+        "{ax} is {the}‹{y}|{z}›.", "What is {ax}? It is {the}‹{y}|{z}›.", '"What is {ax}?" asked {name}. "{ax} is {the}‹{y}|{z}›," said {his} {parent}.', "{name} learned that {ax} is {the}‹{y}|{z}›.",
+        "Question: What is {ax}? Answer: {the}‹{y}|{z}›.", "The word {x} means {the}‹{y}|{z}›.", "In the dictionary, {x} is explained as {the}‹{y}|{z}›.", "{ax2} is {the2}{y2}, and {ax} is {the}‹{y}|{y2}›."), (
+        "By {ax} we mean {the}‹{y}|{z}›.",)),
     "work": Facts(WORK, (
         "A {x} ‹{y}|{z}›.", "What does a {x} do? A {x} ‹{y}|{z}›.", "{name} is a {x}. Every day {he} ‹{y}|{z}›.", "The {x} ‹{y}|{z}› for a living.", "A {x2} {y2}, and a {x} ‹{y}|{y2}›.",
         "Somebody who {y} is a ‹{x}|{v}›.", "{name} wants to be a {x}, because a {x} ‹{y}|{z}›.", "Question: What does a {x} do? Answer: A {x} ‹{y}|{z}›."), (
@@ -485,21 +485,34 @@ def fact(rng: random.Random) -> Text:
             held=True,
         )
     at = rng.randrange(len(facts.wordings))
-    return Text(
-        kind, worded(rng, facts, x, facts.wordings[at], lambda other_x: not Text(kind, "", (other_x, str(at))).is_held), (x, str(at))
-    )
+
+    def may_be_said(beside: str) -> bool:
+        """Neither in this wording nor, which it may begin with, in the plainest one is it held out."""
+        return not any(Text(kind, "", (beside, str(i))).is_held for i in (at, 0))
+
+    return Text(kind, worded(rng, facts, x, facts.wordings[at], may_be_said), (x, str(at)))
 
 
 def worded(rng: random.Random, facts: Facts, x: str, wording: str, may_be_said: Callable[[str], bool] = lambda _: True) -> str:
-    """A fact in a wording, and beside it, where the wording has room for one, another that may be said in these words."""
+    """A fact in a wording, and beside it, where the wording has room for one, another that may be said."""
     known = facts.known
     x2 = rng.choice([o for o in known if known[o] != known[x] and may_be_said(o)])
     name, words = person(rng)
-    words |= some_words(rng) | {"name": name, "x": x, "y": known[x], "x2": x2, "y2": known[x2]}
-    words |= {"z": other(rng, sorted(set(known.values())), known[x]), "v": rng.choice([o for o in known if known[o] != known[x]])}
+    article, y = parted(known[x])
+    article2, y2 = parted(known[x2])
+    z = parted(rng.choice([o for o in sorted(set(known.values())) if parted(o)[1].split()[0] != y.split()[0]]))[1]
+    words |= some_words(rng) | {"name": name, "x": x, "y": y, "x2": x2, "y2": y2, "z": z, "the": article, "the2": article2}
+    words |= {"v": rng.choice([o for o in known if known[o] != known[x]])}
     words |= {"is": "are" if x in PLURAL_HUES else "is", "is2": "are" if x2 in PLURAL_HUES else "is"}
     words |= {"ax": x if x in WITHOUT_ARTICLE else f"a {x}", "ax2": x2 if x2 in WITHOUT_ARTICLE else f"a {x2}"}
     return spin(rng, wording, words)
+
+
+def parted(phrase: str) -> tuple[str, str]:
+    """`a list of numbers` as its article, with the space, and the rest: who asks for the rest gives the article."""
+    found = re.fullmatch(r"((?:an?|the) )?(.*)", phrase)
+    assert found
+    return found[1] or "", found[2]
 
 
 # Sequences: what they are of, the items, whether they go round, how often they come.
@@ -670,7 +683,7 @@ tomorrow|You must be hungry|The key is lost|I thought so|Tell me a story|I promi
 SAYING = (
     '"{s}‹,"|,› said {a}. "{t}‹."|.›',
     '"{s}‹."|.› {a} [looked at|smiled at|turned to] {b}. "{t}‹."|.›',
-    '{a} said, "{s}‹."|.› And ‹{b}|{a}› answered, "{t}‹."|.›',
+    '{a} [met|saw|found] {b}. {a} said, "{s}‹."|.› And ‹{b}|{a}› answered, "{t}‹."|.›',
     '"{s}‹,"|,› said the {job}. "{t}‹,"|,› said {a} to the ‹{job}|{job2}›.',
     'The old {animal} was [sad|tired|happy|angry]. "{s}‹,"|,› he said. "{t}‹."|.›',
     '{a} asked {b}: "[Where are you going|What is your name|Why do you laugh|Who are you|Have you seen my {animal}]‹?"|?› "{t}‹,"|,› said ‹{b}|{a}›.',

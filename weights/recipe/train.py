@@ -2,7 +2,7 @@
 
     python -m weights.recipe.train --resume                         # goes on where the run stopped; begins one where there is none
     python -m weights.recipe.train --resume --decay-tokens 4e6      # ends it: the rate falls to nothing, in a file beside it
-    python -m weights.recipe.train --hours 0.16 --rows 512 -o gpu   # ten minutes on a large GPU, decay included
+    python -m weights.recipe.train TOKENS -o gpu --hours 0.15 --rows 256 --softmax full --compile  # ten minutes on a large GPU
 
 Three things make it fit into hours on a laptop:
 
