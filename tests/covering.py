@@ -43,9 +43,10 @@ def in_turn(*lists: Collection[Any]) -> list[Any]:
     return [some([one[i] for one, i in zip(values, case, strict=True)], case in quick) for case in cases]
 
 
-def few(cases: Iterable[Sequence[Any]], quick: Callable[..., bool]) -> list[Any]:
+def few(cases: Iterable[Any], quick: Callable[..., bool]) -> list[Any]:
     """All cases for `parametrize`, of which only those are quick of which that is true."""
-    return [some(case, quick(*case)) for case in cases]
+    several = [case if isinstance(case, tuple) else (case,) for case in cases]
+    return [some(case, quick(*case)) for case in several]
 
 
 def some(values: Sequence[Any], quick: bool) -> Any:

@@ -31,6 +31,7 @@ def test_a_short_walk(world: World, kind: str) -> None:
     assert len(seen.views) > 3
 
 
+@pytest.mark.long
 def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: 1 / 0)
     with pytest.raises(Fault) as raised:
@@ -55,6 +56,7 @@ def above(plain: Any) -> Any:
     return lambda self, rows: plain(self, [max(y - 1, 0) for y in rows])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("what", "wrong", "steps", "said"), [
     ("txexplain.ui.app.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
     ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.lens is None), ["a"], "the header says|a fresh run shows"),
@@ -73,6 +75,7 @@ def test_what_is_wrong_is_seen(
         taken(world, *steps)
 
 
+@pytest.mark.long
 def test_a_hang_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.monkey.walk.HUNG", 1)
     monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: [0 for _ in iter(int, 1)])
@@ -81,6 +84,7 @@ def test_a_hang_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
     assert raised.value.steps == ["d", "a"]
 
 
+@pytest.mark.long
 def test_a_theme_that_is_not_remembered_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     taken(world, "T", "q")
     monkeypatch.setattr("txexplain.ui.app.remember_theme", lambda name: None)
