@@ -120,13 +120,13 @@ def tile_row(canvas: Canvas, scene: Scene, tile: Step, y: int, rows: int, lit: b
             x += canvas.put(x, y, sizes, "muted", width=SIZES) + 1
         tile_strip(canvas, scene, tile, x, y, scene.width - x - 1)
         return
-    x += canvas.put(x, y, tile.formula, "text", width=min(34, scene.width - x - 22)) + 1
     vector = scene.trace[name][scene.token] if tile.name != "attn.pattern" else scene.trace[name][:, scene.token]
     figure = f"{sizes}  norm {number(float(np.linalg.norm(vector)), ascii=palette.ascii)}"
-    if tile.name != "attn.pattern":
-        canvas.put(scene.width - cell_width(figure) - 1, y, figure, "muted")
-    else:
-        canvas.put(scene.width - cell_width(sizes) - 1, y, sizes, "muted")
+    if tile.name == "attn.pattern":
+        figure = sizes
+    right = scene.width - 1 - cell_width(figure)
+    canvas.put(x, y, tile.formula, "text", width=max(0, min(34, right - 2 - x)))
+    canvas.put(right, y, figure, "muted")
     tile_strip(canvas, scene, tile, RAIL, y + 1, scene.width - RAIL - 1)
 
 

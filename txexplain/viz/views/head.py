@@ -229,8 +229,9 @@ def key_numbers(canvas: Canvas, scene: Scene, p: Plan, x: int, key: int) -> None
     """The keys' positions, as on the axis of a plot, and the cursor's token in full."""
     end = x + len(p.columns) * p.cell
     text = f"{key} {word(scene, key)}"
-    start = max(x, min(x + (key - p.columns[0]) * p.cell, end - cell_width(text)))
-    taken = range(start - 1, start + canvas.put(start, 2, text, "key", "cursor", BOLD, width=min(cell_width(text), end - start)) + 1)
+    room = canvas.width if 2 * end - x > canvas.width else end  # where no other grid has its place at the right
+    start = max(x, min(x + (key - p.columns[0]) * p.cell, room - cell_width(text)))
+    taken = range(start - 1, start + canvas.put(start, 2, text, "key", "cursor", BOLD, width=min(cell_width(text), room - start)) + 1)
     every = next(step for step in STEPS if step * p.cell > len(str(p.columns[-1])))
     for column, j in enumerate(p.columns):
         at, figure = x + column * p.cell, str(j)

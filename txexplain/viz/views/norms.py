@@ -19,6 +19,9 @@ def norm_name(place: Location) -> str:
     return "ln_final" if place.level is Level.FINAL else f"blocks.{place.block}.{place.level.value}"
 
 
+SPARED = ("bias", "gain", "mean", "scale")  # the steps that a low stage leaves out, the first first
+
+
 def steps_of(scene: Scene) -> NormSteps:
     """The selected token's way through the page's LayerNorm."""
     return norm_steps(scene.trace, scene.result.model, scene.config, norm_name(scene.location), scene.token)
@@ -52,7 +55,13 @@ def draw_norm(scene: Scene) -> Canvas:
     lines = [arithmetic(scene, steps), comparison(scene, steps)]
     if steps.gain is None:
         lines.append("gain and bias: not recorded, they are the model's weights")
-    rows = [(row, "muted" if number_ else "text") for number_, line in enumerate(lines) for row in wrapped(line, scene.width - 2)]
+    notes = [[(row, "muted" if number_ else "text") for row in wrapped(line, scene.width - 2)] for number_, line in enumerate(lines)]
+    for step in SPARED:  # a low stage has room for the arithmetic and the steps that it names last
+        if len(vectors) + 1 + len(notes[0]) > scene.height - 2:
+            vectors = [vector for vector in vectors if not vector.name.endswith(step)]
+    rows = notes[0]
+    for note_ in notes[1:]:
+        rows = rows + note_ if len(vectors) + 1 + len(rows) + len(note_) <= scene.height - 2 else rows
     y = draw_strips(canvas, scene, vectors, 2, scene.height - 3 - len(rows), place)
     y = min(y + int(scene.height > 20), scene.height - len(rows))
     for line, (text, ink) in enumerate(rows):
