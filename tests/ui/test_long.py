@@ -24,6 +24,8 @@ from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.ui import app as app_module
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.options import UiOptions
 
 
 @pytest.fixture
@@ -64,6 +66,26 @@ def test_a_result_goes_as_soon_as_the_next_is_there(storyteller: GPT2, monkeypat
         return shown
 
     assert asyncio.run(go())
+
+
+@pytest.mark.usefixtures("no_garbage")
+def test_a_model_goes_as_soon_as_another_is_open(storyteller: GPT2) -> None:
+    present = [load_model(SAVED)]
+    earlier = weakref.ref(present[0])
+
+    async def go() -> None:
+        app = ExplorerApp(ExplorerState(prompt="red blue"), UiOptions(color="truecolor"), present.pop)
+        async with app.run_test(size=(120, 40), notifications=False) as pilot:
+            for key in ("space", "a", "escape", "o", "escape", "i"):
+                await long.until(pilot, lambda: long.at_rest(app), f"rest before {key}")
+                await pilot.press(key)
+            await long.until(pilot, lambda: long.at_rest(app), "rest")
+            app.open_model = lambda name, progress: storyteller
+            app.fetch("storyteller")
+            await long.until(pilot, lambda: app.model is storyteller and long.at_rest(app), "the other model")
+            assert earlier() is None
+
+    asyncio.run(go())
 
 
 @pytest.mark.long
