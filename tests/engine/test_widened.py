@@ -330,6 +330,11 @@ def test_info_reads_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert str(folder) in said
 
 
+def test_the_list_of_models_opens_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_checkpoint, "map_safetensors", never)
+    assert report.known_models()[0].bytes == (bundled_path() / "model.safetensors").stat().st_size
+
+
 def test_a_lack_of_memory_is_said_in_one_sentence(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **__: Any) -> Any:
         raise MemoryError
