@@ -1,10 +1,16 @@
-"""Nothing is asked of the network, and nothing is written but what the reader named: the interpreter's own audit tells."""
+"""Nothing is asked of the network, and nothing is written but what the reader named: the interpreter's own audit tells.
+
+One thing is: the widened copy of a model's weights, once, in the cache. It holds weights and where they come from, no word of a reader.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,10 +59,30 @@ print("DID", sorted(did), file=sys.stderr)
 ONCE = "Once upon a time"
 
 
-def did(home: Path, *args: str, program: str = COMMAND) -> list[str]:
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache that already holds the copy of the bundled weights."""
+    folder = tmp_path_factory.mktemp("cache")
+    first = did(folder / "home", folder, "predict", ONCE)
+    assert first, "the copy is made"
+    for what in first:
+        assert str(folder / "txexplain") in what, what
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_copy_of_the_weights_tells_nothing_of_the_reader(cache: Path) -> None:
+    (copy,) = (cache / "txexplain" / "weights").glob("*.safetensors")
+    assert sorted(path.name for path in cache.rglob("*") if path.is_file()) == sorted([".lock", copy.name])
+    assert ONCE.encode() not in copy.read_bytes()
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def did(home: Path, cache: Path, *args: str, program: str = COMMAND) -> list[str]:
     """What a command did beyond reading and printing."""
+    home.mkdir(exist_ok=True)
     own = {key: value for key, value in os.environ.items() if not key.startswith(("XDG_", "HF_", "TXEXPLAIN"))}
-    own |= {"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    own |= {"HOME": str(home), "XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", program, *args], capture_output=True, text=True, timeout=100, check=False, cwd=home, env=own
     )
@@ -74,26 +100,26 @@ def did(home: Path, *args: str, program: str = COMMAND) -> list[str]:
     ],
     ids=lambda args: args[0],
 )
-def test_a_command_writes_nothing_and_calls_nobody(tmp_path: Path, args: tuple[str, ...]) -> None:
-    assert did(tmp_path, *args) == []
+def test_a_command_writes_nothing_and_calls_nobody(tmp_path: Path, cache: Path, args: tuple[str, ...]) -> None:
+    assert did(tmp_path, cache, *args) == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_picture_is_the_only_file_written(tmp_path: Path) -> None:
-    for what in did(tmp_path, "render", ONCE, "-o", "view.svg"):
+def test_a_picture_is_the_only_file_written(tmp_path: Path, cache: Path) -> None:
+    for what in did(tmp_path, cache, "render", ONCE, "-o", "view.svg"):
         assert what.split()[0] in ("write", "os.rename"), what
         assert Path(what.split(" ", 1)[1].strip("(),'")).name.startswith((".view.svg", "view.svg")), what
     assert [path.name for path in tmp_path.iterdir()] == ["view.svg"]
 
 
-def test_what_is_written_or_called_would_be_seen(tmp_path: Path) -> None:
-    told = did(tmp_path, "trace", ONCE, "-o", "a.safetensors", "--only", "embed")
+def test_what_is_written_or_called_would_be_seen(tmp_path: Path, cache: Path) -> None:
+    told = did(tmp_path, cache, "trace", ONCE, "-o", "a.safetensors", "--only", "embed")
     assert any("a.safetensors" in what for what in told)
     call = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
-    told = did(tmp_path, program=f'{WATCHED}\n{call}\nprint("DID", sorted(did), file=sys.stderr)')
+    told = did(tmp_path, cache, program=f'{WATCHED}\n{call}\nprint("DID", sorted(did), file=sys.stderr)')
     assert [what.split()[0] for what in told] == ["socket.__new__", "socket.connect"]
 
 
-def test_the_app_writes_nothing_and_calls_nobody(tmp_path: Path) -> None:
-    assert did(tmp_path, program=APP) == ["at heads"]
+def test_the_app_writes_nothing_and_calls_nobody(tmp_path: Path, cache: Path) -> None:
+    assert did(tmp_path, cache, program=APP) == ["at heads"]
     assert list(tmp_path.iterdir()) == []
