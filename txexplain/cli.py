@@ -380,10 +380,9 @@ Flags:
   --seed N                                 seed of the draws [0]
   --flow HOW                               ribbons: norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
-  --cursor                                 seen, at what is selected [no]
   --lesson NAME, --page N, --record FILE   a lesson; keep its answers [no]
   --lecture, --pace SECONDS, --clock       a script that plays its own keys
-  --version, -h, --help
+  --cursor, --version, -h, --help          the cursor seen where it is [no]
 """
 
 
@@ -1257,7 +1256,7 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
             end = show(decoder.decode(model.tokenizer.token_bytes(d.id) or f"#{d.id}".encode()))
     end = show(decoder.decode(b"", final=True))
     if end != "\n":
-        click.echo()
+        sys.stdout.write("\n")
     return drawn
 
 

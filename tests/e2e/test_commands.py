@@ -371,7 +371,7 @@ def test_a_stream_holds_whole_characters_only(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys.stdout, "write", wrote.append)
     said = Bytes("é€🙂".encode() + b"\xe2\x82" + b"a" + b"\xf0\x9f")
     module.stream(said, said.draws())  # type: ignore[arg-type]
-    assert wrote == ["é", "€", "🙂", "�a", "�"]
+    assert wrote == ["é", "€", "🙂", "�a", "�", "\n"]
 
 
 def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:

@@ -78,7 +78,7 @@ def screen(tmp_path: Path, *args: str) -> list[str]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_whole_trace_shows_what_the_model_showed(files: dict[str, str], place: str, tmp_path: Path) -> None:
-    flags = ("--at", place, "--size", "100x30", "--temperature", "0.7", "--top-k", "9", "--flow", "rollout")
+    flags = ("--at", place, "--size", "100x28", "--temperature", "0.7", "--top-k", "9", "--flow", "rollout")
     ours, theirs = screen(tmp_path, "--trace", files["whole"], *flags), screen(tmp_path, ONCE, *flags)
     assert "trace of storyteller" in ours[0]
     if place in WHOLE or (place.startswith("L3H5") and place != "L3H5[6,3]"):
