@@ -158,8 +158,14 @@ def test_what_waits_goes_out_in_one_update_of_its_own() -> None:
 def test_of_a_screen_that_is_cleared_nothing_waits() -> None:
     wire = new_wire()
     wire.shrink("\x1b[1;1Hab", 0)
-    assert wire.shrink("\x1b[?1049l") == "\x1b[?1049l"
+    assert re.fullmatch(r"(\x1b\[[0-9;]*H)?\x1b\[\?1049l", wire.shrink("\x1b[?1049l"))
     assert wire.flush() == ""
+
+
+def test_a_screen_that_is_cleared_leaves_the_cursor_where_it_was_to_be() -> None:
+    parts = ["\x1b[H\x1b[2J", "\x1b[4;1H\x1b[31ma\x1b[0m\x1b[2;1H", "\x1b[2J"]
+    wire = new_wire()
+    assert shown([wire.shrink(part, room) for part, room in zip(parts, (None, 0, None), strict=True)]) == shown(parts)
 
 
 @calm

@@ -270,8 +270,9 @@ class Wire:
 
     def give_up(self, data: str, out: list[str]) -> str:
         """Send what isn't understood as it is, behind what waits."""
-        if not CLEARS.search(data):
-            out += [*self.paint({}), *self.settle()]
+        if CLEARS.search(data):
+            self.wanted.clear()
+        out += [*self.paint({}), *self.settle()]
         out.append(data)
         self.forget()
         self.look = self.said
