@@ -19,7 +19,7 @@ FILTERED = ("logit", "÷ T", "softmax", "cumul.", "kept?", "exp", "share")
 WIDEST, LEAST, KEPT, TOKEN, NARROW = 11, 9, 6, 16, 14  # cells of a column, at most and at least; of the yes and no; of a token's name
 SPARED = ("exp", "cumul.", "÷ T")  # columns that a stage without room for all goes without, the first of them first
 SHIFTED = "e^(x−max)"  # the exp column's name, where it fits
-MEANT = "exp is e^(x−max): x is the column ÷ T, max its largest; taking it off changes no share"
+MEANT = "exp is e^(x−max): the largest is taken off, in all alike"
 ROOMY = 24  # rows of a stage that says beneath its table what max is
 BANDS = ((MOST + 1, 100), (101, 1_000), (1_001, 10_000), (10_001, 1 << 30))  # ranks from 1, both ends
 
