@@ -14,6 +14,7 @@ from tests.examples import examples
 from tests.ui.harness import ONCE, drive, fresh, pane_text, press, until
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, movers
+from txexplain.engine.trace import Run
 from txexplain.explorer.history import KEPT, KEPT_BYTES, Moment, recorded
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
@@ -49,14 +50,14 @@ def test_each_text_and_setting_is_kept_once_the_last_last(shown: list[tuple[int,
     dist = distribution([1.0, 2.0, 3.0])
     history: tuple[Moment, ...] = ()
     for text, temperature, mode, k in shown:
-        moment = Moment(dist.logits, (text,), temperature, mode, k, 0.9)
+        moment = Moment(dist.logits, Run(None, (text,)), temperature, mode, k, 0.9)
         history = recorded(history, moment)
         assert history[-1] is moment
         keys = [each.key for each in history]
         assert len(set(keys)) == len(keys) <= KEPT
     many: tuple[Moment, ...] = ()
     for i in range(KEPT + 7):
-        many = recorded(many, Moment(dist.logits, (i,), 1.0, "full", 5, 0.9))
+        many = recorded(many, Moment(dist.logits, Run(None, (i,)), 1.0, "full", 5, 0.9))
     assert [each.ids for each in many] == [(i,) for i in range(7, KEPT + 7)]
 
 
@@ -67,14 +68,14 @@ def test_what_the_past_keeps_has_a_bound_in_bytes(vocabulary: int, runs: int) ->
     for i in range(60):
         logits, ids = np.zeros(vocabulary, dtype=np.float32), (i,)
         for temperature in (1.0, 2.0):
-            many = recorded(many, Moment(logits, ids, temperature, "full", 5, 0.9))
+            many = recorded(many, Moment(logits, Run(None, ids), temperature, "full", 5, 0.9))
         assert sum({id(moment.logits): moment.logits.nbytes for moment in many}.values()) <= KEPT_BYTES
     assert [moment.ids for moment in many] == [(i,) for i in range(60 - runs, 60) for _ in range(2)]
 
 
 def test_a_moment_keeps_nothing_of_its_run(storyteller: GPT2) -> None:
     trace = fresh(storyteller, ONCE)
-    moment = Moment.of(ExplorerState(), trace.ids, distribution(trace.last_logits))
+    moment = Moment.of(ExplorerState(), trace.run, distribution(trace.last_logits))
     assert moment.logits.base is None
     assert moment.logits.nbytes == 4 * storyteller.config.vocab_size
     assert not np.shares_memory(moment.logits, trace["logits"])

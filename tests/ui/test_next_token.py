@@ -220,7 +220,7 @@ def test_the_strip_is_open_where_there_is_room_and_on_a_key(storyteller: GPT2) -
 
     async def narrow(app: App, hand: Hand) -> None:
         assert not any("bits" in line for line in pane_text(app, "prompt"))
-        assert app.surprised == ((), ())  # nothing is computed that isn't shown
+        assert app.surprised == (None, ())  # nothing is computed that isn't shown
         await press(app, hand, "x")
         assert "bits" in pane_text(app, "prompt")[-1]
         await hand.resize_terminal(60, 16)

@@ -138,7 +138,7 @@ def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], 
     """Each head ends where the figures below it do, and nothing else stands in its place."""
     state = ExplorerState() if mode == "held" else ExplorerState().at_temperature(0.0) if mode == "greedy" else ExplorerState(mode="top-k")
     dist = distribution(lens.trace.last_logits, **state.sampling)
-    held = Moment.of(state, tuple(lens.trace.ids), dist) if mode == "held" else None
+    held = Moment.of(state, lens.trace.run, dist) if mode == "held" else None
     rows = draw_panel(scene_of(state, Palette(), size, lens, distribution=dist, held=held)).text()
     first = next(row for row in rows if row.count("%") == 2)
     ends = [i for i, char in enumerate(first) if char == "%"]

@@ -14,7 +14,7 @@ from txexplain.engine.kv_cache import ROOM, KVCache
 from txexplain.engine.ops import Array
 from txexplain.engine.run import Edit, Recording, Stopped, require_sound
 from txexplain.engine.tokenizer import Tokenizer
-from txexplain.engine.trace import GROWING, Parts, Trace, followed
+from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
 
 COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
 
@@ -135,9 +135,7 @@ class GPT2:
             return 0
         if prefix.origin is not self:
             raise ValueError("prefix must be a trace that this same model made with forward")
-        if prefix.edits != tuple(edits):
-            return 0
-        return next((n for n, (a, b) in enumerate(zip(prefix.ids, ids, strict=False)) if a != b), min(len(prefix.ids), len(ids)))
+        return Run(self, tuple(ids), tuple(edits)).shared(prefix.run)
 
 
 def block_weights(weights: Weights, layer: int) -> Weights:

@@ -13,7 +13,7 @@ import numpy as np
 from txexplain.engine.cores import CORES
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import Array
-from txexplain.engine.trace import Trace
+from txexplain.engine.trace import Trace, shared_length
 
 CHUNK = 16  # rows of logits at a time: 3 MB each for GPT-2's vocabulary
 
@@ -63,8 +63,3 @@ def surprisal(
         logits = recorded[start:end] if unembedding is None else recorded[start:end] @ unembedding.T  # [n, d] @ [d, V] -> [n, V]
         kept += surprises(logits, ids[start + 1 : end + 1])
     return tuple(kept)
-
-
-def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))

@@ -11,8 +11,9 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,26 @@ def expected_shapes(config: GPT2Config, n_tokens: int) -> dict[str, tuple[int, .
     return {name: sizes(shape, config, n_tokens) for name, shape in letters.items() if name != "logits"}
 
 
+@dataclass(frozen=True)
+class Run:
+    """What tells one run from another: the model, the ids that it read, and what was changed on the way."""
+
+    model: object
+    ids: tuple[int, ...]
+    edits: tuple[Any, ...] = ()
+
+    def shared(self, other: Run | None) -> int:
+        """How many tokens at the beginning both have in common: their rows are the same in both."""
+        if other is None or self.model is not other.model or self.edits != other.edits:
+            return 0
+        return shared_length(self.ids, other.ids)
+
+
+def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two texts begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+
+
 class Trace(Mapping[str, Floats]):
     """The activations of one forward pass; `trace[name]` is a read-only float32 array.
 
@@ -100,6 +121,15 @@ class Trace(Mapping[str, Floats]):
         # Its keys never change: one thread may walk over them while another looks at a tensor.
         self._parts: dict[str, Parts] = dict.fromkeys(self._lazy, ()) | dict(parts)
         self._making = threading.RLock()  # held by the thread that computes or joins a tensor
+        self.run = Run(object() if origin is None else origin, self.ids, edits)  # a file's run is like no other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: every tensor as it is; what made it, and could go on from it, stays here."""
+        parts = {name: (np.ascontiguousarray(self[name]),) for name in self.names}
+        return partial(Trace, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, edits=self.edits), (
+            self.ids,
+            parts,
+        )
 
     @property
     def n_tokens(self) -> int:
@@ -167,7 +197,9 @@ class Trace(Mapping[str, Floats]):
         if not more:
             return self
         made = self._lazy | more
-        return Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=made)
+        whole = Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=made)
+        whole.run = self.run
+        return whole
 
     def rows(self, n: int) -> dict[str, Parts]:
         """Every tensor but the logits and those that grow in place, cut to the first n tokens.

@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, distribution
+from txexplain.engine.trace import Run
 from txexplain.explorer.state import ExplorerState
 
 KEPT = 50  # moments
@@ -19,23 +20,27 @@ SHOWN = 2  # distributions of moments that a screen shows at once: one past, one
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A text, its logits and a setting: the distribution that was shown follows from them, and takes twenty times their memory."""
+    """A run, its logits and a setting: the distribution that was shown follows from them, and takes twenty times their memory."""
 
     logits: NDArray[Any]
-    ids: tuple[int, ...]
+    run: Run
     temperature: float
     mode: str
     k: int
     p: float
 
     @classmethod
-    def of(cls, state: ExplorerState, ids: tuple[int, ...], distribution: Distribution) -> Moment:
-        return cls(distribution.logits, ids, state.temperature, state.mode, state.k, state.p)
+    def of(cls, state: ExplorerState, run: Run, distribution: Distribution) -> Moment:
+        return cls(distribution.logits, run, state.temperature, state.mode, state.k, state.p)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return self.run.ids
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What tells it from others: the text, and what of the setting counts in its mode."""
-        return self.ids, self.temperature, self.mode, self.k if self.mode == "top-k" else self.p if self.mode == "top-p" else None
+        """What tells it from others: the run, and what of the setting counts in its mode."""
+        return self.run, self.temperature, self.mode, self.k if self.mode == "top-k" else self.p if self.mode == "top-p" else None
 
     @property
     def parts(self) -> dict[int, int]:

@@ -36,8 +36,8 @@ from txexplain.engine.errors import ExplainError, LessonError, LocationError, No
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
-from txexplain.engine.surprisal import CHUNK, Surprise, shared_length, surprisal
-from txexplain.engine.trace import Trace
+from txexplain.engine.surprisal import CHUNK, Surprise, surprisal
+from txexplain.engine.trace import Run, Trace
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
@@ -212,7 +212,7 @@ class ExplorerApp(App[None]):
         self.last_draw: Draw | None = None
         self.drawn_from: Distribution | None = None
         self.strip: bool | None = None  # the surprisal strip as the reader wants it; None: open where there is room
-        self.surprised: tuple[tuple[int, ...], tuple[Surprise | None, ...]] = ((), ())  # the ids that it was computed for
+        self.surprised: tuple[Run | None, tuple[Surprise | None, ...]] = (None, ())  # the run that it was computed for
         self.hover: Location | None = None
         self.side = ""  # what stands in the side pane
         self.scroll = 0  # and its first row
@@ -426,7 +426,7 @@ class ExplorerApp(App[None]):
         """What is known of the prompt's surprisal where the strip is open: a text's beginning keeps its own."""
         if self.lens is None or not self.can_surprise() or not (self.roomy(width, height) if self.strip is None else self.strip):
             return None
-        return self.surprised[1][: shared_length(self.lens.trace.ids, self.surprised[0])]
+        return self.surprised[1][: self.lens.trace.run.shared(self.surprised[0])]
 
     def can_surprise(self) -> bool:
         """Whether the surprisal of each token can be known: from the model, or from logits of every position."""
@@ -470,7 +470,7 @@ class ExplorerApp(App[None]):
         self.outdate()
         self.model = model
         self.message = ""
-        self.surprised = ((), ())  # another model, another surprise
+        self.surprised = (None, ())
         self.history, self.held, self.back = (), None, 0
         self.editor.tokenizer = model.tokenizer
         if self.reader.open and self.reader.reading is None:
@@ -705,9 +705,10 @@ class ExplorerApp(App[None]):
             self.be_surprised(self.lens, self.surprised)
 
     @in_thread("surprisal")
-    def be_surprised(self, lens: Lens, earlier: tuple[tuple[int, ...], tuple[Surprise | None, ...]]) -> None:
+    def be_surprised(self, lens: Lens, earlier: tuple[Run | None, tuple[Surprise | None, ...]]) -> None:
         """Chunk by chunk, so that a forward pass never waits for more than one."""
-        ids, values = earlier
+        values = earlier[1][: lens.trace.run.shared(earlier[0])]
+        ids = lens.trace.ids[: len(values)]
         unembedding = None if lens.model is None else lens.model.unembedding
         try:
             while lens is self.lens:
@@ -722,7 +723,7 @@ class ExplorerApp(App[None]):
 
     def on_surprised(self, message: Surprised) -> None:
         if message.lens is self.lens:
-            self.surprised = (message.lens.trace.ids, message.values)
+            self.surprised = (message.lens.trace.run, message.values)
             self.draw()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -1090,7 +1091,7 @@ class ExplorerApp(App[None]):
         """Keep the present distribution, which is shown from now on."""
         self.back = 0
         if self.distribution is not None and self.lens is not None and not self.running:
-            self.history = recorded(self.history, Moment.of(self.state, tuple(self.lens.trace.ids), self.distribution))
+            self.history = recorded(self.history, Moment.of(self.state, self.lens.trace.run, self.distribution))
 
     def do_hold(self) -> None:
         """Hold what is shown, or let go."""

@@ -194,7 +194,7 @@ def page_scene(scene: Scene, reading: Reading) -> Scene | None:
     if reading.lens is None:
         return None
     shown, own = scene.lens, reading.lens
-    same = shown is not None and shown.trace.ids == own.trace.ids and shown.model is own.model and scene.distribution is not None
+    same = shown is not None and shown.trace.run == own.trace.run and scene.distribution is not None
     place = reading.place or Location()
     state = scene.state if same else state_of(reading.page, scene.state)
     display = own.model.tokenizer if own.model is not None else scene.display
