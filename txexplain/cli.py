@@ -21,7 +21,7 @@ import click
 
 from txexplain import __version__
 from txexplain.engine.errors import ExplainError, NotRecorded, PromptError, TraceError, clean
-from txexplain.engine.files import megabytes
+from txexplain.files import megabytes
 
 if TYPE_CHECKING:
     from txexplain.engine.derive import Lens

@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.errors import CheckpointError, ExplainError, reason, shown
-from txexplain.engine.files import megabytes
 from txexplain.engine.memory import free_memory
 from txexplain.engine.steps import sizes, weight_letters
+from txexplain.files import megabytes
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from txexplain.engine.config import LARGEST
 from txexplain.engine.errors import TokenizerError, reason
-from txexplain.engine.files import is_there, read_whole
+from txexplain.files import is_there, read_whole
 
 if TYPE_CHECKING:
     import tiktoken

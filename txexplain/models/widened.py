@@ -34,7 +34,7 @@ from txexplain.engine.checkpoint import (
     widened_here,
 )
 from txexplain.engine.errors import CheckpointError, reason, shown
-from txexplain.engine.files import megabytes
+from txexplain.files import megabytes
 
 Floats = NDArray[np.float32]
 

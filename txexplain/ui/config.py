@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from txexplain.engine.errors import ExplainError, reason, shown
-from txexplain.engine.files import read_whole
+from txexplain.files import read_whole
 from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import AUTO, THEMES
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, LessonError, reason, shown
-from txexplain.engine.files import read_whole
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import LARGEST, Lesson, Page, beside, state_of
 from txexplain.explorer.state import ExplorerState
+from txexplain.files import read_whole
 from txexplain.ui.session import dims_of, distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.live import filled, place

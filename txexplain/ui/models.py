@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from txexplain.engine.files import megabytes
+from txexplain.files import megabytes
 from txexplain.models.hub import Stopped
 from txexplain.ui.choose import ChooseScreen, Entry
 from txexplain.ui.threads import in_thread
