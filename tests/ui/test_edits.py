@@ -49,6 +49,7 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2, monkeypatch:
     plain = GPT2.stoppable_forward
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        app.animation_level = "none"  # a zoom's frames aren't what this is about
         await until(hand, lambda: len(app.surprised[1]) == 7, "the surprisal")
         await hand.press("b")
         before = app.lens
