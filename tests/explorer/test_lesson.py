@@ -89,6 +89,10 @@ def test_line_ends_and_a_title_of_its_own_make_no_difference() -> None:
         (page(FIRST, "See L3H5."), ("page 1, text", "L3H5", "pin", "{head induction}")),
         (page(FIRST + ASKED.replace("So.", "L1H1 does.")), ("page 1, why", "L1H1")),
         (page(FIRST, "See <!-- this"), ("page 1", "comment", "-->")),
+        ("# " + "x" * 199 + "\n" + page(FIRST), ("title", "201 characters", "200 are the most")),
+        (page(FIRST, "x" * 19_998), ("page 1:", "20,001 characters", "20,000", "more pages")),
+        (page(FIRST + ASKED, "[" * 60_000), ("page 1:", "60,0", "20,000", "more pages")),
+        (page(FIRST + ASKED.replace("So.", "{T}" * 51), "{bits 1}" * 50), ("page 1:", "101 live values", "100", "more pages")),
     ],
 )  # fmt: skip
 def test_each_mistake_is_told_in_one_sentence(text: str, said: tuple[str, ...]) -> None:
@@ -100,6 +104,11 @@ def test_each_mistake_is_told_in_one_sentence(text: str, said: tuple[str, ...]) 
     assert sentence.endswith(".")
     for part in said:
         assert part in sentence
+
+
+def test_a_page_may_be_as_long_as_it_is_said_to() -> None:
+    assert parse_lesson(page(FIRST, "x" * 19_997)).pages
+    assert parse_lesson(page(FIRST, "{bits 1}" * 100)).pages
 
 
 def test_a_fixed_head_may_be_named_where_the_model_is_pinned_also_by_an_earlier_page() -> None:

@@ -34,6 +34,9 @@ from txexplain.explorer.state import ExplorerState, from_flags
 SHIPPED = Path(__file__).parents[1] / "lessons"
 LARGEST = 1_000_000  # bytes
 LONGEST_FRONT = 20_000  # characters of a page's front matter: a key of many dots takes Python's reader the square of its length
+LONGEST_TITLE = 200  # characters of a lesson's title
+LONGEST_PAGE = 20_000  # characters of all of a page's texts: the longest shipped page has a thirtieth of that
+MOST_LIVE = 100  # live values of a page: each may take a product with the whole vocabulary, while a key waits
 LONGEST_LIVE = 500  # characters between braces
 LONGEST_KEYS = 200
 RULE = "+++"
@@ -208,6 +211,8 @@ def parse_lesson(text: str, file: str = "lesson", name: str | None = None) -> Le
     head = uncommented("\n".join(lines[: rules[0]]), file)[0].strip()
     if head and not re.fullmatch(r"# [^\n]+", head):
         raise LessonError(f"{file}: before the first +++ only the lesson's title may stand, as # Title.")
+    if len(head) > LONGEST_TITLE:
+        raise LessonError(f"{file}: the lesson's title has {len(head)} characters; {LONGEST_TITLE} are the most.")
     pages: list[Page] = []
     for number in range(1, len(rules) // 2 + 1):
         start, end = rules[2 * number - 2], rules[2 * number - 1]
@@ -326,10 +331,16 @@ def check_page(where: str, page: Page) -> None:
             raise fault(where, "answer", f"there is no answer {page.answer}; give a number from 1 to {len(page.answers)}.")
         if len(page.why) not in (1, len(page.answers)):
             raise fault(where, "why", f"it has {len(page.why)} reasons for {len(page.answers)} answers; give one, or one for each.")
+    if (size := sum(map(len, page.prose))) > LONGEST_PAGE:
+        raise LessonError(f"{where}: its texts have {size:,} characters, and a page at most {LONGEST_PAGE:,}; make more pages of it.")
+    live = 0
     for key, text in prose_by_key(page):
         for piece in pieces(text, where, key):
+            live += isinstance(piece, Live)
             if page.model is None and isinstance(piece, str) and (head := FIXED_HEAD.search(piece)):
                 raise fault(where, key, f"{head[0]} is a head of one model; pin it with model, or write {{head induction}} or the like.")
+    if live > MOST_LIVE:
+        raise LessonError(f"{where}: it has {live} live values, and a page at most {MOST_LIVE}; make more pages of it.")
     place_like(where, "at", page.at)
     if page.highlight is not None and not HIGHLIGHT.fullmatch(page.highlight):
         place_like(where, "highlight", page.highlight)
@@ -365,24 +376,26 @@ def place_like(where: str, key: str, text: str) -> None:
 def pieces(text: str, where: str = "lesson", key: str = "text") -> list[str | Live]:
     """A text as what stands there and what is to be filled in. Raises LessonError for a value that isn't one."""
     found: list[str | Live] = []
+    plain: list[str] = []  # what stands there since the last value
     last = 0
 
-    def literal(more: str) -> None:
-        if found and isinstance(found[-1], str):
-            found[-1] += more
-        elif more:
-            found.append(more)
+    def close() -> None:
+        if any(plain):
+            found.append("".join(plain))
+        plain.clear()
 
     for match in LIVE.finditer(text):
-        literal(text[last : match.start()])
+        plain.append(text[last : match.start()])
         last = match.end()
         if match[0] in ("{{", "}}"):
-            literal(match[0][0])
+            plain.append(match[0][0])
         elif match[1] is None:
             raise fault(where, key, f"a brace {match[0]} stands alone; close it, or write it twice.")
         else:
+            close()
             found.append(live(match[1], where, key))
-    literal(text[last:])
+    plain.append(text[last:])
+    close()
     return found
 
 

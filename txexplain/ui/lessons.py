@@ -67,7 +67,7 @@ def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette
     from txexplain.ui.lecture import check_keys
 
     models: dict[str, GPT2] = {}
-    runs: dict[Any, Lens] = {}
+    runs: dict[Any, Lens] = {}  # the last one: the next page often has the same
     for page in lesson.pages:
         check_keys(where(lesson, page), page.keys)
         wanted = page.model or name
@@ -75,8 +75,8 @@ def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette
             model = models.get(wanted) or models.setdefault(wanted, load(wanted))
             key = (wanted, page.prompt, page.ids)
             if key not in runs:
-                trace = model.forward(prompt_ids(page, model))
-                runs[key] = Lens(trace, model)
+                runs = {}
+                runs = {key: Lens(model.forward(prompt_ids(page, model)), model)}
             check_page(lesson, page, wanted, runs[key], palette)
         except LessonError:
             raise

@@ -24,13 +24,23 @@ def fill(text: str, scene: Scene, where: str = "lesson", key: str = "text") -> s
 
 
 def value(live: Live, scene: Scene, where: str = "lesson", key: str = "text") -> str:
-    """One live value, as it is written for people. Raises LessonError."""
+    """One live value, as it is written for people. What was computed for this run and setting isn't again. Raises LessonError."""
+    known = scene.result.last("live values", setting(scene), dict[Live, str])
     try:
-        return computed(live, scene)
+        if live not in known:
+            known[live] = computed(live, scene)
+        return known[live]
     except NotRecorded as missing:
         raise fault(where, key, f"{live} needs {missing.what}, which this run doesn't have.") from None
     except NotThere as wrong:
         raise fault(where, key, f"{live}: {wrong.args[0]}.") from None
+
+
+def setting(scene: Scene) -> tuple[object, ...]:
+    """What live values depend on beside their run."""
+    state, palette = scene.state, scene.palette
+    sampling = (scene.distribution, *state.sampling.values(), state.seed)
+    return (*sampling, state.location, scene.model_name, palette.ascii, palette.console)
 
 
 def place(page: Page, scene: Scene, dims: Dims, where: str) -> Location:

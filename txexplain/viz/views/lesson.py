@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from txexplain.engine.errors import LessonError, LocationError
 from txexplain.engine.tokenizer import cell_width
-from txexplain.explorer.lesson import HIGHLIGHTS, Live, pieces, state_of
+from txexplain.explorer.lesson import HIGHLIGHTS, state_of
 from txexplain.explorer.location import Level, Location, parse
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
+from txexplain.viz.markdown import CODE, LIVE, PLAIN, QUIET, SLANTED, STRONG, Row, Run, inline, laid_out, marked, shown, wrap
 from txexplain.viz.scene import Reading, Scene
 
-PLAIN, STRONG, SLANTED, CODE, LIVE = "plain", "strong", "slanted", "code", "live"
 LOOKS: dict[str, tuple[str, int]] = {
     PLAIN: ("text", 0), STRONG: ("text", BOLD), SLANTED: ("text", ITALIC), CODE: ("query", 0), LIVE: ("accent", BOLD),
-    "quiet": ("muted", 0), "right": ("value", BOLD), "wrong": ("key", BOLD),
+    QUIET: ("muted", 0), "right": ("value", BOLD), "wrong": ("key", BOLD),
 }  # fmt: skip
-FIRST_MARK = 0xF0000  # where the characters that stand for live values begin: a private plane of Unicode
-SPAN = re.compile(r"`([^`\n]+)`|\*\*(?=\S)(.+?)(?<=\S)\*\*|\*(?=[^\s*])([^*]+?)(?<=\S)\*|\[([^\]\n]+)\]\(([^)\s]+)\)", re.DOTALL)
-ITEM = re.compile(r"(\s*)(?:([-*])|(\d{1,3}[.)]))\s+(.*)")
 OPEN = "…"  # in place of a value that isn't computed yet
-
-
-@dataclass(frozen=True)
-class Run:
-    """Some text of one look."""
-
-    text: str
-    look: str = PLAIN
-
-
-Row = tuple[Run, ...]
 
 
 @dataclass(frozen=True)
@@ -42,148 +26,6 @@ class Line:
 
     runs: Row = ()
     answer: int = 0
-
-
-# Markdown
-
-
-def marked(text: str, values: list[str], scene: Scene | None) -> str:
-    """A text in which one character stands for each live value, so that no value is read as Markdown; the values are appended."""
-    clean = "".join(c if ord(c) < FIRST_MARK else "?" for c in text)
-    parts = []
-    for piece in pieces(clean):
-        if isinstance(piece, Live):
-            values.append(OPEN if scene is None else value(piece, scene))
-            parts.append(chr(FIRST_MARK + len(values) - 1))
-        else:
-            parts.append(piece)
-    return "".join(parts)
-
-
-def spans(text: str, look: str = PLAIN) -> list[Run]:
-    """Inline Markdown: bold, italic, code, and links, whose address is shown and never opened."""
-    runs: list[Run] = []
-    last = 0
-    for match in SPAN.finditer(text):
-        runs.append(Run(text[last : match.start()], look))
-        last = match.end()
-        code, strong, slanted, label, address = match.groups()
-        if code is not None:
-            runs.append(Run(code, CODE))
-        elif strong is not None:
-            runs += spans(strong, STRONG)
-        elif slanted is not None:
-            runs += spans(slanted, SLANTED)
-        else:
-            runs += [*spans(label, look), Run(f" ({address})", "quiet")]
-    return [run for run in [*runs, Run(text[last:], look)] if run.text]
-
-
-def shown(runs: Sequence[Run], values: Sequence[str]) -> list[Run]:
-    """Runs with their live values put in, each a run of its own; spaces inside one don't break."""
-    found: list[Run] = []
-    for run in runs:
-        for part in re.split(f"([{chr(FIRST_MARK)}-{chr(FIRST_MARK + 0xFFFD)}])", run.text):
-            if len(part) == 1 and ord(part) >= FIRST_MARK:
-                found.append(Run(values[ord(part) - FIRST_MARK].replace(" ", "\xa0"), LIVE))
-            elif part:
-                found.append(Run(part, run.look))
-    return found
-
-
-def wrap(runs: Sequence[Run], width: int, indent: int = 0) -> list[Row]:
-    """Runs as rows of at most `width` cells, broken at spaces; rows after the first are indented. A word too long is broken."""
-    rows: list[list[Run]] = [[]]
-    used, gap = 0, False
-    for word in words_of(runs):
-        size = sum(cell_width(run.text) for run in word)
-        if rows[-1] and used + gap + size > width:
-            rows.append([])
-            used, gap = indent, False
-        if gap:
-            look = word[0].look if rows[-1][-1].look == word[0].look else PLAIN
-            rows[-1].append(Run(" ", look))
-            used += 1
-        for run in word:
-            rest = run
-            while used + cell_width(rest.text) > width and cell_width(rest.text) > 1:
-                head = cut(rest.text, max(1, width - used))
-                rows[-1].append(Run(head, rest.look))
-                rest = Run(rest.text[len(head) :], rest.look)
-                rows.append([])
-                used = indent
-            rows[-1].append(rest)
-            used += cell_width(rest.text)
-        gap = True
-    return [tuple(row) if number == 0 or not indent else (Run(" " * indent), *row) for number, row in enumerate(rows)]
-
-
-def cut(text: str, width: int) -> str:
-    """The beginning of a text that fits a width; at least one character."""
-    end = 1
-    while end < len(text) and cell_width(text[: end + 1]) <= width:
-        end += 1
-    return text[:end]
-
-
-def words_of(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs split at spaces; a word may have parts of several looks."""
-    words: list[list[Run]] = [[]]
-    for run in runs:
-        parts = re.split(r"[ \t\n]+", run.text)
-        for number, part in enumerate(parts):
-            if number and words[-1]:
-                words.append([])
-            if part:
-                words[-1].append(Run(part, run.look))
-    return [word for word in words if word]
-
-
-def paragraphs(text: str) -> list[tuple[str, list[str]]]:
-    """A text's blocks: ("text", [lines]), ("item", [bullet, text]), ("head", [text]) or ("code", lines)."""
-    blocks: list[tuple[str, list[str]]] = []
-    fenced = False
-    for line in text.split("\n"):
-        item = ITEM.fullmatch(line)
-        if line.strip().startswith("```"):
-            fenced = not fenced
-            if fenced:
-                blocks.append(("code", []))
-            continue
-        if fenced:
-            blocks[-1][1].append(line)
-        elif not line.strip():
-            blocks.append(("gap", []))
-        elif item is not None:
-            blocks.append(("item", [item[3] or "-", item[4]]))
-        elif re.match(r"#{1,6} ", line):
-            blocks.append(("head", [line.lstrip("#").strip()]))
-        elif blocks and blocks[-1][0] in ("text", "item"):
-            blocks[-1][1].append(line.strip())
-        else:
-            blocks.append(("text", [line.strip()]))
-    return blocks
-
-
-def markdown(text: str, scene: Scene | None, width: int) -> list[Line]:
-    """A text as rows; an empty Line parts two blocks. scene: what live values are filled in from."""
-    values: list[str] = []
-    lines: list[Line] = []
-    for kind, parts in paragraphs(marked(text, values, scene)):
-        if kind == "gap":
-            if lines and lines[-1].runs:
-                lines.append(Line())
-        elif kind == "code":
-            lines += [Line((Run(cut(shown([Run(part)], values)[0].text, width) if part else " ", CODE),)) for part in parts]
-        elif kind == "item":
-            bullet = "• " if parts[0] == "-" else f"{parts[0]} "
-            runs = [Run(bullet.replace(" ", "\xa0"), "quiet"), *shown(spans(" ".join(parts[1:])), values)]
-            lines += [Line(row) for row in wrap(runs, width, len(bullet))]
-        else:
-            lines += [Line(row) for row in wrap(shown(spans(" ".join(parts), STRONG if kind == "head" else PLAIN), values), width)]
-    while lines and not lines[-1].runs:
-        lines.pop()
-    return lines
 
 
 # The pane
@@ -202,6 +44,17 @@ def page_scene(scene: Scene, reading: Reading) -> Scene | None:
         scene, lens=own, display=display, distribution=scene.distribution if same else reading.distribution,
         state=replace(state, location=place),
     )  # fmt: skip
+
+
+def values_in(text: str, scene: Scene | None) -> tuple[str, tuple[str, ...]]:
+    """A text with a mark for each live value, and what these are in a run. Raises LessonError."""
+    plain, lives = marked(text)
+    return plain, tuple(OPEN if scene is None else value(live, scene) for live in lives)
+
+
+def markdown(text: str, scene: Scene | None, width: int) -> list[Line]:
+    """A text as rows; an empty Line parts two blocks. scene: what live values are filled in from. Raises LessonError."""
+    return [Line(row) for row in laid_out(*values_in(text, scene), width)]
 
 
 def page_lines(scene: Scene, width: int) -> list[Line]:
@@ -296,8 +149,8 @@ def draw_lesson(scene: Scene) -> Canvas:
 def readable(scene: Scene, reading: Reading, columns: int, rows: int) -> tuple[str, list[Line]]:
     """The page's heading and rows; of a page that this model or prompt lacks something for, the sentence that says what."""
     try:
-        values: list[str] = []
-        heading = "".join(run.text for run in shown(spans(marked(reading.page.title, values, page_scene(scene, reading))), values))
+        title, values = values_in(reading.page.title, page_scene(scene, reading))
+        heading = "".join(run.text for run in shown(inline(title), values))
         return heading, fitted(page_lines(scene, columns), rows)
     except LessonError as error:
         return reading.page.title, [Line(row) for row in wrap([Run(str(error), "wrong")], columns)]
