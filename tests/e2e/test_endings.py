@@ -87,6 +87,58 @@ def test_a_signal_while_the_model_computes(terminals: Callable[..., Terminal]) -
     assert terminal.status == 143
 
 
+STUCK = """
+import itertools
+import txexplain.ui.app as app
+import txexplain.ui.rescue as rescue
+rescue.PATIENCE = 0.3
+def loop(self):
+    while True: pass
+def library(self):
+    sum(itertools.repeat(0))
+app.ExplorerApp.do_atlas = """
+
+
+@pytest.mark.parametrize(
+    ("where", "how", "status"),
+    [
+        ("loop", signal.SIGTERM, 143),
+        ("loop", signal.SIGHUP, 129),
+        ("loop", "q", 1),
+        ("loop", "\x03", 1),
+        ("library", signal.SIGTERM, -signal.SIGKILL),  # no line of Python runs any more, in no thread
+    ],
+)
+def test_a_loop_that_is_stuck_ends_all_the_same(terminals: Callable[..., Terminal], where: str, how: int | str, status: int) -> None:
+    terminal = terminals("Once upon a time", code=STUCK + where)
+    before = ticks(terminal.pid)
+    terminal.send("a")
+    terminal.until(lambda: ticks(terminal.pid) > before + 30)  # it computes, and nothing else
+    if isinstance(how, str):
+        terminal.send(how)
+    else:
+        os.kill(terminal.pid, how)
+    terminal.until(terminal.ended)
+    terminal.until(lambda: RESET.encode() in terminal.output and b"didn't answer, and was ended" in terminal.output)
+    assert terminal.is_restored()
+    assert terminal.status == status
+    assert b"Traceback" not in terminal.output
+
+
+def ticks(pid: int) -> int:
+    """Processor time of a process's main thread, in hundredths of a second."""
+    fields = Path(f"/proc/{pid}/task/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def test_a_letter_that_is_typed_ends_nothing(terminals: Callable[..., Terminal]) -> None:
+    terminal = terminals("Once upon a time")
+    terminal.send("/ q")
+    terminal.until(lambda: "time q" in terminal.text())
+    terminal.send("\x1b")
+    terminal.shown().leave()
+
+
 def test_after_sudden_death_the_guardian_restores_the_terminal(terminals: Callable[..., Terminal]) -> None:
     terminal = terminals("Once upon a time")
     os.kill(terminal.pid, signal.SIGKILL)

@@ -59,7 +59,7 @@ from txexplain.ui.models import Arrival, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.over import CommandsScreen, move_cursor
 from txexplain.ui.reader import Reader, Reads
-from txexplain.ui.rescue import ENDING, can_stop, crash_report, last_resort
+from txexplain.ui.rescue import can_stop, crash_report, on_end
 from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.session import dims_of, distribution_of, name_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.ui.terminal import Asking, courteous, over_ssh
@@ -185,6 +185,7 @@ class ExplorerApp(App[None]):
     def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens], reads: Reads | None = None) -> None:
         self.tones = palette_of(options)
         self.actions = rebound(ACTIONS, options.keys)
+        self.ending_keys = next(action.keys for action in self.actions if action.id == "quit")
         super().__init__(ansi_color=False)  # Textual draws in the theme's 24-bit colours; Inks turns them into those that there are
         self.dress()
         self.state = state
@@ -284,14 +285,12 @@ class ExplorerApp(App[None]):
         if self.is_headless:
             return
         loop = asyncio.get_running_loop()
-        for number in ENDING:
-            with suppress(ValueError, RuntimeError, NotImplementedError):  # another thread's loop, or another system's
-                loop.add_signal_handler(number, self.ended, int(number))
 
-    def ended(self, number: int) -> None:
-        """A signal asks for the end: at once, and whatever happens soon."""
-        threading.Thread(target=last_resort, args=(number,), daemon=True).start()
-        self.exit(return_code=128 + number)
+        def ended(number: int) -> None:
+            with suppress(RuntimeError):  # the loop has ended: so does the program
+                loop.call_soon_threadsafe(partial(self.exit, return_code=128 + number))
+
+        on_end(ended)
 
     def _fatal_error(self) -> None:
         """Textual's last step over an unexpected exception: here, a few sentences instead of pages."""

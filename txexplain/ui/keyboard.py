@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import threading
 from codecs import getincrementaldecoder
 from collections.abc import Generator, Iterable
 from functools import partial
@@ -26,6 +27,9 @@ from textual.events import InputEvent, Key, Paste
 from textual.keys import Keys
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.widgets import Input, TextArea
+
+from txexplain.ui.rescue import unless
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 CONTROL = r"\x00-\x1f\x7f"
@@ -51,6 +55,7 @@ NUMBERED = re.compile(r"\x1b\[(\d*)[\d:;]*([~A-FHPQRS])")
 # What can only be an answer, even if a pause parted it.
 LATE = re.compile(rf"{STRING}(?:\x07|\x1b\\)|\x1b\[(?:[<-?]|(?=\d))[\d;:]*(?:[ -/]+[@-~]|[cmnRStuxy])")
 PATIENCE = 2.0  # seconds that the rest of a sequence may take
+SURELY = ("ctrl+c", "ctrl+q")  # what one presses where nothing helps
 TYPED = 8  # characters that nobody types at once
 KEPT, LONGEST = 1024, 1_000_000  # characters of a string that are kept, and that it may have
 
@@ -240,6 +245,14 @@ class Inbox:
         bound = event.key.key in self.app.screen.active_bindings
         return (event.key,) if bound else (Key("escape", "\x1b"), event.plain)
 
+    def ends(self, key: Key) -> bool:
+        """Whether a key asks for the end; a letter doesn't where one types."""
+        try:
+            typed = key.is_printable and isinstance(self.app.focused, Input | TextArea)
+        except ScreenStackError:
+            return False  # it is about to end
+        return not typed and (key.key in SURELY or key.key in getattr(self.app, "ending_keys", ()))
+
     def way(self) -> tuple[MessagePump, ...]:
         """The queues through which a key goes: to what has the focus, and from there back up to the app, which knows the actions."""
         screen = self.app.screen
@@ -277,9 +290,17 @@ def with_keyboard(driver: type[Driver]) -> type[Driver]:
             if isinstance(message, Answer):
                 self._loop.call_soon_threadsafe(self.answered, message.text)
             elif isinstance(inbox, Inbox) and isinstance(message, InputEvent | Paste | Alt):
+                if isinstance(message, Key) and inbox.ends(message):
+                    self.insist()
                 self._loop.call_soon_threadsafe(inbox.put, message)
             else:
                 super().send_message(message.key if isinstance(message, Alt) else message)
+
+        def insist(self) -> None:
+            """The key that ends the app ends it also where the loop that answers keys is stuck."""
+            answered = threading.Event()
+            self._loop.call_soon_threadsafe(answered.set)
+            threading.Thread(target=unless, args=(answered,), daemon=True).start()
 
         def answered(self, text: str) -> None:
             """The terminal answered, in the sequence `text`, or reported something unasked. Called in the app's loop."""
