@@ -21,7 +21,7 @@ import click
 
 from txexplain import __version__
 from txexplain.engine.errors import ExplainError, NotRecorded, PromptError, TraceError, clean
-from txexplain.files import megabytes
+from txexplain.files import followed, megabytes, write_whole
 
 if TYPE_CHECKING:
     from txexplain.engine.derive import Lens
@@ -749,7 +749,7 @@ def render(source: Source, sampling: Sampling, view: View, opened: Opened, size:
     from txexplain.ui.render import render_screen
 
     side = "explain" if explained else ""
-    write_text(path, render_screen(state, view.options(), *size, kind.removeprefix("."), side, lesson, opened.page))
+    write_picture(path, render_screen(state, view.options(), *size, kind.removeprefix("."), side, lesson, opened.page))
 
 
 @cli.command(context_settings=settings)
@@ -783,7 +783,7 @@ def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path
     state = first_state(source, sampling, View(None, 0, flow, theme, False, "truecolor"))
     from txexplain.ui.render import render_poster
 
-    write_text(path, render_poster(state, theme))
+    write_picture(path, render_poster(state, theme))
 
 
 @cli.group(context_settings=settings, invoke_without_command=True)
@@ -1138,7 +1138,10 @@ def read_prompt(path: str) -> str:
 
 def writable(path: Path) -> Path:
     """Where a file is really to be written, looked at before any work is done. Raises UsageError."""
-    path = path.resolve()  # through a link, to the file that it names
+    try:
+        path = followed(path)
+    except OSError as error:
+        raise click.UsageError(f"{path} can't be written: {reason(error)}.") from None
     if not path.parent.is_dir():
         raise click.UsageError(f"There is no folder {path.parent} to write {path.name} to.")
     if path.exists() and not path.is_file():
@@ -1146,14 +1149,11 @@ def writable(path: Path) -> Path:
     return path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all, with the user's umask. Raises UsageError."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+def write_picture(path: Path, text: str) -> None:
+    """Write a file whole or not at all. Raises UsageError."""
     try:
-        part.write_text(text, encoding="utf-8", newline="")
-        part.replace(path)
+        write_whole(path, text.encode("utf-8"))
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise click.UsageError(f"{path} can't be written: {reason(error)}.") from None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +21,10 @@ from numpy.typing import NDArray
 
 from txexplain.engine.checkpoint import read_safetensors
 from txexplain.engine.config import LARGEST, GPT2Config
-from txexplain.engine.errors import CheckpointError, NotRecorded, TraceError, shown
+from txexplain.engine.errors import CheckpointError, NotRecorded, TraceError, clean, reason, shown
 from txexplain.engine.steps import STEPS, activation_letters, sizes
 from txexplain.engine.tokenizer import visible
+from txexplain.files import write_whole
 
 Floats = NDArray[np.float32]
 Parts = tuple[Floats, ...]
@@ -212,7 +212,7 @@ class Trace(Mapping[str, Floats]):
     def save(self, path: str | os.PathLike[str], *, only: Iterable[str] | None = None) -> None:
         """Write a safetensors file: the tensors as float32, `ids` as int64, and what is known of the run as metadata.
 
-        The file appears whole or not at all, with the permissions that the user's umask gives.
+        The file appears whole or not at all; one that it replaces hands on its permissions.
         Raises TraceError where the file can't be written.
         """
         from safetensors.numpy import save
@@ -220,12 +220,15 @@ class Trace(Mapping[str, Floats]):
         names = self.names if only is None else [name for name in self.names if name in set(only)]
         tensors: dict[str, Any] = {name: np.ascontiguousarray(self[name]) for name in names}
         tensors["ids"] = np.array(self.ids, dtype=np.int64)
-        metadata = {"format": FORMAT, "model": self.model, "prompt": self.prompt}
+        metadata = {"format": FORMAT, "model": clean(self.model), "prompt": self.prompt}
         if self.config is not None:
             metadata["config"] = json.dumps(self.config.to_dict())
         if self.tokens is not None:
             metadata["tokens"] = json.dumps(list(self.tokens))
-        write_whole(Path(path), save(tensors, metadata))
+        try:
+            write_whole(Path(path), save(tensors, metadata))
+        except OSError as error:
+            raise TraceError(f"The trace can't be written to {path}: {reason(error).lower()}; name another file.") from None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trace:
@@ -294,24 +297,6 @@ def held(view: Floats) -> Floats:
     while isinstance(view.base, np.ndarray):
         view = view.base
     return view
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there: nobody ever sees half of it. Raises TraceError."""
-    try:
-        umask = os.umask(0)
-        os.umask(umask)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(name).chmod(0o666 & ~umask)
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink()
-            raise
-    except OSError as error:
-        raise TraceError(f"The trace can't be written to {path}: {(error.strerror or str(error)).lower()}; name another file.") from None
 
 
 def plain(where: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

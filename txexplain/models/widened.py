@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,7 +33,7 @@ from txexplain.engine.checkpoint import (
     widened_here,
 )
 from txexplain.engine.errors import CheckpointError, reason, shown
-from txexplain.files import megabytes
+from txexplain.files import PART, make_folder, megabytes, open_lock, write_whole
 
 Floats = NDArray[np.float32]
 
@@ -152,7 +151,7 @@ def require_own(status: os.stat_result, path: str | Path) -> None:
 
 def require_own_folder(folder: Path) -> None:
     """Make the folder where it isn't there. Raises OSError where it isn't the user's own."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(folder)
     require_own(folder.stat(), folder)
 
 
@@ -182,7 +181,7 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # not here; two may then make the same copy, and the last one stays
         yield
         return
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    handle = open_lock(folder / ".lock")
     try:
         end = time.monotonic() + PATIENCE
         while True:
@@ -218,7 +217,7 @@ def name_in(path: Path) -> str:
 
 def make_room(folder: Path, size: int) -> None:
     """Let go of old copies, until one more of a size keeps the bound, and of what was never finished. Raises OSError for a full disk."""
-    for part in folder.glob(".*.part"):
+    for part in folder.glob(f".*{PART}"):
         with suppress(OSError):
             if time.time() - part.lstat().st_mtime > ABANDONED:
                 part.unlink()
@@ -231,19 +230,15 @@ def make_room(folder: Path, size: int) -> None:
 
 def write(path: Path, layout: Layout) -> None:
     """Make the copy, a few numbers at a time. Raises OSError."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(header_of(layout))
-            for stored in layout.unready.values():
-                for chunk in stored.chunks():
-                    file.write(np.ascontiguousarray(chunk, dtype="<f4").data)
-            file.flush()
-            os.fsync(file.fileno())  # the name must never stand for less than the whole
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    write_whole(path, pieces_of(layout), private=True, lasting=True)
+
+
+def pieces_of(layout: Layout) -> Iterator[bytes | memoryview]:
+    """The copy's bytes in their order."""
+    yield header_of(layout)
+    for stored in layout.unready.values():
+        for chunk in stored.chunks():
+            yield np.ascontiguousarray(chunk, dtype="<f4").data
 
 
 def header_of(layout: Layout) -> bytes:

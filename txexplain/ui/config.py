@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from txexplain.engine.errors import ExplainError, reason, shown
-from txexplain.files import read_whole
+from txexplain.files import make_folder, read_whole, write_whole
 from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import AUTO, THEMES
 
@@ -111,11 +111,8 @@ def remember_theme(theme: str) -> Path:
         old = ""
     except UnicodeDecodeError:
         raise OSError(errno.EINVAL, "it isn't UTF-8") from None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    real = path.resolve()  # a link stays a link
-    part = real.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(with_theme(old, theme), encoding="utf-8", newline="")
-    part.replace(real)
+    make_folder(path.parent)
+    write_whole(path, with_theme(old, theme).encode("utf-8"))
     return path
 
 

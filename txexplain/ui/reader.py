@@ -17,6 +17,7 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, state_of
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.files import write_whole
 from txexplain.ui.actions import key_name
 from txexplain.ui.lecture import PACE, NotPlayed, steps
 from txexplain.ui.lessons import ending, page_of, read, record, score
@@ -324,12 +325,9 @@ class Reader:
     def keep(self, path: Path) -> None:
         """Write the answers given so far, whole or not at all."""
         assert self.lesson is not None
-        part = path.with_name(f".{path.name}.part")
         try:
-            part.write_text(json.dumps(record(self.lesson, self.given), indent=1) + "\n", encoding="utf-8")
-            part.replace(path)
+            write_whole(path, (json.dumps(record(self.lesson, self.given), indent=1) + "\n").encode("utf-8"))
         except OSError as error:
-            part.unlink(missing_ok=True)
             self.app.say(f"The answers can't be written to {path}: {reason(error)}.")
 
     def summary(self, number: int) -> str:

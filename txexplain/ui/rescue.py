@@ -20,6 +20,7 @@ from pathlib import Path
 
 from txexplain import __version__
 from txexplain.engine.errors import clean, reason
+from txexplain.files import make_folder, write_whole
 from txexplain.ui.terminal import CLEAR, LEAVE, TITLE_BACK
 
 try:
@@ -176,12 +177,11 @@ def crash_report(error: BaseException, command: str) -> str:
         f"txexplain {__version__}, Python {platform.python_version()}, {platform.platform()}",
         f"command: {clean(command)}", f"arguments: {sys.argv[1:]!r}", "", "".join(traceback.format_exception(error)),
     )  # fmt: skip
-    path = state_path() / time.strftime("crash-%Y%m%d-%H%M%S.log")
+    path = state_path() / f"{time.strftime('crash-%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}.log"  # a name that nobody foresees
     text = "\n".join(map(clean, "\n".join(lines).splitlines())) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(path, "w", encoding="utf-8", errors="backslashreplace", opener=private) as log:  # a prompt is nobody else's business
-            log.write(text)
+        make_folder(path.parent)
+        write_whole(path, text.encode("utf-8", "backslashreplace"), private=True)  # a prompt is nobody else's business
         kept = f"Details: {path}"
     except OSError as failed:
         kept = f"Details can't be kept in {path}: {reason(failed)}"
@@ -189,8 +189,3 @@ def crash_report(error: BaseException, command: str) -> str:
         f"The same view: {clean(command)}" if len(command) <= LONGEST else "The same view: a command line too long to show, in the details."
     )
     return f"txexplain stopped over an error of its own: {kind}.\n{view}\n{clean(kept)}"
-
-
-def private(path: str, flags: int) -> int:
-    """Open a file that only its owner may read."""
-    return os.open(path, flags, 0o600)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from itertools import count
 from pathlib import Path
 
 from txexplain.engine.errors import reason, shown
 from txexplain.explorer.location import Location
+from txexplain.files import write_whole
 from txexplain.ui.ask import AskScreen
 from txexplain.viz.palette import Palette
 
@@ -40,16 +40,7 @@ class SaveScreen(AskScreen):
             if path.exists() and self.warned != name:
                 self.warned = name
                 return f"{shown(str(path))} is there already; enter again replaces it, another name keeps it."
-            self.write(path)
+            write_whole(path, self.content.encode("utf-8"))
         except (OSError, ValueError, RuntimeError) as error:  # no such user's home, a name that no file can have
             return f"The picture can't be saved there: {reason(error)}."
         return ""
-
-    def write(self, path: Path) -> None:
-        """Whole or not at all."""
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            part.write_text(self.content, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)

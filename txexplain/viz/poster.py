@@ -17,7 +17,7 @@ from txexplain.viz.flow import INK, THINNEST, ribbons_of, trace_back
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
-from txexplain.viz.svg import FONTS, colour
+from txexplain.viz.svg import FONTS, colour, escaped
 
 WIDTH, HEIGHT = 1684, 1190  # a sheet of A paper, lying
 MARGIN = 60
@@ -64,7 +64,7 @@ def text(x: float, y: float, words: str, size: float, fill: int, *, anchor: str 
     weight = ' font-weight="bold"' if bold else ""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}" text-anchor="{anchor}" fill="{colour(fill)}"{weight}'
-        f' textLength="{length:.1f}" lengthAdjust="spacingAndGlyphs">{escape(words)}</text>'
+        f' textLength="{length:.1f}" lengthAdjust="spacingAndGlyphs">{escaped(words)}</text>'
     )
 
 

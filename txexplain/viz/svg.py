@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
+from txexplain.engine.errors import clean
 from txexplain.viz.canvas import BOLD, DIM, ITALIC, STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import THEMES
 
@@ -27,6 +29,11 @@ def svg(canvas: Canvas) -> str:
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Any text as a part of a document: XML has no room for control characters, halves of characters, and two more."""
+    return escape(re.sub("[\ufffe\uffff]", "\ufffd", clean(text)))
 
 
 def colour(rgb: int) -> str:
@@ -81,7 +88,7 @@ def texts(canvas: Canvas) -> list[str]:
             length = (x - start - (len("".join(canvas.chars[y, start:x])) - len(text))) * CELL_WIDTH
             left, base, width = (f"{round(size, 2):g}" for size in (start * CELL_WIDTH, y * CELL_HEIGHT + BASELINE, length))
             at = f'x="{left}" y="{base}" textLength="{width}" lengthAdjust="spacingAndGlyphs"'
-            parts.append(f'<text {at} fill="{colour(look[0])}"{attributes(look[1])}>{escape(text)}</text>')
+            parts.append(f'<text {at} fill="{colour(look[0])}"{attributes(look[1])}>{escaped(text)}</text>')
             if x == start:
                 x += 1
     return parts
