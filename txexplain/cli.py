@@ -901,6 +901,7 @@ def models_info(name: str, revision: str | None, as_json: bool) -> None:
         *(f"  {part:<20}{count:>15,}" for part, count in found["parameters_by_part"].items()),
         f"dtype       {found['dtype']}",
         f"licence     {found['licence']}",
+        *([f"commit      {found['commit']}"] if found["commit"] else []),
         f"folder      {found['folder']}",
         *(f"  {file['name']}  {megabytes(file['bytes'])}" for file in found["files"]),
     ]
@@ -936,12 +937,17 @@ def models_verify(name: str, revision: str | None, as_json: bool) -> None:
 @click.argument("name", metavar="NAME", shell_complete=complete_model)
 @revision_flag
 def models_pull(name: str, revision: str | None) -> None:
-    """Fetch a model into the Hugging Face cache. Example: txexplain models pull gpt2"""
-    from txexplain.models import resolve
+    """Fetch a model into the Hugging Face cache: its newest commit, and anew what is damaged.
+
+    Example: txexplain models pull gpt2
+    """
+    from txexplain.models import pull
 
     with terminal_progress(name) as progress:
-        folder = resolve(name, revision=revision, progress=progress)
+        folder, note = pull(name, revision=revision, progress=progress)
     click.echo(clean(f"{name}: {folder}"))
+    if note:
+        click.echo(clean(f"txexplain: {note}"), err=True)
 
 
 @models.command(name="cache", context_settings=settings)
@@ -1206,6 +1212,8 @@ def terminal_progress(name: str) -> Iterator[Progress | None]:
 
     def tell(done: int, total: int) -> None:
         nonlocal shown
+        if not total:
+            return
         text = clean(f"{name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
         if text != shown:
             sys.stderr.write(f"\r{text}\x1b[K")

@@ -6,10 +6,20 @@ Repositories are folders; what goes wrong with one is its `faults`:
     cut         its weights end before the size that the hub gave
     damaged     a byte of its weights differs from those whose sha256 the hub gave
     down        every answer is 500
+    hold        the first transfer of its weights stops in the middle; `halfway` is set, and the rest never comes
+What a hostile one answers, as `word=value`:
+    etag, sha, commit, size, encoding, range    this, in place of the right checksum, commit, commit of a file, size, …
+    names       a list of files with this one in it
+    link        that the list goes on there
+    list        its list is `endless`, `deep`, `text`, `bomb` (compressed), `many` or `none`
+    moved       the list is there; `loop`: where it is
+    weights     the weights are there, which is answered to a GET alone
+    body        the config is `long`er than its size, `damaged`, or a `bomb`
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import threading
@@ -25,6 +35,9 @@ class Repo:
     files: dict[str, bytes]
     faults: set[str] = field(default_factory=set)
 
+    def says(self, word: str) -> str | None:
+        return next((fault.partition("=")[2] for fault in self.faults if fault.startswith(f"{word}=")), None)
+
     @property
     def sha(self) -> str:
         return hashlib.sha1(repr(sorted((name, hashlib.sha1(data).hexdigest()) for name, data in self.files.items())).encode()).hexdigest()
@@ -39,7 +52,9 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repos: dict[str, Repo] = {}
         self.asked: list[tuple[str, str, str | None]] = []
+        self.tokens: list[tuple[str, str]] = []  # (host, path) of what came with one
         self.dropped: set[str] = set()
+        self.halfway = threading.Event()
 
     @property
     def url(self) -> str:
@@ -77,6 +92,8 @@ class Handler(BaseHTTPRequestHandler):
     def reply(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.asked.append((self.command, path, self.headers.get("Range")))
+        if self.headers.get("Authorization"):
+            self.server.tokens.append((self.headers["Host"].partition(":")[0], path))
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "models"] and len(parts) >= 4:
             name, rest = "/".join(parts[2:4]), parts[4:]
@@ -92,8 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         elif rest[:1] == ["revision"] and rest[1] not in ("main", repo.sha):
             self.send(404, b"", {"X-Error-Code": "RevisionNotFound"})
         elif rest[:1] in ([], ["revision"]):
-            siblings = [{"rfilename": file} for file in repo.files]
-            self.send_json({"_id": "1", "id": name, "modelId": name, "sha": repo.sha, "private": False, "siblings": siblings})
+            self.describe(name, repo)
         elif rest[0] == "tree":
             self.send_json([tree_entry(file, data) for file, data in repo.files.items()])
         elif rest[0] == "resolve":
@@ -103,6 +119,26 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send(404, b"")
 
+    def describe(self, name: str, repo: Repo) -> None:
+        siblings = [{"rfilename": file} for file in (*repo.files, *filter(None, [repo.says("names")]))]
+        document = {"_id": "1", "id": name, "modelId": name, "sha": repo.says("sha") or repo.sha, "private": False, "siblings": siblings}
+        kind, moved, headers = repo.says("list"), repo.says("moved"), {}
+        if moved is not None:
+            self.send(307, b"", {"Location": self.path if moved == "loop" else moved})
+        elif kind == "endless":
+            self.start(200, 10**15, {"Content-Type": "application/json"})
+            while True:
+                self.wfile.write(b'{"a":' + b" " * 1_000_000)
+        elif kind in ("deep", "text"):
+            self.send(200, b"[" * 100_000 if kind == "deep" else b"<html>", {})
+        elif kind == "bomb":
+            self.send(200, gzip.compress(b" " * 50_000_000, 1), {"Content-Encoding": "gzip"})
+        else:
+            document |= {"siblings": [{"rfilename": "a"}] * 100_001} if kind == "many" else {"siblings": None} if kind == "none" else {}
+            if (link := repo.says("link")) is not None:
+                headers = {"Link": f'<{link}>; rel="next"'}
+            self.send(200, json.dumps(document).encode(), {"Content-Type": "application/json"} | headers)
+
     def resolve(self, name: str, repo: Repo, file: str) -> None:
         if "gated" in repo.faults and self.headers.get("Authorization") != "Bearer good":
             self.send(403 if self.headers.get("Authorization") else 401, b"", {"X-Error-Code": "GatedRepo"})
@@ -111,15 +147,23 @@ class Handler(BaseHTTPRequestHandler):
         elif is_large(file):
             data = repo.files[file]
             headers = {
-                "X-Repo-Commit": repo.sha,
-                "X-Linked-Etag": f'"{hashlib.sha256(data).hexdigest()}"',
-                "X-Linked-Size": str(len(data)),
+                "X-Repo-Commit": repo.says("commit") or repo.sha,
+                "X-Linked-Etag": f'"{repo.says("etag") or hashlib.sha256(data).hexdigest()}"',
+                "X-Linked-Size": repo.says("size") or str(len(data)),
                 "Location": f"http://localhost:{self.server.server_address[1]}/cdn/{name}/{file}",  # another host, as the hub's
             }
+            if self.command == "GET" and (there := repo.says("weights")) is not None:
+                headers["Location"] = there
             self.send(302, b"", headers)
         else:
-            data = repo.files[file]
-            self.send(200, data, {"X-Repo-Commit": repo.sha, "ETag": f'"{git_blob(data)}"'})
+            data, body = repo.files[file], repo.says("body")
+            headers = {"X-Repo-Commit": repo.says("commit") or repo.sha, "ETag": f'"{repo.says("etag") or git_blob(data)}"'}
+            if self.command == "GET" and body == "bomb":
+                self.send(200, gzip.compress(b" " * 50_000_000, 1), headers | {"Content-Encoding": "gzip"})
+            elif self.command == "GET" and body is not None:
+                self.send(200, data + b" " * 10_000_000 if body == "long" else data[:-2] + b" }", headers)
+            else:
+                self.send(200, data, headers)
 
     def transfer(self, name: str, repo: Repo, file: str) -> None:
         data = repo.files[file]
@@ -131,12 +175,21 @@ class Handler(BaseHTTPRequestHandler):
         if asked is not None:
             start = int(asked.removeprefix("bytes=").split("-")[0])
         part = data[start:]
-        headers = {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked is not None else {}
+        headers = {"Content-Range": repo.says("range") or f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked is not None else {}
         if "drop" in repo.faults and name not in self.server.dropped and len(part) > 1000:
             self.server.dropped.add(name)
             self.start(206 if asked else 200, len(part), headers)
             self.wfile.write(part[: len(part) // 2])
             self.wfile.flush()
+            self.close_connection = True
+            return
+        if "hold" in repo.faults and name not in self.server.dropped:
+            self.server.dropped.add(name)
+            self.start(200, len(part), headers)
+            self.wfile.write(part[: len(part) // 2])
+            self.wfile.flush()
+            self.server.halfway.set()
+            self.rfile.read(1)  # until the client goes away
             self.close_connection = True
             return
         self.send(206 if asked is not None else 200, part, headers)

@@ -60,15 +60,18 @@ class Tokenizer:
     `name` says whose it is; `n_vocab` is the number of ids of the model, of which some may be no token (a padded vocabulary).
     """
 
-    def __init__(self, name: str, n_vocab: int, merged: Sequence[bytes], ids: Sequence[int] | None, special: Mapping[int, bytes]) -> None:
+    def __init__(
+        self, name: str, n_vocab: int, merged: Sequence[bytes], ids: Sequence[int] | None, special: Mapping[int, bytes], why: str = ""
+    ) -> None:
         """merged: every token in the order of its merge, single bytes first; ids: the id of each (None: its place);
-        special: tokens that no text becomes."""
+        special: tokens that no text becomes; why: what to say to who gives a text, where there are ids only."""
         self.name = name
         self.n_vocab = n_vocab
         self._ranks = dict(zip(merged, range(len(merged)), strict=True))
         self._ids = ids
         self._bytes = dict(zip(range(len(merged)) if ids is None else ids, merged, strict=True))
         self._special = dict(special)
+        self._why = why or f"{name} brings no tokenizer for its {n_vocab} ids: give the prompt as numbers with --ids 1,2,3"
 
     @staticmethod
     def gpt2() -> Tokenizer:
@@ -76,9 +79,9 @@ class Tokenizer:
         return _gpt2()
 
     @staticmethod
-    def ids_only(name: str, n_vocab: int) -> Tokenizer:
-        """No tokens at all: ids are shown as `#123`, and encoding a text says to give ids."""
-        return Tokenizer(name, n_vocab, [], None, {})
+    def ids_only(name: str, n_vocab: int, why: str = "") -> Tokenizer:
+        """No tokens at all: ids are shown as `#123`, and encoding a text says to give ids, or what else `why` says."""
+        return Tokenizer(name, n_vocab, [], None, {}, why)
 
     @staticmethod
     def from_folder(folder: Path, vocab_size: int) -> Tokenizer:
@@ -105,7 +108,7 @@ class Tokenizer:
         A lone surrogate (a byte of the command line that is no UTF-8) becomes U+FFFD. Raises TokenizerError.
         """
         if not self._ranks:
-            raise TokenizerError(f"{self.name} brings no tokenizer for its {self.n_vocab} ids: give the prompt as numbers with --ids 1,2,3")
+            raise TokenizerError(self._why)
         ranks = self._encode(_characters(text), None if limit is None else limit + 1)
         return ranks if self._ids is None else [self._ids[rank] for rank in ranks]
 

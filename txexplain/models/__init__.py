@@ -7,34 +7,51 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txexplain.engine.errors import ModelNotFound, reason, shown
+from txexplain.models import cache
 from txexplain.models.bundled import NAME, bundled_path, weights_dir
-from txexplain.models.hub import REPOS, Progress, cached, fetch, repo_id
+from txexplain.models.hub import REPOS, NotHere, Progress, fetch, repo_id
+from txexplain.models.hub import pull as pull_repo
+from txexplain.models.known import KNOWN
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
+    from txexplain.engine.tokenizer import Tokenizer
 
-__all__ = ["bundled_path", "load_model", "resolve", "weights_dir"]
+__all__ = ["bundled_path", "load_model", "open_tokenizer", "pull", "resolve", "weights_dir"]
 
 
 def load_model(
-    name_or_path: str | os.PathLike[str] | None = NAME, *, revision: str | None = None, progress: Progress | None = None
+    name_or_path: str | os.PathLike[str] | None = NAME,
+    *,
+    revision: str | None = None,
+    progress: Progress | None = None,
+    may_fetch: bool = True,
 ) -> GPT2:
     """Open a GPT-2 by name ("storyteller", "gpt2", …), folder, .safetensors file, or hub repository; its weights are mapped.
 
     None is the model that TXEXPLAIN_MODEL names, or the bundled one; `revision` is a hub repository's branch, tag or commit.
     `progress` is told a download's bytes: those that are there, and all of them as far as known. What it raises ends the download.
+    may_fetch: whether what isn't on this machine is fetched; without, no network is asked.
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
     """
     from txexplain.engine.memory import keep_freed_memory
     from txexplain.engine.model import GPT2
-    from txexplain.engine.tokenizer import Tokenizer
     from txexplain.models.widened import open_shared
 
     keep_freed_memory()
     name = named(name_or_path)
-    checkpoint = open_shared(resolve(name, revision=revision, progress=progress))
-    tokenizer = Tokenizer.from_folder(checkpoint.folder, checkpoint.config.vocab_size)
-    return GPT2(checkpoint, tokenizer, name)
+    checkpoint = open_shared(resolve(name, revision=revision, progress=progress, may_fetch=may_fetch))
+    return GPT2(checkpoint, open_tokenizer(name, checkpoint.folder, checkpoint.config.vocab_size), name)
+
+
+def open_tokenizer(name: str, folder: Path, vocab_size: int) -> Tokenizer:
+    """The tokenizer of a model's folder; ids only, and why, where the cache holds the model without the tokenizer that it may have."""
+    from txexplain.engine.tokenizer import Tokenizer
+
+    if not cache.lacks_tokenizer(folder):
+        return Tokenizer.from_folder(folder, vocab_size)
+    why = f"{shown(name)} was cached without its tokenizer: connect to the network and `txexplain models pull {shown(name)}` fetches it"
+    return Tokenizer.ids_only(name, vocab_size, f"{why}, or give the prompt as numbers with --ids 1,2,3")
 
 
 def resolve(
@@ -42,15 +59,38 @@ def resolve(
     *,
     revision: str | None = None,
     progress: Progress | None = None,
-    offline: bool = False,
+    may_fetch: bool = True,
 ) -> Path:
     """The folder or file of a model's checkpoint.
 
     The known names come first, then what exists on disk, then the hub: `./gpt2` is a folder, `gpt2` is GPT-2.
-    offline: what isn't on this machine isn't fetched.
-    Raises ModelNotFound.
+    may_fetch: whether what isn't on this machine is fetched; without, no network is asked.
+    Raises ModelNotFound, NotHere for what would have to be fetched and may not.
     """
     name = named(name_or_path)
+    repo = require_repo(name, revision)
+    if isinstance(repo, Path):
+        return repo
+    if may_fetch:
+        return fetch(repo, revision, progress)
+    folder = cache.found(repo, revision)
+    if folder is None:
+        size = f" ({KNOWN[name].megabytes:,} MB)" if name in KNOWN else ""
+        raise NotHere(f"{shown(name)} isn't on this machine; `txexplain models pull {shown(name)}` fetches it{size}.")
+    return folder
+
+
+def pull(name: str, *, revision: str | None = None, progress: Progress | None = None) -> tuple[Path, str]:
+    """The folder of a model, of a hub's repository the newest commit, undamaged; and what is to be said where the hub couldn't be asked.
+
+    Raises ModelNotFound.
+    """
+    repo = require_repo(name, revision)
+    return (repo, "") if isinstance(repo, Path) else pull_repo(repo, revision, progress)
+
+
+def require_repo(name: str, revision: str | None) -> str | Path:
+    """The hub's repository that a name means, or the folder or file that it means on this machine. Raises ModelNotFound."""
     path = bundled_path() if name == NAME else None if name in REPOS else existing(name)
     if path is not None:
         if revision is not None:
@@ -60,12 +100,7 @@ def resolve(
     if repo is None:
         known = ", ".join([NAME, *REPOS])
         raise ModelNotFound(f"There is no model {shown(name)}; give {known}, a hub repository (owner/name), or a folder that exists.")
-    if offline:
-        folder = cached(repo, revision)
-        if folder is None:
-            raise ModelNotFound(f"{shown(name)} isn't on this machine; `txexplain models pull {shown(name)}` fetches it.")
-        return folder
-    return fetch(repo, revision, progress)
+    return repo
 
 
 def named(name_or_path: str | os.PathLike[str] | None) -> str:

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import io
-import logging
 import os
 import re
-import threading
-import warnings
-from collections.abc import Callable
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.errors import CheckpointError, ModelNotFound, reason, shown
+from txexplain.files import megabytes
+from txexplain.models import cache
+from txexplain.models.cache import CONFIG, INDEX, TOKENIZER, VOCABULARY, WEIGHTS
+from txexplain.models.endpoint import OR_A_FOLDER, Endpoint, Remote, Unreachable, is_transport, unreachable
 from txexplain.models.known import KNOWN
 
 Progress = Callable[[int, int], None]  # (bytes that are there, all bytes as far as known)
 
 REPOS = {name: known.repo for name, known in KNOWN.items()}
-FILES = [
-    *("config.json", "tokenizer.json", "vocab.json", "merges.txt"),
-    *("model.safetensors", "model.safetensors.index.json", "model-*.safetensors"),
-]
-CHUNK = 1 << 20  # bytes of a download: as many are lost where it breaks, and may pass until it stops
-OR_A_FOLDER = "or name a folder that holds a GPT-2"
+TRIES = 5  # in a row without a byte
+ROOM = 10_000_000  # bytes of the disk that a download leaves free
+LARGEST = 50_000_000  # bytes of a file that isn't weights
 
 
 class Stopped(Exception):
     """A download that nobody waits for any more; a `progress` raises it."""
+
+
+class NotHere(ModelNotFound):
+    """A model that isn't on this machine, where nothing may be fetched."""
 
 
 def repo_id(name: str) -> str | None:
@@ -45,160 +47,257 @@ def repo_id(name: str) -> str | None:
 def fetch(repo: str, revision: str | None, progress: Progress | None = None) -> Path:
     """The local folder of a repository's checkpoint: from the cache without any network, else downloaded.
 
+    A tokenizer that the cache lacks is fetched too, where that can be.
     Raises ModelNotFound; and whatever `progress` raises, which ends the download.
     """
-    snapshot = snapshots(repo, revision)
-    folder = in_cache(partial(snapshot, allow_patterns=FILES, local_files_only=True))
-    if folder is not None:
-        return folder
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a disk too small, say: the error that follows is enough
-        # The config first: no one should wait for the gigabytes of a model that can't be shown.
-        folder = attempt(repo, revision, partial(snapshot, allow_patterns="config.json", tqdm_class=meter(None)))
-        if not (folder / "config.json").exists():
-            raise ModelNotFound(f"{repo} has no config.json, so it isn't a GPT-2 that txexplain can open; check the name, {OR_A_FOLDER}.")
-        try:
-            GPT2Config.from_dict(read_json(folder / "config.json", "fetch it again"), source="its config.json")
-        except CheckpointError as error:
-            raise ModelNotFound(f"{repo} isn't a GPT-2 that txexplain can open: {error}") from None
-        before = set(folder.glob("*.safetensors"))
-        folder = attempt(repo, revision, partial(snapshot, allow_patterns=FILES, tqdm_class=meter(progress)))
-    if not has_weights(folder):
-        raise ModelNotFound(
-            f"{repo} has no weights as safetensors, and txexplain opens no pickles, which can run code; "
-            f"choose a repository that has a model.safetensors, {OR_A_FOLDER}."
-        )
-    for file in sorted(set(folder.glob("*.safetensors")) - before):
-        require_checksum(file)
+    folder = cache.found(repo, revision)
+    if folder is None:
+        return download(repo, revision, progress)
+    if cache.lacks_tokenizer(folder):
+        with suppress(ModelNotFound):  # the weights are there; who types a prompt is told
+            complete(repo, folder, progress)
     return folder
 
 
-def snapshots(repo: str, revision: str | None) -> Callable[..., str]:
-    """huggingface_hub's snapshot_download for a repository, made silent. Raises ModelNotFound without the library."""
-    # Plain HTTP: it can be stopped at any byte, goes on where a connection broke, and ends in a file whose sha256 can be checked.
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+def pull(repo: str, revision: str | None, progress: Progress | None = None) -> tuple[Path, str]:
+    """The newest commit of a repository, whole and undamaged; and what is to be said where the hub couldn't be asked.
+
+    Raises ModelNotFound; and whatever `progress` raises.
+    """
     try:
-        from huggingface_hub import constants, snapshot_download
-        from huggingface_hub.utils import logging as library_log
-    except ImportError as error:
-        raise ModelNotFound(f"{repo} can't be fetched: {reason(error)}; install huggingface-hub, {OR_A_FOLDER}.") from None
-    constants.DOWNLOAD_CHUNK_SIZE = CHUNK
-    library_log.set_verbosity(logging.CRITICAL)  # what goes wrong is said by us, and never on the app's screen
-    return partial(snapshot_download, repo, revision=revision)
+        return download(repo, revision, progress, verify=True), ""
+    except Unreachable as error:
+        folder = cache.found(repo, revision)
+        if folder is None:
+            raise
+        if damaged := next((file for file in sorted(folder.iterdir()) if cache.is_damaged(file)), None):
+            raise ModelNotFound(f"{damaged} is damaged, and the Hugging Face hub can't be reached; connect to the network.") from None
+        said = str(error).partition(" can't be reached")[2].partition(";")[0]
+        return folder, f"{repo} stays as it is, for the hub can't be reached{said}."
 
 
-def cached(repo: str, revision: str | None) -> Path | None:
-    """The folder of a repository's checkpoint in the cache, if it is there whole; asks no network."""
-    try:
-        snapshot = snapshots(repo, revision)
-    except ModelNotFound:
-        return None
-    return in_cache(partial(snapshot, allow_patterns=FILES, local_files_only=True))
+def offer(repo: str, revision: str | None = None) -> int:
+    """How many bytes a download would bring. Raises ModelNotFound; asks the hub and keeps nothing."""
+    with saying(repo):
+        hub = Endpoint(repo, revision, lambda: None)
+        commit, names = hub.describe()
+        weights = [WEIGHTS] if WEIGHTS in names else []
+        if not weights and INDEX in names:
+            with suppress(ValueError, RecursionError):
+                weights = cache.shard_names(hub.text(commit, INDEX))
+        wanted = [name for name in (CONFIG, INDEX, *TOKENIZER) if name in names] + weights
+        return sum(hub.look(commit, name).size for name in wanted)
 
 
-def cached_repos() -> list[str]:
-    """The repositories of models in the cache, whatever they hold."""
-    try:
-        from huggingface_hub import scan_cache_dir
+def download(repo: str, revision: str | None, progress: Progress | None, *, verify: bool = False) -> Path:
+    """Bring a repository's files into the cache. verify: those that are there are read, and fetched again where they are damaged."""
+    with saying(repo):
+        told = Told(progress)
+        hub = Endpoint(repo, revision, told.again)
+        commit, names = hub.describe()
+        store = cache.home(repo)
+        work = Download(hub, store, commit, verify)
+        # The config first: no one should wait for the gigabytes of a model that can't be shown.
+        if CONFIG not in names:
+            raise ModelNotFound(f"{repo} has no config.json, so it isn't a GPT-2 that txexplain can open; check the name, {OR_A_FOLDER}.")
+        work.bring([CONFIG])
+        try:
+            GPT2Config.from_dict(read_json(work.folder / CONFIG, "fetch it again"), source="its config.json")
+        except CheckpointError as error:
+            raise ModelNotFound(f"{repo} isn't a GPT-2 that txexplain can open: {error}") from None
+        weights = [WEIGHTS] if WEIGHTS in names else []
+        if not weights and INDEX in names:
+            work.bring([INDEX], told)
+            weights = cache.shards_of(work.folder)
+        if not weights or not set(weights) <= set(names):
+            raise ModelNotFound(
+                f"{repo} has no weights as safetensors, and txexplain opens no pickles, which can run code; "
+                f"choose a repository that has a model.safetensors, {OR_A_FOLDER}."
+            )
+        work.bring([*(name for name in TOKENIZER if name in names), *weights], told)
+        cache.note(store, commit, revision or "main", [name for name in VOCABULARY if name not in names])
+        return work.folder
 
-        return sorted(repo.repo_id for repo in scan_cache_dir().repos if repo.repo_type == "model")
-    except Exception:  # there is no cache, or it can't be read: then it holds nothing for us
-        return []
+
+def complete(repo: str, folder: Path, progress: Progress | None) -> None:
+    """Bring the tokenizer of a cached commit, or the knowledge that there is none. Raises ModelNotFound."""
+    with saying(repo):
+        told = Told(progress)
+        hub = Endpoint(repo, folder.name, told.again)
+        commit, names = hub.describe()
+        store = folder.parent.parent
+        Download(hub, store, commit, verify=False).bring([name for name in TOKENIZER if name in names], told)
+        cache.note(store, commit, commit, [name for name in VOCABULARY if name not in names])
 
 
-def meter(progress: Progress | None) -> type[Any]:
-    """A progress bar, as huggingface_hub wants one, that draws nothing and tells `progress` the bytes of all files together."""
-    from tqdm.std import tqdm
+class Told:
+    """What a `progress` is told, and told again where nothing has come, so that it can end the work."""
 
-    class Meter(tqdm):  # type: ignore[misc]
-        monitor_interval = 0  # no thread of its own
-        counting: Meter | None = None  # the newest bar that counts bytes; an older one, where there is one, counts them elsewhere
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.done = self.total = 0
+        self.before = 0  # bytes of what was brought earlier
 
-        def __init__(self, *args: Any, **options: Any) -> None:
-            options.pop("name", None)
-            super().__init__(*args, **options | {"file": io.StringIO(), "mininterval": 1e9})
-            if options.get("unit") == "B":
-                Meter.counting = self
+    def bytes(self, done: int, total: int) -> None:
+        self.done, self.total = done, total
+        self.again()
 
-        def display(self, *_: Any, **__: Any) -> bool:
+    def again(self) -> None:
+        if self.progress is not None:
+            self.progress(self.done, self.total)
+
+
+class Download:
+    """Files of one commit, on their way into the cache."""
+
+    def __init__(self, hub: Endpoint, store: Path, commit: str, verify: bool) -> None:
+        self.hub, self.store, self.commit, self.verify = hub, store, commit, verify
+        self.folder = store / "snapshots" / commit
+
+    def bring(self, names: Sequence[str], told: Told | None = None) -> None:
+        """Fetch those files that aren't there."""
+        lacking = [self.hub.look(self.commit, name) for name in names if not self.is_there(name)]
+        wanted = [remote for remote in lacking if not self.holds(self.folder / remote.name, remote)]
+        self.require_room(wanted)
+        done = told.before if told is not None else 0
+        total = done + sum(remote.size for remote in wanted)
+        for remote in wanted:
+            if not remote.name.endswith(".safetensors") and remote.size > LARGEST:
+                raise self.hub.unbelievable(f"{remote.name} of {megabytes(remote.size)}, which is too large to be one")
+            self.bring_one(remote, partial(self.tell, told, done, total))
+            done += remote.size
+        if told is not None:
+            told.before = total
+
+    def tell(self, told: Told | None, before: int, total: int, have: int) -> None:
+        if told is not None:
+            told.bytes(before + have, total)
+        else:
+            self.hub.alive()
+
+    def is_there(self, name: str) -> bool:
+        """Whether the cache has a file, with the bytes of its checksum where they are looked at: weights only on demand."""
+        file = self.folder / name
+        if not file.exists():
+            return False
+        digest = cache.checksum_of(file)
+        if not self.verify and name.endswith(".safetensors"):
             return True
+        return digest is not None and cache.matches(file, digest, self.hub.alive)
 
-        def update(self, n: float | None = 1) -> None:
-            super().update(n)
-            if progress is not None and Meter.counting is self:
-                progress(int(self.n), int(self.total or 0))
+    def holds(self, file: Path, remote: Remote) -> bool:
+        """Whether a file that is no link has the bytes of the hub's checksum."""
+        return file.is_file() and file.stat().st_size == remote.size and cache.matches(file, remote.digest, self.hub.alive)
 
-    Meter.set_lock(threading.RLock())  # tqdm's own would start a process
-    return Meter
+    def require_room(self, wanted: Sequence[Remote]) -> None:
+        self.store.mkdir(parents=True, exist_ok=True)
+        parts = [self.part(remote) for remote in wanted]
+        needed = sum(remote.size for remote in wanted) - sum(part.stat().st_size for part in parts if part.is_file())
+        if needed + ROOM > shutil.disk_usage(self.store).free and needed > 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.store))
 
+    def part(self, remote: Remote) -> Path:
+        """What has arrived of a file: it stays where a download is stopped, and the next goes on with it."""
+        return self.store / "blobs" / f"{remote.digest}.incomplete"
 
-def checksum_of(file: Path) -> str | None:
-    """The sha256 that the hub gave for a cached file: the name of the blob that it links to. None where it is no such link."""
-    blob = file.readlink().name if file.is_symlink() else ""  # the blob may be a link itself, to a store with other names
-    return blob if re.fullmatch(r"[0-9a-f]{64}", blob) else None
+    def bring_one(self, remote: Remote, tell: Callable[[int], object]) -> None:
+        blob, part = self.store / "blobs" / remote.digest, self.part(remote)
+        with cache.locked(self.store, remote.digest, self.hub.alive):
+            if not self.holds(blob, remote):
+                self.transfer(remote, part, tell)
+                part.replace(blob)
+            cache.put(blob, self.folder / remote.name)
 
+    def transfer(self, remote: Remote, part: Path, tell: Callable[[int], object]) -> None:
+        """Fetch a file's bytes, and look at their checksum: nothing gets its name that hasn't its bytes."""
+        number = cache.open_part(part)
+        try:
+            have = os.fstat(number).st_size
+            began = have <= remote.size and have
+            self.receive(remote, number, tell)
+            right = cache.matches(part, remote.digest, self.hub.alive)
+            if not right and began:  # what was there may have been another program's
+                os.ftruncate(number, 0)
+                self.receive(remote, number, tell)
+                right = cache.matches(part, remote.digest, self.hub.alive)
+            if not right:
+                part.unlink(missing_ok=True)
+                kind = "sha256" if len(remote.digest) == 64 else "sha1"
+                raise ModelNotFound(
+                    f"{remote.name} arrived damaged: its {kind} isn't the one that the hub gives; it was removed, so fetch it again."
+                )
+        finally:
+            os.close(number)
 
-def is_damaged(file: Path) -> bool:
-    """Whether a cached file's bytes aren't those that the hub promised."""
-    wanted = checksum_of(file)
-    if wanted is None:
-        return False
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest() != wanted
+    def receive(self, remote: Remote, number: int, tell: Callable[[int], object]) -> None:
+        """Fetch what a file lacks, going on wherever a connection breaks."""
+        failed = 0
+        while (have := os.fstat(number).st_size) != remote.size:
+            if have > remote.size:
+                os.ftruncate(number, have := 0)
+            broken: Exception | None = None
+            try:
+                for at, piece in self.hub.pieces(self.commit, remote.name, have):
+                    if at < os.lseek(number, 0, os.SEEK_END):
+                        os.ftruncate(number, at)
+                    if at + len(piece) > remote.size:
+                        raise self.uneven(remote)
+                    os.lseek(number, at, os.SEEK_SET)
+                    write_all(number, piece)
+                    tell(at + len(piece))
+            except Exception as error:
+                if not is_transport(error):
+                    raise
+                broken = error
+            brought = os.fstat(number).st_size > have
+            failed = 0 if brought else failed + 1
+            if not brought and (broken is None or failed == TRIES):
+                if broken is not None:
+                    raise broken
+                raise self.uneven(remote)
+            if failed:
+                self.rest(2 ** (failed - 1))
 
-
-def require_checksum(file: Path) -> None:
-    """Remove a file that arrived damaged. Raises ModelNotFound."""
-    if is_damaged(file):
-        (file.parent / file.readlink()).unlink()
-        file.unlink()
-        raise ModelNotFound(f"{file.name} arrived damaged: its sha256 isn't the one that the hub gives; it was removed, so fetch it again.")
-
-
-def in_cache(look_up: Callable[[], str]) -> Path | None:
-    """The folder of a cached snapshot that is whole. Another program may have cached a part of it only."""
-    try:
-        folder = Path(look_up())
-    except Exception:  # a cache that can't be used is as good as none: the hub will say what is wrong
-        return None
-    return folder if (folder / "config.json").exists() and has_weights(folder) else None
-
-
-def has_weights(folder: Path) -> bool:
-    """Whether a snapshot has a model.safetensors, or an index and as many shards as their names say."""
-    if (folder / "model.safetensors").exists():
-        return True
-    shards = [path.name for path in folder.glob("model-*-of-*.safetensors") if path.exists()]
-    total = {match[1] for name in shards if (match := re.search(r"-of-(\d{1,6})\.safetensors$", name))}
-    return (folder / "model.safetensors.index.json").exists() and len(total) == 1 and len(shards) == int(total.pop())
-
-
-def attempt(repo: str, revision: str | None, download: Callable[[], str]) -> Path:
-    """What a download gives. Raises ModelNotFound: why there is none, and what to do."""
-    try:
-        return Path(download())
-    except Stopped:
-        raise
-    except Exception as error:  # huggingface_hub's own, its HTTP library's, the system's: all end the same way for the reader
-        raise ModelNotFound(refusal(repo, revision, error)) from None
-
-
-def refusal(repo: str, revision: str | None, error: Exception) -> str:
-    """What to tell the reader about a failed download."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return f"{repo} is gated: accept its terms on huggingface.co and log in with `hf auth login`, {OR_A_FOLDER}."
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return (
-            f"The Hugging Face hub shows no repository {repo}; check the name, log in with `hf auth login` if it is private, {OR_A_FOLDER}."
+    def uneven(self, remote: Remote) -> ModelNotFound:
+        self.part(remote).unlink(missing_ok=True)
+        return ModelNotFound(
+            f"{self.hub.repo} arrived incomplete: {remote.name} is shorter or longer than the hub says; try again, {OR_A_FOLDER}."
         )
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"{repo} has no revision {shown(str(revision))}; leave the revision out for the newest."
-    if isinstance(error, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled | ConnectionError | TimeoutError):
-        return f"{repo} isn't on this machine and the Hugging Face hub can't be reached; connect to the network, {OR_A_FOLDER}."
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk is full: {repo} can't be saved; make room, or let HF_HOME name a folder on another disk."
-    if "Consistency check failed" in str(error):
-        return f"{repo} arrived incomplete: a file is shorter or longer than the hub says; try again, {OR_A_FOLDER}."
-    return f"{repo} can't be fetched from the Hugging Face hub: {reason(error)}; try again later, {OR_A_FOLDER}."
+
+    def rest(self, seconds: float) -> None:
+        for _ in range(round(seconds * 10)):
+            self.hub.alive()
+            time.sleep(0.1)
+
+
+def write_all(number: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(number, view) :]
+
+
+@contextmanager
+def saying(repo: str) -> Iterator[None]:
+    """Turn what goes wrong with a download into one sentence: why there is none, and what to do. Raises ModelNotFound."""
+    try:
+        yield
+    except (Stopped, ModelNotFound):
+        raise
+    except Exception as error:  # the HTTP library's own, the system's: all end the same way for the reader
+        raise refusal(repo, error) from None
+
+
+def refusal(repo: str, error: Exception) -> ModelNotFound:
+    """What to tell the reader about a failed download."""
+    if is_transport(error) or isinstance(error, ConnectionError | TimeoutError):
+        proxy = "; a proxy stands between, see HTTPS_PROXY" if is_transport(error, "ProxyError") else ""
+        return unreachable(repo, f"{reason(error)}{proxy}")
+    if isinstance(error, OSError):
+        variable = next((name for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE") if os.environ.get(name)), "HF_HOME")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return ModelNotFound(f"The disk is full: {repo} can't be saved; make room, or let {variable} name a folder on another disk.")
+        return ModelNotFound(
+            f"{repo} can't be saved: {shown(str(error.filename or cache.root()), 200)} can't be written ({reason(error)}); "
+            f"make that possible, or let {variable} name another folder."
+        )
+    return ModelNotFound(f"{repo} can't be fetched from the Hugging Face hub: {reason(error)}; try again later, {OR_A_FOLDER}.")

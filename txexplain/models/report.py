@@ -16,8 +16,9 @@ from txexplain.engine.config import GPT2Config
 from txexplain.engine.errors import CheckpointError
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.files import megabytes, read_whole
-from txexplain.models import hub, resolve
+from txexplain.models import cache, open_tokenizer, resolve
 from txexplain.models.bundled import NAME, bundled_path
+from txexplain.models.hub import repo_id
 from txexplain.models.known import KNOWN
 from txexplain.models.widened import open_shared, require_equal
 
@@ -51,13 +52,13 @@ def known_models() -> list[Entry]:
     """The bundled model, the well-known ones, and the other GPT-2s of the Hugging Face cache. Asks no network."""
     found = [local_entry(NAME, "bundled", bundled_path())]
     for name, known in KNOWN.items():
-        folder = hub.cached(known.repo, None)
+        folder = cache.found(known.repo, None)
         if folder is not None:
             found.append(local_entry(name, "cached", folder))
         else:
             found.append(Entry(name, "to download", known.parameters, known.megabytes * 1_000_000, None))
-    others = sorted(set(hub.cached_repos()) - {known.repo for known in KNOWN.values()})
-    found += [local_entry(repo, "cached", folder) for repo in others if (folder := hub.cached(repo, None)) is not None and is_gpt2(folder)]
+    others = [repo for repo in cache.repos() if repo not in {known.repo for known in KNOWN.values()} and repo_id(repo) == repo]
+    found += [local_entry(repo, "cached", folder) for repo in others if (folder := cache.found(repo, None)) is not None and is_gpt2(folder)]
     return found
 
 
@@ -110,11 +111,12 @@ def licence_of(name: str, folder: Path) -> str:
 
 def info(name: str, revision: str | None = None) -> dict[str, Any]:
     """What a model on this machine is made of, by its config and headers: no weight is read. Raises ModelNotFound, CheckpointError."""
-    layout = read_layout(resolve(name, revision=revision, offline=True))
+    layout = read_layout(resolve(name, revision=revision, may_fetch=False))
     parts = parameters_by_part(layout)
     return {
         "name": name,
         "folder": str(layout.folder),
+        "commit": layout.folder.name if layout.folder.parent.name == "snapshots" else None,
         "architecture": layout.config.to_dict(),
         "parameters": sum(parts.values()),
         "parameters_by_part": parts,
@@ -131,16 +133,18 @@ def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
     """
     from txexplain.engine.model import GPT2
 
-    layout = read_layout(path := resolve(name, revision=revision, offline=True))
+    layout = read_layout(path := resolve(name, revision=revision, may_fetch=False))
     config = layout.config
     yield "structure", f"{len(layout.stored)} tensors of the shapes that config.json asks for, {layout.dtype}"
-    if checked := [file for file in layout.files if hub.checksum_of(file)]:
+    if checked := [file for file in layout.files if cache.checksum_of(file)]:
         for file in checked:
-            if hub.is_damaged(file):
+            if cache.is_damaged(file):
                 raise CheckpointError(
                     f"{file} is damaged: its sha256 isn't the one that the hub gave; delete it and fetch the model again."
                 )
         yield "checksums", f"sha256 of {len(checked)} {'file is' if len(checked) == 1 else 'files are'} the hub's"
+    elif layout.folder.parent.name == "snapshots":
+        yield "checksums", "none is known: these files are no links to the cache's blobs"
     for tensor, stored in layout.stored.items():
         if not all_finite(stored):
             raise CheckpointError(f"{name}: the weights {tensor} hold numbers that aren't finite; fetch the model again.")
@@ -156,7 +160,9 @@ def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
             )
         yield "size", "as many parameters as published"
     yield "output", "a matrix of its own" if "lm_head.weight" in layout.stored else "tied to the token embedding"
-    tokenizer = Tokenizer.from_folder(layout.folder, config.vocab_size)
+    if cache.lacks_tokenizer(layout.folder):
+        raise CheckpointError(f"{name} was cached without its tokenizer; `txexplain models pull {name}` fetches it.")
+    tokenizer = open_tokenizer(name, layout.folder, config.vocab_size)
     ids, said = sample_ids(name, tokenizer, config)
     yield "tokenizer", said
     model = GPT2(checkpoint, tokenizer, name)

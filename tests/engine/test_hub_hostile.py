@@ -1,0 +1,173 @@
+"""A hub that answers whatever it likes: nothing outside the cache, nothing unchecked in it, an end soon, and one sentence."""
+
+from __future__ import annotations
+
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.hub_server import Hub
+from tests.engine.hubs import hub_and_cache
+from txexplain.engine.errors import ModelNotFound
+from txexplain.models import endpoint, resolve
+
+ROOT = Path(__file__).parents[2]
+SAVED = ROOT / "tests" / "golden" / "saved"
+A_COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    monkeypatch.setattr(endpoint, "CHUNK", 4096)  # as if the files were large
+    with hub_and_cache(monkeypatch, tmp_path / "cache" / "hub", "secret") as hub:
+        yield hub
+
+
+HOSTILE = {
+    "etag={outside}/planted": "checksum",
+    "etag=../../../../outside/planted": "checksum",
+    "etag=ABCDEF": "checksum",
+    f"etag={'A' * 64}": "checksum",
+    "etag=\x1b]0;x\x07": "checksum",
+    "sha=../../../../outside/planted": "commit",
+    "sha={outside}/planted": "commit",
+    "sha=main": "commit",
+    "commit=../../../../outside/planted": "another commit|another one|of another",
+    f"commit={A_COMMIT}": "of another",
+    "size=-1": "size",
+    "size=many": "size",
+    f"size={10**15}": "too large|disk is full|size",
+    "size=100": "incomplete",
+    "list=endless": "MB where",
+    "list=deep": "isn't JSON",
+    "list=text": "isn't JSON",
+    "list=bomb": "compressed",
+    "list=many": "list of files",
+    "list=none": "list of files",
+    "moved=http://localhost:{port}/api/models/owner/other/revision/main": "moved",
+    "moved=file:///etc/passwd": "moved",
+    "moved=http://[": "moved|fetched",
+    "moved=loop": "redirect",
+    "weights=file:///etc/passwd": "moved",
+    "body=bomb": "compressed",
+    "body=long": "incomplete",
+    "body=damaged": "arrived damaged: its sha1",
+}
+
+
+@pytest.mark.parametrize("fault", HOSTILE)
+def test_what_cannot_be_believed_is_refused_in_a_sentence_and_nothing_of_it_is_used(hub: Hub, tmp_path: Path, fault: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    hub.add("owner/other", SAVED / "one")
+    hub.add("owner/bad", SAVED / "one", fault.format(outside=outside, port=hub.server_address[1]))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelNotFound, match=HOSTILE[fault]) as caught:
+        resolve("owner/bad")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < 100_000, "kilobytes"
+    assert [path for path in tmp_path.rglob("*") if "planted" in path.name] == []
+    assert [path.name for path in tmp_path.iterdir()] in (["outside"], ["cache", "outside"], ["outside", "cache"])
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".lock", ".incomplete")]
+    names = {path.name for path in kept}
+    assert names <= {"config.json", "tokenizer.json", "tokenizer_config.json", *(path.name for path in kept if path.parent.name == "blobs")}
+    assert all(re.fullmatch("[0-9a-f]{40}", path.name) for path in kept if path.parent.name == "blobs")
+    with pytest.raises(ModelNotFound):
+        resolve("owner/bad", may_fetch=False)
+
+
+@pytest.mark.parametrize("name", ["../../x.json", "/etc/passwd", "a/tokenizer.json", ".hidden", "\x1b[2J", "a" * 5000])
+def test_other_files_of_a_list_are_passed_over(hub: Hub, name: str, tmp_path: Path) -> None:
+    hub.add("owner/one", SAVED / "one", f"names={name}")
+    folder = resolve("owner/one")
+    assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"}
+
+
+def test_the_token_goes_to_the_hub_alone_and_no_further_page_is_asked(hub: Hub) -> None:
+    hub.add("owner/one", SAVED / "one", f"link=http://localhost:{hub.server_address[1]}/third/list")
+    resolve("owner/one")
+    assert {host for host, _ in hub.tokens} == {"127.0.0.1"}
+    assert any(path.startswith("/cdn/") for _, path, _ in hub.asked), "the weights came from another host"
+    assert not any("third" in path or "agent" in path for _, path, _ in hub.asked), "and nothing was asked but what is needed"
+
+
+def test_bytes_of_another_place_are_not_taken_for_the_rest(hub: Hub) -> None:
+    hub.add("owner/one", SAVED / "one", "drop", "range=bytes 7-99/100")
+    with pytest.raises(ModelNotFound, match="other bytes"):
+        resolve("owner/one")
+
+
+def test_what_was_left_of_another_download_does_not_get_into_a_file(hub: Hub, tmp_path: Path) -> None:
+    """Half of a file whose bytes are wrong is thrown away, and the file fetched anew."""
+    hub.add("owner/one", SAVED / "one")
+    (digest,) = {path.name for path in (resolve("owner/one").parent.parent / "blobs").iterdir() if len(path.name) == 64}
+    blobs = tmp_path / "cache" / "hub" / "models--owner--one" / "blobs"
+    (blobs / digest).unlink()
+    (blobs / f"{digest}.incomplete").write_bytes(b"x" * 1000)
+    folder = resolve("owner/one")
+    assert (folder / "model.safetensors").read_bytes() == (SAVED / "one" / "model.safetensors").read_bytes()
+    assert [asked for _, path, asked in hub.asked if path.startswith("/cdn/")] == [None, "bytes=1000-", None]
+    assert not (blobs / f"{digest}.incomplete").exists()
+
+
+def test_a_planted_link_in_the_cache_is_not_written_through(hub: Hub, tmp_path: Path) -> None:
+    hub.add("owner/one", SAVED / "one")
+    folder = resolve("owner/one")
+    blobs = folder.parent.parent / "blobs"
+    (digest,) = [path.name for path in blobs.iterdir() if len(path.name) == 64]
+    (blobs / digest).unlink()
+    target = tmp_path / "bashrc"
+    target.write_text("mine")
+    (blobs / f"{digest}.incomplete").symlink_to(target)
+    resolve("owner/one")
+    assert target.read_text() == "mine"
+
+
+PULL = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background has it ignored
+from txexplain.models import endpoint, hub
+endpoint.CHUNK = 4096
+write = hub.write_all
+def told(number, data):
+    write(number, data)
+    print(os.fstat(number).st_size, flush=True)
+hub.write_all = told
+sys.argv = ["txexplain", "models", "pull", "owner/one"]
+from txexplain.cli import main
+main()
+"""
+
+
+def test_an_interrupt_ends_a_download_at_once_and_the_next_try_goes_on_with_it(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("owner/one", SAVED / "one", "hold")
+    for name, value in {"HF_HUB_CACHE": str(tmp_path / "cache"), "HF_ENDPOINT": hub.url, "PYTHONPATH": str(ROOT)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    with subprocess.Popen([sys.executable, "-c", PULL], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        try:
+            assert hub.halfway.wait(60)
+            assert run.stdout is not None
+            next(line for line in run.stdout if int(line) > 10_000)  # more than any file but the weights has
+            run.send_signal(signal.SIGINT)
+            assert run.wait(60) == 130, run.stderr and run.stderr.read()
+        finally:
+            run.kill()
+    hub.asked.clear()
+    done = subprocess.run([sys.executable, "-c", PULL], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (asked,) = [asked for _, path, asked in hub.asked if path.startswith("/cdn/")]
+    assert asked is not None
+    assert 0 < int(asked.removeprefix("bytes=").removesuffix("-")) <= (SAVED / "one" / "model.safetensors").stat().st_size // 2
+    folder = Path(done.stdout.split()[-1])
+    assert (folder / "model.safetensors").read_bytes() == (SAVED / "one" / "model.safetensors").read_bytes()
+    assert not list((tmp_path / "cache").rglob("*.incomplete"))
