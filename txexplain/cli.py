@@ -703,6 +703,7 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
     Example: txexplain attention "Once upon a time" --at L5H1:scaled --csv
     """
     from txexplain.explorer.location import Level, check, parse
+    from txexplain.facts.head import grid
     from txexplain.ui.session import dims_of
 
     if as_json and as_csv:
@@ -713,7 +714,7 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
     name, lens, names = answered(source, text)
     check(place, dims_of(lens))
     try:
-        values = lens.stage(place.block, place.head, place.stage)  # [T, T]
+        values = grid(lens, place.block, place.head, place.stage).astype("float32")  # [T, T]
     except NotRecorded as missing:
         raise TraceError(f"The trace {source.trace} has no {missing.what}, which this takes; record it with that.") from None
     n, after_mask = len(values), place.stage not in ("qk", "scaled")

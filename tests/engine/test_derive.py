@@ -8,6 +8,8 @@ import pytest
 from txexplain.engine import derive
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.facts import head as in_head
+from txexplain.facts import mlp, product, residual
 
 IDS = [7, 3, 3, 60, 0, 12, 41]
 
@@ -27,7 +29,9 @@ def test_scores_are_raw_then_scaled_then_masked(tiny: GPT2, trace: Trace) -> Non
             assert raw[5, 2] == pytest.approx(sum(float(a) * float(b) for a, b in zip(q[5, head], k[2, head], strict=True)), rel=1e-4)
             low = np.tril_indices(7)
             masked = trace[f"blocks.{layer}.attn.attn_scores"][head]
-            np.testing.assert_allclose(derive.Lens(trace, tiny).stage(layer, head, "scaled")[low], masked[low], rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(
+                in_head.grid(derive.Lens(trace, tiny), layer, head, "scaled")[low], masked[low], rtol=1e-5, atol=1e-5
+            )
 
 
 def test_the_heads_and_the_bias_add_up_to_attn_out(tiny: GPT2, trace: Trace) -> None:
@@ -74,7 +78,7 @@ def test_a_product_is_read_as_the_vector_that_it_moves(tiny: GPT2, trace: Trace)
     """Every query that looks at a key, also at one whose value was read before, and the future, where nothing moves."""
     lens = derive.Lens(trace, tiny)
     for query, key in ((6, 2), (4, 2), (6, 6), (1, 5), (6, 2)):
-        moved, reading = lens.moved(1, 2, query, key)
+        moved, reading = product.moved(lens, 1, 2, query, key).values, product.moved_reading(lens, 1, 2, query, key)
         np.testing.assert_array_equal(moved, derive.moved_vector(tiny, trace, 1, 2, query, key))
         effect = derive.logit_effect(tiny, moved)  # [V]
         for side, sign in ((reading.raises, -1), (reading.lowers, 1)):
@@ -87,14 +91,14 @@ def test_a_neuron_is_read_by_its_own_row(tiny: GPT2, trace: Trace) -> None:
     lens = derive.Lens(trace, tiny)
     for layer, neuron in ((0, 5), (1, 5), (0, 6), (0, 5)):
         effect = derive.logit_effect(tiny, tiny.blocks[layer]["mlp.c_proj.weight"][neuron])  # [V]
-        raises, lowers = lens.written(layer, neuron)
+        raises, lowers = mlp.written(lens, layer, neuron)
         assert [i for i, _ in raises] == np.argsort(-effect, kind="stable")[: derive.MOST_MOVED].tolist()
         assert [i for i, _ in lowers] == np.argsort(effect, kind="stable")[: derive.MOST_MOVED].tolist()
         assert [change for _, change in (*raises, *lowers)] == [float(effect[i]) for i, _ in (*raises, *lowers)]
 
 
-def test_changes_are_the_lengths_of_what_was_added(trace: Trace) -> None:
-    attn, mlp = derive.change_norms(trace, 1)
+def test_changes_are_the_lengths_of_what_was_added(tiny: GPT2, trace: Trace) -> None:
+    attn, mlp = residual.changes(derive.Lens(trace, tiny), 3)[1]
     x, mid, post = (trace[f"blocks.1.resid_{name}"][3] for name in ("pre", "mid", "post"))
-    assert attn[3] == pytest.approx(float(np.linalg.norm(mid - x)), rel=1e-4)
-    assert mlp[3] == pytest.approx(float(np.linalg.norm(post - mid)), rel=1e-4)
+    assert attn == pytest.approx(float(np.linalg.norm(mid - x)), rel=1e-4)
+    assert mlp == pytest.approx(float(np.linalg.norm(post - mid)), rel=1e-4)

@@ -24,6 +24,10 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import Tokenizer, visible
 from txexplain.engine.trace import Trace
+from txexplain.facts import head
+from txexplain.facts.embed import nearest
+from txexplain.facts.mlp import neurons
+from txexplain.facts.residual import residual
 
 IDS = [7, 3, 3, 60, 0]
 
@@ -238,7 +242,7 @@ def test_a_whole_run_without_its_config_has_the_blocks_that_it_has(trace: Trace,
     lens = Lens(load_part(trace, tmp_path / "a", list(trace.names)), None)
     assert lens.config.n_layer == 2
     assert lens.trace.names == trace.names
-    assert len(lens.residual(2, None)) == 2 + 2 * 2
+    assert len(residual(lens, 2).parts) == 2 + 2 * 2
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.25, 0.144])
@@ -250,7 +254,7 @@ def test_the_scale_of_a_run_without_its_config_is_the_one_of_its_scores(trace: T
     lens = Lens(Trace.load(tmp_path / "t"), None)
     assert lens.scale(1) == pytest.approx(factor, rel=1e-5)
     low = np.tril_indices(len(IDS))
-    np.testing.assert_allclose(lens.stage(1, 2, "scaled")[low], scores[2][low], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(head.grid(lens, 1, 2, "scaled")[low], scores[2][low], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("spoil", ["no scores", "a scale a head", "no keys at all"])
@@ -265,10 +269,10 @@ def test_a_scale_that_nothing_tells_is_not_guessed(trace: Trace, tmp_path: Path,
     save_file(tensors | {"ids": np.array(IDS)}, tmp_path / "t")
     lens = Lens(Trace.load(tmp_path / "t"), None)
     assert lens.scale(1) is None
-    assert lens.has_stage(1, "qk")
-    assert not lens.has_stage(1, "scaled")
+    assert head.has_stage(lens, 1, "qk")
+    assert not head.has_stage(lens, 1, "scaled")
     with pytest.raises(NotRecorded, match="attn_scores"):
-        lens.stage(1, 0, "scaled")
+        head.grid(lens, 1, 0, "scaled")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -398,15 +402,15 @@ def test_a_trace_can_be_walked_over_while_another_thread_looks_at_its_tensors(tr
 
 def test_two_threads_get_the_answers_to_their_own_questions(trace: Trace, tiny: GPT2) -> None:
     lens = Lens(trace, tiny)
-    heads = [lens.unmasked(0, head, "qk") for head in range(2)]
-    orders = [lens.neuron_order(0, token, "pre") for token in range(2)]
-    nearest = [lens.nearest(id, 3) for id in range(2)]
+    heads = [head.raw(lens, 0, which) for which in range(2)]
+    orders = [neurons(lens, 0, token, "pre").order for token in range(2)]
+    near = [nearest(lens, id) for id in range(2)]
 
     def ask(which: int) -> None:
         for _ in range(300):
-            np.testing.assert_array_equal(lens.unmasked(0, which, "qk"), heads[which])
-            assert lens.neuron_order(0, which, "pre") == orders[which]
-            assert lens.nearest(which, 3) == nearest[which]
+            np.testing.assert_array_equal(head.raw(lens, 0, which), heads[which])
+            assert neurons(lens, 0, which, "pre").order == orders[which]
+            assert nearest(lens, which) == near[which]
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

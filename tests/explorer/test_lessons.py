@@ -19,6 +19,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped, state_of
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.head import grid
 from txexplain.ui.lessons import check_page, prompt_ids, read
 from txexplain.ui.session import scene_of, surprisal_of
 from txexplain.viz.live import fill
@@ -301,11 +302,11 @@ def scores_by_hand(lens: Lens, layer: int, head: int) -> np.ndarray:
 
 
 def test_a_score_is_a_dot_product(once: Lens) -> None:
-    np.testing.assert_allclose(once.stage(3, 1, "qk"), scores_by_hand(once, 3, 1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(grid(once, 3, 1, "qk"), scores_by_hand(once, 3, 1), rtol=1e-3, atol=1e-3)
 
 
 def test_scores_are_scaled_by_the_root_of_the_head_size(once: Lens) -> None:
-    np.testing.assert_allclose(once.stage(3, 1, "scaled"), scores_by_hand(once, 3, 1) / np.sqrt(once.config.head_dim), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(grid(once, 3, 1, "scaled"), scores_by_hand(once, 3, 1) / np.sqrt(once.config.head_dim), rtol=1e-3, atol=1e-3)
 
 
 def test_the_mask_covers_what_comes_later(once: Lens) -> None:
@@ -323,7 +324,7 @@ def test_the_pattern_is_the_softmax_of_the_scores(once: Lens) -> None:
 
 def test_what_moves_is_share_times_value(once: Lens) -> None:
     share, v = once.trace["blocks.2.attn.pattern"][2], once.trace["blocks.2.attn.v"][:, 2].astype(np.float64)
-    np.testing.assert_allclose(once.stage(2, 2, "values"), share * np.sqrt((v**2).sum(axis=1)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(grid(once, 2, 2, "values"), share * np.sqrt((v**2).sum(axis=1)), rtol=1e-4, atol=1e-5)
 
 
 def test_the_heads_parts_add_up(storyteller: GPT2, once: Lens) -> None:

@@ -40,6 +40,14 @@ def test_the_engine_knows_no_terminal_and_nothing_further_right() -> None:
     names = loaded_by(*modules_under("engine"))
     assert "numpy" in names
     assert not tops(names) & {"textual", "rich", "click", "huggingface_hub", "torch", "transformers"}
+    further = ("txexplain.facts", "txexplain.viz", "txexplain.ui", "txexplain.explorer", "txexplain.models")
+    assert not {name for name in names if name.startswith(further)}
+
+
+def test_facts_know_numbers_alone() -> None:
+    names = loaded_by(*modules_under("facts"))
+    assert "txexplain.engine.derive" in names
+    assert not tops(names) & {"textual", "rich", "click", "huggingface_hub"}
     assert not {name for name in names if name.startswith(("txexplain.viz", "txexplain.ui", "txexplain.explorer", "txexplain.models"))}
 
 

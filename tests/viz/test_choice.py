@@ -10,6 +10,8 @@ import pytest
 from tests.viz.reading import scene_at, shows
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, Level
+from txexplain.facts.head import grid
+from txexplain.facts.mlp import neurons
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.describe import describe
 from txexplain.viz.views import draw_stage
@@ -65,8 +67,8 @@ def test_neurons(lens: Lens) -> None:
 
 
 def test_a_neuron_beyond_the_first_is_described_too(lens: Lens) -> None:
-    last = lens.neuron_order(1, 2, "pre")[-1]
-    for at in (f"L1.mlp:pre[{last}]@2", f"L1.mlp:added[{lens.neuron_order(1, 2, 'added')[-1]}]@2"):
+    last = neurons(lens, 1, 2, "pre").order[-1]
+    for at in (f"L1.mlp:pre[{last}]@2", f"L1.mlp:added[{neurons(lens, 1, 2, 'added').order[-1]}]@2"):
         seen = Seen(lens, at)
         neuron = seen.at.partition("[")[2].partition("]")[0]
         assert seen.find(r"neuron (\d+):", seen.explained) == seen.find(r"^> +(\d+)", seen.described) == (neuron,)
@@ -140,7 +142,7 @@ def test_heads_and_cells(lens: Lens) -> None:
                 assert all(seen_name(lens, int(i)) in seen.explained for i in (query, key)), at
             else:
                 (told,) = seen.find(r"q·k = (\S+)" if stage == "scaled" or key <= query else r"score (−∞)", seen.explained)
-                want = float(lens.stage(1, 2, "qk")[int(query), int(key)])
+                want = float(grid(lens, 1, 2, "qk")[int(query), int(key)])
                 assert told == "−∞" or shows(told, want), at
     for at in ("L1.attn", "L1.attn[2]@1"):
         seen = Seen(lens, at)

@@ -15,6 +15,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.explorer.location import Location
+from txexplain.facts.residual import changes
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import layout
@@ -95,8 +96,8 @@ def test_numbers_keep_apart_in_narrow_columns(fox: Lens, palette: Palette) -> No
         figures = text[row].split()
         figures = figures[figures.index("added") + 1 :]
         assert len(figures) == 6
-        for figure, pair in zip(figures, fox.changes, strict=True):
-            assert float(figure) == pytest.approx(float(pair[side][-1]), rel=0.01)
+        for figure, pair in zip(figures, changes(fox, fox.trace.n_tokens - 1), strict=True):
+            assert float(figure) == pytest.approx(pair[side], rel=0.01)
     if not palette.pixels:
         shares = [word for row in text[2:-5] for word in row.split() if "%" in word]
         assert shares

@@ -12,6 +12,7 @@ import pytest
 from tests.viz.reading import FIGURE, STAGES, hits, line_with, scene_at, shows, stage_at, unit, value
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.ops import ACTIVATIONS
+from txexplain.facts.residual import residual
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.views import draw_stage
@@ -272,9 +273,11 @@ def test_the_parts_of_the_stream_make_it_and_its_logit(lens: Lens) -> None:
     last = lens.trace.n_tokens - 1
     assert lens.model is not None
     for of in (3, 17, int(lens.trace.last_logits.argmax())):
-        parts = lens.residual(last, of)
+        parts = residual(lens, last, of).parts
         final = lens.trace[f"blocks.{lens.config.n_layer - 1}.resid_post"][last]
-        np.testing.assert_allclose(sum(part.vector.astype(np.float64) for part in parts), final, rtol=1e-4, atol=1e-4 * np.abs(final).max())
+        np.testing.assert_allclose(
+            sum(part.adds.values.astype(np.float64) for part in parts), final, rtol=1e-4, atol=1e-4 * np.abs(final).max()
+        )
         bias = float(lens.model.weights["ln_f.bias"].astype(np.float64) @ lens.model.unembedding[of])
         total = sum(part.logit or 0.0 for part in parts) + bias
         assert total == pytest.approx(float(lens.trace.last_logits[of]), rel=1e-4, abs=1e-4)

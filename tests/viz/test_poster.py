@@ -11,6 +11,7 @@ import pytest
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.residual import changes
 from txexplain.ui.session import scene_of
 from txexplain.viz.numbers import number, percent
 from txexplain.viz.palette import THEMES, Palette
@@ -47,9 +48,9 @@ def test_the_bars_of_the_output_are_the_shares(lens: Lens, theme: str) -> None:
 
 def test_the_norms_and_the_heads_are_the_traces(lens: Lens) -> None:
     root = drawn(lens)
-    for attn, mlp in lens.changes:
-        assert number(float(attn[-1])) in words(root)
-        assert number(float(mlp[-1])) in words(root)
+    for attn, mlp in changes(lens, lens.trace.n_tokens - 1):
+        assert number(attn) in words(root)
+        assert number(mlp) in words(root)
     heads = rectangles(root, THEMES["light"]["panel"])
     assert len(heads) == lens.config.n_layer * lens.config.n_head
     x, y, side, _ = heads[-1]  # the last head of the last block

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from txexplain.engine.errors import NonFinite
+from txexplain.engine.kept import Kept
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -126,6 +127,16 @@ class Distribution:
     def exp(self) -> Floats:
         """[V]: exp of the filtered logits less the largest one, which keeps them in 0…1."""
         return self._by_id(self._weights[: self.kept_count])
+
+    @cached_property
+    def exp_total(self) -> float:
+        """The sum of `exp`."""
+        return float(self._weights[: self.kept_count].sum())
+
+    @cached_property
+    def facts(self) -> Kept:
+        """What was computed of it."""
+        return Kept()
 
     @cached_property
     def full_probability(self) -> Floats:

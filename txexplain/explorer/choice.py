@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from txexplain.engine import derive
-from txexplain.engine.derive import Doubles, Lens
+from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Level, Location
+from txexplain.facts.linear import DotFacts
+from txexplain.facts.mlp import neurons
+from txexplain.facts.vector import qkv, vector
 
 # The vector of which a place, or a tile of a block, shows an element; a LayerNorm's is its input.
 RESULTS = {
@@ -23,7 +25,7 @@ def element(lens: Lens, place: Location) -> int:
         return place.element
     token, name = place.token_index(lens.trace.n_tokens), subject(place)
     if name == "qkv":
-        return derive.largest(derive.qkv_row(lens.trace, place.block, token))
+        return qkv(lens, place.block, token).largest
     if name == "embed":
         tensor = "blocks.0.resid_pre"
     elif name == "final":
@@ -32,8 +34,8 @@ def element(lens: Lens, place: Location) -> int:
         tensor = f"blocks.{place.block}.{RESULTS[name]}"
     else:
         return 0
-    vector = lens.trace[tensor][token]  # [d]
-    return derive.largest(vector - vector.mean() if name in NORMS else vector)
+    row = vector(lens, tensor, token)
+    return row.farthest if name in NORMS else row.largest
 
 
 def subject(place: Location) -> str:
@@ -45,13 +47,13 @@ def subject(place: Location) -> str:
     return place.level.value
 
 
-def source(place: Location, terms: Doubles) -> int:
-    """The input under the cursor of a matrix; without one, that of the largest term. Shapes: terms [inputs]."""
-    return derive.largest(terms) if place.source is None else place.source
+def source(place: Location, dot: DotFacts) -> int:
+    """The input under the cursor of a matrix; without one, that of the largest term."""
+    return dot.largest if place.source is None else place.source
 
 
 def neuron(lens: Lens, place: Location) -> int:
     """The neuron selected in an MLP's list; without one, the first of it. Raises NotRecorded."""
     if place.neuron is not None:
         return place.neuron
-    return lens.neuron_order(place.block, place.token_index(lens.trace.n_tokens), place.face or "post")[0]
+    return neurons(lens, place.block, place.token_index(lens.trace.n_tokens), place.face or "post").order[0]

@@ -12,13 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from txexplain.engine import derive, gpt2, measures, ops, sampling
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Doubles, Lens
 from txexplain.engine.errors import NotRecorded
-from txexplain.engine.ops import ACTIVATIONS, Array
+from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.steps import activation_letters, sizes
 from txexplain.engine.surprisal import Surprise, surprises
@@ -26,6 +23,17 @@ from txexplain.explorer import choice
 from txexplain.explorer.lesson import Lesson, Page, lives
 from txexplain.explorer.location import Level, Location
 from txexplain.explorer.source import Source, source_of
+from txexplain.facts import embed, flow, linear, mlp, residual
+from txexplain.facts import head as in_head
+from txexplain.facts import heads as of_heads
+from txexplain.facts import output as out
+from txexplain.facts import product as one
+from txexplain.facts.linear import FC, OUT, PROJ, QKV
+from txexplain.facts.norm import norm
+from txexplain.facts.norm import source_of as read_by
+from txexplain.facts.once import wanted
+from txexplain.facts.prompt import mean_surprisal
+from txexplain.facts.vector import VectorFacts, vector
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ class Look:
     lens: Lens
     distribution: Distribution | None = None
     candidate: int = 0  # the rank of the candidate that is selected
-    ribbons: Sequence[NDArray[np.float64]] | None = None  # the shares that flow, where they are traced
+    ribbons: Sequence[Doubles] | None = None  # the shares that flow, where they are traced
     measured: bool = True  # whether what every head does may be asked for
     pane: str = "stage"  # the pane that is explained: stage, panel, prompt or lesson
     present: bool = True  # whether the distribution is the one that the next token is drawn from
@@ -155,12 +163,9 @@ class Look:
         """A block's tensor by its name inside the block."""
         return f"blocks.{self.place.block}.{name}"
 
-    def row(self, name: str) -> Array:
+    def row(self, name: str) -> VectorFacts:
         """The selected token's row of a tensor, as one vector."""
-        return self.lens.trace[name][self.token].reshape(-1)
-
-    def weight(self, name: str) -> Array:
-        return self.lens.weights().blocks[self.place.block][name]
+        return vector(self.lens, name, self.token)
 
 
 def explain(look: Look) -> Explanation:
@@ -219,13 +224,13 @@ def block(look: Look) -> Topic:
     layer = look.place.block
 
     def worked() -> Iterator[Line]:
-        before, attn, mlp, after = (norm(look.row(look.name(name))) for name in ("resid_pre", "attn_out", "mlp_out", "resid_post"))
-        yield say("lengths: attention adds {}, the MLP {}", attn, mlp)
+        names = ("resid_pre", "attn_out", "mlp_out", "resid_post")
+        before, fetched, made, after = (look.row(look.name(name)).length for name in names)
+        yield say("lengths: attention adds {}, the MLP {}", fetched, made)
         yield say("the stream was {} long, now {}", before, after)
         if look.ribbons is not None and look.token:
-            row = look.ribbons[layer][look.token]  # [T]
-            other = int(np.argmax(np.where(np.arange(len(row)) == look.token, -1.0, row)))
-            yield say("ribbons: {} of it stayed, {} came from {}", Share(float(row[look.token])), Share(float(row[other])), Token(other))
+            reached = flow.came(look.ribbons[layer], look.token)
+            yield say("ribbons: {} of it stayed, {} came from {}", Share(reached.stayed), Share(reached.came), Token(reached.other))
 
     return Topic(
         f"L{layer}: a block",
@@ -245,7 +250,7 @@ def embedding(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         e = look.element
-        word, position, total = (float(look.row(name)[e]) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
+        word, position, total = (look.row(name)[e] for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
         yield say("element {}: {} {} = {}", e, word, Plus(position), total)
 
     return Topic(
@@ -273,11 +278,11 @@ def nearest(look: Look) -> Topic:
     """The tokens whose embeddings are most like the selected one's."""
 
     def worked() -> Iterator[Line]:
-        model, own = look.lens.weights(), entry(look)
-        for other, cosine in look.lens.nearest(own.id, 1):
-            yield say("the nearest of all to {} is {}:", own, Entry(other))
-            a, b = (model.weights["wte.weight"][id] for id in (own.id, other))  # [d]
-            yield say("{} ÷ ({} × {}) = {}", float(a @ b), norm(a), norm(b), cosine)
+        own = entry(look)
+        found = embed.nearest(look.lens, own.id)
+        for other in found.tokens[:1]:
+            yield say("the nearest of all to {} is {}:", own, Entry(other.id))
+            yield say("{} ÷ ({} × {}) = {}", other.product, found.length, other.length, other.cosine)
 
     return Topic(
         "Nearest embeddings",
@@ -299,7 +304,7 @@ def entering(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         x = look.row(look.name("resid_pre"))
-        yield say("length √(Σ x²) = {}; element {} = {}", norm(x), look.element, float(x[look.element]))
+        yield say("length √(Σ x²) = {}; element {} = {}", x.length, look.element, x[look.element])
 
     return Topic(
         f"L{layer}: what enters",
@@ -318,18 +323,15 @@ def layer_norm(look: Look, which: str) -> Topic:
     """A LayerNorm: "ln1", "ln2" or "final"."""
     last = which == "final"
     own = "ln_final" if last else look.name(which)
-    source = f"blocks.{look.lens.config.n_layer - 1}.resid_post" if last else look.name("resid_pre" if which == "ln1" else "resid_mid")
+    source = read_by(look.lens, own)
 
     def worked() -> Iterator[Line]:
-        x, scale, e = look.row(source), float(look.row(f"{own}.scale")[0]), look.element
-        mean, eps = float(x.mean(dtype=np.float64)), look.lens.epsilon
-        yield say("mean of {} elements = {}", len(x), mean)
-        yield say("scale = √({} + {}) = {}", float(x.var(dtype=np.float64)), "ε" if eps is None else eps, scale)
-        yield say("element {}: ({} {}) ÷ {} = {}", e, float(x[e]), Plus(-mean), scale, (float(x[e]) - mean) / scale)
-        model, result = look.lens.weights(), float(look.row(f"{own}.normalized")[e])
-        names = ("ln_f.weight", "ln_f.bias") if last else tuple(f"ln_{which[2:]}.{kind}" for kind in ("weight", "bias"))
-        gain, bias = ((model.weights if last else model.blocks[look.place.block])[name] for name in names)
-        yield say("{} × {} {} = {}", (float(x[e]) - mean) / scale, float(gain[e]), Plus(float(bias[e])), result)
+        steps, e, eps = norm(look.lens, own, look.token), look.element, look.lens.epsilon
+        yield say("mean of {} elements = {}", len(steps.x), steps.x.mean)
+        yield say("scale = √({} + {}) = {}", steps.x.variance, "ε" if eps is None else eps, steps.scale)
+        yield say("element {}: ({} {}) ÷ {} = {}", e, steps.x[e], Plus(-steps.x.mean), steps.scale, steps.divided[e])
+        gain, bias = (wanted(weights, "weights") for weights in (steps.gain, steps.bias))
+        yield say("{} × {} {} = {}", steps.divided[e], gain[e], Plus(bias[e]), steps.result[e])
 
     what = "The last LayerNorm" if last else "LayerNorm"
     end = "so that it can be compared with every token of the vocabulary" if last else "so that the next step meets numbers of one size"
@@ -355,10 +357,8 @@ def qkv(look: Look) -> Topic:
     letter, word = (("q", "query"), ("k", "key"), ("v", "value"))[part]
 
     def worked() -> Iterator[Line]:
-        y = float(look.row(look.name(f"attn.{letter}"))[inside])
-        yield say(f"{letter}[{{}}] of head {{}} = {{}}", i, head, y)
-        x = look.row(look.name("ln1.normalized"))
-        yield from weighed(look, x, look.weight("attn.c_attn.weight"), look.weight("attn.c_attn.bias"), y, "x")
+        yield say(f"{letter}[{{}}] of head {{}} = {{}}", i, head, look.row(look.name(f"attn.{letter}"))[inside])
+        yield from weighed(look, QKV, "x")
 
     roles = {
         "query": "The query is what {} looks for in the tokens before it",
@@ -386,15 +386,14 @@ def qkv(look: Look) -> Topic:
     )
 
 
-def weighed(look: Look, x: Array, weight: Array, bias: Array, y: float, letter: str) -> Iterator[Line]:
+def weighed(look: Look, made: str, letter: str) -> Iterator[Line]:
     """One output of a linear layer: the sum over its inputs, the bias, and the input under the cursor or the one that counts most."""
-    e = look.element
-    terms = derive.terms(x, weight[:, e])  # [inputs]
-    yield say(f"Σ {letter} × w over {{}} inputs = {{}}", len(x), float(terms.sum()))
-    yield say("{} {} = {}", float(terms.sum()), Plus(float(bias[e])), y)
-    j = choice.source(look.place, terms)
+    dot = linear.dot(look.lens, look.place.block, made, look.token, look.element)
+    yield say(f"Σ {letter} × w over {{}} inputs = {{}}", len(dot.x), dot.total)
+    yield say("{} {} = {}", dot.total, Plus(dot.bias), dot.result)
+    j = choice.source(look.place, dot)
     what = "largest term" if look.place.source is None else "one term"
-    yield say(f"{what}: {letter}[{{}}] × w = {{}} × {{}} = {{}}", j, float(x[j]), float(weight[j, e]), float(terms[j]))
+    yield say(f"{what}: {letter}[{{}}] × w = {{}} × {{}} = {{}}", j, dot.x[j], dot.weights[j], dot.terms[j])
 
 
 def heads(look: Look) -> Topic:
@@ -402,7 +401,7 @@ def heads(look: Look) -> Topic:
     place = look.place
 
     def worked() -> Iterator[Line]:
-        key = strongest(look)
+        key = in_head.row(look.lens, place.block, place.head, look.token).strongest
         yield say("query {}, key {}:", look.here, Token(key))
         yield from score_lines(look, look.token, key, "softmax")
 
@@ -423,8 +422,7 @@ def attention(look: Look) -> Topic:
     """All heads of a block, by the one in which the selected token gives the largest share."""
     head = 0
     if look.name("attn.pattern") in look.lens.trace:
-        rows = look.lens.trace[look.name("attn.pattern")][:, look.token]  # [H, T]
-        head = int(rows.max(axis=1).argmax())
+        head = in_head.sharpest(look.lens, look.place.block, look.token)
     look = replace(look, place=replace(look.place, head=head))
     sentence = say("Each of {} heads lets a token read from those before it, and gives each of them a share.", look.lens.config.n_head)
     title = f"L{look.place.block}: attention, the sharpest head {head}"
@@ -436,17 +434,11 @@ def most(look: Look, where: str = "Here") -> tuple[Line, ...]:
     name = look.name("attn.pattern")
     if name not in look.lens.trace:
         return ()
-    key = strongest(look)
-    share = float(look.lens.trace[name][look.place.head, look.token, key])
-    if key == look.token:
-        return (say(f"{where} {{}} looks most at itself, with {{}} of its attention.", look.here, Share(share)),)
-    return (say(f"{where} {{}} looks most at {{}}, with {{}} of its attention.", look.here, Token(key), Share(share)),)
-
-
-def strongest(look: Look) -> int:
-    """The key that the selected token looks at most in a head."""
-    row = look.lens.trace[look.name("attn.pattern")][look.place.head, look.token, : look.token + 1]  # [keys]
-    return int(row.argmax())
+    row = in_head.row(look.lens, look.place.block, look.place.head, look.token)
+    if row.strongest == look.token:
+        return (say(f"{where} {{}} looks most at itself, with {{}} of its attention.", look.here, Share(row.largest)),)
+    said = f"{where} {{}} looks most at {{}}, with {{}} of its attention."
+    return (say(said, look.here, Token(row.strongest), Share(row.largest)),)
 
 
 MEASURED = {
@@ -480,20 +472,15 @@ def measured(look: Look, measure: str) -> Topic:
         if not look.measured:
             yield say("not measured yet")
             return
-        mean = float(lens.measures.of(measure)[place.block, place.head])
-        after = lens.copies  # [T, T]
-        rows = np.arange(1, lens.trace.n_tokens)
-        counted = rows[after[1:].any(axis=1)] if measure == "induction" else rows
-        if math.isnan(mean):
+        told = of_heads.measure(lens, place.block, place.head, measure, look.token)
+        if math.isnan(told.mean):
             short = "one token has no one to choose from" if lens.trace.n_tokens < 2 else "no token of this prompt comes twice"
             yield say(f"not to be measured here: {short}")
             return
-        total = mean * len(counted)
         value, unit = ((lambda x: x), " bits") if measure == "entropy" else (Share, "")
-        yield say(f"sum {{}} ÷ {{}} counted = {{}}{unit}", total, len(counted), value(mean))
-        if look.token in counted:
-            row = lens.trace[look.name("attn.pattern")][place.head, look.token].astype(np.float64)  # [T]
-            yield say(f"{{}} alone: {{}}{unit}", look.here, value(measure_of(measure, row, look.token, after[look.token])))
+        yield say(f"sum {{}} ÷ {{}} counted = {{}}{unit}", told.total, told.counted, value(told.mean))
+        if told.own is not None:
+            yield say(f"{{}} alone: {{}}{unit}", look.here, value(told.own))
 
     return Topic(
         f"L{place.block}H{place.head}: {measure}",
@@ -505,40 +492,27 @@ def measured(look: Look, measure: str) -> Topic:
     )
 
 
-def measure_of(measure: str, row: NDArray[np.float64], query: int, after: NDArray[np.bool_]) -> float:
-    """One query's own contribution to a measure. Shapes: row [T], after [T]."""
-    if measure == "entropy":
-        shares = row[row > 0]
-        return -float((shares * np.log2(shares)).sum())
-    if measure == "induction":
-        return float(row[after].sum())
-    return float(row[{"self": query, "previous": query - 1, "first": 0}[measure]])
-
-
 def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
     """From q·k to a share, as far as a stage; a trace that holds the later steps alone begins with them."""
     place, lens = look.place, look.lens
-    scale = lens.scale(place.block)
-    scores, later = look.name("attn.attn_scores"), stage in ("masked", "softmax")
+    cell = (place.block, place.head, query, key)
+    later = stage in ("masked", "softmax")
     if not later or lens.has(look.name("attn.q"), look.name("attn.k")):
-        raw = float(lens.stage(place.block, place.head, "qk")[query, key])
-        yield say("q·k = {}", raw)
+        score = in_head.score(lens, *cell)
+        yield say("q·k = {}", score.raw)
         if stage == "qk":
             return
-        if scale is not None:
-            yield say("× scale: {} × {} = {}", raw, scale, float(np.float32(raw) * np.float32(scale)))
+        if score.scale is not None and score.scaled is not None:
+            yield say("× scale: {} × {} = {}", score.raw, score.scale, score.scaled)
         if stage == "scaled":
             return
-    row = lens.trace[scores][place.head, query]  # [T]
+    share = in_head.share(lens, *cell)
     if key > query:
         yield say("the key comes later: score {}, share {}", -math.inf, Share(0.0))
     elif stage == "masked":
-        yield say("the key isn't later: {} stays", float(row[key]))
+        yield say("the key isn't later: {} stays", share.score)
     else:
-        share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
-        most = float(row.max())
-        total = float(np.exp(row.astype(np.float64) - most).sum())
-        yield say("e^({} {}) ÷ {} = {}", float(row[key]), Plus(-most), total, Share(share))
+        yield say("e^({} {}) ÷ {} = {}", share.score, Plus(-share.most), share.total, Share(share.share))
 
 
 def head(look: Look) -> Topic:
@@ -553,9 +527,8 @@ def head(look: Look) -> Topic:
     made: tuple[Made, ...]
 
     def lengths() -> Iterator[Line]:
-        share = float(lens.trace[look.name("attn.pattern")][place.head, query, key])
-        value = norm(lens.trace[look.name("attn.v")][key, place.head])
-        yield say("share {} × ‖v‖ {} = {}", Share(share), value, share * value)
+        value = in_head.value(lens, place.block, place.head, query, key)
+        yield say("share {} × ‖v‖ {} = {}", Share(value.share), value.length, value.taken)
 
     match place.stage:
         case "qk":
@@ -588,7 +561,7 @@ def head(look: Look) -> Topic:
             made = ((derive.weighted_value_norms, "return"), (gpt2.block, "attn.z"), (ops.weighted_values, "z"))
         case _:
             given = look.name("attn.pattern") in lens.trace
-            share = float(lens.trace[look.name("attn.pattern")][place.head, query, key]) if given else math.nan
+            share = float(in_head.grid(lens, place.block, place.head, "softmax")[query, key]) if given else math.nan
             told = (say("{} gives {} {} of its attention.", q, k, Share(share)),) if given else ()
             sentences = (
                 say("Softmax turns a row of scores into shares: e to the power of each, divided by the sum of them all."),
@@ -615,16 +588,16 @@ def product(look: Look) -> Topic:
     place, lens = look.place, look.lens
     query, key = place.cursor(lens.trace.n_tokens)
     q, k = Token(query), Token(key)
+    cell = (place.block, place.head, query, key)
 
     def worked() -> Iterator[Line]:
-        queries, keys = lens.trace[look.name("attn.q")], lens.trace[look.name("attn.k")]
-        a, b = queries[query, place.head].astype(np.float64), keys[key, place.head].astype(np.float64)  # [dh]
-        i = derive.largest(a * b)
-        yield say("largest of {} pairs: q[{}] × k[{}] = {} × {} = {}", len(a), i, i, float(a[i]), float(b[i]), float(a[i] * b[i]))
+        pairs = one.pairs(lens, *cell)
+        i = pairs.terms.largest
+        said = "largest of {} pairs: q[{}] × k[{}] = {} × {} = {}"
+        yield say(said, len(pairs.q), i, i, pairs.q[i], pairs.k[i], pairs.terms[i])
         yield from score_lines(look, query, key, "softmax")
         if key <= query:
-            moved = derive.moved_vector(lens.weights(), lens.trace, place.block, place.head, query, key)  # [d]
-            yield say("moves a vector of length {}", norm(moved))
+            yield say("moves a vector of length {}", one.moved(lens, *cell).length)
 
     return Topic(
         f"L{place.block}H{place.head}: one product",
@@ -646,15 +619,11 @@ def projection(look: Look) -> Topic:
     """What attention adds: the heads' results through W_O."""
 
     def worked() -> Iterator[Line]:
-        y = float(look.row(look.name("attn_out"))[look.element])
-        yield say("element {} of attn_out = {}", look.element, y)
-        z = look.row(look.name("attn.z"))
-        weight = look.weight("attn.c_proj.weight")
-        yield from weighed(look, z, weight, look.weight("attn.c_proj.bias"), y, "z")
+        yield say("element {} of attn_out = {}", look.element, look.row(look.name("attn_out"))[look.element])
+        yield from weighed(look, PROJ, "z")
         if look.place.source is None:
-            parts = (z.astype(np.float64) * weight[:, look.element]).reshape(look.lens.config.n_head, -1).sum(axis=1)  # [H]
-            top = int(np.abs(parts).argmax())
-            yield say("most of it is from head {}: {}", top, float(parts[top]))
+            parts = linear.dot(look.lens, look.place.block, PROJ, look.token, look.element).heads(look.lens.config.n_head)  # [H]
+            yield say("most of it is from head {}: {}", parts.largest, parts[parts.largest])
 
     return Topic(
         f"L{look.place.block}: what attention adds",
@@ -676,8 +645,8 @@ def added(look: Look, what: str, source: str, addend: str, result: str) -> Topic
     def worked() -> Iterator[Line]:
         x, change, y = (look.row(look.name(name)) for name in (source, addend, result))
         e = look.element
-        yield say("element {}: {} {} = {}", e, float(x[e]), Plus(float(change[e])), float(y[e]))
-        yield say("lengths: {} and {} make {}", norm(x), norm(change), norm(y))
+        yield say("element {}: {} {} = {}", e, x[e], Plus(change[e]), y[e])
+        yield say("lengths: {} and {} make {}", x.length, change.length, y.length)
 
     return Topic(
         f"L{look.place.block}: add {what}",
@@ -696,7 +665,7 @@ def fitting(look: Look) -> Topic:
     """The MLP's first half: every neuron's fit, and the best one's in numbers."""
 
     def worked() -> Iterator[Line]:
-        n = look.lens.neuron_order(look.place.block, look.token, "pre")[0]
+        n = mlp.neurons(look.lens, look.place.block, look.token, "pre").order[0]
         yield say("neuron {} fits best:", n)
         yield from neuron_lines(look, n, "pre")
 
@@ -722,7 +691,7 @@ def activating(look: Look) -> Topic:
     """The MLP's activation, and the neuron that fires most in numbers."""
 
     def worked() -> Iterator[Line]:
-        n = look.lens.neuron_order(look.place.block, look.token, "post")[0]
+        n = mlp.neurons(look.lens, look.place.block, look.token, "post").order[0]
         yield say("neuron {} fires most:", n)
         yield from neuron_lines(look, n, "post")
 
@@ -774,47 +743,41 @@ ACTIVATION_FORMULAS = {
 
 def activation_line(look: Look, x: float, y: float) -> Line:
     """The activation of one number, with that number in it."""
-    match activation_name(look):
-        case "gelu_new":
-            inside = math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-            return say("post = {} ÷ 2 × (1 + tanh {}) = {}", x, inside, y)
-        case "gelu":
-            return say("post = {} × Φ = {} × {} = {}", x, x, 0.5 * (1 + math.erf(x / math.sqrt(2))), y)
-        case "relu":
-            return say("post = max({}, 0) = {}", x, y)
-        case "silu":
-            return say("post = {} ÷ (1 + {}) = {}", x, math.exp(min(-x, 700.0)), y)
-        case "activation":
-            return say("post = activation({}) = {}", x, y)
-    return say("post = tanh {} = {}", x, y)
+    name = activation_name(look)
+    inside = mlp.inside(name, x)
+    if inside is not None:
+        return {
+            "gelu_new": say("post = {} ÷ 2 × (1 + tanh {}) = {}", x, inside, y),
+            "gelu": say("post = {} × Φ = {} × {} = {}", x, x, inside, y),
+            "silu": say("post = {} ÷ (1 + {}) = {}", x, inside, y),
+        }[name]
+    return say({"relu": "post = max({}, 0) = {}", UNKNOWN: "post = activation({}) = {}"}.get(name, "post = tanh {} = {}"), x, y)
 
 
 def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
     """One neuron's numbers: its fit ("pre"), its activation ("post"), and what it adds ("added")."""
-    pre = float(look.row(look.name("mlp.pre"))[n])
-    if end == "pre" or (end == "added" and look.lens.model is not None):
-        x = look.row(look.name("ln2.normalized")).astype(np.float64)
-        if end == "pre":
-            yield say("pre = {}", pre)
-        total, bias = float(x @ look.weight("mlp.c_fc.weight")[:, n]), float(look.weight("mlp.c_fc.bias")[n])
-        yield say("Σ x × w + b = {} {} = {}", total, Plus(bias), pre)
+    lens, layer = look.lens, look.place.block
+    pre = look.row(look.name("mlp.pre"))[n]
+    if end == "pre":
+        look.row(look.name("ln2.normalized"))  # says what is missing
+        yield say("pre = {}", pre)
+    if end == "pre" or (end == "added" and lens.model is not None):
+        dot = linear.dot(lens, layer, FC, look.token, n)
+        yield say("Σ x × w + b = {} {} = {}", dot.total, Plus(dot.bias), dot.result)
     if end == "pre":
         return
-    post = float(look.row(look.name("mlp.post"))[n])
+    post = look.row(look.name("mlp.post"))[n]
     yield activation_line(look, pre, post)
     if end == "added":
-        length = norm(look.weight("mlp.c_proj.weight")[n])
-        yield say("it adds a vector of length |{}| × {} = {}", post, length, abs(post) * length)
+        yield say("it adds a vector of length |{}| × {} = {}", post, float(mlp.reach(lens, layer)[n]), mlp.adds(lens, layer, look.token)[n])
 
 
 def writing(look: Look) -> Topic:
     """The MLP's second half: what the neurons add together."""
 
     def worked() -> Iterator[Line]:
-        y = float(look.row(look.name("mlp_out"))[look.element])
-        yield say("element {} of mlp_out = {}", look.element, y)
-        post = look.row(look.name("mlp.post"))
-        yield from weighed(look, post, look.weight("mlp.c_proj.weight"), look.weight("mlp.c_proj.bias"), y, "post")
+        yield say("element {} of mlp_out = {}", look.element, look.row(look.name("mlp_out"))[look.element])
+        yield from weighed(look, OUT, "post")
 
     return Topic(
         f"L{look.place.block}: what the MLP adds",
@@ -893,14 +856,11 @@ def output(look: Look) -> Topic:
         settings += {"top-k": (distribution.kept_count,), "top-p": (distribution.p or 0.0,)}.get(mode, ())
 
     def worked() -> Iterator[Line]:
-        if distribution is None:
-            raise NotRecorded("logits")
-        rank = min(look.candidate, len(distribution.order) - 1)
-        id = int(distribution.order[rank])
-        logit, scaled, temperature = float(distribution.logits[id]), float(distribution.scaled[id]), distribution.shown_temperature
-        yield say("{}: logit x · row {} = {}", Entry(id), str(id), logit)
-        yield say("÷ T: {} ÷ {} = {}", logit, temperature, scaled)
-        yield share_line(distribution, id)
+        known = out.known(distribution)
+        chosen = out.candidate(known, look.candidate)
+        yield say("{}: logit x · row {} = {}", Entry(chosen.id), str(chosen.id), chosen.logit)
+        yield say("÷ T: {} ÷ {} = {}", chosen.logit, known.shown_temperature, chosen.scaled)
+        yield share_line(known, chosen)
 
     kept: dict[str, tuple[Made, ...]] = {"top-p": ((sampling.nucleus_size, ""),)}
     return Topic(
@@ -917,16 +877,14 @@ def output(look: Look) -> Topic:
     )
 
 
-def share_line(distribution: Distribution, id: int, front: str = "", *values: Value) -> Line:
+def share_line(distribution: Distribution, chosen: out.CandidateFacts, front: str = "", *values: Value) -> Line:
     """How a token comes to its probability; front: words before it, with their values."""
-    full = Share(float(distribution.full_probability[id]))
-    if not distribution.kept[id]:
-        return say(f"{front}{distribution.mode} cuts it: {{}}; of all it had {{}}", *values, Share(0.0), full)
+    if not chosen.kept:
+        return say(f"{front}{distribution.mode} cuts it: {{}}; of all it had {{}}", *values, Share(0.0), Share(chosen.full))
     if distribution.mode == "greedy":
-        return say(f"{front}the largest: {{}}; at T 1 it has {{}}", *values, Share(1.0), full)
-    scaled, top = float(distribution.scaled[id]), float(distribution.scaled[distribution.order[0]])
-    share = Share(float(distribution.probability[id]))
-    return say(f"{front}e^({{}} {{}}) ÷ {{}} = {{}}", *values, scaled, Plus(-top), float(distribution.exp.sum()), share)
+        return say(f"{front}the largest: {{}}; at T 1 it has {{}}", *values, Share(1.0), Share(chosen.full))
+    worked = (chosen.scaled, Plus(-chosen.most), chosen.total, Share(chosen.probability))
+    return say(f"{front}e^({{}} {{}}) ÷ {{}} = {{}}", *values, *worked)
 
 
 def getter(name: str) -> Callable[..., Any]:
@@ -937,37 +895,33 @@ def getter(name: str) -> Callable[..., Any]:
 def part(look: Look) -> Topic:
     """A part of the selected token's residual stream."""
     select = look.place.select or "embed"
+    known = residual.part_of(select)
+    made: Made
     if select in ("embed", "pos"):
-        name, before, after = ("embed", None, "embed") if select == "embed" else ("pos_embed", "embed", "blocks.0.resid_pre")
         said = {
             "embed": "The first part of the stream of {}: what wte knows of the token alone.",
             "pos": "The second part of the stream of {}: what wpe knows of its place.",
         }[select]
-        made: Made = (gpt2.gpt2, name)
+        made = (gpt2.gpt2, known.adds)
     else:
         block, _, half = select.partition(".")
-        prefix = f"blocks.{block[1:]}."
-        inside, around = ("attn_out", ("resid_pre", "resid_mid")) if half == "attn" else ("mlp_out", ("resid_mid", "resid_post"))
-        name, before, after = prefix + inside, prefix + around[0], prefix + around[1]
         what = "attention" if half == "attn" else "the MLP"
         did = "fetched from the tokens that it sees" if half == "attn" else "made of the vector that it found"
         said = f"What {what} of block {block[1:]} {did}, added to the stream of {{}}."
-        made = (gpt2.block, inside)
+        made = (gpt2.block, known.adds.removeprefix(f"blocks.{block[1:]}."))
 
     def worked() -> Iterator[Line]:
-        yield say("length of this part: {}", norm(look.row(name)))
-        if before is not None:
-            was, now = look.row(before), look.row(after)
-            yield say("the stream was {} long, now {}", norm(was), norm(now))
-            cosine = float(was.astype(np.float64) @ look.row(name)) / max(norm(was) * norm(look.row(name)), 1e-30)
-            yield say("cosine to what was there: {}", cosine)
+        yield say("length of this part: {}", look.row(known.adds).length)
+        if known.before is not None:
+            yield say("the stream was {} long, now {}", look.row(known.before).length, look.row(known.after).length)
+            yield say("cosine to what was there: {}", residual.turn(look.lens, select, look.token))
 
     return Topic(
         f"Residual stream: {select}",
         (say(said, look.here), say("The stream is the sum of all its parts, so each can be read by every later block.")),
         ("x = wte[id] + wpe[position] + Σ of all added",),
         worked(),
-        tuple(dict.fromkeys(each for each in (before, name, after) if each is not None)),
+        tuple(dict.fromkeys(each for each in (known.before, known.adds, known.after) if each is not None)),
         (made,),
     )
 
@@ -984,33 +938,29 @@ def panel(look: Look) -> Topic:
     distribution, lens = look.distribution, look.lens
 
     def worked() -> Iterator[Line]:
-        if distribution is None:
-            raise NotRecorded("logits")
-        rank = min(look.candidate, len(distribution.order) - 1)
-        id, size = int(distribution.order[rank]), len(distribution.order)
-        yield share_line(distribution, id, "{}, rank {}: ", Entry(id), rank + 1)
+        known = out.known(distribution)
+        chosen, size = out.candidate(known, look.candidate), len(known.order)
+        yield share_line(known, chosen, "{}, rank {}: ", Entry(chosen.id), chosen.rank + 1)
         yield say("a full bar is {}: the first round share that holds the largest", Share(look.full_bar))
-        bits, open_ = distribution.entropy_bits, distribution.perplexity
+        bits, open_ = known.entropy_bits, known.perplexity
         yield say("{} bits; 2^{} = {}: as open as among {} equally likely tokens", bits, bits, open_, open_)
-        if distribution.mode == "full":
+        if known.mode == "full":
             yield say("full: each of {} tokens may be drawn", size)
         else:
-            before = float(distribution.cumulative[distribution.kept_count - 1])
-            yield say(
-                f"{distribution.mode}: {{}} of {{}} tokens kept, which had {{}} together", distribution.kept_count, size, Share(before)
-            )
+            before = out.candidate(known, known.kept_count - 1).cumulative
+            yield say(f"{known.mode}: {{}} of {{}} tokens kept, which had {{}} together", known.kept_count, size, Share(before))
         if look.draw is not None:
             drawn = look.draw
             yield say("{} was drawn: u = {} fell between {} and {}", Entry(drawn.id), *figures_apart(drawn))
         if look.present:
             seed, count = look.seed, lens.trace.n_tokens
-            coming = distribution.draw(sampling.uniform(seed, count))
+            coming = known.draw(sampling.uniform(seed, count))
             u, low, high = figures_apart(coming)
             yield say("seed {} gives token {} the number u = {}: between {} and {}", str(seed), str(count), u, low, high)
             yield say("so a draw takes {}", Entry(coming.id))
         for temperature in SWEPT:
-            shares = distribution.at(temperature).cumulative
-            yield say("at T {} the top {} have {} together", f"{temperature:g}", min(PILED, size), Share(float(shares[:PILED][-1])))
+            piled = out.candidate(known.at(temperature), PILED - 1).cumulative
+            yield say("at T {} the top {} have {} together", f"{temperature:g}", min(PILED, size), Share(piled))
 
     return Topic(
         "The panel: what may come next",
@@ -1058,10 +1008,10 @@ def prompt(look: Look) -> Topic:
             yield say("p = {}, rank {}: −log₂ p = {} bits", Share(surprise.probability), surprise.rank + 1, surprise.bits)
             if surprise.rank:
                 yield say("likelier than all was {}, with {}", Entry(surprise.expected), Share(surprise.expected_probability))
-        bits = [each.bits for each in known if each is not None]
-        if bits:
-            mean = sum(bits) / len(bits)
-            yield say("mean of {} tokens: {} bits; 2^{} = {}, this text's perplexity", len(bits), mean, mean, 2.0**mean)
+        mean = mean_surprisal(known)
+        if mean is not None:
+            said = "mean of {} tokens: {} bits; 2^{} = {}, this text's perplexity"
+            yield say(said, mean.counted, mean.bits, mean.bits, mean.perplexity)
         if look.appended:
             yield say("the last {} were drawn or chosen", look.appended)
 
@@ -1110,11 +1060,6 @@ def lesson(look: Look) -> Topic:
 
 
 PANES: dict[str, Callable[[Look], Topic]] = {"panel": panel, "prompt": prompt, "lesson": lesson}
-
-
-def norm(vector: Array) -> float:
-    """A vector's length."""
-    return float(np.linalg.norm(vector.astype(np.float64)))
 
 
 def shape_of(lens: Lens, name: str) -> Shape:

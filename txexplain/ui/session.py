@@ -14,6 +14,7 @@ from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
 from txexplain.explorer.location import Dims, Level, Location
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.mlp import neurons
 from txexplain.ui.depth import depth_of, theme_of
 from txexplain.ui.options import UiOptions
 from txexplain.viz.canvas import plain_ascii
@@ -97,7 +98,7 @@ def neurons_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
     if place.block >= lens.config.n_layer:  # the place may be of the model before
         return None
     try:
-        return lens.neuron_order(place.block, place.token_index(lens.trace.n_tokens), place.face or "post")
+        return neurons(lens, place.block, place.token_index(lens.trace.n_tokens), place.face or "post").order
     except NotRecorded:
         return None
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from txexplain.engine import derive
 from txexplain.engine.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
+from txexplain.facts import mlp
+from txexplain.facts.embed import nearest
+from txexplain.facts.head import grid, row, score
+from txexplain.facts.output import candidate, known
+from txexplain.facts.product import moved, moved_reading
+from txexplain.facts.residual import changes
+from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.flow import LINE_FROM
 from txexplain.viz.numbers import count, exact, number, percent, several, shape
 from txexplain.viz.scene import Scene
@@ -21,7 +25,7 @@ from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import known_sizes
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
-from txexplain.viz.views.linear import map_of, meaning
+from txexplain.viz.views.linear import dot_of, map_of, meaning
 from txexplain.viz.views.model import MODES, traced
 from txexplain.viz.views.norms import steps_of
 from txexplain.viz.views.output import MEANT, stage_names, stages
@@ -95,28 +99,24 @@ def first_of(order: Sequence[int], chosen: int) -> list[int]:
 
 
 def next_tokens(scene: Scene) -> list[Row]:
-    distribution = scene.distribution
-    if distribution is None:
-        raise NotRecorded("logits")
+    distribution = known(scene.distribution)
     rows: list[Row] = [("rank", "token", "logit", "of all", "probability")]
-    for rank, token in enumerate(distribution.order[:CANDIDATES].tolist(), 1):
-        kept = percent(float(distribution.probability[token])) if distribution.kept[token] else "cut"
-        logit, full = number(float(distribution.logits[token])), percent(float(distribution.full_probability[token]))
-        rows.append((str(rank), f"'{scene.id_label(token)}'", logit, full, kept))
+    for rank in range(min(CANDIDATES, len(distribution.order))):
+        each = candidate(distribution, rank)
+        kept = percent(each.probability) if each.kept else "cut"
+        rows.append((str(rank + 1), f"'{scene.id_label(each.id)}'", number(each.logit), percent(each.full), kept))
     return rows
 
 
 def output_table(scene: Scene) -> tuple[str, list[Row]]:
     """The likeliest tokens at every stage from logit to probability, in the order in which these are computed."""
-    distribution = scene.distribution
-    if distribution is None:
-        raise NotRecorded("logits")
+    distribution = known(scene.distribution)
     names = stage_names(distribution)
     rows: list[Row] = [("", "rank", "token", *names)]
     for rank in first_of(range(len(distribution.order)), min(scene.candidate, len(distribution.order) - 1)):
-        token = int(distribution.order[rank])
-        texts = stages(distribution, token, rank)
-        rows.append((mark(rank == scene.candidate), str(rank + 1), f"'{scene.id_label(token)}'", *(texts[name] for name in names)))
+        each = candidate(distribution, rank)
+        texts = stages(each)
+        rows.append((mark(rank == scene.candidate), str(rank + 1), f"'{scene.id_label(each.id)}'", *(texts[name] for name in names)))
     heading = f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens."
     return f"{heading} {MEANT}:", rows
 
@@ -159,47 +159,45 @@ def tensor_rows(scene: Scene, names: list[tuple[str, str]]) -> list[Row]:
         if name not in scene.trace:
             rows.append((shown, "not recorded", "", "", "", ""))
             continue
-        array = scene.trace[name]
-        vector = array[scene.token]
-        figures = (vector.min(), vector.max(), vector.mean(), np.linalg.norm(vector))
-        rows.append((shown, shape(array.shape), *(number(float(figure)) for figure in figures)))
+        row = vector(scene.result, name, scene.token)
+        rows.append((shown, shape(scene.trace[name].shape), *map(number, (row.least, row.greatest, row.mean, row.length))))
     return rows
 
 
 def norm_table(scene: Scene) -> tuple[str, list[Row]]:
     steps = steps_of(scene)
-    heading = f"mean {exact(steps.mean)}, variance {number(steps.variance)}, scale {exact(steps.scale)}. Each step, for the selected token:"
+    heading = (
+        f"mean {exact(steps.x.mean)}, variance {number(steps.x.variance)}, scale {exact(steps.scale)}. Each step, for the selected token:"
+    )
     vectors = {"x": steps.x, "x - mean": steps.centred, "divided": steps.divided, "gain": steps.gain, "bias": steps.bias}
-    return heading, vector_rows(vectors | {"result": steps.normalized}, choice.element(scene.result, scene.location))
+    return heading, vector_rows(vectors | {"result": steps.result}, choice.element(scene.result, scene.location))
 
 
 def linear_table(scene: Scene) -> tuple[str, list[Row]]:
-    product = map_of(scene)
+    map_of(scene)  # says what is missing
     element = choice.element(scene.result, scene.location)
-    column = product.weight[:, element]
-    terms = derive.terms(product.x, column)
-    source = choice.source(scene.location, terms)
-    heading = f"{meaning(scene, element)}: {number(float(terms.sum()))} + bias {exact(product.bias[element])} = "
-    heading += f"{exact(product.output[element])}. Its largest terms:"
+    dot = dot_of(scene, element)
+    source = choice.source(scene.location, dot)
+    heading = f"{meaning(scene, element)}: {number(dot.total)} + bias {exact(dot.bias)} = {exact(dot.result)}. Its largest terms:"
     rows: list[Row] = [("", "input", "x", "weight", "x × weight")]
-    for i in first_of(np.argsort(-np.abs(terms), kind="stable").tolist(), source):
-        rows.append((mark(i == source), str(i), exact(product.x[i]), exact(column[i]), number(float(terms[i]))))
+    for i in first_of(dot.terms.order.tolist(), source):
+        rows.append((mark(i == source), str(i), exact(dot.x[i]), exact(dot.weights[i]), number(dot.terms[i])))
     return heading, rows
 
 
 def mlp_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
     by = place.face or "post"
-    pre, post = (scene.trace[f"blocks.{place.block}.mlp.{part}"][scene.token] for part in ("pre", "post"))
+    pre, post = (vector(scene.result, f"blocks.{place.block}.mlp.{part}", scene.token) for part in ("pre", "post"))
     if place.level is Level.NEURON:
         neuron = place.neuron or 0
-        everywhere = scene.trace[f"blocks.{place.block}.mlp.post"][:, neuron]
+        everywhere = mlp.everywhere(scene.result, place.block, neuron)
         rows: list[Row] = [("token", "post")]
-        rows += [(f"{i} {quoted(scene, i)}", exact(float(value))) for i, value in enumerate(everywhere)]
+        rows += [(f"{i} {quoted(scene, i)}", exact(everywhere[i])) for i in range(len(everywhere))]
         return f"Neuron {neuron}: pre {exact(pre[neuron])}, post {exact(post[neuron])}. Where it fires:", rows
     here = choice.neuron(scene.result, place)
     rows = [("", "neuron", "pre", "post")]
-    for neuron in first_of(scene.result.neuron_order(place.block, scene.token, by), here):
+    for neuron in first_of(mlp.neurons(scene.result, place.block, scene.token, by).order, here):
         rows.append((mark(neuron == here), str(neuron), exact(pre[neuron]), exact(post[neuron])))
     return f"Its first neurons by {by}, for the selected token:", rows
 
@@ -208,31 +206,32 @@ def embed_table(scene: Scene) -> tuple[str, list[Row]]:
     id_ = scene.trace.ids[scene.token]
     if scene.location.face == "nearest":
         rows: list[Row] = [("token", "cosine")]
-        rows += [(f"'{scene.id_label(other)}'", exact(cosine)) for other, cosine in scene.result.nearest(id_, CANDIDATES)]
+        rows += [(f"'{scene.id_label(near.id)}'", exact(near.cosine)) for near in nearest(scene.result, id_).tokens[:CANDIDATES]]
         return "The nearest tokens by the cosine of their rows of wte:", rows
     heading = "; ".join([f"id {id_}", *(f"{name} {text}" for name, text in story(scene, id_))])
-    row = {"wte": scene.trace["embed"], "wpe": scene.trace["pos_embed"], "wte + wpe": scene.trace["blocks.0.resid_pre"]}
-    return f"{heading}. Its rows:", vector_rows({name: array[scene.token] for name, array in row.items()}, scene.location.element)
+    names = {"wte": "embed", "wpe": "pos_embed", "wte + wpe": "blocks.0.resid_pre"}
+    vectors = {shown: vector(scene.result, name, scene.token) for shown, name in names.items()}
+    return f"{heading}. Its rows:", vector_rows(vectors, scene.location.element)
 
 
-def vector_rows(vectors: Mapping[str, NDArray[Any] | None], at: int | None) -> list[Row]:
+def vector_rows(vectors: Mapping[str, VectorFacts | None], at: int | None) -> list[Row]:
     """Vectors by their least, greatest and length, and by one element where one is shown."""
     rows: list[Row] = [("what", "least", "greatest", "norm", *([f"element {at}"] if at is not None else []))]
-    for name, vector in vectors.items():
-        if vector is None:
+    for name, each in vectors.items():
+        if each is None:
             rows.append((name, "not recorded", "", "", *([""] if at is not None else [])))
             continue
-        figures = [number(float(figure)) for figure in (vector.min(), vector.max(), np.linalg.norm(vector))]
-        rows.append((name, *figures, *([exact(float(vector[at]))] if at is not None else [])))
+        figures = map(number, (each.least, each.greatest, each.length))
+        rows.append((name, *figures, *([exact(each[at])] if at is not None else [])))
     return rows
 
 
 def residual_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("", "part", "adds", "stream", "cosine", "logit")]
     here = scene.location.select or "embed"
-    for part in parts_of(scene):
+    for part in parts_of(scene).parts:
         logit = "" if part.logit is None else number(part.logit, sign=True)
-        norms = (number(float(np.linalg.norm(vector))) for vector in (part.vector, part.after))
+        norms = map(number, (part.adds.length, part.after.length))
         rows.append((mark(part.name == here), part.name, *norms, number(part.cosine), logit))
     heading = "What each part added (norms), and the cosine of the stream after it with the last block's:"
     return heading, rows
@@ -240,8 +239,8 @@ def residual_table(scene: Scene) -> tuple[str, list[Row]]:
 
 def model_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("block", "attention adds", "MLP adds")]
-    for layer, (attn, mlp) in enumerate(scene.result.changes):
-        rows.append((f"L{layer}", number(float(attn[scene.token])), number(float(mlp[scene.token]))))
+    for layer, pair in enumerate(changes(scene.result, scene.token)):
+        rows.append((f"L{layer}", *map(number, pair)))
     return "Norms of what each block adds to the selected token's stream:", rows
 
 
@@ -275,9 +274,10 @@ def named(scene: Scene, position: int) -> str:
 def heads_table(scene: Scene) -> tuple[str, list[Row]]:
     layer = scene.location.block
     rows: list[Row] = [("", "head", "strongest key", "share")]
-    for head, row in enumerate(scene.trace[f"blocks.{layer}.attn.pattern"][:, scene.token, : scene.token + 1]):
-        key = int(row.argmax())
-        rows.append((mark(head == scene.location.head), f"L{layer}H{head}", f"{key} {quoted(scene, key)}", number(float(row[key]))))
+    for head in range(scene.config.n_head):
+        each = row(scene.result, layer, head, scene.token)
+        strongest = f"{each.strongest} {quoted(scene, each.strongest)}"
+        rows.append((mark(head == scene.location.head), f"L{layer}H{head}", strongest, number(each.largest)))
     return "Where each head looks most from the selected token:", rows
 
 
@@ -305,7 +305,7 @@ def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
 def head_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
     query, key = place.cursor(scene.n_tokens)
-    values = scene.result.stage(place.block, place.head, place.stage)[query]
+    values = grid(scene.result, place.block, place.head, place.stage)[query].tolist()
     rows: list[Row] = [("", "key", NAMES[place.stage])]
     for j, value in enumerate(values):
         masked = j > query and place.stage not in BEFORE_MASK
@@ -316,19 +316,21 @@ def head_table(scene: Scene) -> tuple[str, list[Row]]:
 def product_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
     query, key = place.cursor(scene.n_tokens)
-    scale, raw = scene.result.scale(place.block), scene.result.stage(place.block, place.head, "qk")[query, key]
+    lens, cell = scene.result, (place.block, place.head, query, key)
+    found = score(lens, *cell)
     heading = f"Query {query} {quoted(scene, query)}, key {key} {quoted(scene, key)}:"
-    rows: list[Row] = [("what", "number"), ("q·k", exact(raw)), ("scale", "not recorded" if scale is None else number(scale))]
-    if scale is not None:
-        rows.append(("score", exact(scene.result.stage(place.block, place.head, "scaled")[query, key])))
+    rows: list[Row] = [("what", "number"), ("q·k", exact(found.raw))]
+    rows.append(("scale", "not recorded" if found.scale is None else number(found.scale)))
+    if found.scaled is not None:
+        rows.append(("score", exact(found.scaled)))
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
-    rows.append(("share", exact(scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, key])))
-    if scene.result.model is None:
+    rows.append(("share", exact(row(lens, place.block, place.head, query).values[key])))
+    if lens.model is None:
         return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
-    moved, reading = scene.result.moved(place.block, place.head, query, key)  # [d]
+    reading = moved_reading(lens, *cell)
     rows += [
-        ("norm moved", exact(float(np.linalg.norm(moved)))),
+        ("norm moved", exact(moved(lens, *cell).length)),
         ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.raises)),
         ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.lowers)),
     ]

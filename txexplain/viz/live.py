@@ -10,6 +10,10 @@ from txexplain.engine.errors import LessonError, LocationError, NotRecorded, sho
 from txexplain.engine.sampling import Distribution, uniform
 from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
+from txexplain.facts import mlp
+from txexplain.facts.head import grid, row, sink
+from txexplain.facts.prompt import surprise
+from txexplain.facts.vector import vector
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
 
@@ -89,27 +93,30 @@ def computed(live: Live, scene: Scene) -> str:
         case "cell":
             query, key = (position(each, scene) for each in arguments[1].split(","))
             block, head, stage = head_named(arguments[0], scene)
-            cell = float(scene.result.stage(block, head, stage)[query, key])
+            cell = float(grid(scene.result, block, head, stage)[query, key])
             return percent(cell, ascii=ascii) if stage == "softmax" else number(cell, ascii=ascii)
         case "strongest":
             block, head, stage = head_named(arguments[0], scene)
             query = position(arguments[1], scene)
-            return word(scene.trace.ids[int(scene.result.stage(block, head, stage)[query, : query + 1].argmax())], scene)
+            return word(scene.trace.ids[row(scene.result, block, head, query, stage).strongest], scene)
         case "sink":
-            pattern = scene.trace[f"blocks.{block_named(arguments[0], scene)}.attn.pattern"]
+            block = block_named(arguments[0], scene)
+            scene.trace[f"blocks.{block}.attn.pattern"]  # says what is missing
             if scene.n_tokens < 2:
                 raise NotThere("one token has no other to attend to")
-            return percent(float(pattern[:, 1:, 0].mean()), ascii=ascii)
+            return percent(sink(scene.result, block), ascii=ascii)
         case "norm":
             at = position(arguments[1], scene) if len(arguments) > 1 else scene.token
-            return number(float(np.linalg.norm(scene.trace[part_named(arguments[0], scene)][at])), ascii=ascii)
+            return number(vector(scene.result, part_named(arguments[0], scene), at).length, ascii=ascii)
         case "spread":
             name = "ln_final" if arguments[0] == "final" else f"blocks.{block_named(arguments[0].partition('.')[0], scene)}"
             name += "" if arguments[0] == "final" else "." + arguments[0].partition(".")[2]
             return number(float(scene.trace[f"{name}.scale"][scene.token, 0]), ascii=ascii)
         case "firing" | "neuron":
-            post = scene.trace[f"blocks.{block_named(arguments[0], scene)}.mlp.post"][scene.token]
-            return count(int((post > 0).sum())) if live.name == "firing" else str(int(post.argmax()))
+            block = block_named(arguments[0], scene)
+            if live.name == "firing":
+                return count(mlp.firing(scene.result, block, scene.token))
+            return str(mlp.neurons(scene.result, block, scene.token, "post").order[0])
     return of_distribution(live, scene)
 
 
@@ -184,7 +191,7 @@ def bits_of(at: int, scene: Scene) -> float:
     """How surprising a token of the prompt was, in bits."""
     if at == 0:
         raise NotThere("nothing comes before the first token")
-    return scene.result.surprise(at).bits
+    return surprise(scene.result, at).bits
 
 
 def head_that(arguments: tuple[str, ...], scene: Scene) -> tuple[int, int]:

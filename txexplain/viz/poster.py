@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.facts.residual import changes as changes_of
 from txexplain.viz.flow import INK, THINNEST, ribbons_of, trace_back
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.ramps import Ramp
@@ -155,7 +156,7 @@ def ribbon(x0: float, y0: float, x1: float, y1: float, half: float, fill: int, o
 
 def changes(scene: Scene, xs: list[float], block: float) -> list[str]:
     """How long the vectors are that attention and MLP added to the selected token, below each block."""
-    norms = [(float(attn[scene.token]), float(mlp[scene.token])) for attn, mlp in scene.result.changes]
+    norms = changes_of(scene.result, scene.token)
     largest = max(max(pair) for pair in norms) or 1.0
     y, found = TOP + FLOW + 24, []
     for role, letter, offset in (("attention", "attention adds", 0), ("mlp", "MLP adds", 26)):

@@ -8,8 +8,9 @@ from math import isqrt
 import numpy as np
 
 from txexplain.engine.derive import Doubles, Lens
-from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.facts.head import row as row_of
+from txexplain.facts.vector import VectorFacts
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
@@ -43,7 +44,6 @@ def draw_attn(scene: Scene) -> Canvas:
     across, down = (scene.width - 2) // columns, max(3, (scene.height - 2) // rows)
     visible = max(1, (scene.height - 2) // down)
     first = max(0, min(place.head // columns - visible + 1, rows - visible)) if rows > visible else 0
-    pattern = scene.trace[f"blocks.{place.block}.attn.pattern"]  # [H, T, T]
     widest = max(cell_width(scene.label(i).strip()) for i in range(scene.n_tokens))
     pooled = ""
     for head in range(config.n_head):
@@ -59,15 +59,14 @@ def draw_attn(scene: Scene) -> Canvas:
         factor = thumbnail(canvas, scene, head, x, y + 1, *room)
         if factor > 1:
             pooled = f"cells: largest of {factor}{scene.palette.glyphs.times}{factor} shares"
-        row_ = pattern[head, scene.token, : scene.token + 1]
-        strongest = int(np.argmax(row_))
+        shares = row_of(scene.result, place.block, head, scene.token)
         if across >= THUMB_WIDTH:
-            share = number(float(row_[strongest]), ascii=scene.palette.ascii)
+            share = number(shares.largest, ascii=scene.palette.ascii)
             canvas.put(x + across - 2 - len(share), y, share, "muted")
             free = across - MARGIN - used - len(share) - 2
-            canvas.put(x + used + 1, y, scene.label(strongest).strip(), "key", width=free, align="right")
+            canvas.put(x + used + 1, y, scene.label(shares.strongest).strip(), "key", width=free, align="right")
             below = y + 2 + thumbnail_rows(-(-scene.n_tokens // factor), *room, scene)
-            strongest_keys(canvas, scene, row_, x, below, across - MARGIN, y + down - 1 - below, widest)
+            strongest_keys(canvas, scene, shares.values, x, below, across - MARGIN, y + down - 1 - below, widest)
     part = f"rows {first + 1}-{first + visible} of {rows}" if rows > visible else ""
     name = f"L{place.block}.attn {scene.palette.glyphs.dot} {config.n_head} heads"
     title(canvas, scene, name, ", ".join(note for note in (part, pooled) if note))
@@ -77,18 +76,18 @@ def draw_attn(scene: Scene) -> Canvas:
     return canvas
 
 
-def strongest_keys(canvas: Canvas, scene: Scene, row: Array, x: int, y: int, width: int, rows: int, widest: int) -> None:
+def strongest_keys(canvas: Canvas, scene: Scene, shares: VectorFacts, x: int, y: int, width: int, rows: int, widest: int) -> None:
     """Below a thumbnail, where rows are to spare: the keys that the selected token takes most from, with their shares."""
-    keys = np.argsort(-row, kind="stable")[: min(rows, KEYS)].tolist()
+    keys = shares.order[: min(rows, KEYS)].tolist()
     if rows < 2:
         return
     name = min(widest, width - SHARE - 1) if width < BARRED else min(widest, width - SHARE - 8)
     for line, key in enumerate(keys):
-        share = number(float(row[key]), ascii=scene.palette.ascii)
+        share = number(shares[key], ascii=scene.palette.ascii)
         canvas.put(x, y + line, scene.label(key).strip() or scene.label(key), "key", width=name)
         canvas.put(x + width - SHARE, y + line, share, "muted", width=SHARE, align="right")
         if width >= BARRED:
-            canvas.put(x + name + 1, y + line, bar(float(row[key]), width - name - SHARE - 2, scene.palette), "attention")
+            canvas.put(x + name + 1, y + line, bar(shares[key], width - name - SHARE - 2, scene.palette), "attention")
 
 
 def thumbnail_cell(m: int, width: int, height: int, scene: Scene) -> int:

@@ -12,6 +12,7 @@ from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
+from txexplain.facts.head import mean_pattern
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import bands, on_ladders
 from txexplain.viz.ramps import MASKED, Ramp, pool
@@ -84,7 +85,7 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
     """The picture in rows 1 to height + 1; `chosen` is the column of the selected tile."""
     place, layer = scene.location, scene.location.block
     p = plan(scene, height)
-    pattern = scene.result.mean_pattern(layer)  # [T, T]
+    pattern = mean_pattern(scene.result, layer)  # [T, T]
     canvas.pixels(0, 2, picture(scene, p, pattern, canvas.width))
     for key, column in p.columns.items():
         lit = key == chosen

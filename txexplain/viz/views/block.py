@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from txexplain.engine.derive import change_norms
 from txexplain.engine.steps import SHOWN, Step
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
+from txexplain.facts.vector import vector
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, shape
-from txexplain.viz.ramps import Ramp, pool, span
+from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.bands import draw_bands
 from txexplain.viz.views.chrome import title
@@ -50,7 +50,7 @@ def draw_block(scene: Scene) -> Canvas:
         rows_of_tiles(canvas, scene)
     added = [f"blocks.{scene.location.block}.{name}" for name in ("attn_out", "mlp_out")]
     if scene.result.has(*added):
-        attn, mlp = (number(float(norms[token]), ascii=scene.palette.ascii) for norms in change_norms(scene.trace, scene.location.block))
+        attn, mlp = (number(vector(scene.result, name, token).length, ascii=scene.palette.ascii) for name in added)
         text = f"added to the stream: attention {attn}, MLP {mlp} (norms)"
         canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
     return canvas
@@ -76,10 +76,9 @@ def detail(canvas: Canvas, scene: Scene, tile: Step, y: int) -> None:
     canvas.put(scene.width - len(steps) - 1, y, steps, "faint")
     tile_strip(canvas, scene, tile, 1, y + 1, scene.width - 2)
     if tile.name != "attn.pattern":
-        vector = scene.trace[f"blocks.{scene.location.block}.{tile.name}"][scene.token].reshape(-1)
-        low, high = span(vector)
-        _, pooled = pool(vector, scene.width - 2)
-        figures = f"{number(low)} to {number(high)}, norm {number(float(np.linalg.norm(vector)))}"
+        row = vector(scene.result, f"blocks.{scene.location.block}.{tile.name}", scene.token)
+        _, pooled = pool(row.values, scene.width - 2)
+        figures = f"{number(row.least)} to {number(row.greatest)}, norm {number(row.length)}"
         canvas.put(1, y + 2, figures + (f" {scene.palette.glyphs.dot} {pooled}" if pooled else ""), "muted", width=scene.width - 2)
     else:
         text = f"the row of token {scene.token} in each head's pattern; each head's shares add up to 1"
@@ -120,10 +119,9 @@ def tile_row(canvas: Canvas, scene: Scene, tile: Step, y: int, rows: int, lit: b
             x += canvas.put(x, y, sizes, "muted", width=SIZES) + 1
         tile_strip(canvas, scene, tile, x, y, scene.width - x - 1)
         return
-    vector = scene.trace[name][scene.token] if tile.name != "attn.pattern" else scene.trace[name][:, scene.token]
-    figure = f"{sizes}  norm {number(float(np.linalg.norm(vector)), ascii=palette.ascii)}"
-    if tile.name == "attn.pattern":
-        figure = sizes
+    figure = sizes
+    if tile.name != "attn.pattern":
+        figure += f"  norm {number(vector(scene.result, name, scene.token).length, ascii=palette.ascii)}"
     right = scene.width - 1 - cell_width(figure)
     canvas.put(x, y, tile.formula, "text", width=max(0, min(34, right - 2 - x)))
     canvas.put(right, y, figure, "muted")
@@ -138,10 +136,10 @@ def tile_strip(canvas: Canvas, scene: Scene, tile: Step, x: int, y: int, width: 
         for i, (letter, role) in enumerate((("q", "query"), ("k", "key"), ("v", "value"))):
             at = x + i * (each + 3)
             canvas.put(at, y, letter, role, attrs=BOLD)
-            plain_strip(canvas, scene, scene.trace[f"{prefix}attn.{letter}"][scene.token].reshape(-1), role, at + 2, y, each)
+            plain_strip(canvas, scene, vector(scene.result, f"{prefix}attn.{letter}", scene.token), role, at + 2, y, each)
         return
     if tile.tile != "attn":
-        plain_strip(canvas, scene, scene.trace[prefix + tile.name][scene.token].reshape(-1), tile.role, x, y, width)
+        plain_strip(canvas, scene, vector(scene.result, prefix + tile.name, scene.token), tile.role, x, y, width)
         return
     rows = scene.trace[prefix + "attn.pattern"][:, scene.token, : scene.token + 1]  # [H, T]
     ramp, n_head = Ramp("sequential", "attention", scene.palette), rows.shape[0]

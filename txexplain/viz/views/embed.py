@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from txexplain.engine.tokenizer import cell_width, clip, display_bytes
+from txexplain.facts.embed import nearest
+from txexplain.facts.vector import vector
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number
@@ -24,18 +26,18 @@ def draw_embed(scene: Scene) -> Canvas:
         y += 1
     y += int(scene.height > 20)
     if place.face == "nearest":
-        nearest(canvas, scene, id_, y)
+        draw_nearest(canvas, scene, id_, y)
         return canvas
-    trace = scene.trace
+    wte, wpe, both = (vector(scene.result, name, token) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
     vectors = [
-        Vector("wte", "residual", trace["embed"][token], f"row {count(id_)} of wte: the token"),
-        Vector("wpe", "accent", trace["pos_embed"][token], f"row {token} of wpe: the place"),
-        Vector("wte + wpe", "positive", trace["blocks.0.resid_pre"][token], "what block L0 reads"),
+        Vector("wte", "residual", wte, f"row {count(id_)} of wte: the token"),
+        Vector("wpe", "accent", wpe, f"row {token} of wpe: the place"),
+        Vector("wte + wpe", "positive", both, "what block L0 reads"),
     ]
     y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 14), place)
     element = place.element
-    if element is not None and element < len(vectors[0].values):
-        a, b, c = (number(float(v.values[element]), ascii=scene.palette.ascii) for v in vectors)
+    if element is not None and element < len(wte):
+        a, b, c = (number(v.facts[element], ascii=scene.palette.ascii) for v in vectors)
         canvas.put(1, y + 1, f"element {element}: {a} + {b} = {c}" if b[0] not in "-−" else f"element {element}: {a} + ({b}) = {c}", "text")
     elif y + 1 < scene.height:
         turn = "v shows the tokens that lie nearest"
@@ -72,17 +74,17 @@ def last_merges(steps: list[str], arrow: str, room: int) -> str:
     return steps[-1]
 
 
-def nearest(canvas: Canvas, scene: Scene, id_: int, y: int) -> None:
+def draw_nearest(canvas: Canvas, scene: Scene, id_: int, y: int) -> None:
     """The tokens whose rows of wte point most nearly the same way."""
     rows = scene.height - y - 3
-    found = scene.result.nearest(id_, max(1, rows))
+    found = nearest(scene.result, id_).tokens[: max(1, rows)]
     canvas.put(1, y, "the nearest tokens by the cosine of their rows of wte", "muted", width=scene.width - 2)
     label, figure = 18, 8
     room = max(4, scene.width - label - figure - 4)
-    for row, (other, cosine) in enumerate(found):
+    for row, near in enumerate(found):
         at = y + 1 + row
-        canvas.put(1, at, clip(scene.id_label(other), label - 1, scene.palette.glyphs.ellipsis), "text")
-        canvas.put(1 + label, at, number(cosine, ascii=scene.palette.ascii), "text", attrs=BOLD, width=figure - 1, align="right")
-        canvas.put(1 + label + figure, at, bar(max(cosine, 0.0), room, scene.palette), "residual")
+        canvas.put(1, at, clip(scene.id_label(near.id), label - 1, scene.palette.glyphs.ellipsis), "text")
+        canvas.put(1 + label, at, number(near.cosine, ascii=scene.palette.ascii), "text", attrs=BOLD, width=figure - 1, align="right")
+        canvas.put(1 + label + figure, at, bar(max(near.cosine, 0.0), room, scene.palette), "residual")
     again = "v shows the strips again"
     fitting(canvas, scene.height - 1, f"a full bar is cosine 1, the token itself; {again}", f"a full bar is cosine 1; {again}", ink="faint")

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from txexplain.engine.derive import Doubles
-from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import STAGES, Level, Location
+from txexplain.facts.head import Grid, grid, has_stage
+from txexplain.facts.head import row as row_of
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
 from txexplain.viz.numbers import exact, fit, number
@@ -69,7 +69,7 @@ def ramp_of(scene: Scene, stage: str) -> Ramp:
     return Ramp("sequential", "attention" if stage == "softmax" else "value", scene.palette)
 
 
-def bounds(stage: str, values: Array | Doubles) -> tuple[float, float]:
+def bounds(stage: str, values: Grid) -> tuple[float, float]:
     """The ends of a stage's colour scale, from its own data; shares start at 0."""
     low, high = span(values)
     return (low, high) if stage in SIGNED else (0.0, high)
@@ -104,7 +104,7 @@ def plan_of(scene: Scene) -> Plan:
     room = scene.width - name - 4
     most = max(WIDE, min(widest + 1, WIDEST))
     three = ("qk", "scaled" if stage == "scaled" else "masked", "values" if stage == "values" else "softmax")
-    side_by_side = tuple(each for each in three if each == stage or scene.result.has_stage(scene.location.block, each))
+    side_by_side = tuple(each for each in three if each == stage or has_stage(scene.result, scene.location.block, each))
     cell = (room - (len(side_by_side) - 1) * GAP) // (len(side_by_side) * n)
     stages = side_by_side if cell >= 2 and room >= 60 and scene.height >= TALL else (stage,)
     cell = max(2, min(cell if len(stages) > 1 else room // n, most))
@@ -138,7 +138,7 @@ def draw_head(scene: Scene) -> Canvas:
     query_labels(canvas, scene, p)
     for number_, stage in enumerate(p.stages):
         x = p.left + number_ * p.stride
-        values = scene.result.stage(place.block, place.head, stage)
+        values = grid(scene.result, place.block, place.head, stage)
         if len(p.stages) > 1:
             present = stage == place.stage
             canvas.put(x, 1, NAMES[stage], "accent" if present else "muted", attrs=BOLD if present else 0)
@@ -147,7 +147,7 @@ def draw_head(scene: Scene) -> Canvas:
         else:
             tabs(canvas, scene, values)
         key_labels(canvas, scene, p, x)
-        grid(canvas, scene, values, stage, (x, p.top), p.rows, p.columns, (p.cell, p.tall))
+        draw_grid(canvas, scene, values, stage, (x, p.top), p.rows, p.columns, (p.cell, p.tall))
         if number_:
             canvas.put(x - 2, p.top + (len(p.rows) * p.tall - 1) // 2, glyphs.arrow, "faint")
     row_in_numbers(canvas, scene, p.end + int(len(p.stages) > 1) + 1)
@@ -160,7 +160,7 @@ def draw_head(scene: Scene) -> Canvas:
     return canvas
 
 
-def tabs(canvas: Canvas, scene: Scene, values: Array) -> None:
+def tabs(canvas: Canvas, scene: Scene, values: Grid) -> None:
     """The head's stages in their order, and at the right the scale of the one that is shown."""
     place, x = scene.location, 1
     for stage in STAGES:
@@ -244,13 +244,13 @@ def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
     place, palette = scene.location, scene.palette
     query = place.cursor(scene.n_tokens)[0]
     room = scene.height - FOOT - 1 - y - 1
-    if room < min(3, query + 1) or not all(scene.result.has_stage(place.block, stage) for stage in ("qk", "softmax", "values")):
+    if room < min(3, query + 1) or not all(has_stage(scene.result, place.block, stage) for stage in ("qk", "softmax", "values")):
         return
     stages = ("qk", "scaled", "softmax", "values")
-    rows = {stage: scene.result.stage(place.block, place.head, stage)[query, : query + 1] for stage in stages}
+    rows = {stage: row_of(scene.result, place.block, place.head, query, stage).values for stage in stages}
     keys = list(range(query + 1))
     if len(keys) > room:
-        keys = sorted(np.argsort(-rows["softmax"], kind="stable")[:room].tolist())
+        keys = sorted(rows["softmax"].order[:room].tolist())
     every = min(2, max(1, room // len(keys)))
     digits = len(str(keys[-1]))
     name = digits + 2 + max(cell_width(word(scene, key)) for key in keys)
@@ -267,14 +267,14 @@ def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
     for line, key in enumerate(keys):
         at, lit = y + 1 + line * every, key == place.cursor(scene.n_tokens)[1]
         canvas.put(1, at, f"K{key:<{digits}} {word(scene, key)}", "key", "cursor" if lit else None, BOLD if lit else 0, width=name)
-        figures = {stage: number(float(row[key]), ascii=palette.ascii) for stage, row in rows.items()}
+        figures = {stage: number(each[key], ascii=palette.ascii) for stage, each in rows.items()}
         canvas.put(first, at, "  ".join(figures[stage].rjust(FIGURE) for stage in ("qk", "scaled", "softmax")), "text")
-        canvas.put(shares + FIGURE + 1, at, bar(float(rows["softmax"][key]), values - shares - FIGURE - 3, palette), "attention")
+        canvas.put(shares + FIGURE + 1, at, bar(rows["softmax"][key], values - shares - FIGURE - 3, palette), "attention")
         canvas.put(values, at, figures["values"], "text", width=cell_width(NAMES["values"]), align="right")
 
 
-def grid(
-    canvas: Canvas, scene: Scene, values: Array, stage: str, corner: tuple[int, int], rows: range, columns: range, size: tuple[int, int]
+def draw_grid(
+    canvas: Canvas, scene: Scene, values: Grid, stage: str, corner: tuple[int, int], rows: range, columns: range, size: tuple[int, int]
 ) -> None:
     """The cells in view, each `size` (width, height); masked ones look masked, and the cursor's is marked."""
     place, (cell, tall) = scene.location, size
@@ -313,7 +313,7 @@ def cursor_mark(canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], 
         canvas.put(x + cell - 1, line, pair[1], ink, attrs=BOLD)
 
 
-def legend(canvas: Canvas, scene: Scene, stage: str, values: Array, x: int, y: int, width: int, *, right: bool = False) -> None:
+def legend(canvas: Canvas, scene: Scene, stage: str, values: Grid, x: int, y: int, width: int, *, right: bool = False) -> None:
     """A grid's scale: the data's own least and greatest, and the ramp between them; at the left or the right of its place."""
     low, high = bounds(stage, values)
     ends = [number(v, ascii=scene.palette.ascii) for v in (low, high)]
@@ -338,15 +338,13 @@ def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
         x += canvas.put(x, y, text, role, width=min(16, cell_width(text))) + 1
         if letter == "Q":
             x += canvas.put(x, y, f"{glyphs.arrow} ", "faint")
-    values = scene.result.stage(layer, head, stage)
+    values, numbers = grid(scene.result, layer, head, stage), row_of(scene.result, layer, head, query, stage)
     if key > query and stage not in BEFORE_MASK:
         x += canvas.put(x, y, "masked: the key comes after the query", "warning")
     else:
         x += canvas.put(x, y, f"{NAMES[stage]} = ", "muted")
-        x += canvas.put(x, y, exact(values[query, key]), "text", attrs=BOLD)
-    row = values[query, : query + 1]
-    strongest = int(np.argmax(row))
-    text = f"row {query}: sum {number(float(row.sum()))}, strongest key {strongest} {scene.label(strongest).strip()}"
+        x += canvas.put(x, y, exact(float(values[query, key])), "text", attrs=BOLD)
+    text = f"row {query}: sum {number(numbers.total)}, strongest key {numbers.strongest} {scene.label(numbers.strongest).strip()}"
     if stage in SIGNED and (scale := scene.result.scale(layer)) is not None:
         text += f", scale {number(scale)}"
     canvas.put(1, y + 1, text, "muted", width=scene.width - 2)

@@ -7,13 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from txexplain.engine import derive
-from txexplain.engine.derive import LinearMap, proj_map, qkv_map
 from txexplain.engine.errors import NotRecorded
-from txexplain.engine.ops import Array
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
+from txexplain.facts.linear import PROJ, QKV, DotFacts, LinearFacts, dot, head_lengths, linear
+from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number
@@ -21,7 +20,7 @@ from txexplain.viz.ramps import Ramp, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
-from txexplain.viz.views.strips import MARGIN, NAME, Vector, cell_of, draw_strips, norm, one_strip, strip_cells
+from txexplain.viz.views.strips import MARGIN, NAME, Vector, cell_of, draw_strips, one_strip, strip_cells
 
 PARTS = (("q", "query"), ("k", "key"), ("v", "value"))
 TERMS = 4  # largest terms that are written out
@@ -29,10 +28,19 @@ CELL, LABEL = 8, 7  # of the matrix
 ENTRY = 12  # cells of a head's name and number
 
 
-def map_of(scene: Scene) -> LinearMap:
+def map_of(scene: Scene) -> LinearFacts:
     """The page's product, for the selected token."""
-    make = qkv_map if scene.location.level is Level.QKV else proj_map
-    return make(scene.result.weights(), scene.trace, scene.location.block, scene.token)
+    scene.result.weights()  # without them nothing else counts
+    return linear(scene.result, scene.location.block, made(scene), scene.token)
+
+
+def dot_of(scene: Scene, element: int) -> DotFacts:
+    """One element of it."""
+    return dot(scene.result, scene.location.block, made(scene), scene.token, element)
+
+
+def made(scene: Scene) -> str:
+    return QKV if scene.location.level is Level.QKV else PROJ
 
 
 def meaning(scene: Scene, element: int) -> str:
@@ -51,9 +59,11 @@ def role_of(scene: Scene, element: int) -> str:
 def draw_linear(scene: Scene) -> Canvas:
     """The page in its present face."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, dot = scene.location, scene.palette.glyphs.dot
+    place = scene.location
     what = "x W_QKV + b" if place.level is Level.QKV else "z W_O + b"
-    title(canvas, scene, f"{place.level.value} {dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}")
+    title(
+        canvas, scene, f"{place.level.value} {scene.palette.glyphs.dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}"
+    )
     if scene.result.model is None:
         draw_recorded(canvas, scene)
         return canvas
@@ -76,7 +86,7 @@ def draw_recorded(canvas: Canvas, scene: Scene) -> None:
     there = [(name, role, prefix + tensor) for name, role, tensor in names if prefix + tensor in scene.trace]
     if not there:
         raise NotRecorded(prefix + names[-1][2])
-    vectors = [Vector(name, role, scene.trace[tensor][scene.token].reshape(-1), tensor) for name, role, tensor in there]
+    vectors = [Vector(name, role, vector(scene.result, tensor, scene.token), tensor) for name, role, tensor in there]
     element = scene.location.element
     place = replace(scene.location, element=None if element is None else element % scene.config.n_embd, source=None)
     y = draw_strips(canvas, scene, vectors, 1, scene.height - 3, place)
@@ -85,41 +95,38 @@ def draw_recorded(canvas: Canvas, scene: Scene) -> None:
     canvas.put(1, min(y + 1, scene.height - 1), text, "muted", width=scene.width - 2)
 
 
-def draw_product(canvas: Canvas, scene: Scene, product: LinearMap, element: int) -> None:
+def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:
     """Input, column of weights, their products; the largest of these in numbers; the output with its cursor."""
     place, times = scene.location, scene.palette.glyphs.times
     ascii, role = scene.palette.ascii, role_of(scene, element)
-    column = product.weight[:, element]  # [a]
-    terms = derive.terms(product.x, column)  # [a]
+    sum_ = dot_of(scene, element)
     canvas.put(1, 1, meaning(scene, element), role, attrs=BOLD)
     names = ("x", "LayerNorm's result") if place.level is Level.QKV else ("z", "the heads' results, side by side")
     vectors = [
-        Vector(names[0], "residual" if place.level is Level.QKV else "attention", product.x, names[1]),
-        Vector("weights", "accent", column, f"column {element} of {'W_QKV' if place.level is Level.QKV else 'W_O'}"),
-        Vector(f"{names[0]} {times} w", role, terms, "their products, element by element"),
+        Vector(names[0], "residual" if place.level is Level.QKV else "attention", sum_.x, names[1]),
+        Vector("weights", "accent", sum_.weights, f"column {element} of {'W_QKV' if place.level is Level.QKV else 'W_O'}"),
+        Vector(f"{names[0]} {times} w", role, sum_.terms, "their products, element by element"),
     ]
     low = scene.height < 24
     under = replace(place, element=place.source)
     y = draw_strips(canvas, scene, vectors, 2, 4 if low else 10, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
-    canvas.put(1, y, largest_terms(product.x, column, times, scene.width - 2, ascii), "muted")
-    total, bias = float(terms.sum()), float(product.bias[element])
-    x = 1 + canvas.put(1, y + 1, f"= {number(total, ascii=ascii)} + bias {signed(bias, ascii)} = ", "text")
-    canvas.put(x, y + 1, exact(float(product.output[element])), role, attrs=BOLD)
+    canvas.put(1, y, largest_terms(sum_, times, scene.width - 2, ascii), "muted")
+    x = 1 + canvas.put(1, y + 1, f"= {number(sum_.total, ascii=ascii)} + bias {signed(sum_.bias, ascii)} = ", "text")
+    canvas.put(x, y + 1, exact(sum_.result), role, attrs=BOLD)
     y += 2 + int(not low)
     y = outputs(canvas, scene, product, y)
     if place.level is Level.PROJ:
         shares(canvas, scene, product, y + int(not low))
 
 
-def largest_terms(x: Array, w: Array, times: str, room: int, ascii: bool) -> str:
+def largest_terms(sum_: DotFacts, times: str, room: int, ascii: bool) -> str:
     """A dot product's largest terms, as many as fit, and what the others make together."""
-    terms = derive.terms(x, w)  # [a]
-    order = np.argsort(-np.abs(terms), kind="stable")[:TERMS].tolist()
+    order = sum_.terms.order[:TERMS].tolist()
     for n in range(len(order), -1, -1):
-        shown = [f"{signed(x[i], ascii)}{times}{signed(w[i], ascii)}" for i in order[:n]]
-        rest = float(terms.sum() - sum(terms[i] for i in order[:n]))
-        text = " + ".join([*shown, f"{signed(rest, ascii)} from the other {len(terms) - n}"])
+        shown = [f"{signed(sum_.x[i], ascii)}{times}{signed(sum_.weights[i], ascii)}" for i in order[:n]]
+        rest = sum_.total - sum(sum_.terms[i] for i in order[:n])
+        text = " + ".join([*shown, f"{signed(rest, ascii)} from the other {len(sum_.terms) - n}"])
         if cell_width(text) <= room:
             break
     return text
@@ -127,7 +134,7 @@ def largest_terms(x: Array, w: Array, times: str, room: int, ascii: bool) -> str
 
 def signed(value: float, ascii: bool) -> str:
     """A number in brackets where a minus would follow a sign."""
-    text = number(float(value), ascii=ascii)
+    text = number(value, ascii=ascii)
     return f"({text})" if text[0] in "-−" else text
 
 
@@ -136,17 +143,17 @@ def element_at(place: Location, before: int, n: int) -> Location:
     return replace(place, source=None, element=before + n)
 
 
-def outputs(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> int:
+def outputs(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> int:
     """The result as strips of d elements, the cursor's part with its number."""
     place, d = scene.location, scene.config.n_embd
     cells, each = strip_cells(scene.width, d)
     parts = PARTS if place.level is Level.QKV else (("attn_out", "attention"),)
     for number_, (name, role) in enumerate(parts):
         inside = None if place.element is None or place.element // d != number_ else place.element % d
-        vector = Vector(name, role, product.output[number_ * d : (number_ + 1) * d])
+        part = VectorFacts(product.result.values[number_ * d : (number_ + 1) * d])
         under = replace(place, element=inside, source=None)
         leads = partial(element_at, place, number_ * d)
-        one_strip(canvas, scene, vector, y, (d, cells, each), under, named=True, to=leads)
+        one_strip(canvas, scene, Vector(name, role, part), y, (d, cells, each), under, named=True, to=leads)
         if inside is not None:
             at = MARGIN + NAME + cell_of(inside, d, cells) * each
             canvas.put(at, y, scene.palette.glyphs.up, "text", attrs=BOLD)
@@ -154,11 +161,11 @@ def outputs(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> int:
     return y
 
 
-def shares(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> None:
+def shares(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
     """Each head's part of the result by its length, the bias's, and the whole's."""
     place, ascii, config = scene.location, scene.palette.ascii, scene.config
-    lengths = scene.result.head_norms(place.block, scene.token).tolist()
-    bias, whole = (number(norm(vector), ascii=ascii) for vector in (product.bias, product.output))
+    lengths = head_lengths(scene.result, place.block, scene.token)
+    bias, whole = (number(each.length, ascii=ascii) for each in (product.bias, product.result))
     parts = "norms of the heads' parts"
     fitting(canvas, y, f"{parts}; bias {bias}; their sum, attn_out, {whole}", f"{parts}; bias {bias}; attn_out {whole}")
     y += 1
@@ -180,11 +187,11 @@ def shares(canvas: Canvas, scene: Scene, product: LinearMap, y: int) -> None:
             canvas.target(at, y + row, ENTRY - 1, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
 
 
-def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) -> None:
+def draw_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:
     """The weights around the cursor: rows are inputs, columns outputs; both with their own numbers."""
     place, ascii, times = scene.location, scene.palette.ascii, scene.palette.glyphs.times
-    terms = derive.terms(product.x, product.weight[:, element])  # [a]
-    source = choice.source(place, terms)
+    sum_ = dot_of(scene, element)
+    source = choice.source(place, sum_)
     a, b = product.weight.shape
     rows = window(source, a, max(1, scene.height - 5))
     columns = window(element, b, max(1, (scene.width - 2 * LABEL - 2) // CELL))
@@ -202,7 +209,7 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) 
     for row, i in enumerate(rows):
         y, lit = 2 + row, i == source
         canvas.put(1, y, str(i), "text" if lit else "muted", "cursor" if lit else None, BOLD if lit else 0, width=LABEL - 2, align="right")
-        canvas.put(LABEL, y, fit(float(product.x[i]), LABEL - 1), "residual", width=LABEL - 1, align="right")
+        canvas.put(LABEL, y, fit(product.x[i], LABEL - 1), "residual", width=LABEL - 1, align="right")
         for n, j in enumerate(columns):
             x, level = left + n * CELL, int(levels[row, n])
             ramp.cell(canvas, x, y, CELL, level)
@@ -215,16 +222,13 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearMap, element: int) 
     scale = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
     part = f"rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}"
     fitting(canvas, y, f"{a}{times}{b} weights, {scale}; {part}", f"{part} of {a}{times}{b} weights", part)
-    weight = float(product.weight[source, element])
     x = 1 + canvas.put(1, y + 1, f"W[{source},{element}] = ", "muted")
-    x += canvas.put(x, y + 1, exact(weight), "text", attrs=BOLD)
+    x += canvas.put(x, y + 1, exact(sum_.weights[source]), "text", attrs=BOLD)
     canvas.put(
         x,
         y + 1,
-        f"   input {signed(product.x[source], ascii)} {times} weight = {number(float(terms[source]), ascii=ascii)}",
+        f"   input {signed(sum_.x[source], ascii)} {times} weight = {number(sum_.terms[source], ascii=ascii)}",
         "muted",
         width=scene.width - x - 1,
     )
-    canvas.put(
-        1, y + 2, f"{meaning(scene, element)}: {exact(float(product.output[element]))}", role_of(scene, element), width=scene.width - 2
-    )
+    canvas.put(1, y + 2, f"{meaning(scene, element)}: {exact(sum_.result)}", role_of(scene, element), width=scene.width - 2)

@@ -9,13 +9,15 @@ import numpy as np
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer import choice
+from txexplain.facts import mlp
+from txexplain.facts.linear import FC, dot
+from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
-from txexplain.viz.ramps import span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import balance, title
 from txexplain.viz.views.linear import largest_terms, signed
-from txexplain.viz.views.strips import Vector, draw_strips, norm
+from txexplain.viz.views.strips import Vector, draw_strips
 
 SORTED = {"post": "after the activation", "pre": "before the activation", "added": "what they add"}
 CURVE = 26  # cells of the curve's picture
@@ -26,32 +28,31 @@ ROOMY = 21  # rows of a stage that has room for what may be left out
 def draw_mlp(scene: Scene) -> Canvas:
     """The neurons, sorted; all of them as a strip above; the curve beside them where there is room."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, lens, ascii, dot = scene.location, scene.result, scene.palette.ascii, scene.palette.glyphs.dot
+    place, lens, ascii = scene.location, scene.result, scene.palette.ascii
     by = place.face or "post"
-    pre, post = (scene.trace[f"blocks.{place.block}.mlp.{part}"][scene.token] for part in ("pre", "post"))  # [m]
-    order = lens.neuron_order(place.block, scene.token, by)
+    pre, post = (vector(lens, f"blocks.{place.block}.mlp.{part}", scene.token) for part in ("pre", "post"))  # [m]
+    listed = mlp.neurons(lens, place.block, scene.token, by)
+    order = listed.order
     here = choice.neuron(lens, place)
     title(
         canvas,
         scene,
-        f"L{place.block}.mlp {dot} {count(len(pre))} neurons by {by}",
+        f"L{place.block}.mlp {scene.palette.glyphs.dot} {count(len(pre))} neurons by {by}",
         f"token {scene.token} {scene.label(scene.token).strip()}",
     )
     strip, top = Vector("post", "mlp", post, "activation(pre)"), 2 if scene.height < 20 else 3
     y = draw_strips(canvas, scene, [strip], 1, top, replace(place, element=None), lambda n: replace(place, face=by, neuron=n))
-    active = int((post > 0).sum())
-    note = f"{count(active)} above 0; by {SORTED[by]}, largest first"
+    note = f"{count(mlp.firing(lens, place.block, scene.token))} above 0; by {SORTED[by]}, largest first"
     more = "; v sorts otherwise"
     canvas.put(1, y, note + more if cell_width(note + more) < scene.width - 1 else note, "muted", width=scene.width - 2)
     y += 1 + int(scene.height >= ROOMY)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 2 if curve_wide else 0)
-    reach = lens.reach(place.block) if lens.model is not None else None
-    bar_at = 1 + 8 + (3 if reach is not None else 2) * FIGURE + 1
-    for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if reach is not None else "")):
+    adds = mlp.adds(lens, place.block, scene.token) if lens.model is not None else None
+    bar_at = 1 + 8 + (3 if adds is not None else 2) * FIGURE + 1
+    for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if adds is not None else "")):
         canvas.put(x, y, text, "faint", width=8 if x == 1 else FIGURE - 1, align="left" if x == 1 else "right")
-    values = lens.neurons(place.block, scene.token, by)
-    ends = (float(values.min()), float(values.max()))
+    ends = (listed.by.least, listed.by.greatest)
     rows = scene.height - y - 1
     at = order.index(here)
     first = max(0, min(at - rows // 2, len(order) - rows))
@@ -60,27 +61,26 @@ def draw_mlp(scene: Scene) -> Canvas:
         if lit:
             canvas.fill(0, line, width, 1, bg="cursor")
         canvas.put(1, line, str(neuron), "mlp", attrs=BOLD if lit else 0)
-        figures = [float(pre[neuron]), float(post[neuron])]
-        if reach is not None:
-            figures.append(abs(float(post[neuron])) * float(reach[neuron]))
+        figures = [pre[neuron], post[neuron], *([] if adds is None else [adds[neuron]])]
         for column, value in enumerate(figures):
             canvas.put(9 + column * FIGURE, line, number(value, ascii=ascii), "text", width=FIGURE - 1, align="right")
-        balance(canvas, float(values[neuron]), ends, (bar_at, line), max(3, width - bar_at - 1), "mlp")
+        balance(canvas, listed.by[neuron], ends, (bar_at, line), max(3, width - bar_at - 1), "mlp")
         canvas.target(0, line, width, 1, replace(place, face=by, neuron=neuron))
     if curve_wide:
-        curve(canvas, scene, pre, float(pre[here]), (width + 1, y), (CURVE, min(scene.height - y, 12)))
+        curve(canvas, scene, pre, (pre[here], post[here]), (width + 1, y), (CURVE, min(scene.height - y, 12)))
     return canvas
 
 
-def curve(canvas: Canvas, scene: Scene, pre: np.ndarray, at: float, corner: tuple[int, int], size: tuple[int, int]) -> None:
+def curve(
+    canvas: Canvas, scene: Scene, pre: VectorFacts, point: tuple[float, float], corner: tuple[int, int], size: tuple[int, int]
+) -> None:
     """The activation over the range of the data, with one neuron's point on it; nothing where it isn't known."""
     (x0, y0), (width, height) = corner, size
     name = scene.result.activation
     if name is None:
         return
     activation = ACTIVATIONS[name]
-    low, high = span(pre)
-    low, high = min(low, -1.0), max(high, 1.0)
+    low, high = min(pre.least, -1.0), max(pre.greatest, 1.0)
     inputs = np.linspace(low, high, width, dtype=np.float32)
     outputs = activation(inputs).astype(np.float64)
     bottom, top = min(float(outputs.min()), 0.0), float(outputs.max()) or 1.0
@@ -96,7 +96,7 @@ def curve(canvas: Canvas, scene: Scene, pre: np.ndarray, at: float, corner: tupl
         canvas.put(x0 + zero, row, scene.palette.glyphs.vertical, "rule")
     for column, value in enumerate(outputs):
         canvas.put(x0 + column, row_of(float(value)), scene.palette.glyphs.dot, "mlp", attrs=BOLD)
-    after = float(activation(np.array([at], dtype=np.float32))[0])
+    at, after = point
     canvas.put(x0 + round((at - low) / (high - low) * (width - 1)), row_of(after), scene.palette.glyphs.knob, "accent", attrs=BOLD)
     left, right = (number(value, ascii=scene.palette.ascii) for value in (low, high))
     canvas.put(x0, y0 + height - 1, left, "faint")
@@ -108,40 +108,30 @@ def draw_neuron(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, lens, ascii = scene.location, scene.result, scene.palette.ascii
     neuron = place.neuron or 0
-    prefix = f"blocks.{place.block}.mlp"
-    pre, post = (float(scene.trace[f"{prefix}.{part}"][scene.token, neuron]) + 0.0 for part in ("pre", "post"))  # no −0
+    pre, post = (vector(lens, f"blocks.{place.block}.mlp.{part}", scene.token)[neuron] + 0.0 for part in ("pre", "post"))  # no −0
     note = f"token {scene.token} {scene.label(scene.token).strip()}"
     title(canvas, scene, f"L{place.block}.mlp[{neuron}] {scene.palette.glyphs.dot} a neuron", note)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 3 if curve_wide else 0)
     y = 1
     if lens.model is not None:
-        w = lens.model.blocks[place.block]
-        x, column = scene.trace[f"blocks.{place.block}.ln2.normalized"][scene.token], w["mlp.c_fc.weight"][:, neuron]  # [d], [d]
-        bias = float(w["mlp.c_fc.bias"][neuron])
-        total = float((x.astype(np.float64) * column).sum())
-        canvas.put(
-            1,
-            y,
-            f"x {scene.palette.glyphs.dot} w + b = {number(total, ascii=ascii)} + {signed(bias, ascii)} = {exact(pre)}",
-            "text",
-            width=width,
-        )
+        fit = dot(lens, place.block, FC, scene.token, neuron)
+        worked = f"{number(fit.total, ascii=ascii)} + {signed(fit.bias, ascii)} = {exact(pre)}"
+        canvas.put(1, y, f"x {scene.palette.glyphs.dot} w + b = {worked}", "text", width=width)
         y += 1
         if scene.height >= ROOMY:
-            terms = largest_terms(x, column, scene.palette.glyphs.times, width - 15, ascii)
+            terms = largest_terms(fit, scene.palette.glyphs.times, width - 15, ascii)
             canvas.put(1 + canvas.put(1, y, "largest terms ", "faint"), y, terms, "muted")
             y += 1
     x_at = 1 + canvas.put(1, y, f"{lens.activation or 'activation'}({number(pre, ascii=ascii)}) = ", "muted")
     canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
     y += 1
     if lens.model is not None:
-        row = lens.model.blocks[place.block]["mlp.c_proj.weight"][neuron]  # [d]
-        adds = number(abs(post) * norm(row), ascii=ascii)
+        adds = number(mlp.adds(lens, place.block, scene.token)[neuron], ascii=ascii)
         canvas.put(
             1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
         )
-        reading = lens.written(place.block, neuron)
+        reading = mlp.written(lens, place.block, neuron)
         up, down = scene.palette.glyphs.up, scene.palette.glyphs.down
         for mark, role, tokens in ((up, "positive", reading.raises), (down, "negative", reading.lowers)):
             y += 1
@@ -158,8 +148,8 @@ def draw_neuron(scene: Scene) -> Canvas:
         canvas.put(1, y, "reads and writes: not recorded, those are weights", "muted", width=width)
     y = max(y + 1 + int(scene.height >= ROOMY), 7 if curve_wide else 0)
     if curve_wide:
-        own = scene.trace[f"{prefix}.pre"][:, neuron]
-        curve(canvas, scene, own, pre, (width + 1, 1), (CURVE, max(5, min(y - 1, 12))))
+        own = VectorFacts(scene.trace[f"blocks.{place.block}.mlp.pre"][:, neuron])  # [T]
+        curve(canvas, scene, own, (pre, post), (width + 1, 1), (CURVE, max(5, min(y - 1, 12))))
     fires(canvas, scene, neuron, y)
     return canvas
 
@@ -167,14 +157,14 @@ def draw_neuron(scene: Scene) -> Canvas:
 def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
     """The neuron at every token: bars to the right of 0 where it fires, to the left where it is negative; the selected token marked."""
     place, ascii = scene.location, scene.palette.ascii
-    values = scene.trace[f"blocks.{place.block}.mlp.post"][:, neuron]  # [T]
-    fires = "where it fires in the prompt" if (values > 0).any() else "it fires at no token of the prompt"
+    values = mlp.everywhere(scene.result, place.block, neuron)  # [T]
+    fires = "where it fires in the prompt" if values.greatest > 0 else "it fires at no token of the prompt"
     x = 1 + canvas.put(1, y, fires, "muted")
-    if (values < 0).any():
+    if values.least < 0:
         canvas.put(x, y, "; left of the line: below 0", "faint", width=scene.width - x - 1)
     rows = scene.height - y - 1
     first = max(0, min(scene.token - rows // 2, len(values) - rows))
-    ends = (float(values.min()), float(values.max()))
+    ends = (values.least, values.greatest)
     label, figure = 16, 10
     for row, token in enumerate(range(first, min(first + rows, len(values)))):
         line, lit = y + 1 + row, token == scene.token
@@ -187,7 +177,7 @@ def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
             "text",
             attrs=BOLD if lit else 0,
         )
-        value = float(values[token])
+        value = values[token]
         canvas.put(1 + label, line, number(value, ascii=ascii), "text", width=figure - 1, align="right")
         balance(canvas, value, ends, (1 + label + figure, line), scene.width - label - figure - 3, "mlp")
         canvas.target(0, line, scene.width, 1, ("token", token))

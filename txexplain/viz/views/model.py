@@ -9,6 +9,7 @@ import numpy as np
 from txexplain.engine.derive import Lens
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Level, Location
+from txexplain.facts.residual import changes as changes_of
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, draw_lines, draw_ribbons, ribbons_of, trace_back
@@ -200,8 +201,8 @@ def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x
     if not lens.has(*names):
         canvas.put(1, y, "changes: not recorded", "muted")
         return
-    token = scene.token
-    largest = max(float(side[token]) for pair in lens.changes for side in pair) or 1.0
+    made = changes_of(lens, scene.token)
+    largest = max(map(max, made)) or 1.0
     for row, (letter, name, role, side) in enumerate((("A", "attention", "attention", 0), ("M", "MLP", "mlp", 1))):
         if shown.start == 0:
             room = x + int(across) - 2
@@ -213,6 +214,6 @@ def changes(canvas: Canvas, scene: Scene, columns: list[tuple[str, Location]], x
         for i, c in enumerate(shown):
             if not 1 <= c <= scene.config.n_layer:
                 continue
-            value = float(lens.changes[c - 1][side][token])
+            value = made[c - 1][side]
             canvas.put(x + int(i * across), y + 2 * row, bar(value / largest, int(across) - 1, scene.palette), role)
             canvas.put(x + int(i * across), y + 2 * row + 1, fit(value, int(across) - 1), "muted")

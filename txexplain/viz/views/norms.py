@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from txexplain.engine.derive import NormSteps, norm_steps
 from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
+from txexplain.facts.norm import NormFacts, norm
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title, wrapped
-from txexplain.viz.views.strips import Vector, draw_strips, norm
+from txexplain.viz.views.strips import Vector, draw_strips
 
 BEFORE = {Level.LN1: "the block's input", Level.LN2: "the stream after attention", Level.FINAL: "the last block's output"}
 
@@ -22,9 +22,9 @@ def norm_name(place: Location) -> str:
 SPARED = ("bias", "gain", "mean", "scale")  # the steps that a low stage leaves out, the first first
 
 
-def steps_of(scene: Scene) -> NormSteps:
+def steps_of(scene: Scene) -> NormFacts:
     """The selected token's way through the page's LayerNorm."""
-    return norm_steps(scene.trace, scene.result.model, scene.config, norm_name(scene.location), scene.token)
+    return norm(scene.result, norm_name(scene.location), scene.token)
 
 
 def draw_norm(scene: Scene) -> Canvas:
@@ -34,7 +34,7 @@ def draw_norm(scene: Scene) -> Canvas:
     name = norm_name(place)
     title(canvas, scene, f"{name} {glyphs.dot} LayerNorm", f"token {scene.token} {scene.label(scene.token).strip()}")
     steps = steps_of(scene)
-    mean, variance, scale = (number(value, ascii=ascii) for value in (steps.mean, steps.variance, steps.scale))
+    mean, variance, scale = (number(value, ascii=ascii) for value in (steps.x.mean, steps.x.variance, steps.scale))
     minus, times = glyphs.minus, glyphs.times
     root = "sqrt" if ascii else "√"
     eps = "eps" if ascii else "ε"
@@ -51,7 +51,7 @@ def draw_norm(scene: Scene) -> Canvas:
             Vector("gain", "accent", steps.gain, "learned, the same for every token"),
             Vector("bias", "accent", steps.bias, "learned, the same for every token"),
         ]
-    vectors.append(Vector("result", "positive", steps.normalized, f"divided {times} gain + bias"))
+    vectors.append(Vector("result", "positive", steps.result, f"divided {times} gain + bias"))
     lines = [arithmetic(scene, steps), comparison(scene, steps)]
     if steps.gain is None:
         lines.append("gain and bias: not recorded, they are the model's weights")
@@ -69,27 +69,27 @@ def draw_norm(scene: Scene) -> Canvas:
     return canvas
 
 
-def arithmetic(scene: Scene, steps: NormSteps) -> str:
+def arithmetic(scene: Scene, steps: NormFacts) -> str:
     """One element in numbers: the one under the cursor, or the one that lies farthest from the mean."""
     ascii, glyphs = scene.palette.ascii, scene.palette.glyphs
     element = scene.location.element
     at = choice.element(scene.result, scene.location)
 
     def n(value: float) -> str:
-        text = number(float(value), ascii=ascii)
+        text = number(value, ascii=ascii)
         return f"({text})" if text[0] in "-−" else text
 
     divide = "/" if ascii else "÷"
     which = f"element {at}" if element is not None else f"element {at} (farthest)"
-    text = f"{which}: ({number(float(steps.x[at]), ascii=ascii)} {glyphs.minus} {n(steps.mean)}) {divide} {n(steps.scale)}"
+    text = f"{which}: ({number(steps.x[at], ascii=ascii)} {glyphs.minus} {n(steps.x.mean)}) {divide} {n(steps.scale)}"
     if steps.gain is not None and steps.bias is not None:
         text += f" {glyphs.times} {n(steps.gain[at])} + {n(steps.bias[at])}"
-    return f"{text} = {number(float(steps.normalized[at]), ascii=ascii)}"
+    return f"{text} = {number(steps.result[at], ascii=ascii)}"
 
 
-def comparison(scene: Scene, steps: NormSteps) -> str:
+def comparison(scene: Scene, steps: NormFacts) -> str:
     """What a LayerNorm is for, in this token's numbers."""
     ascii = scene.palette.ascii
-    before, between, after = (number(norm(v), ascii=ascii) for v in (steps.x, steps.divided, steps.normalized))
+    before, between, after = (number(each.length, ascii=ascii) for each in (steps.x, steps.divided, steps.result))
     root = "sqrt(d)" if ascii else "√d"
     return f"norms: {before} before; {between} divided, {root} for any token; {after} after gain and bias"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution
 from txexplain.engine.tokenizer import cell_width
+from txexplain.facts.output import CandidateFacts, candidate, known
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas, plain_ascii
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
@@ -35,9 +35,7 @@ def draw_output(scene: Scene) -> Canvas:
         if scene.distribution is None
         else f"{count(scene.distribution.kept_count)} of {count(len(scene.distribution.order))} may be drawn",
     )
-    distribution = scene.distribution
-    if distribution is None:
-        raise NotRecorded("logits")
+    distribution = known(scene.distribution)
     name, columns = columns_of(scene.width, distribution)
     canvas.put(1, 1, "rank  token", "muted")
     for column, (x, cell) in columns.items():
@@ -47,14 +45,13 @@ def draw_output(scene: Scene) -> Canvas:
         if rank is None:
             canvas.put(3, y, scene.palette.glyphs.ellipsis, "faint")
             continue
-        token = int(distribution.order[rank])
-        kept, lit = bool(distribution.kept[token]), rank == scene.candidate
-        ink = "text" if kept else "faint"
+        shown, lit = candidate(distribution, rank), rank == scene.candidate
+        ink = "text" if shown.kept else "faint"
         if lit:
             canvas.fill(0, y, scene.width, 1, bg="cursor")
         canvas.put(0, y, str(rank + 1), "muted", width=5, align="right")
-        canvas.put(7, y, scene.id_label(token), ink, attrs=(BOLD if lit else 0) | (0 if kept else STRIKE), width=name - 1)
-        texts = stages(distribution, token, rank, ascii=scene.palette.ascii)
+        canvas.put(7, y, scene.id_label(shown.id), ink, attrs=(BOLD if lit else 0) | (0 if shown.kept else STRIKE), width=name - 1)
+        texts = stages(shown, ascii=scene.palette.ascii)
         for column, (x, cell) in columns.items():
             canvas.put(x, y, texts[column], ink, width=cell - 1, align="right")
         canvas.target(0, y, scene.width, 1, ("candidate", rank))
@@ -98,16 +95,16 @@ def listed(scene: Scene, size: int) -> list[int | None]:
     return [*range(max(0, rows - 2)), None, scene.candidate]
 
 
-def stages(distribution: Distribution, token: int, rank: int, *, ascii: bool = False) -> dict[str, str]:
-    """The token's number at each stage."""
+def stages(shown: CandidateFacts, *, ascii: bool = False) -> dict[str, str]:
+    """A candidate's number at each stage."""
     return {
-        "logit": number(float(distribution.logits[token]), ascii=ascii),
-        "÷ T": number(float(distribution.scaled[token]), ascii=ascii),
-        "exp": number(float(distribution.exp[token]), ascii=ascii),
-        "softmax": percent(float(distribution.full_probability[token]), ascii=ascii),
-        "cumul.": percent(float(distribution.cumulative[rank]), ascii=ascii),
-        "kept?": "yes" if distribution.kept[token] else "no",
-        "share": percent(float(distribution.probability[token]), ascii=ascii),
+        "logit": number(shown.logit, ascii=ascii),
+        "÷ T": number(shown.scaled, ascii=ascii),
+        "exp": number(shown.exp, ascii=ascii),
+        "softmax": percent(shown.full, ascii=ascii),
+        "cumul.": percent(shown.cumulative, ascii=ascii),
+        "kept?": "yes" if shown.kept else "no",
+        "share": percent(shown.probability, ascii=ascii),
     }
 
 
@@ -118,17 +115,15 @@ def formula(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) ->
         return number(x, ascii=scene.palette.ascii)
 
     ascii = scene.palette.ascii
-    token, top = int(distribution.order[scene.candidate]), int(distribution.order[0])
-    name = scene.id_label(token).strip()
-    scaled, most = float(distribution.scaled[token]), float(distribution.scaled[top])
-    steps = [f"{figure(float(distribution.logits[token]))} ÷ T {distribution.shown_temperature:g} = {figure(scaled)}"]
-    if distribution.kept[token]:
+    shown = candidate(distribution, scene.candidate)
+    name = scene.id_label(shown.id).strip()
+    steps = [f"{figure(shown.logit)} ÷ T {distribution.shown_temperature:g} = {figure(shown.scaled)}"]
+    if shown.kept:
         minus = scene.palette.glyphs.minus
-        steps.append(f"exp({figure(scaled)} {minus} max {signed(most, ascii)}) = {figure(float(distribution.exp[token]))}")
-        steps.append(f"÷ sum {figure(float(distribution.exp.sum()))} = {percent(float(distribution.probability[token]), ascii=ascii)}")
+        steps.append(f"exp({figure(shown.scaled)} {minus} max {signed(shown.most, ascii)}) = {figure(shown.exp)}")
+        steps.append(f"÷ sum {figure(shown.total)} = {percent(shown.probability, ascii=ascii)}")
     else:
-        full = percent(float(distribution.full_probability[token]), ascii=ascii)
-        steps.append(f"cut by {sampling_text(scene)}: exp(−∞) = 0; had {full} of all")
+        steps.append(f"cut by {sampling_text(scene)}: exp(−∞) = 0; had {percent(shown.full, ascii=ascii)} of all")
     used = canvas.put(1, y, name, "accent", attrs=BOLD, width=min(cell_width(name), 14)) + 1
     while len(steps) > 1 and cell_width("; ".join(steps)) > scene.width - used - 2:
         del steps[0]  # the columns have it

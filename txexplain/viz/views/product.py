@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from txexplain.engine.tokenizer import cell_width
+from txexplain.facts.head import row, score
+from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
+from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number
-from txexplain.viz.ramps import Ramp, pool, span
+from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import balance, fitting, title
 
@@ -24,35 +24,33 @@ def draw_product(scene: Scene) -> Canvas:
     place, glyphs = scene.location, scene.palette.glyphs
     layer, head = place.block, place.head
     query, key = place.cursor(scene.n_tokens)
-    q, k = scene.trace[f"blocks.{layer}.attn.q"][query, head], scene.trace[f"blocks.{layer}.attn.k"][key, head]  # [dh]
-    product = q * k  # [dh]
-    title(canvas, scene, f"L{layer}H{head}[{query},{key}] {glyphs.dot} one product", f"dh {len(q)}")
+    found = pairs(scene.result, layer, head, query, key)  # [dh]
+    title(canvas, scene, f"L{layer}H{head}[{query},{key}] {glyphs.dot} one product", f"dh {len(found.q)}")
     x = 1 + canvas.put(1, 1, f"Q{query} {scene.label(query).strip()}", "query", attrs=BOLD, width=None)
     x += canvas.put(x, 1, f" {glyphs.dot} ", "muted")
     canvas.put(x, 1, f"K{key} {scene.label(key).strip()}", "key", attrs=BOLD)
     roomy = scene.height >= 26
     y = 2
-    for name, role, vector in (("q", "query", q), ("k", "key", k), (f"q {glyphs.times} k", "attention", product)):
-        y = vector_row(canvas, scene, name, role, vector, y)
+    for name, role, each in (("q", "query", found.q), ("k", "key", found.k), (f"q {glyphs.times} k", "attention", found.terms)):
+        y = vector_row(canvas, scene, name, role, each, y)
         y += int(roomy)
-    running = np.cumsum(product.astype(np.float64))
-    pooled, _ = pool(running, room(scene))
-    low, high = float(min(running.min(), 0.0)), float(max(running.max(), 0.0))
+    pooled, _ = pool(found.running.values, room(scene))
+    low, high = min(found.running.least, 0.0), max(found.running.greatest, 0.0)
     cells = sparkline([value - low for value in pooled], scene.palette, (high - low) or 1.0)
-    each = max(1, min(4, room(scene) // len(pooled)))
+    wide = max(1, min(4, room(scene) // len(pooled)))
     canvas.put(1, y, "running", "muted", width=LABEL)
-    canvas.put(1 + LABEL, y, "".join(cell * each for cell in cells), "attention")
+    canvas.put(1 + LABEL, y, "".join(cell * wide for cell in cells), "attention")
     canvas.put(scene.width - 19, y, f"{number(low)} to {number(high)}", "muted", width=18, align="right")
     air = int(scene.height >= AIRY)
     y += 1 + air
-    y = score_lines(canvas, scene, product, query, key, y)
+    y = score_lines(canvas, scene, query, key, y)
     if key > query:
         short = "masked: the key comes after the query, nothing moves"
         fitting(canvas, y, "masked: the key comes after the query, so the share is 0 and nothing moves.", short, ink="warning")
         return canvas
     y = moved_lines(canvas, scene, query, key, y + air)
     if roomy:
-        element_table(canvas, scene, q, k, product, running, y + 1)
+        element_table(canvas, scene, found, y + 1)
     return canvas
 
 
@@ -61,39 +59,37 @@ def room(scene: Scene) -> int:
     return scene.width - LABEL - 22
 
 
-def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, vector: NDArray[np.float32], y: int) -> int:
+def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, each: VectorFacts, y: int) -> int:
     """One vector as a strip, with its range."""
     canvas.put(1, y, name, role, attrs=BOLD, width=LABEL)
     ramp = Ramp("diverging", role, scene.palette)
-    pooled, _ = pool(vector, room(scene))
-    low, high = span(vector)
-    each = max(1, min(4, room(scene) // len(pooled)))
-    ramp.cells(canvas, (1 + LABEL, y), (each, 1), ramp.quantise(pooled, low, high)[None])
-    canvas.put(scene.width - 19, y, f"{number(low)} to {number(high)}", "muted", width=18, align="right")
+    pooled, _ = pool(each.values, room(scene))
+    cells = max(1, min(4, room(scene) // len(pooled)))
+    ramp.cells(canvas, (1 + LABEL, y), (cells, 1), ramp.quantise(pooled, each.least, each.greatest)[None])
+    canvas.put(scene.width - 19, y, f"{number(each.least)} to {number(each.greatest)}", "muted", width=18, align="right")
     return y + 1
 
 
-def score_lines(canvas: Canvas, scene: Scene, product: NDArray[np.float32], query: int, key: int, y: int) -> int:
+def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> int:
     """Sum, scaled score, and the softmax row that it sits in."""
     place, glyphs = scene.location, scene.palette.glyphs
-    scale = scene.result.scale(place.block)
-    total = float(scene.result.stage(place.block, place.head, "qk")[query, key])
+    found = score(scene.result, place.block, place.head, query, key)
     x = 1 + canvas.put(1, y, "score", "attention", attrs=BOLD, width=LABEL)
-    if scale is None:
-        canvas.put(x, y, f"sum {number(total)} {glyphs.times} scale: not recorded", "text")
+    if found.scale is None or found.scaled is None:
+        canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} scale: not recorded", "text")
     else:
-        scaled = float(scene.result.stage(place.block, place.head, "scaled")[query, key])
-        x += canvas.put(x, y, f"sum {number(total)} {glyphs.times} {number(scale)} = ", "text")
-        canvas.put(x, y, exact(scaled), "text", attrs=BOLD)
-    row = scene.trace[f"blocks.{place.block}.attn.pattern"][place.head, query, : query + 1]  # [T]
-    share = float(row[key]) if key <= query else 0.0
+        x += canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} {number(found.scale)} = ", "text")
+        canvas.put(x, y, exact(found.scaled), "text", attrs=BOLD)
+    shares = row(scene.result, place.block, place.head, query)
+    values = shares.values.values  # [keys]
+    share = shares.values[key] if key <= query else 0.0
     y += 1
     canvas.put(1, y, "softmax", "attention", attrs=BOLD, width=LABEL)
     ramp = Ramp("sequential", "attention", scene.palette)
-    fits = min(len(row), max(1, room(scene) // 2))
-    first = max(0, min(key - fits // 2, len(row) - fits))
+    fits = min(len(values), max(1, room(scene) // 2))
+    first = max(0, min(key - fits // 2, len(values) - fits))
     each = max(1, min(4, room(scene) // fits))
-    ramp.cells(canvas, (1 + LABEL, y), (each, 1), ramp.quantise(row[first : first + fits], 0.0, float(row.max()))[None])
+    ramp.cells(canvas, (1 + LABEL, y), (each, 1), ramp.quantise(values[first : first + fits], 0.0, shares.largest)[None])
     if key <= query:
         at = 1 + LABEL + (key - first) * each
         canvas.put(at, y, "[", "accent", attrs=BOLD)
@@ -108,11 +104,12 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     if scene.result.model is None:
         canvas.put(1, y, "moves: not recorded: it takes the weights W_O", "muted", width=scene.width - 2)
         return y + 1
-    moved, reading = scene.result.moved(place.block, place.head, query, key)  # [d]
-    stream = float(np.linalg.norm(scene.trace[f"blocks.{place.block}.resid_pre"][query]))
+    length = moved(scene.result, place.block, place.head, query, key).length
+    reading = moved_reading(scene.result, place.block, place.head, query, key)
+    stream = vector(scene.result, f"blocks.{place.block}.resid_pre", query).length
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
     x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
-    x += canvas.put(x, y, exact(float(np.linalg.norm(moved))), "text", attrs=BOLD)
+    x += canvas.put(x, y, exact(length), "text", attrs=BOLD)
     size, room = number(stream, ascii=scene.palette.ascii), scene.width - x - 1
     into = next((text for text in (f" into a stream of norm {size}", f" into norm {size}") if len(text) <= room), "")
     canvas.put(x, y, into, "muted")
@@ -132,33 +129,26 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     return y + 1
 
 
-def element_table(
-    canvas: Canvas,
-    scene: Scene,
-    q: NDArray[np.float32],
-    k: NDArray[np.float32],
-    product: NDArray[np.float32],
-    running: NDArray[np.float64],
-    y: int,
-) -> None:
+def element_table(canvas: Canvas, scene: Scene, found: PairFacts, y: int) -> None:
     """The elements as numbers, in order, in as many columns as fit."""
-    digits = max(2, len(str(len(q) - 1)))
+    size = len(found.q)
+    digits = max(2, len(str(size - 1)))
     head = f"{'i':>{digits}} {'q':>8} {'k':>8} {'q×k' if not scene.palette.ascii else 'qk':>8} {'sum':>8}"
     across = len(head) + 2
     columns, rows = max(1, (scene.width + 1) // across), max(0, scene.height - y - 2)
-    if columns * rows >= len(q):
-        columns = -(-len(q) // max(1, rows))
-        rows = -(-len(q) // columns)
-    bars = (scene.width - 1 - columns * across) // columns if columns * rows >= len(q) else 0
+    if columns * rows >= size:
+        columns = -(-size // max(1, rows))
+        rows = -(-size // columns)
+    bars = (scene.width - 1 - columns * across) // columns if columns * rows >= size else 0
     side = min(bars // 2 - 2, MOST_SIDE)
-    largest = float(np.abs(product).max())
-    shown = min(len(q), columns * rows)
+    largest = abs(found.terms[found.terms.largest])
+    shown = min(size, columns * rows)
     for column in range(-(-shown // rows) if rows else 0):
         x = 1 + column * (across + bars)
         elements = range(column * rows, min(shown, (column + 1) * rows))
         canvas.put(x, y, head, "muted")
         for i in elements:
-            figures = (f"{number(float(v[i]), ascii=scene.palette.ascii):>8}" for v in (q, k, product, running))
+            figures = (f"{number(each[i], ascii=scene.palette.ascii):>8}" for each in (found.q, found.k, found.terms, found.running))
             canvas.put(x, y + 1 + i - elements.start, " ".join((f"{i:>{digits}}", *figures)), "text")
         canvas.style(x, y + 1, digits, len(elements), "muted")
         for n, role in enumerate(("query", "key", "attention")):
@@ -167,6 +157,6 @@ def element_table(
             canvas.put(x + len(head) + 2 + side, y, "q×k", "muted")
             for i in elements:
                 at = (x + len(head) + 3, y + 1 + i - elements.start)
-                balance(canvas, float(product[i]), (-largest, largest), at, 2 * side + 1, "positive")
-    if len(q) > columns * rows > 0:
-        canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {len(q)}", "faint")
+                balance(canvas, found.terms[i], (-largest, largest), at, 2 * side + 1, "positive")
+    if size > columns * rows > 0:
+        canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {size}", "faint")

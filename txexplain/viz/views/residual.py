@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from txexplain.engine.derive import ResidualPart, logit_bias
 from txexplain.explorer.location import Level, Location
+from txexplain.facts.residual import ResidualFacts, residual
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title, wrapped
-from txexplain.viz.views.strips import norm
 
 NAME, FIGURE = 9, 9
 COLUMNS = ("part", "adds", "", "stream", "cosine", "", "logit")
 
 
-def parts_of(scene: Scene) -> list[ResidualPart]:
+def parts_of(scene: Scene) -> ResidualFacts:
     """The parts of the selected token's stream, read for the likeliest next token where that is known."""
     of = int(scene.ranking.order[0]) if scene.ranking is not None and scene.token == scene.n_tokens - 1 else None
-    return scene.result.residual(scene.token, of)
+    return residual(scene.result, scene.token, of)
 
 
 def draw_residual(scene: Scene) -> Canvas:
     """A row a part: the norm that it adds, the stream's norm after it, and the stream's cosine with the final one."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, ascii = scene.location, scene.palette.ascii
-    parts = parts_of(scene)
+    facts = parts_of(scene)
+    parts = facts.parts
     names = [part.name for part in parts]
     here = names.index(place.select or "embed")
-    foot = [row for line in legend(scene, parts) for row in wrapped(line, scene.width - 2)]
+    foot = [row for line in legend(scene, facts) for row in wrapped(line, scene.width - 2)]
     rows = scene.height - 2 - len(foot)
     first = max(0, min(here - rows // 2, len(parts) - rows))
     note = f"parts {first + 1}-{min(first + rows, len(parts))} of {len(parts)}" if len(parts) > rows else f"{len(parts)} parts"
@@ -47,17 +47,17 @@ def draw_residual(scene: Scene) -> Canvas:
         canvas.put(x, 1, text, "muted", width=width, align="left" if x == 1 else "right")
     if with_logit:
         canvas.put(logit, 1, "logit", "muted", width=FIGURE, align="right")
-    largest = max(norm(part.vector) for part in parts) or 1.0
+    largest = max(part.adds.length for part in parts) or 1.0
     for row, part in enumerate(parts[first : first + rows]):
         y, lit = 2 + row, first + row == here
         role = "attention" if part.name.endswith("attn") else "mlp" if part.name.endswith("mlp") else "residual"
         if lit:
             canvas.fill(0, y, scene.width, 1, bg="cursor")
         canvas.put(1, y, part.name, role, attrs=BOLD if lit else 0)
-        length = norm(part.vector)
+        length = part.adds.length
         canvas.put(adds, y, number(length, ascii=ascii), "text", width=FIGURE, align="right")
         canvas.put(bar_at, y, bar(length / largest, room - 1, scene.palette), role)
-        canvas.put(stream, y, number(norm(part.after), ascii=ascii), "muted", width=FIGURE, align="right")
+        canvas.put(stream, y, number(part.after.length, ascii=ascii), "muted", width=FIGURE, align="right")
         canvas.put(cosine, y, number(part.cosine, ascii=ascii), "text", width=FIGURE, align="right")
         canvas.put(bar2_at, y, bar(max(part.cosine, 0.0), room - 1, scene.palette), "residual")
         if part.logit is not None:
@@ -72,15 +72,14 @@ def target(place: Location, name: str) -> Location:
     return replace(place, level=Level.RESIDUAL, select=None if name == "embed" else name)
 
 
-def legend(scene: Scene, parts: list[ResidualPart]) -> list[str]:
+def legend(scene: Scene, facts: ResidualFacts) -> list[str]:
     """What the columns mean, in as many words as fit."""
     first = "adds, stream: norms; cosine: with the stream that leaves the last block"
-    if parts[0].logit is None or scene.ranking is None or scene.result.model is None:
+    if facts.total is None or facts.bias is None or scene.ranking is None:
         why = "not the last token" if scene.token != scene.n_tokens - 1 else "not recorded"
         return [first, f"logit: only where the next token is read off ({why})"]
     ascii = scene.palette.ascii
     of = int(scene.ranking.order[0])
-    total = sum(part.logit or 0.0 for part in parts)
-    logit, rest = float(scene.ranking.logits[of]), number(logit_bias(scene.result.model, of), ascii=ascii, sign=True)
-    sum_ = f"{number(total, ascii=ascii)} {rest} from the LayerNorm's bias = {number(logit, ascii=ascii)}"
+    logit, rest = float(scene.ranking.logits[of]), number(facts.bias, ascii=ascii, sign=True)
+    sum_ = f"{number(facts.total, ascii=ascii)} {rest} from the LayerNorm's bias = {number(logit, ascii=ascii)}"
     return [first, f"logit: a linear reading of {scene.id_label(of).strip()}: {sum_}"]

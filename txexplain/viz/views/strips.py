@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.explorer.location import Location
+from txexplain.facts.vector import VectorFacts
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number, shape
-from txexplain.viz.ramps import Ramp, pool, span
+from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 
 NAME, FIGURES = 12, 20  # cells of a row's name at the left, and of its numbers at the right
@@ -31,10 +32,14 @@ class Vector:
 
     name: str
     role: str
-    values: NDArray[Any]
+    facts: VectorFacts
     formula: str = ""
     whole: tuple[int, ...] = ()
     kind: str = "diverging"
+
+    @property
+    def values(self) -> NDArray[Any]:
+        return self.facts.values
 
 
 def strip_cells(width: int, length: int, left: int = NAME) -> tuple[int, int]:
@@ -90,9 +95,8 @@ def draw_strips(
 
 def heading(canvas: Canvas, scene: Scene, vector: Vector, y: int) -> None:
     """A vector's name, shape and formula, and its least, greatest and length at the right."""
-    low, high = span(vector.values)
-    ascii = scene.palette.ascii
-    text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}, norm {number(norm(vector.values), ascii=ascii)}"
+    ascii, facts = scene.palette.ascii, vector.facts
+    text = f"{number(facts.least, ascii=ascii)} to {number(facts.greatest, ascii=ascii)}, norm {number(facts.length, ascii=ascii)}"
     right = scene.width - MARGIN - len(text)
     x = MARGIN + canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD)
     if len(vector.values) > 1:
@@ -120,13 +124,13 @@ def one_strip(
     if named:
         canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD, width=NAME - 1)
     if len(vector.values) == 1:
-        canvas.put(MARGIN + (NAME if named else 0), y, exact(float(vector.values[0])), "text", attrs=BOLD)
+        canvas.put(MARGIN + (NAME if named else 0), y, exact(vector.facts[0]), "text", attrs=BOLD)
         return
     if len(vector.values) != length:
         raise ValueError(f"{vector.name} has {len(vector.values)} elements beside {length}")
     ramp = Ramp(vector.kind, vector.role, scene.palette)
     pooled, _ = pool(vector.values, cells)
-    low, high = span(vector.values)
+    low, high = vector.facts.least, vector.facts.greatest
     shown = peaks(vector.values, cells)
     x = MARGIN + (NAME if named else 0)
     levels = ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high)
@@ -134,7 +138,7 @@ def one_strip(
     leads = to or (lambda element: replace(place, element=element))
     canvas.board(x, y, each * len(pooled), 1, (x, y), (each, 1), lambda _, cell: leads(shown[cell]))
     if place.element is not None and place.element < length:
-        text = exact(float(vector.values[place.element]))
+        text = exact(vector.facts[place.element])
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "accent", attrs=BOLD, width=FIGURES, align="right")
     elif named:
         text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
@@ -148,17 +152,12 @@ def peaks(values: NDArray[Any], cells: int) -> list[int]:
     return [a + int(np.abs(values[a:b]).argmax()) for a, b in pairwise(edges)]
 
 
-def norm(values: NDArray[Any]) -> float:
-    """A vector's length."""
-    return float(np.linalg.norm(np.asarray(values, dtype=np.float64)))
-
-
-def plain_strip(canvas: Canvas, scene: Scene, vector: NDArray[np.float32], role: str, x: int, y: int, width: int) -> None:
+def plain_strip(canvas: Canvas, scene: Scene, vector: VectorFacts, role: str, x: int, y: int, width: int) -> None:
     """A vector as a row of cells on its own scale, without name or cursor."""
     if len(vector) == 1:
-        canvas.put(x, y, number(float(vector[0])), "text", attrs=BOLD)
+        canvas.put(x, y, number(vector[0]), "text", attrs=BOLD)
         return
     ramp = Ramp("diverging", role, scene.palette)
-    pooled, _ = pool(vector, width)
+    pooled, _ = pool(vector.values, width)
     each = max(1, min(width // len(pooled), WIDEST))
-    ramp.cells(canvas, (x, y), (each, 1), ramp.quantise(pooled, *span(vector))[None])
+    ramp.cells(canvas, (x, y), (each, 1), ramp.quantise(pooled, vector.least, vector.greatest)[None])

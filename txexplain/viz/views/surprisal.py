@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from txexplain.engine.tokenizer import cell_width
+from txexplain.facts.prompt import mean_surprisal
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent
@@ -53,7 +54,7 @@ def readout(canvas: Canvas, scene: Scene, y: int) -> None:
     x, token = 2, scene.token
     name = scene.label(token).strip()
     x += canvas.put(x, y, name, "text", attrs=BOLD, width=max(1, min(cell_width(name), 16)))
-    known = [each.bits for each in scene.surprisal if each is not None]
+    whole = mean_surprisal(scene.surprisal)
     surprise = scene.surprisal[token] if token < len(scene.surprisal) else None
     if token == 0:
         text = f" {dot} the first token: nothing came before it"
@@ -67,7 +68,7 @@ def readout(canvas: Canvas, scene: Scene, y: int) -> None:
             text += f" {dot} expected {expected} {percent(surprise.expected_probability, ascii=ascii)}"
         else:
             text += f" {dot} as expected"
-    mean = f"surprisal, mean {number(sum(known) / len(known), ascii=ascii)} bits" if known else ""
+    mean = f"surprisal, mean {number(whole.bits, ascii=ascii)} bits" if whole else ""
     room = scene.width - x - 1
     if mean and cell_width(text) + len(mean) + 2 <= room:
         canvas.put(scene.width - 1 - len(mean), y, mean, "faint")

@@ -1,0 +1,156 @@
+"""A head: its grid at each stage, one score on its way to a share, and one query's row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.derive import Lens, raw_scores, weighted_value_norms
+from txexplain.engine.errors import NotRecorded
+from txexplain.facts.once import fact
+from txexplain.facts.vector import VectorFacts
+
+Doubles = NDArray[np.float64]
+Grid = NDArray[np.float64] | NDArray[np.float32]  # [T, T], rows are queries
+NEEDS = {"qk": ("q", "k"), "scaled": ("q", "k"), "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
+
+
+def has_stage(lens: Lens, layer: int, stage: str) -> bool:
+    """Whether grid() can answer."""
+    has = lens.has(*(f"blocks.{layer}.attn.{name}" for name in NEEDS[stage]))
+    return has and (stage != "scaled" or lens.scale(layer) is not None)
+
+
+def grid(lens: Lens, layer: int, head: int, stage: str) -> Grid:
+    """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]. Raises NotRecorded."""
+    match stage:
+        case "qk":
+            return raw(lens, layer, head)
+        case "scaled":
+            return scaled(lens, layer, head)
+        case "masked":
+            return lens.trace[f"blocks.{layer}.attn.attn_scores"][head]
+        case "softmax":
+            return lens.trace[f"blocks.{layer}.attn.pattern"][head]
+        case "values":
+            return weighted(lens, layer, head)
+    raise ValueError(f"no stage {stage!r}")
+
+
+@fact(1)
+def raw(lens: Lens, layer: int, head: int) -> Doubles:
+    """q · k, neither scaled nor masked. Shapes: -> [T, T]. Raises NotRecorded."""
+    return raw_scores(lens.trace, layer, head)
+
+
+@fact(1)
+def scaled(lens: Lens, layer: int, head: int) -> Doubles:
+    """q · k × scale, before the mask. Shapes: -> [T, T]. Raises NotRecorded."""
+    products, scale = raw(lens, layer, head), lens.scale(layer)
+    if scale is None:
+        raise NotRecorded(f"blocks.{layer}.attn.attn_scores")  # which would tell it
+    return products * scale
+
+
+@fact(1)
+def weighted(lens: Lens, layer: int, head: int) -> Doubles:
+    """‖share × v‖. Shapes: -> [T, T]. Raises NotRecorded."""
+    return weighted_value_norms(lens.trace, layer, head)
+
+
+@dataclass(frozen=True)
+class ScoreFacts:
+    """One query times one key, before the mask. `scale` and `scaled` are None where a trace tells no scale."""
+
+    raw: float
+    scale: float | None
+    scaled: float | None
+
+
+@fact(16)
+def score(lens: Lens, layer: int, head: int, query: int, key: int) -> ScoreFacts:
+    """Raises NotRecorded."""
+    product, scale = float(raw(lens, layer, head)[query, key]), lens.scale(layer)
+    return ScoreFacts(product, scale, None if scale is None else float(scaled(lens, layer, head)[query, key]))
+
+
+@dataclass(frozen=True)
+class ShareFacts:
+    """One score, masked, and what softmax makes of it: e^(score − most) ÷ total = share."""
+
+    score: float
+    most: float  # the largest score of the row
+    total: float  # Σ e^(score − most) over the row
+    recorded: float | None  # the share; None where the pattern wasn't recorded
+    name: str  # of the pattern
+
+    @property
+    def share(self) -> float:
+        """Raises NotRecorded."""
+        if self.recorded is None:
+            raise NotRecorded(self.name)
+        return self.recorded
+
+
+@fact(16)
+def share(lens: Lens, layer: int, head: int, query: int, key: int) -> ShareFacts:
+    """Raises NotRecorded."""
+    row = lens.trace[f"blocks.{layer}.attn.attn_scores"][head, query].astype(np.float64)  # [T]
+    most, name = float(row.max()), f"blocks.{layer}.attn.pattern"
+    recorded = float(lens.trace[name][head, query, key]) if name in lens.trace else None
+    return ShareFacts(float(row[key]), most, float(np.exp(row - most).sum()), recorded, name)
+
+
+@dataclass(frozen=True)
+class ValueFacts:
+    """What a query takes of a key's value: share × ‖v‖."""
+
+    share: float
+    length: float  # ‖v‖
+    taken: float
+
+
+@fact(16)
+def value(lens: Lens, layer: int, head: int, query: int, key: int) -> ValueFacts:
+    """Raises NotRecorded."""
+    share = float(lens.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
+    length = VectorFacts(lens.trace[f"blocks.{layer}.attn.v"][key, head]).length
+    return ValueFacts(share, length, float(weighted(lens, layer, head)[query, key]))
+
+
+@dataclass(frozen=True, eq=False)
+class RowFacts:
+    """One query's numbers at a stage, of the keys that it may look at."""
+
+    values: VectorFacts  # [query + 1]
+    strongest: int  # the key of the largest
+    largest: float
+    total: float
+
+
+@fact(64)
+def row(lens: Lens, layer: int, head: int, query: int, stage: str = "softmax") -> RowFacts:
+    """Raises NotRecorded."""
+    numbers = grid(lens, layer, head, stage)[query, : query + 1]  # [keys]
+    strongest = int(numbers.argmax())
+    return RowFacts(VectorFacts(numbers), strongest, float(numbers[strongest]), float(numbers.sum(dtype=np.float64)))
+
+
+@fact(4)
+def sharpest(lens: Lens, layer: int, query: int) -> int:
+    """The head of a block in which a query gives the largest share. Raises NotRecorded."""
+    return int(lens.trace[f"blocks.{layer}.attn.pattern"][:, query].max(axis=1).argmax())
+
+
+@fact(1)
+def mean_pattern(lens: Lens, layer: int) -> Doubles:
+    """The mean over a block's heads of their patterns. Shapes: -> [T, T]. Raises NotRecorded."""
+    return lens.trace[f"blocks.{layer}.attn.pattern"].mean(axis=0).astype(np.float64)
+
+
+@fact(4)
+def sink(lens: Lens, layer: int) -> float:
+    """The mean share that a block's queries after the first give to the first token. Raises NotRecorded."""
+    return float(lens.trace[f"blocks.{layer}.attn.pattern"][:, 1:, 0].mean(dtype=np.float64))

@@ -1,0 +1,73 @@
+"""An MLP's neurons for one token: their order, how each fits, fires and writes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.derive import Lens, Reading, reading
+from txexplain.facts.once import fact
+from txexplain.facts.vector import VectorFacts, vector
+
+
+@fact(64)
+def reach(lens: Lens, layer: int) -> NDArray[np.float64]:
+    """How long each neuron's row of the MLP's second matrix is: what it writes when its activation is 1. Shapes: -> [m]."""
+    rows = lens.weights().blocks[layer]["mlp.c_proj.weight"]  # [m, d]
+    lengths: NDArray[np.float64] = np.sqrt(np.vecdot(rows, rows, dtype=np.float64))  # [m]
+    return lengths
+
+
+@fact(8)
+def adds(lens: Lens, layer: int, token: int) -> VectorFacts:
+    """How long a vector each neuron adds to a token: ‖post × row of W_proj‖. Shapes: -> [m]. Raises NotRecorded."""
+    return VectorFacts(np.abs(vector(lens, f"blocks.{layer}.mlp.post", token).values) * reach(lens, layer))
+
+
+@dataclass(frozen=True, eq=False)
+class SortedFacts:
+    """A block's neurons for one token, sorted by one of their numbers."""
+
+    by: VectorFacts  # [m], what they are sorted by
+    order: tuple[int, ...]  # by descending number, ties by lower index
+
+
+@fact(4)
+def neurons(lens: Lens, layer: int, token: int, by: str) -> SortedFacts:
+    """The neurons by "post", "pre", or "added", ‖post × row of W_proj‖. Raises NotRecorded."""
+    numbers = adds(lens, layer, token) if by == "added" else vector(lens, f"blocks.{layer}.mlp.{by}", token)
+    return SortedFacts(numbers, tuple(np.argsort(-numbers.values, kind="stable").tolist()))
+
+
+@fact(8)
+def firing(lens: Lens, layer: int, token: int) -> int:
+    """How many neurons are above 0 after the activation. Raises NotRecorded."""
+    return int((vector(lens, f"blocks.{layer}.mlp.post", token).values > 0).sum())
+
+
+@fact(8)
+def everywhere(lens: Lens, layer: int, neuron: int) -> VectorFacts:
+    """A neuron after its activation, at every token. Shapes: -> [T]. Raises NotRecorded."""
+    return VectorFacts(lens.trace[f"blocks.{layer}.mlp.post"][:, neuron])
+
+
+@fact(256)
+def written(lens: Lens, layer: int, neuron: int) -> Reading:
+    """The tokens that a neuron's row of W_proj raises and lowers most. Raises NotRecorded."""
+    model = lens.weights()
+    return reading(model, model.blocks[layer]["mlp.c_proj.weight"][neuron])
+
+
+def inside(activation: str, x: float) -> float | None:
+    """The number on the way through an activation that its formula names: tanh's argument, Φ(x), e^−x; None where it names none."""
+    match activation:
+        case "gelu_new":
+            return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+        case "gelu":
+            return 0.5 * (1 + math.erf(x / math.sqrt(2)))
+        case "silu":
+            return math.exp(min(-x, 700.0))
+    return None

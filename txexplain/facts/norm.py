@@ -1,0 +1,55 @@
+"""A LayerNorm of one token, step by step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from txexplain.engine.derive import Lens
+from txexplain.facts.once import fact, wanted
+from txexplain.facts.vector import VectorFacts, vector
+
+FINAL = "ln_final"
+
+
+@dataclass(frozen=True, eq=False)
+class NormFacts:
+    """What enters, what is taken off, what it is divided by, how it is stretched and shifted: vectors [d] but for the scale.
+
+    `gain` and `bias` are None without the weights, `recorded` is None where the result wasn't recorded.
+    """
+
+    name: str  # of the result's activation
+    x: VectorFacts  # its mean and variance are the ones that are used
+    centred: VectorFacts  # x − mean
+    scale: float  # √(variance + ε), as recorded
+    divided: VectorFacts  # centred ÷ scale
+    gain: VectorFacts | None
+    bias: VectorFacts | None
+    recorded: VectorFacts | None
+
+    @property
+    def result(self) -> VectorFacts:
+        """divided × gain + bias, as recorded. Raises NotRecorded."""
+        return wanted(self.recorded, self.name)
+
+
+def source_of(lens: Lens, which: str) -> str:
+    """The activation that a LayerNorm reads: which is "blocks.L.ln1", "blocks.L.ln2" or "ln_final"."""
+    if which == FINAL:
+        return f"blocks.{lens.config.n_layer - 1}.resid_post"
+    block, norm = which.rsplit(".", 1)
+    return f"{block}.resid_{'pre' if norm == 'ln1' else 'mid'}"
+
+
+@fact(8)
+def norm(lens: Lens, which: str, token: int) -> NormFacts:
+    """One token's way through a LayerNorm: which is "blocks.L.ln1", "blocks.L.ln2" or "ln_final". Raises NotRecorded."""
+    x = vector(lens, source_of(lens, which), token)
+    scale = float(lens.trace[f"{which}.scale"][token, 0])
+    centred = x.values - x.mean  # [d]
+    weights = lens.model.weights if lens.model is not None else {}
+    prefix = "ln_f" if which == FINAL else "h.{1}.ln_{2}".format(*which.replace("ln", "").split("."))
+    gain, bias = (VectorFacts(weights[name]) if name in weights else None for name in (f"{prefix}.weight", f"{prefix}.bias"))
+    name = f"{which}.normalized"
+    result = vector(lens, name, token) if name in lens.trace else None
+    return NormFacts(name, x, VectorFacts(centred), scale, VectorFacts(centred / scale), gain, bias, result)

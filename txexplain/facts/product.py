@@ -1,0 +1,52 @@
+"""One query times one key, element by element, and the vector that the share of attention moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from txexplain.engine.derive import Lens, Reading, moved_vector, output_weight, reading
+from txexplain.facts.once import fact
+from txexplain.facts.vector import VectorFacts
+
+
+@dataclass(frozen=True, eq=False)
+class PairFacts:
+    """Σ q × k. Shapes: [dh] each."""
+
+    q: VectorFacts
+    k: VectorFacts
+    terms: VectorFacts  # q × k, element by element
+    running: VectorFacts  # their sum up to each element
+
+
+@fact(4)
+def pairs(lens: Lens, layer: int, head: int, query: int, key: int) -> PairFacts:
+    """Raises NotRecorded."""
+    q, k = lens.trace[f"blocks.{layer}.attn.q"][query, head], lens.trace[f"blocks.{layer}.attn.k"][key, head]  # [dh]
+    terms = q.astype(np.float64) * k  # [dh]
+    return PairFacts(*map(VectorFacts, (q, k, terms, np.cumsum(terms))))
+
+
+@fact(4)
+def moved(lens: Lens, layer: int, head: int, query: int, key: int) -> VectorFacts:
+    """What a head carries from one token to another: share × v through W_O. Shapes: -> [d]. Raises NotRecorded."""
+    return VectorFacts(moved_vector(lens.weights(), lens.trace, layer, head, query, key))
+
+
+@fact(256)
+def value_reading(lens: Lens, layer: int, head: int, key: int) -> Reading:
+    """A key's value, as if all attention were on it, in the tokens that it raises and lowers most. Raises NotRecorded."""
+    model = lens.weights()
+    return reading(model, lens.trace[f"blocks.{layer}.attn.v"][key, head] @ output_weight(model, layer, head))
+
+
+@fact(4)
+def moved_reading(lens: Lens, layer: int, head: int, query: int, key: int) -> Reading:
+    """The tokens that what is moved raises and lowers most: whichever query looks at a key, only the share is another.
+
+    Raises NotRecorded.
+    """
+    share = float(lens.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
+    return value_reading(lens, layer, head, key).times(share)

@@ -1,0 +1,102 @@
+"""A token's residual stream through the whole model, part by part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.derive import Lens
+from txexplain.facts.once import fact
+from txexplain.facts.vector import VectorFacts, vector
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a part of the stream and the stream around it are recorded, by their activations' names."""
+
+    name: str  # "embed", "pos", "L3.attn", "L3.mlp"
+    adds: str
+    before: str | None  # the stream that it is added to; None for the first
+    after: str
+
+
+def part_of(name: str) -> Part:
+    """A part by its name."""
+    if name == "embed":
+        return Part(name, "embed", None, "embed")
+    if name == "pos":
+        return Part(name, "pos_embed", "embed", "blocks.0.resid_pre")
+    block, _, half = name.partition(".")
+    prefix = f"blocks.{block[1:]}."
+    adds, before, after = ("attn_out", "resid_pre", "resid_mid") if half == "attn" else ("mlp_out", "resid_mid", "resid_post")
+    return Part(name, prefix + adds, prefix + before, prefix + after)
+
+
+def part_names(n_layer: int) -> list[str]:
+    """Every part of the stream, in the order in which they are added."""
+    return ["embed", "pos", *(f"L{layer}.{half}" for layer in range(n_layer) for half in ("attn", "mlp"))]
+
+
+@fact(64)
+def turn(lens: Lens, name: str, token: int) -> float:
+    """The cosine of a part with the stream that it is added to. Raises NotRecorded."""
+    part = part_of(name)
+    assert part.before is not None
+    was, adds = vector(lens, part.before, token), vector(lens, part.adds, token)
+    return float(was.values.astype(np.float64) @ adds.values) / max(was.length * adds.length, 1e-30)
+
+
+@dataclass(frozen=True, eq=False)
+class PartFacts:
+    """One thing that was added to a token's residual stream."""
+
+    name: str
+    adds: VectorFacts  # [d]
+    after: VectorFacts  # [d], the stream once it was added
+    cosine: float  # of the stream after it with the final one
+    logit: float | None  # what it gives to one token's logit, read linearly; None without the weights
+
+
+@dataclass(frozen=True)
+class ResidualFacts:
+    """A token's stream. `total` and `bias` add up to the logit of the token that it is read for; both None where it is read for none."""
+
+    parts: tuple[PartFacts, ...]
+    total: float | None
+    bias: float | None
+
+
+@fact(8)
+def residual(lens: Lens, token: int, of: int | None = None) -> ResidualFacts:
+    """A token's residual stream, read for the logit of the token `of` where one is named. Raises NotRecorded.
+
+    logit: the part through the final LayerNorm with its scale held fast, times the unembedding's row: the parts' sum, plus what
+    that LayerNorm's bias gives, is the logit ("direct logit attribution", Elhage et al. 2021).
+    """
+    final = vector(lens, f"blocks.{lens.config.n_layer - 1}.resid_post", token)
+    named = [(name, vector(lens, part_of(name).adds, token)) for name in part_names(lens.config.n_layer)]
+    direction = bias = None
+    if lens.model is not None and of is not None:
+        gain, row = lens.model.weights["ln_f.weight"], lens.model.unembedding[of].astype(np.float64)  # [d], [d]
+        direction = gain * row / float(lens.trace["ln_final.scale"][token, 0])  # [d]
+        direction = direction - direction.mean()  # LayerNorm takes the mean off: x · (g − mean(g)) = (x − mean(x)) · g
+        bias = float(lens.model.weights["ln_f.bias"].astype(np.float64) @ row)
+    stream: NDArray[np.float64] = np.zeros(len(final))
+    parts = []
+    for name, adds in named:
+        stream = stream + adds.values  # [d]
+        at = part_of(name).after
+        after = vector(lens, at, token) if at in lens.trace else VectorFacts(stream)
+        cosine = float(after.values.astype(np.float64) @ final.values / ((after.length * final.length) or 1.0))
+        parts.append(PartFacts(name, adds, after, cosine, None if direction is None else float(adds.values @ direction)))
+    total = None if direction is None else sum(part.logit or 0.0 for part in parts)
+    return ResidualFacts(tuple(parts), total, bias)
+
+
+@fact(4)
+def changes(lens: Lens, token: int) -> tuple[tuple[float, float], ...]:
+    """How long the vectors are that attention and MLP add to a token, ‖attn_out‖ and ‖mlp_out‖, block by block. Raises NotRecorded."""
+    blocks = (f"blocks.{layer}" for layer in range(lens.config.n_layer))
+    return tuple((vector(lens, f"{block}.attn_out", token).length, vector(lens, f"{block}.mlp_out", token).length) for block in blocks)
