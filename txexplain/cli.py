@@ -99,7 +99,9 @@ class Source:
         if self.ids is not None:
             return None
         if len(self.prompt) > 1:
-            raise click.UsageError(f'The prompt is one argument; put it in quotes: "{" ".join(self.prompt)}"')
+            from txexplain.explorer.shell import quoted
+
+            raise click.UsageError(f"The prompt is one argument; put it in quotes: {quoted(' '.join(self.prompt))}")
         given = [text for text in (*self.prompt, self.prompt_text, self.file) if text is not None]
         if len(given) > 1:
             raise click.UsageError("Give the prompt once: as PROMPT, as --prompt TEXT or as --file PATH.")

@@ -966,6 +966,25 @@ def test_y_shows_the_command_line_of_this_view(storyteller: GPT2) -> None:
     drive(test, storyteller)
 
 
+def test_y_copies_only_what_every_shell_takes_as_it_is(storyteller: GPT2) -> None:
+    """A tab and a new line are keys where they are pasted: ids say the same. For a name nothing does."""
+
+    async def test(app: App, hand: Hand) -> None:
+        await press(app, hand, "y")
+        ids = ",".join(map(str, storyteller.prompt_ids("a\tb\nc")))
+        assert app.clipboard == f"txexplain --model storyteller --ids {ids}"
+        app.state = replace(app.state, model="bad\nname")
+        for key in ("y", "Y"):
+            await hand.press(key)
+            assert said(app) == ["This view's command line can't be copied: the model's name holds a character that can't be typed."]
+        assert "bad" not in app.clipboard
+        app.state = replace(app.state, model="a\\'; touch PWNED !")
+        await hand.press("y")
+        assert app.clipboard.startswith(r"txexplain --model 'a'\\\''; touch PWNED '\! --ids ")
+
+    drive(test, storyteller, ExplorerState(prompt="a\tb\nc"))
+
+
 def test_q_leaves_at_once_even_while_the_model_runs(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SlowForward(monkeypatch)
     slow.shut = False

@@ -15,7 +15,7 @@ class ExplainError(Exception):
     """
 
     def __init__(self, sentence: str) -> None:
-        super().__init__(re.sub(r"[\t\n]", lambda match: sign(match[0]), clean(sentence)))
+        super().__init__(one_line(sentence))
 
 
 class CheckpointError(ExplainError):
@@ -79,6 +79,11 @@ def shown(value: object, limit: int = 80) -> str:
 def clean(text: str) -> str:
     """The text with what a terminal would act on, and what would reorder its line, as visible signs: none may reach a screen raw."""
     return RAW.sub(lambda match: sign(match[0]), text)
+
+
+def one_line(text: str) -> str:
+    """The text with those and with tabs and ends of lines as visible signs."""
+    return re.sub(r"[\t\n]", lambda match: sign(match[0]), clean(text))
 
 
 def sign(char: str) -> str:

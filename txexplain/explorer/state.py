@@ -6,7 +6,6 @@ A state never changes; every key is a method that returns the next one.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +31,7 @@ from txexplain.explorer.location import (
     zoom_in,
     zoom_out,
 )
+from txexplain.explorer.shell import joined
 
 STOPS = (0.0, 0.05, *(round(0.1 * n, 1) for n in range(1, 21)), *(0.5 * n for n in range(5, 21)))
 HOTTEST = STOPS[-1]
@@ -323,8 +323,8 @@ class ExplorerState:
         return flags
 
     def command_line(self, command: str = "") -> str:
-        """The command that reproduces this state in the app, or with another command, quoted for a shell."""
-        return shlex.join(["txexplain", *([command] if command else []), *self.arguments()])
+        """The command that reproduces this state in the app, or with another command, quoted for any shell."""
+        return joined(["txexplain", *([command] if command else []), *self.arguments()])
 
 
 def part_position(part: str | None) -> int:

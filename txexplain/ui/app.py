@@ -32,7 +32,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean, reason
+from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean, one_line, reason
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
@@ -43,6 +43,7 @@ from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
+from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
@@ -1228,11 +1229,15 @@ class ExplorerApp(App[None]):
     def copy_command(self, name: str = "") -> None:
         """Show and copy the command line of this view, in the app or by a command."""
         size = len(self.state.prompt)
-        command = self.command_line(name) if size <= COPIED else ""
+        command = self.exact_command_line(name) if size <= COPIED else ""
         if not 0 < len(command) <= COPIED:
             self.say(
                 f"This view's command line has {size or len(command)} characters, too many to copy: put the prompt in a file for --file."
             )
+            return
+        if not typable(command):
+            what = "trace's name" if self.state.trace is not None else "prompt" if typable(self.state.model) else "model's name"
+            self.say(f"This view's command line can't be copied: the {what} holds a character that can't be typed.")
             return
         self.copy_to_clipboard(command)
         self.say(command)
@@ -1242,13 +1247,16 @@ class ExplorerApp(App[None]):
         super().copy_to_clipboard(text.encode("utf-8", "replace").decode("utf-8"))
 
     def command_line(self, name: str = "") -> str:
-        """The command that reproduces this view, fit for a screen and a shell."""
+        """The command that reproduces this view, fit for a screen and a shell: signs stand for what can't be typed."""
+        return one_line(self.exact_command_line(name))
+
+    def exact_command_line(self, name: str = "") -> str:
+        """That command, with ids for a prompt that can't be typed."""
         command = self.state.command_line(name)
-        if len(command) <= COPIED and clean(command) != command and self.model is not None and self.state.ids is None:
-            # Pasted into a shell, raw control characters would be keys, and NUL is no argument at all: the ids say the same.
+        if len(command) <= COPIED and not typable(command) and self.model is not None and self.state.ids is None:
             with suppress(ExplainError):
                 command = self.state.with_ids(self.model.prompt_ids(self.state.prompt)).command_line(name)
-        return clean(command)
+        return command
 
     def dress(self) -> None:
         """Give Textual's own parts, as toasts, lists and scroll bars, the colours of the theme."""
