@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from txexplain.engine.attribution import Direct, direct, lens
     from txexplain.engine.errors import ExplainError
+    from txexplain.engine.interventions import Cut, Set
     from txexplain.engine.model import GPT2
     from txexplain.engine.sampling import Distribution, Draw, distribution, draw, uniform
     from txexplain.engine.tokenizer import Tokenizer
@@ -17,28 +19,38 @@ __version__ = "0.1.0"
 
 # Imported when first asked for (PEP 562): `txexplain --help` must not wait for NumPy.
 _HOME = {
+    "Cut": "txexplain.engine.interventions",
+    "Direct": "txexplain.engine.attribution",
     "ExplainError": "txexplain.engine.errors",
     "GPT2": "txexplain.engine.model",
     "Distribution": "txexplain.engine.sampling",
     "Draw": "txexplain.engine.sampling",
+    "direct": "txexplain.engine.attribution",
     "distribution": "txexplain.engine.sampling",
     "draw": "txexplain.engine.sampling",
     "uniform": "txexplain.engine.sampling",
+    "Set": "txexplain.engine.interventions",
     "Tokenizer": "txexplain.engine.tokenizer",
     "Trace": "txexplain.engine.trace",
+    "lens": "txexplain.engine.attribution",
     "load_model": "txexplain.models",
 }
 
 __all__ = [
     "GPT2",
+    "Cut",
+    "Direct",
     "Distribution",
     "Draw",
     "ExplainError",
+    "Set",
     "Tokenizer",
     "Trace",
     "__version__",
+    "direct",
     "distribution",
     "draw",
+    "lens",
     "load_model",
     "uniform",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 
 from txexplain.engine.gpt2 import gpt2, unembed
+from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.trace import Trace
@@ -42,23 +41,13 @@ class NoPast:
         return tuple(part.reshape(len(part), self.n_head, -1) for part in (q, k, v))  # type: ignore[return-value]
 
 
-@dataclass(frozen=True)
-class Zero:
+def zero(name: str, head: int) -> Set:
     """One head's part of an activation set to 0."""
-
-    name: str
-    head: int
-
-    def __call__(self, array: Array, start: int) -> Array:
-        changed = array.copy()
-        changed[:, self.head] = 0
-        return changed
+    return Set(name, 0, head=head)
 
 
-def edited(model: GPT2, ids: list[int], *edits: Zero, prefix: Trace | None = None) -> Trace:
-    trace = model.stoppable_forward(ids, edits=edits, prefix=prefix)
-    assert trace is not None
-    return trace
+def edited(model: GPT2, ids: list[int], *interventions: Set, prefix: Trace | None = None) -> Trace:
+    return model.forward(ids, interventions=interventions, prefix=prefix)
 
 
 def assert_same(a: Trace, b: Trace) -> None:
@@ -78,7 +67,7 @@ def test_the_page_is_the_whole_model(tiny: GPT2) -> None:
 @pytest.mark.parametrize("name", ["blocks.0.attn.z", "blocks.0.attn.q", "blocks.1.attn.k", "blocks.0.attn.v"])
 def test_all_that_follows_goes_on_with_the_changed_activation(tiny: GPT2, name: str) -> None:
     """Each later activation is what its formula makes of the changed ones: held to a model whose weights do the same."""
-    plain, changed = tiny.forward(IDS), edited(tiny, IDS, Zero(name, 1))
+    plain, changed = tiny.forward(IDS), edited(tiny, IDS, zero(name, 1))
     assert (changed[name][:, 1] == 0).all()
     assert changed[name][:, 0].any()
     layer = int(name.split(".")[1])
@@ -102,8 +91,8 @@ def assert_same_of(a: Trace, b: Trace, names: list[str]) -> None:
         np.testing.assert_array_equal(a[name], b[name], err_msg=name)
 
 
-@pytest.mark.parametrize("edit", [Zero("blocks.0.attn.z", 2), Zero("blocks.0.attn.k", 0), Zero("blocks.1.attn.v", 1)])
-def test_an_edited_run_goes_on_from_its_like_and_from_no_other(tiny: GPT2, edit: Zero) -> None:
+@pytest.mark.parametrize("edit", [zero("blocks.0.attn.z", 2), zero("blocks.0.attn.k", 0), zero("blocks.1.attn.v", 1)])
+def test_an_edited_run_goes_on_from_its_like_and_from_no_other(tiny: GPT2, edit: Set) -> None:
     plain, fresh = tiny.forward(IDS[:5]), edited(tiny, IDS, edit)
     assert_same(edited(tiny, IDS, edit, prefix=edited(tiny, IDS[:5], edit)), fresh)
     assert_same(edited(tiny, IDS, edit, prefix=plain), fresh)
@@ -112,23 +101,15 @@ def test_an_edited_run_goes_on_from_its_like_and_from_no_other(tiny: GPT2, edit:
 
 
 def test_a_run_tells_what_was_changed(tiny: GPT2) -> None:
-    edit = Zero("blocks.0.attn.z", 2)
-    assert edited(tiny, IDS, edit).edits == (edit,)
-    assert tiny.forward(IDS).edits == ()
+    edit = zero("blocks.0.attn.z", 2)
+    assert edited(tiny, IDS, edit).interventions == (edit,)
+    assert tiny.forward(IDS).interventions == ()
 
 
 def test_what_enters_a_block_is_what_left_the_one_before(tiny: GPT2) -> None:
     """Two names of one tensor: a change under either is the same change."""
 
-    @dataclass(frozen=True)
-    class Double:
-        name: str
-
-        def __call__(self, array: Array, start: int) -> Array:
-            return array * 2
-
-    one, other = (tiny.stoppable_forward(IDS, edits=(Double(name),)) for name in ("blocks.0.resid_post", "blocks.1.resid_pre"))
-    assert one is not None
-    assert other is not None
+    vector = np.linspace(-1, 1, tiny.config.n_embd)
+    one, other = (tiny.forward(IDS, interventions=[Set(name, vector, rows=2)]) for name in ("blocks.0.resid_post", "blocks.1.resid_pre"))
     assert_same(one, other)
-    np.testing.assert_allclose(one["blocks.0.resid_post"], 2 * tiny.forward(IDS)["blocks.0.resid_post"], rtol=1e-6)
+    np.testing.assert_allclose(one["blocks.0.resid_post"][2], vector, rtol=1e-6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,36 +12,20 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, drive, expected_text, screen_text, settled, until
 from txexplain.engine.derive import Lens
+from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
-from txexplain.engine.ops import Array
 from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import parse
 from txexplain.ui.app import ExplorerApp
 
-
-@dataclass(frozen=True)
-class Off:
-    """One head's z set to 0."""
-
-    name: str
-    head: int
-
-    def __call__(self, array: Array, start: int) -> Array:
-        changed = array.copy()
-        changed[:, self.head] = 0
-        return changed
-
-
-EDIT = Off("blocks.2.attn.z", 3)
+EDIT = Set("blocks.2.attn.z", 0, head=3)
 SIZE = (120, 40)
 PLACES = ("model", "L2", "L2H3", "L2H3[6,3]", "L4.mlp", "residual", "heads", "output", "L2.proj", "embed")
 
 
 def changed(model: GPT2, ids: Any) -> Trace:
-    trace = model.stoppable_forward(ids, edits=(EDIT,))
-    assert trace is not None
-    return trace
+    return model.forward(ids, interventions=[EDIT])
 
 
 def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,14 +38,14 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2, monkeypatch:
         await hand.press("b")
         before = app.lens
         assert before is not None
-        monkeypatch.setattr(GPT2, "stoppable_forward", lambda *args, **options: plain(*args, **{**options, "edits": (EDIT,)}))
+        monkeypatch.setattr(GPT2, "stoppable_forward", lambda *args, **options: plain(*args, **{**options, "interventions": (EDIT,)}))
         app.run_model()
         await until(hand, lambda: app.lens is not before and not app.running, "the changed run")
         await settled(app, hand)
         await until(hand, lambda: app.ribbons() is not None, "the ribbons")
         assert app.lens is not None
         ids = app.lens.trace.ids
-        assert app.lens.trace.edits == (EDIT,)
+        assert app.lens.trace.interventions == (EDIT,)
         fresh = Lens(changed(storyteller, list(ids)), storyteller)
         for name in fresh.trace.names:
             np.testing.assert_allclose(app.lens.trace[name], fresh.trace[name], rtol=1e-5, atol=1e-4, err_msg=name)
@@ -93,7 +77,7 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2, monkeypatch:
 def test_a_run_goes_to_another_process_whole(storyteller: GPT2) -> None:
     trace = changed(storyteller, storyteller.prompt_ids(ONCE))
     there = pickle.loads(pickle.dumps(trace))
-    assert (there.ids, there.edits, there.config, there.names) == (trace.ids, trace.edits, trace.config, trace.names)
+    assert (there.ids, there.interventions, there.config, there.names) == (trace.ids, trace.interventions, trace.config, trace.names)
     for name in trace.names:
         np.testing.assert_array_equal(there[name], trace[name])
     assert there.run != trace.run

@@ -34,6 +34,10 @@ class ModelNotFound(ExplainError):
     """No checkpoint of that name is on this machine, and it couldn't be fetched."""
 
 
+class InterventionError(ExplainError, ValueError):
+    """What is to be changed in a run can't be: a model or prompt lacks it, or a value doesn't fit."""
+
+
 class TraceError(ExplainError):
     """A trace file can't be used, or a trace doesn't fit the model."""
 

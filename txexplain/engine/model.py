@@ -10,9 +10,10 @@ import numpy as np
 from txexplain.engine.checkpoint import Checkpoint
 from txexplain.engine.errors import PromptError
 from txexplain.engine.gpt2 import Weights, gpt2, unembed
+from txexplain.engine.interventions import Intervention
 from txexplain.engine.kv_cache import ROOM, KVCache
 from txexplain.engine.ops import Array
-from txexplain.engine.run import Edit, Recording, Stopped, require_sound
+from txexplain.engine.run import Recording, Stopped, require_sound
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
 
@@ -52,14 +53,18 @@ class GPT2:
             raise PromptError(f"The prompt has more than {len(ids) - 1} tokens, but {self.name} reads at most {context}; shorten it.")
         return ids or [self.config.bos_token_id]
 
-    def forward(self, ids: Sequence[int], *, all_logits: bool = False, prefix: Trace | None = None) -> Trace:
+    def forward(
+        self, ids: Sequence[int], *, interventions: Sequence[Intervention] = (), all_logits: bool = False, prefix: Trace | None = None
+    ) -> Trace:
         """Run the model on T token ids and keep every activation.
 
+        interventions: what is changed on the way, see Set and Cut.
         all_logits: logits [T, V] of every position instead of the last one's [V].
         prefix: an earlier Trace of this model; the rows of its shared beginning are reused, with the same result to rounding.
-        Raises PromptError for ids that this model can't take, NonFinite for an activation that isn't finite, or far beyond any GPT-2's.
+        Raises PromptError for ids that this model can't take, InterventionError for what it can't change,
+        NonFinite for an activation that isn't finite, or far beyond any GPT-2's.
         """
-        trace = self.stoppable_forward(ids, all_logits=all_logits, prefix=prefix)
+        trace = self.stoppable_forward(ids, interventions=interventions, all_logits=all_logits, prefix=prefix)
         assert trace is not None
         return trace
 
@@ -70,11 +75,12 @@ class GPT2:
         should_stop: Callable[[], bool] | None = None,
         all_logits: bool = False,
         prefix: Trace | None = None,
-        edits: Sequence[Edit] = (),
+        interventions: Sequence[Intervention] = (),
     ) -> Trace | None:
         """forward(), or None once `should_stop`, which is asked before each block, says True."""
         ids = self.checked(ids)
-        shared = self.shared(prefix, ids, edits)
+        edits = [edit for each in interventions for edit in each.edits(self.config)]
+        shared = self.shared(prefix, ids, interventions)
         n = len(ids) - shared
         limit = self.config.n_positions
         if shared and prefix is not None:
@@ -111,7 +117,7 @@ class GPT2:
             tokens=tokens,
             origin=self,
             kv_cache=rows.cache,
-            edits=tuple(edits),
+            interventions=tuple(interventions),
         )
 
     def checked(self, ids: Sequence[int]) -> list[int]:
@@ -129,13 +135,13 @@ class GPT2:
                 raise PromptError(f"Token id {i} is not in the vocabulary of {self.name}; its ids go from 0 to {vocabulary - 1}.")
         return ids
 
-    def shared(self, prefix: Trace | None, ids: Sequence[int], edits: Sequence[Edit] = ()) -> int:
+    def shared(self, prefix: Trace | None, ids: Sequence[int], interventions: Sequence[Intervention] = ()) -> int:
         """How many tokens at the beginning an earlier trace has in common with ids: none where it was edited otherwise."""
         if prefix is None:
             return 0
         if prefix.origin is not self:
             raise ValueError("prefix must be a trace that this same model made with forward")
-        return Run(self, tuple(ids), tuple(edits)).shared(prefix.run)
+        return Run(self, tuple(ids), tuple(interventions)).shared(prefix.run)
 
 
 def block_weights(weights: Weights, layer: int) -> Weights:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from txexplain.engine.cores import CORES
 from txexplain.engine.errors import NonFinite
+from txexplain.engine.interventions import Edit
 from txexplain.engine.kv_cache import NewRows
 from txexplain.engine.ops import Array
 from txexplain.engine.trace import GROWING, LARGEST_NUMBER, canonical
@@ -20,16 +20,6 @@ TELLING = ("resid_post", "ln1.scale", "ln2.scale", "mlp.pre")
 
 class Stopped(Exception):
     """Nobody waits for this run any more."""
-
-
-class Edit(Protocol):
-    """A change of one activation, made where it is computed, so that all that follows goes on with the changed one."""
-
-    name: str  # the activation's, as `blocks.3.attn.z`
-
-    def __call__(self, array: Array, start: int) -> Array:
-        """The changed activation; its first new row is token `start`'s. The array given isn't changed. Shapes: as given -> the same."""
-        ...
 
 
 class Edited(dict[str, Array]):

@@ -72,13 +72,20 @@ class Run:
 
     model: object
     ids: tuple[int, ...]
-    edits: tuple[Any, ...] = ()
+    interventions: tuple[Any, ...] = ()
 
     def shared(self, other: Run | None) -> int:
         """How many tokens at the beginning both have in common: their rows are the same in both."""
-        if other is None or self.model is not other.model or self.edits != other.edits:
+        if other is None or self.model is not other.model:
             return 0
-        return shared_length(self.ids, other.ids)
+        alike, first = shared_length(self.ids, other.ids), first_difference(self.interventions, other.interventions)
+        return alike if first is None else min(alike, first)
+
+
+def first_difference(a: Sequence[Any], b: Sequence[Any]) -> int | None:
+    """The first row that may differ between runs of the same ids with these interventions; None where none does."""
+    rows = [each.first for i in range(max(len(a), len(b))) if a[i : i + 1] != b[i : i + 1] for each in (*a[i : i + 1], *b[i : i + 1])]
+    return min(rows, default=None)
 
 
 def shared_length(a: Sequence[int], b: Sequence[int]) -> int:
@@ -105,7 +112,7 @@ class Trace(Mapping[str, Floats]):
         tokens: tuple[str, ...] | None = None,
         origin: object = None,
         kv_cache: Any = None,
-        edits: tuple[Any, ...] = (),
+        interventions: tuple[Any, ...] = (),
         lazy: Mapping[str, Callable[[], Floats]] | None = None,
     ) -> None:
         self.ids: tuple[int, ...] = tuple(int(i) for i in ids)
@@ -115,21 +122,19 @@ class Trace(Mapping[str, Floats]):
         self.tokens = tokens
         self.origin = origin  # the GPT2 that made it; its rows may only be continued by the same weights
         self.kv_cache = kv_cache  # the buffers that q, k and v are views of, with room for more rows
-        self.edits = edits  # what was changed on the way: a run is its model, its ids and these
+        self.interventions = interventions  # what was changed on the way: a run is its model, its ids and these
         # Tensors that follow from others have no parts until somebody looks at them; then they are computed.
         self._lazy = {canonical(name): make for name, make in (lazy or {}).items()}
         # Its keys never change: one thread may walk over them while another looks at a tensor.
         self._parts: dict[str, Parts] = dict.fromkeys(self._lazy, ()) | dict(parts)
         self._making = threading.RLock()  # held by the thread that computes or joins a tensor
-        self.run = Run(object() if origin is None else origin, self.ids, edits)  # a file's run is like no other
+        self.run = Run(object() if origin is None else origin, self.ids, interventions)  # a file's run is like no other
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: every tensor as it is; what made it, and could go on from it, stays here."""
         parts = {name: (np.ascontiguousarray(self[name]),) for name in self.names}
-        return partial(Trace, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, edits=self.edits), (
-            self.ids,
-            parts,
-        )
+        known = {name: getattr(self, name) for name in ("config", "model", "prompt", "tokens", "interventions")}
+        return partial(Trace, **known), (self.ids, parts)
 
     @property
     def n_tokens(self) -> int:
