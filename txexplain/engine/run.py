@@ -33,7 +33,7 @@ class Edited(dict[str, Array]):
     def __setitem__(self, name: str, array: Array) -> None:
         for edit in self.edits.get(name, ()):
             changed = edit(array, self.start)
-            if name.endswith(GROWING):  # q, k and v are read from the cache, by later tokens too: they are changed there
+            if f".{name}".endswith(GROWING):  # q, k and v are read from the cache, by later tokens too: they are changed there
                 array[self.start :] = changed[self.start :]
             else:
                 array = changed
