@@ -6,57 +6,40 @@ import re
 from dataclasses import replace
 
 from txexplain.engine.errors import LocationError, shown
-from txexplain.explorer.location import PRODUCTS, VECTORS, Dims, Level, Location, check, nearest, parse
+from txexplain.explorer.location import PLACES, Dims, Location, check, nearest, parse, place_of
 
-NUMBERED = {Level.HEADS, Level.MLP, Level.NEURON} | VECTORS | PRODUCTS  # where a number alone names a place
+NUMBERED = {level for level, place in PLACES.items() if place.numbered}  # where a number alone names a place
 NUMBERS = re.compile(r"[0-9]{1,7}(?:\s*[.,\s]\s*[0-9]{1,7})*")
 
 
-def asked(place: Location) -> str:
+def asked(at: Location) -> str:
     """What may be typed at a place, for the field's hint."""
-    match place.level:
-        case Level.HEADS:
-            return "a block and a head, as in 5.11"
-        case Level.MLP | Level.NEURON:
-            return "a neuron, as in 417"
-        case level if level in PRODUCTS:
-            return "an output, as in 300, or an input and an output, as in 17,300"
-        case level if level in VECTORS:
-            return "an element, as in 17"
-    return "a place, as in L5H11"
+    return place_of(at).asks
 
 
-def jump(text: str, place: Location, dims: Dims) -> Location:
+def jump(text: str, at: Location, dims: Dims) -> Location:
     """The Location that was typed at a place. In the atlas a head alone is the head as selected there.
 
     Raises LocationError with one sentence that names what there is.
     """
     typed = " ".join(text.split())
     if not typed:
-        raise LocationError(f"Give {asked(place)}, or any place like L5H11 or output.")
-    found = numbered(typed, place) if NUMBERS.fullmatch(typed) else parse_near(typed)
-    if place.level is Level.HEADS and found == Location(Level.HEAD, block=found.block, head=found.head):
-        found = replace(place, block=found.block, head=found.head)
-    if found.token is None and found.query is None:
-        found = replace(found, token=place.query if place.query is not None else place.token)
+        raise LocationError(f"Give {asked(at)}, or any place like L5H11 or output.")
+    found = place_of(at).typed(at, numbered(typed, at) if NUMBERS.fullmatch(typed) else parse_near(typed))
+    if found.chosen is None:
+        found = replace(found, token=at.chosen)
     check(found, dims)
     return found
 
 
-def numbered(typed: str, place: Location) -> Location:
+def numbered(typed: str, at: Location) -> Location:
     """What one number, or two, mean here."""
-    numbers = [int(part) for part in re.findall(r"[0-9]+", typed)]
-    if place.level is Level.HEADS and len(numbers) == 2:
-        return replace(place, block=numbers[0], head=numbers[1])
-    if place.level in (Level.MLP, Level.NEURON) and len(numbers) == 1:
-        return replace(place, neuron=numbers[0])
-    if place.level in VECTORS | PRODUCTS and len(numbers) == 1:
-        return replace(place, element=numbers[0])
-    if place.level in PRODUCTS and len(numbers) == 2:
-        return replace(place, source=numbers[0], element=numbers[1])
-    if place.level not in NUMBERED:
+    there = place_of(at).number(at, [int(part) for part in re.findall(r"[0-9]+", typed)])
+    if there is not None:
+        return there
+    if at.level not in NUMBERED:
         return parse_near(typed)
-    raise LocationError(f"{shown(repr(typed))} is no place here; give {asked(place)}.")
+    raise LocationError(f"{shown(repr(typed))} is no place here; give {asked(at)}.")
 
 
 def parse_near(typed: str) -> Location:

@@ -10,22 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from txexplain.engine.steps import TILES
 from txexplain.explorer.jump import jump
 from txexplain.explorer.location import (
-    ENDS,
-    FACES,
-    LEASTS,
-    PRODUCTS,
-    STAGES,
-    VECTORS,
     Dims,
     Level,
     Location,
     Memory,
     clamp,
-    output_width,
     parse,
+    place_of,
     remembered,
     residual_of,
     zoom_in,
@@ -179,26 +172,15 @@ class ExplorerState:
 
     def step_block(self, step: int, dims: Dims) -> ExplorerState:
         """The block before or after, at the same place inside it; the model's selected column moves."""
-        place = self.location
-        if place.level is Level.MODEL:
-            column = place.select or "L0"
-            block = (-1 if step > 0 else 0) if column == "embed" else dims.n_layer if column in ENDS else int(column[1:])
-            return self.go(replace(place, select=column_name(block + step, dims.n_layer, blocks_only=True)), dims)
-        if place.level is Level.RESIDUAL:
-            return self.go(replace(place, select=part_name(part_position(place.select) + 2 * step, dims.n_layer)), dims)
-        if place.level in (Level.EMBED, Level.FINAL, Level.OUTPUT):
-            return self
-        return self.go(replace(place, block=max(0, place.block + step)), dims)
+        return self.step_to(place_of(self.location).step_block(self.location, step, dims), dims)
 
     def step_head(self, step: int, dims: Dims) -> ExplorerState:
         """The head before or after, around the block's end."""
-        if self.location.level in PRODUCTS:  # a head's elements stand together
-            width = output_width(self.location.level, dims)
-            dh = max(1, dims.n_embd // dims.n_head)
-            return self.go(replace(self.location, element=((self.location.element or 0) // dh * dh + step * dh) % width), dims)
-        if self.location.level not in (Level.ATTN, Level.HEADS, Level.HEAD, Level.PRODUCT):
-            return self
-        return self.go(replace(self.location, head=(self.location.head + step) % dims.n_head), dims)
+        return self.step_to(place_of(self.location).step_head(self.location, step, dims), dims)
+
+    def step_to(self, there: Location, dims: Dims | None = None) -> ExplorerState:
+        """Where a key leads; the same state where it does nothing."""
+        return self if there == self.location else self.go(there, dims)
 
     def jump(self, text: str, dims: Dims) -> ExplorerState:
         """To a place that was typed; in the atlas into the head. Raises LocationError with one sentence."""
@@ -214,82 +196,19 @@ class ExplorerState:
 
     def next_least(self) -> ExplorerState:
         """Show only the heads of the atlas that reach the next percentage of the measure that sorts them."""
-        place = self.location
-        if place.level is not Level.HEADS or place.face is None:
-            return self
-        least = next((each for each in LEASTS if each > place.least), 0)
-        return self.go(replace(place, least=least))
+        return self.step_to(place_of(self.location).next_least(self.location))
 
     def next_stage(self, step: int = 1) -> ExplorerState:
         """The head's next stage, or the page's next face."""
-        place = self.location
-        faces = FACES.get(place.level)
-        if faces is not None:
-            face = faces[(faces.index(place.face or faces[0]) + step) % len(faces)]
-            return self.go(replace(place, face=face, least=0))
-        if self.location.level is not Level.HEAD:
-            return self
-        return self.go(replace(self.location, stage=STAGES[(STAGES.index(self.location.stage) + step) % len(STAGES)]))
+        return self.step_to(place_of(self.location).next_face(self.location, step))
 
     def move(self, dx: int, dy: int, dims: Dims) -> ExplorerState:
-        """An arrow key: dx, dy in −1, 0, 1. What it moves depends on the level."""
-        place = self.location
-        if place.level in (Level.HEAD, Level.PRODUCT):
-            query, key = place.cursor(dims.n_tokens)
-            query, key = (max(0, min(i + d, dims.n_tokens - 1)) for i, d in ((query, dy), (key, dx)))
-            return self.go(replace(place, query=query, key=key, token=None), dims)
-        if place.level is Level.HEADS:
-            if dims.order is not None:
-                return self.go(self.along(dims.order, place, dx + dy * dims.columns, dims), dims)
-            return self.go(replace(place, head=max(0, place.head + dx), block=max(0, place.block + dy)), dims)
-        if place.level is Level.RESIDUAL and dy:
-            return self.go(replace(place, select=part_name(part_position(place.select) + dy, dims.n_layer)), dims)
-        if place.level in (Level.RESIDUAL, Level.MLP) and dx:  # up and down go along the list there
-            return self.go(replace(place, token=max(0, place.token_index(dims.n_tokens) + dx)), dims)
-        if place.level is Level.MLP and dims.order:
-            at = (dims.order.index(place.neuron) if place.neuron in dims.order else 0) + dy
-            return self.go(replace(place, neuron=dims.order[max(0, min(at, len(dims.order) - 1))]), dims)
-        if place.level in PRODUCTS and place.face == "matrix" and dy:
-            return self.go(replace(place, source=max(0, (place.source or 0) + dy), element=place.element or 0), dims)
-        if place.level in VECTORS | PRODUCTS and dx:
-            element = 0 if place.element is None else max(0, min(place.element + dx, output_width(place.level, dims) - 1))
-            return self.go(replace(place, element=element), dims)
-        if place.level is Level.ATTN:
-            head = place.head + dx + dy * dims.columns
-            return self.go(replace(place, head=head) if 0 <= head < dims.n_head else place, dims)
-        if dx and place.level is Level.MODEL:
-            column = place.select or "L0"
-            position = {"embed": -1, "final": dims.n_layer, "output": dims.n_layer + 1}.get(column)
-            at = (int(column[1:]) if position is None else position) + dx
-            return self.go(replace(place, select=column_name(at, dims.n_layer)), dims)
-        if dx and place.level is Level.BLOCK:
-            tile = TILES[max(0, min(TILES.index(place.select or "attn") + dx, len(TILES) - 1))]
-            return self.go(replace(place, select=None if tile == "attn" else tile), dims)
-        if dx and place.level is Level.NEURON:
-            return self.go(replace(place, neuron=max(0, (place.neuron or 0) + dx)), dims)
-        if dy and place.level is not Level.OUTPUT:  # there the arrows are the candidates'
-            token = max(0, place.token_index(dims.n_tokens) + dy)
-            return self.go(replace(place, token=token), dims)
-        return self
-
-    def along(self, order: Sequence[int], place: Location, step: int, dims: Dims) -> Location:
-        """The head some steps further in the atlas as it is sorted; the first where the present one isn't in it."""
-        here = place.block * dims.n_head + place.head
-        if not order:
-            return place
-        at = order.index(here) + step if here in order else 0
-        if not 0 <= at < len(order):
-            return place
-        block, head = divmod(order[at], dims.n_head)
-        return replace(place, block=block, head=head)
+        """An arrow key: dx, dy in −1, 0, 1. What it moves depends on the place."""
+        return self.step_to(place_of(self.location).move(self.location, dx, dy, dims), dims)
 
     def select_token(self, token: int, dims: Dims) -> ExplorerState:
         """Select a token wherever one is."""
-        place = self.location
-        if place.level in (Level.HEAD, Level.PRODUCT):
-            _, key = place.cursor(dims.n_tokens)
-            return self.go(replace(place, query=token, key=key, token=None), dims)
-        return self.go(replace(place, token=token), dims)
+        return self.go(place_of(self.location).with_token(self.location, token, dims), dims)
 
     # The command line
 
@@ -325,34 +244,6 @@ class ExplorerState:
     def command_line(self, command: str = "") -> str:
         """The command that reproduces this state in the app, or with another command, quoted for any shell."""
         return joined(["txexplain", *([command] if command else []), *self.arguments()])
-
-
-def part_position(part: str | None) -> int:
-    """Where a part of the residual stream stands: embed, pos, then L0.attn, L0.mlp, L1.attn …"""
-    if part in (None, "pos"):
-        return int(part == "pos")
-    assert part is not None
-    block, _, half = part.partition(".")
-    return 2 + 2 * int(block[1:]) + (half == "mlp")
-
-
-def part_name(position: int, n_layer: int) -> str | None:
-    """A part of the residual stream by where it stands; None is embed, the first."""
-    position = max(0, min(position, 1 + 2 * n_layer))
-    if position < 2:
-        return "pos" if position else None
-    return f"L{position // 2 - 1}.{'mlp' if position % 2 else 'attn'}"
-
-
-def column_name(position: int, n_layer: int, *, blocks_only: bool = False) -> str | None:
-    """A column of the model view by its position: −1 embed, 0… the blocks, n_layer final, then output. None is block 0."""
-    if blocks_only:
-        position = max(0, min(position, n_layer - 1))
-    if position < 0:
-        return "embed"
-    if position >= n_layer:
-        return "final" if position == n_layer else "output"
-    return f"L{position}" if position else None
 
 
 def from_flags(
