@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import txexplain
+from tests.conftest import GOLDEN
 from txexplain import Cut, Set
 from txexplain.engine import model
 from txexplain.engine.errors import InterventionError
@@ -231,3 +234,24 @@ WRONG = {
 def test_what_cannot_be_changed_is_said_in_a_sentence(tiny: GPT2, make: Callable[[GPT2], object]) -> None:
     with pytest.raises(InterventionError, match=r"^\S.*\.$"):
         make(tiny)
+
+
+REFERENCE = json.loads((GOLDEN / "interventions.json").read_text(encoding="utf-8"))
+
+
+def given_as(case: dict[str, Any]) -> Intervention:
+    """A case of the reference as Set or Cut."""
+    if "cut" in case:
+        return Cut(case["cut"], head=case["head"], edges=case["edges"], raw=case.get("raw", False))
+    size = DH if "head" in case else D
+    value = np.linspace(-1, 1, size) if case["value"] == "vector" else case["value"]
+    return Set(f"blocks.{case['block']}.{case['set']}", value, rows=case.get("rows"), head=case.get("head"), index=case.get("index"))
+
+
+@pytest.mark.parametrize("name", REFERENCE["runs"])
+def test_as_torch_hooks_in_double_precision_find_it(tiny: GPT2, name: str) -> None:
+    wanted = REFERENCE["runs"][name]
+    trace = tiny.forward(REFERENCE["ids"], interventions=[given_as(case) for case in wanted["cases"]], all_logits=True)
+    np.testing.assert_allclose(trace["logits"], wanted["logits"], atol=1e-4)
+    if name != "nothing":
+        assert np.abs(np.subtract(wanted["logits"], REFERENCE["runs"]["nothing"]["logits"])).max() > 1e-3
