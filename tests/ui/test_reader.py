@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
 from txexplain.explorer.state import from_flags
 from txexplain.models import load_model
 from txexplain.models.report import Entry
+from txexplain.ui.actions import ACTIONS
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.choose import LessonsScreen
 from txexplain.ui.lessons import read
@@ -484,6 +486,46 @@ def test_a_script_waits_for_the_model(storyteller: GPT2, monkeypatch: pytest.Mon
         assert app.state.temperature == 1.1
 
     drive(watch, storyteller, reads=Reads(script(), lecture=True, pace=0.01))
+
+
+def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
+    storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every such action is done as a script does it, with a question open whose answers are kept in a file."""
+    done: list[str] = []
+    doing = ["the start"]
+    played = [action.id for action in ACTIONS if action.script]
+
+    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        for whose, name in ((Path, "mkdir"), (Path, "replace"), (os, "killpg")):
+            monkeypatch.setattr(whose, name, lambda *_, **__: done.append(doing[0]))
+        for name in ("copy_to_clipboard", "suspend", "exit", "push_screen", "fetch"):
+            monkeypatch.setattr(ExplorerApp, name, lambda *_, **__: done.append(doing[0]))
+        for pane, actions in (("stage", played), ("side", ["enter", "down", "up"])):
+            app.reader.show(2)
+            app.focus_pane(pane)
+            for action in actions:
+                doing[0] = action
+                await settled(app, pilot)
+                if pane == "side":
+                    assert (app.pane, app.reader.asks()) == ("side", True)
+                app.reader.waiting = [("do", action, action)]
+                app.reader.press()
+                assert not app.reader.waiting
+        await settled(app, pilot)
+        assert done == []
+        assert app.reader.given == {}
+        # The same keys of the reader's own do all that.
+        doing[0] = "own"
+        app.perform("enter")
+        assert app.reader.given == {2: 1}
+        for action in (each for each in ACTIONS if not each.script and each.id not in ("palette", "lesson_back", "suspend")):
+            before = len(done)
+            app.perform(action.id)
+            assert len(done) > before, action.id
+
+    reads = Reads(LESSON, page=2, lecture=True, pace=500, record=tmp_path / "answers.json")
+    drive(watch, storyteller, reads=reads)
 
 
 def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:

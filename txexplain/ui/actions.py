@@ -22,6 +22,7 @@ class Action:
     group: str
     footer: str = ""  # the word in the stage's footer, or "" where that leaves it out
     levels: frozenset[str] = frozenset()  # the levels at which it means something; empty: all
+    script: bool = True  # whether a lecture's script may do it: not what writes, copies, opens another screen, turns back or ends
 
 
 GLYPHS = {
@@ -133,6 +134,7 @@ ACTIONS: tuple[Action, ...] = (
         "go to",
         "Go to a head (5.11), element or neuron by its number, to any place, or to a lesson's page: type it, Enter",
         "Move",
+        script=False,
     ),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
     Action(
@@ -153,27 +155,45 @@ ACTIONS: tuple[Action, ...] = (
     Action("hold", ("b",), "hold", "Hold these probabilities beside those that follow; again to let go", "Next token"),
     Action("older", ("left_parenthesis",), "one before", "Step back through the probabilities that were shown", "Next token"),
     Action("newer", ("right_parenthesis",), "one after", "Step forth again, up to the present ones", "Next token"),
-    Action("find", ("o",), "find a token", "Find any token among the candidates by its text", "Next token"),
-    Action("examples", ("e",), "examples", "Prompts that show something, each with what to look for", "Prompt", "examples"),
+    Action("find", ("o",), "find a token", "Find any token among the candidates by its text", "Next token", script=False),
+    Action("examples", ("e",), "examples", "Prompts that show something, each with what to look for", "Prompt", "examples", script=False),
     Action("prompt", ("slash", "f9"), "edit prompt", "Edit the prompt; Enter or Escape returns, the text stays", "Prompt", "prompt"),
     Action("surprisal", ("x",), "surprisal", "How surprising each token of the prompt was, or not", "Prompt"),
-    Action("explain", ("i", "f12"), "explain", "What is selected, or the pane that the keys go to: in words and numbers", "App", "explain"),
+    Action(
+        "explain",
+        ("i", "f12"),
+        "explain",
+        "What is selected, or the pane that the keys go to: in words and numbers",
+        "App",
+        "explain",
+        script=False,
+    ),
     Action("page_up", ("pageup",), "explanation up", "The explanation's page before", "App"),
     Action("page_down", ("pagedown",), "explanation down", "The explanation's next page", "App"),
-    Action("models", ("m",), "models", "Another model: the bundled one, one of the cache, or one to fetch", "App"),
-    Action("lessons", ("t",), "lessons", "All lessons: open one, where you left it; close the one that is open", "Lesson", "lessons"),
+    Action("models", ("m",), "models", "Another model: the bundled one, one of the cache, or one to fetch", "App", script=False),
+    Action(
+        "lessons",
+        ("t",),
+        "lessons",
+        "All lessons: open one, where you left it; close the one that is open",
+        "Lesson",
+        "lessons",
+        script=False,
+    ),
     Action("lesson_on", ("n",), "next page", "The lesson's next page; after the last, the next lesson", "Lesson", "page"),
-    Action("lesson_back", ("p",), "page before", "The lesson's page before", "Lesson", "page"),
+    Action("lesson_back", ("p",), "page before", "The lesson's page before", "Lesson", "page", script=False),
     Action("lesson_view", ("z",), "page's view", "Back to what the lesson's page shows", "Lesson", "its view"),
-    Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App"),
-    Action("copy_words", ("Y",), "command line in words", "Show and copy the command line that tells this view in words", "App"),
+    Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App", script=False),
+    Action(
+        "copy_words", ("Y",), "command line in words", "Show and copy the command line that tells this view in words", "App", script=False
+    ),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
-    Action("theme", ("T",), "theme", "The next theme: dark, light, of high contrast; it is remembered", "App"),
-    Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture, under a name that you give", "App"),
-    Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App"),
-    Action("help", ("question_mark", "f1"), "help", "The keys, and what this view shows", "App", "help"),
-    Action("suspend", ("ctrl+z",), "to the shell", "Give the terminal back to the shell; its fg comes back here", "App"),
-    Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App"),
+    Action("theme", ("T",), "theme", "The next theme: dark, light, of high contrast; it is remembered", "App", script=False),
+    Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture, under a name that you give", "App", script=False),
+    Action("palette", ("ctrl+p",), "commands", "Find any action by its name", "App", script=False),
+    Action("help", ("question_mark", "f1"), "help", "The keys, and what this view shows", "App", "help", script=False),
+    Action("suspend", ("ctrl+z",), "to the shell", "Give the terminal back to the shell; its fg comes back here", "App", script=False),
+    Action("quit", ("q", "ctrl+q"), "quit", "Leave txexplain", "App", script=False),
 )
 
 # The footer: what it says of the keys at a place, the most useful first. Where there is little room the first ones stay.

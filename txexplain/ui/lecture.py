@@ -8,15 +8,13 @@ from txexplain.engine.errors import LessonError, shown
 from txexplain.ui.actions import ACTIONS
 
 PACE = 1.0  # seconds between two keys, unless the lecturer wants another pace
-# A script is data: it presses no key that writes a file, uses the clipboard, opens a list or ends the program.
-NOT_PLAYED = {"quit", "suspend", "screenshot", "copy", "palette", "help", "examples", "find", "models", "lessons", "lesson_back", "reset"}
 LEAVES = ("enter", "escape")
 NAMES = {
     "[": "left_square_bracket", "]": "right_square_bracket", "{": "left_curly_bracket", "}": "right_curly_bracket", ",": "comma",
     ".": "full_stop", "<": "less_than_sign", ">": "greater_than_sign", "/": "slash", "?": "question_mark", "-": "minus",
     "=": "equals_sign", "+": "plus", " ": "space",
 }  # fmt: skip
-BY_KEY = {key: action.id for action in ACTIONS for key in action.keys}
+BY_KEY = {key: action for action in ACTIONS for key in action.keys}
 
 
 class NotPlayed(Exception):
@@ -43,12 +41,12 @@ def steps(keys: Sequence[str]) -> list[tuple[str, str]]:
         action = BY_KEY.get(NAMES.get(key, key))
         if action is None:
             raise NotPlayed(f"{shown(key)} is no key of the app")
-        if action in NOT_PLAYED:
-            raise NotPlayed(f"{shown(key)} isn't pressed by a script, for it leaves the screen; leave it out")
-        if action == "lesson_on" and number != len(keys) - 1:
+        if not action.script:  # a script is data
+            raise NotPlayed(f"{shown(key)} isn't pressed by a script, which writes, copies, opens and ends nothing; leave it out")
+        if action.id == "lesson_on" and number != len(keys) - 1:
             raise NotPlayed(f"{shown(key)} turns the page, so that it must be the last key")
-        typing = action == "prompt"
-        found.append(("do", action))
+        typing = action.id == "prompt"
+        found.append(("do", action.id))
     return found
 
 

@@ -362,7 +362,8 @@ class Reader:
         what, text, shown = self.waiting.pop(0)
         self.note(shown)
         if what == "do":
-            app.perform(text)
+            if not (text == "enter" and app.pane == "side"):  # an answer is the reader's own, and may be recorded
+                app.perform(text)
         elif what == "leave":
             app.focus_pane("stage")
         elif text == "backspace":
