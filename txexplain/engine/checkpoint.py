@@ -8,7 +8,6 @@ Source: https://huggingface.co/docs/safetensors (format) and its Rust reader, wh
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import mmap
 import os
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from txexplain.bounded import TooMuch, load_json
 from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.errors import CheckpointError, ExplainError, reason, shown
 from txexplain.engine.memory import free_memory
@@ -33,7 +33,9 @@ from txexplain.files import megabytes
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-LONGEST_HEADER = 100_000_000  # bytes; the format's own bound
+LONGEST_HEADER = 20_000_000  # bytes: some 100 for each tensor of the deepest model are 2 MB, a long trace's prompt and tokens some more
+LONGEST_OF_FORMAT = 100_000_000
+MOST_VALUES = 500_000  # of a header: ten for each tensor
 DTYPES: dict[str, str] = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
@@ -157,7 +159,12 @@ def read_safetensors(
     Each tensor is a read-only view of one memory map; F16 and BF16 are widened to float32, a copy.
     `what` says in an error what the file is. Raises `error`: one sentence that names the file, and the tensor where it is about one.
     """
-    mapped = map_safetensors(Source(path, what, error))
+    source = Source(path, what, error)
+    mapped = map_safetensors(source)
+    stored = [Stored(entry, mapped.data, path) for entry in mapped.entries]
+    copied = sum(4 * each.size for each in stored if each.entry.dtype in FLOAT_DTYPES and not each.is_ready)
+    if (free := free_memory()) is not None and copied > free:
+        raise source.refusal(f"must be copied to float32, which takes {megabytes(copied)} of memory, and {megabytes(free)} are free")
     return {entry.name: as_array(mapped.data, entry) for entry in mapped.entries}, mapped.metadata
 
 
@@ -194,6 +201,8 @@ def header_length(start: bytes, size: int, source: Source) -> int:
             raise source.refusal(f"is a PyTorch pickle, {NO_PICKLES}")
         if start == b"version ":
             raise source.refusal("is only Git LFS's pointer to a file; fetch the file itself with `git lfs pull`")
+        if length <= min(LONGEST_OF_FORMAT, size - 8):
+            raise source.refusal(f"has a header of {megabytes(length)}; txexplain reads at most {megabytes(LONGEST_HEADER)} of one")
         raise source.refusal("isn't a safetensors file: its first 8 bytes, the length of its header, are out of bounds")
     if length > size - 8:
         raise source.refusal(f"says that its header has {length} bytes, but ends before that: it is cut short; fetch it again")
@@ -203,7 +212,10 @@ def header_length(start: bytes, size: int, source: Source) -> int:
 def parse_header(text: bytes, source: Source) -> tuple[list[Entry], dict[str, str]]:
     """The entries of a header by their bytes' place, and its metadata."""
     try:
-        header = json.loads(text.decode("utf-8"), object_pairs_hook=unique, parse_int=natural, parse_constant=no_constant)
+        text.decode("utf-8")  # JSON may be UTF-16 elsewhere, here not
+        header = load_json(text, MOST_VALUES, object_pairs_hook=unique, parse_int=natural, parse_constant=no_constant)
+    except TooMuch:
+        raise source.refusal(f"has a header of more than {MOST_VALUES:,} values, which no GPT-2 needs; fetch it again") from None
     except (ValueError, RecursionError) as problem:
         why = str(problem) if isinstance(problem, HeaderError) else "isn't valid JSON"
         raise source.refusal(f"has a header that {why}; fetch it again") from None
@@ -300,7 +312,7 @@ def as_array(data: Bytes, entry: Entry) -> NDArray[Any]:
     return array
 
 
-def let_go(data: Bytes) -> None:
+def let_go(data: NDArray[Any]) -> None:
     """Tell the system that this process doesn't need the pages of a mapped file now; they come back when they are looked at."""
     while isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
         data = data.base  # type: ignore[assignment]

@@ -9,13 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from txexplain.bounded import TooMuch, load_json
 from txexplain.engine.errors import CheckpointError, reason, shown
 
 ACTIVATION_NAMES = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel")  # those whose language model is GPT-2's own
 LARGEST = 1 << 24  # no size in a GPT-2's config comes near it; a lie about one must not ask for all memory
 MOST_BLOCKS = 1_000  # the deepest GPT-2 has 48
+MOST_HEADS = 1 << 16  # of all blocks; GPT-3 has 9,216
 LONGEST_FILE = 10_000_000  # bytes
+MOST_VALUES = 100_000  # of a JSON file: an index names each weight once, and the deepest model has 16,000
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ class GPT2Config:
         )
         if config.n_embd % config.n_head:
             raise CheckpointError(f"{source}: n_head = {config.n_head} doesn't divide n_embd = {config.n_embd} into heads of equal size.")
+        if (heads := config.n_layer * config.n_head) > MOST_HEADS:
+            raise CheckpointError(
+                f"{source}: n_layer = {config.n_layer} blocks of n_head = {config.n_head} have {heads:,} heads; "
+                f"txexplain opens models of at most {MOST_HEADS:,}."
+            )
         return config
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,7 +182,9 @@ def read_json(path: Path, remedy: str) -> Any:
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read ({reason(error)}); {remedy}.") from None
     try:
-        return json.loads(text)
+        return load_json(text, MOST_VALUES)
+    except TooMuch as error:
+        raise CheckpointError(f"{path} isn't a checkpoint's: {reason(error)}; fetch it again.") from None
     except (ValueError, RecursionError):
         raise CheckpointError(f"{path} isn't valid JSON; fetch it again.") from None
 

@@ -25,6 +25,7 @@ Answer = TypeVar("Answer")
 SAMPLE = 64  # tokens that tell the scale and the activation
 MOST_MOVED = 5  # tokens that a reading names on either side
 FITS = 1e-3  # of the largest number: how far recorded numbers may lie from what explains them
+AT_ONCE = 1 << 23  # numbers in float64 that a block's shares are computed from in one go
 SWIFT = 200_000  # shares that are measured within a few milliseconds
 
 
@@ -96,17 +97,21 @@ def norm_shares(model: GPT2, trace: Trace, layer: int) -> Doubles:
     Share of j in i: n_ij / Σ_k n_ik with n_ij = ‖Σ_h pattern_h[i,j] · v_h[j] · W_O,h‖ for j ≠ i, and
     n_ii = ‖resid_pre[i] + Σ_h pattern_h[i,i] · v_h[i] · W_O,h‖ (Kobayashi et al. 2021). LayerNorm and MLP aren't traced.
     """
-    pattern = trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)  # [H, T, T]
-    v = trace[f"blocks.{layer}.attn.v"]  # [T, H, dh]
-    n_head = v.shape[1]
-    through = np.stack([v[:, h] @ output_weight(model, layer, h) for h in range(n_head)], axis=1).astype(np.float64)  # [T, H, d]
-    # ‖Σ_h a_h u_h‖² = Σ_hg a_h a_g (u_h · u_g): T² sums over heads, without T² vectors of length d.
-    gram = through @ through.transpose(0, 2, 1)  # [T, H, H]
-    weights = pattern.transpose(2, 1, 0)  # [T keys, T queries, H]
-    norms = np.sqrt(np.maximum(((weights @ gram) * weights).sum(axis=-1), 0.0)).T  # [T queries, T keys]
-    own = np.einsum("hii->ih", pattern)  # [T, H]
-    stayed = trace[f"blocks.{layer}.resid_pre"] + np.einsum("ih,ihd->id", own, through)  # [T, d]
-    np.fill_diagonal(norms, np.linalg.norm(stayed, axis=-1))
+    pattern, v = trace[f"blocks.{layer}.attn.pattern"], trace[f"blocks.{layer}.attn.v"]  # [H, T, T], [T, H, dh]
+    n_head, n_tokens = pattern.shape[:2]
+    norms = np.empty((n_tokens, n_tokens))  # [T queries, T keys]
+    # Some keys at a time: each takes H·(T + H + d) numbers in float64.
+    step = max(1, AT_ONCE // (n_head * (n_tokens + n_head + model.config.n_embd)))
+    for first in range(0, n_tokens, step):
+        keys = np.arange(first, min(first + step, n_tokens))  # [k]
+        through = np.stack([v[keys, h] @ output_weight(model, layer, h) for h in range(n_head)], axis=1).astype(np.float64)  # [k, H, d]
+        # ‖Σ_h a_h u_h‖² = Σ_hg a_h a_g (u_h · u_g): sums over heads for each query, without a vector of length d for each.
+        gram = through @ through.transpose(0, 2, 1)  # [k, H, H]
+        weights = pattern[:, :, keys].transpose(2, 1, 0).astype(np.float64)  # [k, T queries, H]
+        norms[:, keys] = np.sqrt(np.maximum(((weights @ gram) * weights).sum(axis=-1), 0.0)).T  # [T queries, k]
+        own = pattern[:, keys, keys].T.astype(np.float64)  # [k, H]
+        stayed = trace[f"blocks.{layer}.resid_pre"][keys] + np.einsum("ih,ihd->id", own, through)  # [k, d]
+        norms[keys, keys] = np.linalg.norm(stayed, axis=-1)
     return normalised_rows(norms)
 
 

@@ -12,6 +12,7 @@ from txexplain.engine.ops import Array
 from txexplain.engine.trace import Trace
 
 Doubles = NDArray[np.float64]
+AT_ONCE = 1 << 21  # shares that are measured in one go
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,18 @@ def sorted_heads(measures: HeadMeasures, name: str, n_tokens: int, least: int = 
 
 def head_measures(trace: Trace, n_layer: int, n_head: int) -> HeadMeasures:
     """Every head's measures on a trace's own prompt. Shapes: -> [L, H] each."""
-    after = after_copies(trace.ids)  # [T, T]
     rows = {name: np.full((n_layer, n_head), np.nan) for name in HeadMeasures.__dataclass_fields__}
+    after: NDArray[np.bool_] | None = None
+    step = max(1, AT_ONCE // trace.n_tokens**2)
     for layer in range(n_layer):
         name = f"blocks.{layer}.attn.pattern"
-        if name in trace:
-            for measure, values in block_measures(trace[name], after).items():
-                rows[measure][layer] = values  # [H]
+        if name not in trace:
+            continue
+        after = after_copies(trace.ids) if after is None else after  # [T, T]
+        for first in range(0, n_head, step):  # some heads at a time: in float64 a block's grids would be many
+            heads = slice(first, first + step)
+            for measure, values in block_measures(trace[name][heads], after).items():
+                rows[measure][layer, heads] = values  # [H]
     return HeadMeasures(**rows)
 
 

@@ -13,6 +13,7 @@ from txexplain.engine.gpt2 import Weights, gpt2, unembed
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.kv_cache import ROOM, KVCache
 from txexplain.engine.ops import Array
+from txexplain.engine.room import lack_for_run
 from txexplain.engine.run import Recording, Stopped, require_sound
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
@@ -77,12 +78,15 @@ class GPT2:
         prefix: Trace | None = None,
         interventions: Sequence[Intervention] = (),
     ) -> Trace | None:
-        """forward(), or None once `should_stop`, which is asked before each block, says True."""
+        """forward(), or None once `should_stop`, which is asked before each block, says True. Raises PromptError also for too long
+        a run for the memory that is free, before it begins."""
         ids = self.checked(ids)
         edits = [edit for each in interventions for edit in each.edits(self.config)]
         shared = self.shared(prefix, ids, interventions)
         n = len(ids) - shared
         limit = self.config.n_positions
+        if n and (lack := lack_for_run(self.config, n, len(ids), self.name, all_logits=all_logits)):
+            raise PromptError(lack)
         if shared and prefix is not None:
             rows = prefix.kv_cache.claim(shared, n, limit)
             kept = prefix.rows(shared) if n else prefix.rows(shared) | rows.cache.named(shared)

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import json
 import re
 import unicodedata
 from bisect import bisect_right
@@ -29,6 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from txexplain.bounded import load_json
 from txexplain.engine.config import LARGEST
 from txexplain.engine.errors import TokenizerError, reason
 from txexplain.files import is_there, read_whole
@@ -42,6 +42,9 @@ RANKS_SHA256 = "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930
 # GPT-2's pattern 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ with possessive runs: the same pieces, faster.
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 LONGEST_FILE = 50_000_000  # bytes
+MOST_VALUES = 1_000_000  # of a JSON file: three for each token, of which GPT-2 has 50,257
+LONGEST_TOKEN = 512  # bytes; GPT-2's longest has 128
+MOST_BYTES = 8_000_000  # of all merged tokens together; GPT-2's have 0.3 million
 CHUNK = 8192  # characters handed to the library at a time
 
 T = TypeVar("T")
@@ -345,14 +348,18 @@ def _from_parts(
     """
     _require_ids(path, vocab)
     _require_ids(path, special)
+    for table in (vocab, special):
+        _require_short(path, max(table, key=len, default=""))
     merges_path = merges_path or path
     merged = [bytes([b]) for b in range(256)]
     known = set(merged)
     names = [_BYTE_TO_CHARACTER[b] for b in range(256)]
-    halves: list[tuple[bytes, bytes] | None] = [None] * 256
+    halves: list[tuple[bytes, bytes]] = []
+    in_all = 0  # bytes
     for pair in pairs:
         if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(half, str) for half in pair):
             raise _unfit(merges_path, f"the merge {_clipped(pair)} isn't a pair")
+        _require_short(merges_path, "".join(pair))
         left, right = _byte_level(pair[0]), _byte_level(pair[1])
         if left is None or right is None or left not in known or right not in known or left + right in known:
             raise _unfit(merges_path, f"the merge {_clipped(pair)} isn't of two earlier tokens into a new one")
@@ -360,6 +367,8 @@ def _from_parts(
         known.add(left + right)
         names.append(pair[0] + pair[1])
         halves.append((left, right))
+        if (in_all := in_all + len(merged[-1])) > MOST_BYTES:
+            raise _unfit(merges_path, f"its merges make tokens of more than {MOST_BYTES:,} bytes together")
     if missing := next((name for name in names if name not in vocab), None):
         raise _unfit(path, f"its vocab lacks {_clipped(missing)}")
     ids = [vocab[name] for name in names]
@@ -382,13 +391,38 @@ def _require_ids(path: Path, table: Mapping[Any, Any]) -> None:
             raise _unfit(path, f"the id of {_clipped(token)} is {_clipped(id)}")
 
 
-def _check_reachable(path: Path, merged: Sequence[bytes], halves: Sequence[tuple[bytes, bytes] | None]) -> None:
-    """That BPE makes each token of its own bytes, and by the merge that the file says."""
+def _require_short(path: Path, token: str) -> None:
+    """Raise TokenizerError for a token that is far too long: it is shown in many places, and its merges are checked."""
+    if len(token) > LONGEST_TOKEN:
+        raise _unfit(path, f"it has a token of {len(token):,} characters, {_clipped(token)}…, and {LONGEST_TOKEN} are the most")
+
+
+def _check_reachable(path: Path, merged: Sequence[bytes], halves: Sequence[tuple[bytes, bytes]]) -> None:
+    """That BPE makes each token of its own bytes, and by the merge that the file says. merged: 256 bytes, then what halves make."""
     ranks = dict(zip(merged, range(len(merged)), strict=True))
-    for token, pair in zip(merged, halves, strict=True):
-        steps = list(_merge_steps(token, ranks))
-        if steps[-1] != [token] or (pair is not None and steps[-2] != list(pair)):
-            raise _unfit(path, f"its merges don't build its own token {_clipped(display_bytes(token))}")
+    split = [(0, 0)] * 256 + [(ranks[left], ranks[right]) for left, right in halves]
+    for rank in range(256, len(merged)):
+        if not _is_reached(rank, merged, ranks, split):
+            raise _unfit(path, f"its merges don't build its own token {_clipped(display_bytes(merged[rank]))}")
+
+
+def _is_reached(rank: int, merged: Sequence[bytes], ranks: Mapping[bytes, int], split: Sequence[tuple[int, int]]) -> bool:
+    """Whether BPE of a token's bytes ends with its two halves, where all earlier tokens are reached.
+
+    Each half alone comes about by its own merges. Together they do, too, unless a merge across the border between them comes first.
+    So we go back in time, the last merge first: two pieces touch the border until one of them is merged away, and a merge of the two
+    with a lower rank than that merge would have come before it. Of equal ranks the leftmost comes first. There are fewer steps than bytes.
+    """
+    left, right = split[rank]
+    until = rank  # merges of lower rank come before the two pieces are merged away
+    while ranks.get(merged[left] + merged[right], until) >= until:
+        if left < 256 and right < 256:
+            return True
+        if left > right:
+            until, left = left, split[left][1]
+        else:
+            until, right = right + 1, split[right][0]
+    return False
 
 
 def _byte_to_character() -> dict[int, str]:
@@ -412,7 +446,7 @@ def _byte_level(token: str) -> bytes | None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        document = json.loads(read_whole(path, LONGEST_FILE))
+        document = load_json(read_whole(path, LONGEST_FILE), MOST_VALUES)
     except (OSError, ValueError, RecursionError) as error:
         raise TokenizerError(f"{path} can't be read as JSON ({reason(error)}); fetch it again") from error
     if not isinstance(document, dict):

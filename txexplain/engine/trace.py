@@ -7,6 +7,7 @@ continues: each forward pass adds one part to every tensor, and parts are joined
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import threading
@@ -14,16 +15,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.checkpoint import read_safetensors
-from txexplain.engine.config import LARGEST, GPT2Config
+from txexplain.bounded import load_json
+from txexplain.engine.checkpoint import let_go, read_safetensors
+from txexplain.engine.config import LARGEST, MOST_VALUES, GPT2Config
 from txexplain.engine.errors import CheckpointError, NotRecorded, TraceError, clean, reason, shown
+from txexplain.engine.room import lack_for_look
 from txexplain.engine.steps import STEPS, activation_letters, sizes
-from txexplain.engine.tokenizer import visible
+from txexplain.engine.tokenizer import LONGEST_TOKEN, visible
 from txexplain.files import write_whole
 
 Floats = NDArray[np.float32]
@@ -37,6 +40,8 @@ CHUNK = 32  # so many parts of fewer rows each are put together as one: a token 
 SPARE = 2  # times its own size: so much memory at most a part of a run may keep alive after its other rows were given up
 HOOK = re.compile(r"(?<![^.])hook_")
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
+LONGEST_SHOWN = 8 * LONGEST_TOKEN  # characters of a token as it is shown: a byte may be shown as some
+AT_ONCE = 1 << 20  # numbers that are looked at in one go
 MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
 LARGEST_NUMBER = 1e9  # far beyond any GPT-2's; what follows from numbers up to it, a cube or a sum of squares, still is a float32
 SMALLEST_SCALE = 1e-7  # a LayerNorm's is sqrt(variance + eps), and eps some 1e-5
@@ -334,7 +339,7 @@ def read_config(where: str, metadata: Mapping[str, str]) -> GPT2Config | None:
     if "config" not in metadata:
         return None
     try:
-        return GPT2Config.from_dict(json.loads(metadata["config"]), source=where)
+        return GPT2Config.from_dict(load_json(metadata["config"].encode(), MOST_VALUES), source=where)
     except (ValueError, RecursionError, CheckpointError) as error:
         raise TraceError(f"{where} holds a config that can't be used: {error}") from None
 
@@ -343,11 +348,13 @@ def read_tokens(where: str, metadata: Mapping[str, str], n_tokens: int) -> tuple
     if "tokens" not in metadata:
         return None
     try:
-        tokens = json.loads(metadata["tokens"])
+        tokens = load_json(metadata["tokens"].encode(), n_tokens)
     except (ValueError, RecursionError):
         tokens = None
     if not isinstance(tokens, list) or len(tokens) != n_tokens or not all(isinstance(t, str) for t in tokens):
         raise TraceError(f"{where} holds a list of tokens that isn't {n_tokens} strings, one for each id.")
+    if len(longest := max(tokens, key=len)) > LONGEST_SHOWN:
+        raise TraceError(f"{where} holds a token of {len(longest):,} characters; {LONGEST_SHOWN:,} are the most.")
     return tuple(visible(token) for token in tokens)
 
 
@@ -355,6 +362,7 @@ def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config 
     """The activations of a file, each of the shape that the others ask for, and finite where it must be."""
     told = config or guess_config(where, tensors)
     require_room(where, tensors, config, n_tokens)
+    require_memory(where, tensors, told, n_tokens)
     known = expected_shapes(told, n_tokens)
     good: dict[str, Floats] = {}
     for name, array in tensors.items():
@@ -370,13 +378,17 @@ def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config 
             raise TraceError(f"{where} has a tensor {shown(name)}, which is none of GPT-2's activations here; remove it from the file.")
         if array.dtype != np.float32 or not fits:
             raise TraceError(f"{where}: {name} is {array.dtype} {list(array.shape)}, but must be float32 {wanted}.")
-        if not finite(name, array):
+        found = looked_at(name, array)
+        let_go(array)
+        if not found.finite:
             raise TraceError(f"{where}: {name} holds numbers that aren't finite.")
-        if (largest := largest_size(name, array)) > LARGEST_NUMBER:
-            raise TraceError(f"{where}: {name} holds a number of size {largest:.2g}; beyond {LARGEST_NUMBER:g} the views would be wrong.")
-        if name.endswith(".scale") and array.min(initial=1.0) < SMALLEST_SCALE:
+        if found.largest > LARGEST_NUMBER:
+            raise TraceError(
+                f"{where}: {name} holds a number of size {found.largest:.2g}; beyond {LARGEST_NUMBER:g} the views would be wrong."
+            )
+        if name.endswith(".scale") and found.least < SMALLEST_SCALE:
             raise TraceError(f"{where}: {name} holds numbers that aren't a LayerNorm's scales: each is at least {SMALLEST_SCALE:g}.")
-        if name.endswith(".pattern") and not are_shares(array):
+        if name.endswith(".pattern") and not found.shares:
             raise TraceError(
                 f"{where}: {name} holds numbers that aren't shares: each is 0 to 1, and 0 where the key comes after the query."
             )
@@ -405,10 +417,12 @@ def require_room(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Co
         raise TraceError(f"{where} holds the token id {largest}, but its vocabulary has {V} tokens.")
 
 
-def are_shares(pattern: Floats) -> bool:
-    """Whether a pattern can be softmax's: between 0 and 1, nothing above the diagonal. Shapes: [H, T, T]."""
-    above = np.triu(np.ones(pattern.shape[1:], dtype=bool), 1)  # [T, T]
-    return bool(pattern.min(initial=0.0) >= -ROUNDING and pattern.max(initial=0.0) <= 1 + ROUNDING and not pattern[:, above].any())
+def require_memory(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config, n_tokens: int) -> None:
+    """Raise TraceError for grids, recorded or to be computed from what is, that don't fit into memory."""
+    grids = [tensors[name] for name in tensors if name.endswith(SQUARE)]
+    if grids or any(name.endswith(".q") for name in tensors):
+        if lack := lack_for_look(config, n_tokens, sum(grid.nbytes for grid in grids)):
+            raise TraceError(f"{where} is too long: {lack}.")
 
 
 def known_sizes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, int]:
@@ -441,20 +455,46 @@ def guess_config(where: str, tensors: Mapping[str, NDArray[Any]], n_tokens: int 
         raise TraceError(f"{where} holds tensors that don't fit one model: {error}") from None
 
 
-def largest_size(name: str, array: Floats) -> float:
-    """The largest number without its sign; above the diagonal, scores may be any that a mask puts there."""
-    numbers = array[:, unmasked(array)] if name.endswith(".attn_scores") else array
-    return float(max(numbers.max(initial=0.0), -numbers.min(initial=0.0)))
+class Found(NamedTuple):
+    """What the numbers of a tensor are like. Of a grid those above the diagonal are apart."""
+
+    finite: bool  # every number that a query sees; above the diagonal, scores may be −inf
+    largest: float  # without its sign; above the diagonal, scores may be any that a mask puts there
+    least: float
+    shares: bool  # whether a pattern can be softmax's: between 0 and 1, nothing above the diagonal
 
 
-def unmasked(scores: Floats) -> NDArray[np.bool_]:
-    """The keys that each query may look at. Shapes: [H, T, T] -> [T, T]."""
-    return np.tril(np.ones(scores.shape[1:], dtype=bool))
+def looked_at(name: str, array: Floats) -> Found:
+    """Look at every number once, some rows at a time: a file may be much larger than what it takes of the disk."""
+    finite, largest, least, empty = True, 0.0, math.inf, True
+    for rows, later in in_rows(name, array):
+        if later is None:
+            seen, hidden = rows, rows[:0]
+        else:
+            seen, hidden = rows[~later], rows[later]
+        scores = name.endswith(".attn_scores")
+        finite &= bool(np.isfinite(seen).all() and (not np.isnan(hidden).any() and not np.isposinf(hidden).any() if scores else True))
+        if not scores:
+            finite &= bool(np.isfinite(hidden).all())
+            empty &= not hidden.any()
+        if not finite:
+            break
+        seen = seen if scores else rows
+        largest = max(largest, float(seen.max(initial=0.0)), -float(seen.min(initial=0.0)))
+        least = min(least, float(seen.min(initial=math.inf)))
+    return Found(finite, largest, least, empty and least >= -ROUNDING and largest <= 1 + ROUNDING)
 
 
-def finite(name: str, array: Floats) -> bool:
-    """Whether every number is finite; scores may be −inf above the diagonal, and nowhere else."""
-    if name.endswith(".attn_scores"):
-        low = unmasked(array)  # [T, T]
-        return bool(np.isfinite(array[:, low]).all() and not np.isnan(array).any() and not np.isposinf(array).any())
-    return bool(np.isfinite(array).all())
+def in_rows(name: str, array: Floats) -> Iterator[tuple[Floats, NDArray[np.bool_] | None]]:
+    """A tensor's numbers, some rows at a time, and of a grid's rows which keys come after the query. Shapes: [n, …], [n, T] or None."""
+    if not name.endswith(SQUARE):
+        step = max(1, AT_ONCE // max(1, array[:1].size))
+        for start in range(0, len(array), step):
+            yield array[start : start + step], None
+        return
+    n_tokens = array.shape[-1]
+    step = max(1, AT_ONCE // n_tokens)
+    for head in array:  # [T, T]
+        for start in range(0, n_tokens, step):
+            rows = head[start : start + step]  # [n, T]
+            yield rows, np.arange(n_tokens) > np.arange(start, start + len(rows))[:, None]
