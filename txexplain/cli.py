@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from txexplain import __version__
-from txexplain.engine.errors import ExplainError, NotRecorded, PromptError, TraceError, clean
+from txexplain.engine.errors import NO_MEMORY, ExplainError, NotRecorded, PromptError, TraceError, clean
 from txexplain.files import followed, megabytes, write_whole
 
 if TYPE_CHECKING:
@@ -420,6 +420,8 @@ class Program(click.Group):
             refuse(error.format_message())
         except ExplainError as error:
             refuse(str(error))
+        except MemoryError:
+            refuse(NO_MEMORY)
         except OSError as error:
             # What is still buffered would fail once again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

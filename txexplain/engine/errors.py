@@ -68,6 +68,10 @@ class NonFinite(ExplainError):
     """An activation holds NaN or infinity."""
 
 
+# What is said where memory is lacking and nobody foresaw it.
+NO_MEMORY = "The system has too little memory for this; close other programs, or give a shorter prompt or a smaller model."
+
+
 def reason(error: Exception) -> str:
     """Why the system refused, in its own words, on one line, without a full stop."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

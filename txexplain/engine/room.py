@@ -11,8 +11,8 @@ from txexplain.files import megabytes
 
 FLOAT, DOUBLE = 4, 8  # bytes
 LITTLE = 64 << 20  # bytes that are taken without a question
-# How many grids [H, n, T] of float32 a block takes while it is computed, beside the two that stay: raw, scaled and masked scores, exp.
-WORKING = 4
+# How many grids [H, n, T] of float32 a block takes for a moment, beside the two that stay: scores before scale and mask, exp.
+WORKING = 2
 # And how many of [H, T, T] a view of the attention takes, in float64 and with masks.
 LOOKING = 6
 

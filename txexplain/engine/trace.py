@@ -420,9 +420,9 @@ def require_room(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Co
 def require_memory(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config, n_tokens: int) -> None:
     """Raise TraceError for grids, recorded or to be computed from what is, that don't fit into memory."""
     grids = [tensors[name] for name in tensors if name.endswith(SQUARE)]
-    if grids or any(name.endswith(".q") for name in tensors):
-        if lack := lack_for_look(config, n_tokens, sum(grid.nbytes for grid in grids)):
-            raise TraceError(f"{where} is too long: {lack}.")
+    attends = grids or any(name.endswith(".q") for name in tensors)
+    if attends and (lack := lack_for_look(config, n_tokens, sum(grid.nbytes for grid in grids))):
+        raise TraceError(f"{where} is too long: {lack}.")
 
 
 def known_sizes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, int]:
