@@ -11,6 +11,7 @@ import re
 import shlex
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -75,12 +76,16 @@ def test_every_other_block_is_known() -> None:
 
 def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     code = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert len(code) == 1
-    names: dict[str, object] = {}
-    exec(code[0], names)
+    names: dict[str, Any] = {}
+    for piece in code:
+        exec(piece, names)
     shape = re.search(r"\.shape  # (\(.*?\))", code[0])
     assert shape is not None
-    assert str(names["trace"]["blocks.3.attn.pattern"].shape) == shape[1]  # type: ignore[index]
+    assert str(names["trace"]["blocks.3.attn.pattern"].shape) == shape[1]
+    assert f"txexplain.lens(model, changed)  # {names['readings'].shape}" in code[1]
+    poor, young = (names["model"].tokenizer.encode(word)[0] for word in (" poor", " young"))
+    wanted = names["changed"]["logits"][poor] - names["changed"]["logits"][young]
+    assert names["parts"].total == pytest.approx(float(wanted), abs=1e-4)
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
