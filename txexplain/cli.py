@@ -55,6 +55,7 @@ STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.locati
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
+PATIENCE = 1.0  # seconds until it is said what the prompt is waited for from
 BAR = 20  # cells
 LONGEST_LINE = 1 << 20  # cells of a table's row
 
@@ -434,6 +435,8 @@ class Program(click.Group):
         """Answer a shell that asks what may come next, as the script of `txexplain completion` does."""
         from click.shell_completion import CompletionItem, get_completion_class
 
+        from txexplain.engine.errors import one_line
+
         program, known = self, get_completion_class(asked.partition("_")[0])
         if known is None or not asked.endswith("_complete"):
             return 1
@@ -448,7 +451,8 @@ class Program(click.Group):
                 if not args:
                     commands = [CompletionItem(each, help=command.get_short_help_str()) for each, command in program.commands.items()]
                     found = [item for item in commands if item.value.startswith(incomplete)] + found
-                return found
+                # A line each is what the shell's script reads: another line would be a completion that nobody offered.
+                return [item for item in found if one_line(item.value) == item.value]
 
         click.echo(Completer(self, {}, "txexplain", COMPLETE_VAR).complete())
         return 0
@@ -1135,7 +1139,7 @@ def read_prompt(path: str) -> str:
         raise click.UsageError("--file needs the name of a file, or - for a pipe.")
     where = "standard input" if path == "-" else path
     try:
-        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+        with waited_for(where, path), nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
             data = file.read(LARGEST_PROMPT + 1)
         if len(data) > LARGEST_PROMPT:
             raise PromptError(f"The prompt in {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
@@ -1145,6 +1149,24 @@ def read_prompt(path: str) -> str:
     except OSError as error:
         raise click.UsageError(f"The prompt can't be read from {where}: {reason(error)}.") from None
     return text.removesuffix("\n").removesuffix("\r")
+
+
+@contextmanager
+def waited_for(where: str, path: str) -> Iterator[None]:
+    """Say on the terminal what is waited for, where a pipe or a keyboard brings the prompt and takes its time: it may never end."""
+    if not is_terminal(sys.stderr) or (path != "-" and Path(path).is_file()):
+        yield
+        return
+    import threading
+
+    told = clean(f"txexplain: reading the prompt from {where} until that ends; ctrl+c gives up.")
+    timer = threading.Timer(PATIENCE, lambda: click.echo(told, err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def writable(path: Path) -> Path:

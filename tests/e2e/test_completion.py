@@ -85,3 +85,13 @@ complete -p txexplain
     env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["pull", "complete -o nosort -F _txexplain_completion txexplain"]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_file_s_name_is_one_completion_or_none(shell: str) -> None:
+    """What is completed comes from a line that may have been pasted: a second line of it would be an offer of txexplain's own."""
+    for begun in ("'a\nplain,$(touch PWNED)", "a\tb", "\x1b]0;x\x07"):
+        env = {"_TXEXPLAIN_COMPLETE": f"{shell}_complete", "COMP_WORDS": f"txexplain --file {begun}", "COMP_CWORD": "2"}
+        done = subprocess.run([sys.executable, "-m", "txexplain"], env=os.environ | env, capture_output=True, text=True, check=True)
+        assert "PWNED" not in done.stdout
+        assert "\x1b" not in done.stdout

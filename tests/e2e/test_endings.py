@@ -220,6 +220,21 @@ def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[...
         assert given["prompt_text"] == clean(prompt)
 
 
+@pytest.mark.parametrize("command", [(), ("predict",)], ids=["app", "predict"])
+def test_what_a_pipe_is_waited_for_is_said_and_ctrl_c_ends_it(
+    new_terminal: Callable[..., Terminal], tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """A pipe may be meant, and may never end."""
+    os.mkfifo(tmp_path / "pipe")
+    terminal = new_terminal(*command, "--file", str(tmp_path / "pipe"), code="import txexplain.cli\ntxexplain.cli.PATIENCE = 0")
+    terminal.until(lambda: b"reading the prompt from" in terminal.output and b"ctrl+c gives up." in terminal.output)
+    assert not terminal.ended()
+    terminal.send("\x03")
+    terminal.until(terminal.ended)
+    assert terminal.status == 130
+    assert b"Traceback" not in terminal.output
+
+
 def test_the_last_words_of_a_long_view_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     said = crash_report(ValueError("x" * 10_000), "txexplain --prompt " + "long " * 100_000)
