@@ -186,19 +186,20 @@ class Opened:
 
     lesson: str | None
     page: int
+    fetch: bool = False
 
     @classmethod
-    def of(cls, lesson: str | None, page: int | None) -> Opened:
+    def of(cls, lesson: str | None, page: int | None, fetch: bool) -> Opened:
         """Raises UsageError for flags that say what a page says."""
         if lesson is None:
-            if page is not None:
-                raise click.UsageError("--page is a lesson's: give --lesson NAME with it.")
+            if page is not None or fetch:
+                raise click.UsageError(f"--{'fetch' if fetch else 'page'} is a lesson's: give --lesson NAME with it.")
             return cls(None, 1)
         for name in ("prompt", "prompt_text", "file", "ids", "trace", "at", "temperature", "top_k", "top_p", "greedy", "seed"):
             if was_given(name):
                 flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text").replace("_", "-")
                 raise click.UsageError(f"A lesson's page says what is shown: give --lesson without {flag}.")
-        return cls(lesson, page or 1)
+        return cls(lesson, page or 1, fetch)
 
     def load(self) -> Lesson:
         from txexplain.explorer.lesson import load
@@ -214,6 +215,12 @@ class Opened:
         if wanted is not None and was_given("model") and source.model != wanted:
             raise click.UsageError(f"This page is written for {wanted}: leave --model out.")
         return wanted or source.model
+
+    def may_fetch(self, source: Source) -> bool:
+        """Whether the model may be fetched: one that a page names only where the reader says so. Raises LessonError."""
+        from txexplain.ui.lessons import may_fetch, page_of
+
+        return self.lesson is None or self.fetch or may_fetch(page_of(self.load(), self.page), source.model)
 
 
 class Whole(click.IntRange):
@@ -355,8 +362,9 @@ view_flags = gather(
 lesson_flags = gather(
     "opened",
     Opened.of,
-    click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file, at a page."),
+    click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file; --fetch gets its model."),
     click.option("--page", type=Whole(min=1), metavar="N", hidden=True),
+    click.option("--fetch", is_flag=True, hidden=True),
 )
 cursor_flag = click.option("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
 json_flag = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -376,7 +384,7 @@ Commands (txexplain COMMAND --help says more):
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
   --ids 1,2,3, --trace FILE                ids or a recorded run instead
-  --model NAME, --revision REV             name, folder, repo id [storyteller]
+  --model NAME, --revision REV, --fetch    name, folder, repo id [storyteller]
   --at PLACE                               model, L5, L5H1, L5H1[7,3], output
   --temperature T                          0 is greedy [1.0]
   --top-k K, --top-p P, --greedy           which tokens may be drawn [all]
@@ -526,7 +534,7 @@ def app(
     from txexplain.ui.reader import Reads
 
     pace = Reads.pace if pace is None else pace
-    reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record))
+    reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch)
     start(source, state, view, reads if lesson is not None else None, cursor=cursor)
 
 
@@ -758,7 +766,8 @@ def render(source: Source, sampling: Sampling, view: View, opened: Opened, size:
     from txexplain.ui.render import render_screen
 
     side = "explain" if explained else ""
-    write_picture(path, render_screen(state, view.options(), *size, kind.removeprefix("."), side, lesson, opened.page))
+    may_fetch, fmt = opened.may_fetch(source), kind.removeprefix(".")
+    write_picture(path, render_screen(state, view.options(), *size, fmt, side, lesson, opened.page, may_fetch=may_fetch))
 
 
 @cli.command(context_settings=settings)
@@ -771,7 +780,7 @@ def describe(source: Source, sampling: Sampling, view: View, opened: Opened) -> 
     state, lesson = first_view(source, sampling, view, opened)
     from txexplain.ui.render import describe_screen
 
-    click.echo(clean(describe_screen(state, view.options(), lesson, opened.page)), nl=False)
+    click.echo(clean(describe_screen(state, view.options(), lesson, opened.page, may_fetch=opened.may_fetch(source))), nl=False)
 
 
 @cli.command(context_settings=settings)
@@ -818,7 +827,8 @@ def lessons(context: click.Context, as_json: bool) -> None:
 @lessons.command(name="check", context_settings=settings)
 @click.argument("lesson", metavar="FILE")
 @click.option("--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="Where a page names none [storyteller].")
-def check_file(lesson: str, model: str) -> None:
+@click.option("--fetch", is_flag=True, help="Fetch the models that its pages name.")
+def check_file(lesson: str, model: str, fetch: bool) -> None:
     """Whether a lesson holds: every page is run, every value computed, every place looked for."""
     from txexplain.explorer.lesson import load
     from txexplain.models import load_model
@@ -827,7 +837,7 @@ def check_file(lesson: str, model: str) -> None:
     from txexplain.viz.palette import Palette
 
     found = load(lesson)
-    check_lesson(found, model, load_model, Palette())
+    check_lesson(found, model, lambda wanted: load_model(wanted, may_fetch=fetch or wanted == model), Palette())
     questions = sum(bool(page.question) for page in found.pages)
     click.echo(clean(f"{found.title}: {several(len(found.pages), 'page')}, {several(questions, 'question')}, no faults"))
 

@@ -11,7 +11,6 @@ from txexplain.models import cache
 from txexplain.models.bundled import NAME, bundled_path, weights_dir
 from txexplain.models.hub import REPOS, NotHere, Progress, fetch, repo_id
 from txexplain.models.hub import pull as pull_repo
-from txexplain.models.known import KNOWN
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
@@ -75,8 +74,7 @@ def resolve(
         return fetch(repo, revision, progress)
     folder = cache.found(repo, revision)
     if folder is None:
-        size = f" ({KNOWN[name].megabytes:,} MB)" if name in KNOWN else ""
-        raise NotHere(f"{shown(name)} isn't on this machine; `txexplain models pull {shown(name)}` fetches it{size}.")
+        raise NotHere(name)
     return folder
 
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from txexplain.engine.config import LONGEST_FILE
-from txexplain.files import read_whole
+from txexplain.files import read_whole, write_whole
 from txexplain.models.known import KNOWN
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -218,6 +218,4 @@ def note(store: Path, commit: str, revision: str, absent: Sequence[str]) -> None
     if ref is None or COMMIT.fullmatch(revision) or read_ref(store, revision) == commit:
         return
     ref.parent.mkdir(parents=True, exist_ok=True)
-    new = ref.with_name(f"{ref.name}.{os.getpid()}.new")
-    new.write_text(commit, "ascii")
-    new.replace(ref)
+    write_whole(ref, commit.encode())

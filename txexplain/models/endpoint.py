@@ -59,11 +59,6 @@ class Endpoint:
         self.session = get_session()
         self.token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
 
-    @property
-    def host(self) -> str:
-        """What is asked, as it is said to people."""
-        return shown(urlsplit(self.base).netloc or self.base)
-
     def describe(self) -> tuple[str, list[str]]:
         """The commit that the revision is, and the names of the files in its top folder."""
         answer = self.document(f"{self.base}/api/models/{self.repo}/revision/{quote(self.revision or 'main', safe='')}")
@@ -195,7 +190,7 @@ class Endpoint:
             )
         if status in (408, 429) or status >= 500:
             raise unreachable(self.repo, f"it answers {status}", "try again later")
-        raise ModelNotFound(f"{self.repo} can't be fetched from {self.host}: it answers {status}; try again later, {OR_A_FOLDER}.")
+        raise ModelNotFound(f"{self.repo} can't be fetched from {host()}: it answers {status}; try again later, {OR_A_FOLDER}.")
 
     def is_hub(self, url: str) -> bool:
         return origin(url) in (origin(self.base), origin(HUB))
@@ -204,15 +199,22 @@ class Endpoint:
 
     def unbelievable(self, what: str) -> ModelNotFound:
         return ModelNotFound(
-            f"{self.repo} isn't fetched: {self.host} answers with {what}; nothing of it is used. Ask another hub, {OR_A_FOLDER}."
+            f"{self.repo} isn't fetched: {host()} answers with {what}; nothing of it is used. Ask another hub, {OR_A_FOLDER}."
         )
+
+
+def host() -> str:
+    """What is asked, as it is said to people."""
+    from huggingface_hub import constants
+
+    base = str(constants.ENDPOINT)
+    return shown(urlsplit(base).netloc.rpartition("@")[2] or base)
 
 
 def unreachable(repo: str, why: str, remedy: str = "connect to the network") -> Unreachable:
     from huggingface_hub import constants
 
-    base = str(constants.ENDPOINT)
-    at = "" if origin(base) == origin(HUB) else f" at {shown(urlsplit(base).netloc or base)} (HF_ENDPOINT)"
+    at = "" if origin(str(constants.ENDPOINT)) == origin(HUB) else f" at {host()} (HF_ENDPOINT)"
     return Unreachable(f"{repo} isn't on this machine and the Hugging Face hub{at} can't be reached ({why}); {remedy}, {OR_A_FOLDER}.")
 
 

@@ -33,7 +33,13 @@ class Stopped(Exception):
 
 
 class NotHere(ModelNotFound):
-    """A model that isn't on this machine, where nothing may be fetched."""
+    """A model that isn't on this machine, where nothing may be fetched. `bytes` is its size where that is known, else None."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bytes = KNOWN[name].megabytes * 1_000_000 if name in KNOWN else None
+        size = f" ({megabytes(self.bytes)})" if self.bytes is not None else ""
+        super().__init__(f"{shown(name)} isn't on this machine; `txexplain models pull {shown(name)}` fetches it{size}.")
 
 
 def repo_id(name: str) -> str | None:

@@ -46,7 +46,7 @@ from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
-from txexplain.models.hub import Progress, Stopped
+from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
 from txexplain.ui.actions import ACTIONS, Doing, footer, rebound
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
@@ -56,7 +56,7 @@ from txexplain.ui.help import HelpScreen
 from txexplain.ui.inks import Inks, theme_of
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.keyboard import Inbox, with_keyboard
-from txexplain.ui.models import Arrival, ModelsScreen
+from txexplain.ui.models import Arrival, FetchScreen, ModelsScreen
 from txexplain.ui.options import UiOptions
 from txexplain.ui.over import CommandsScreen, move_cursor
 from txexplain.ui.reader import Reader, Reads
@@ -99,11 +99,11 @@ class News(Message):
 
 
 class Loaded(News):
-    """What the app starts with, or a lesson's page needs, is there: a model or a recorded run; or `sentence` says why it isn't."""
+    """What the app starts with, or a lesson's page needs, is there: a model or a recorded run; or why it isn't."""
 
-    def __init__(self, arrival: Arrival, found: GPT2 | Lens | None, sentence: str = "") -> None:
+    def __init__(self, arrival: Arrival, found: GPT2 | Lens | None, why: Exception | None = None) -> None:
         super().__init__()
-        self.arrival, self.found, self.sentence = arrival, found, sentence
+        self.arrival, self.found, self.why = arrival, found, why
 
 
 class Arriving(News):
@@ -233,6 +233,7 @@ class ExplorerApp(App[None]):
         self.pause: Timer | None = None
         self.motion: list[Canvas] = []  # the pictures of a zoom that are still to come
         self.reader = Reader(self, reads or Reads())
+        self.granted = {state.model if reads is None else reads.model}  # the models that the reader named
         self.engine = Turns()  # one BLAS job at a time
         self.inbox = Inbox(self)
         self.asking: Asking | None = None  # the terminal, while what it answered isn't read
@@ -451,7 +452,7 @@ class ExplorerApp(App[None]):
         except Stopped:
             return
         except (ExplainError, OSError) as error:
-            self.post_message(Loaded(arrival, None, str(error)))
+            self.post_message(Loaded(arrival, None, error))
 
     def first_arriving(self, arrival: Arrival) -> None:
         self.post_message(Arriving(arrival))
@@ -463,8 +464,24 @@ class ExplorerApp(App[None]):
             self.open_run(message.found)
         elif message.found is not None:
             self.use(message.found)
+        elif isinstance(message.why, NotHere):
+            self.ask_to_fetch(message.why)
         else:
-            self.fail(message.sentence)
+            self.fail(str(message.why))
+
+    def ask_to_fetch(self, lacking: NotHere) -> None:
+        """A page wants a model that isn't here. Only a key of the reader's brings it: a lesson is a file that others write."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.granted.add(lacking.name)
+                self.use_model(self.state)
+            else:
+                self.fail(f"This page is shown without its model. {lacking}")
+
+        self.message = f"{lacking.name} isn't on this machine."
+        self.draw()
+        self.push_screen(FetchScreen(self.tones, lacking), answered)
 
     def use(self, model: GPT2) -> None:
         self.outdate()
@@ -480,6 +497,7 @@ class ExplorerApp(App[None]):
 
     def fetch(self, name: str) -> None:
         """Open another model, after a download where that takes one. The present one stays until then."""
+        self.granted.add(name)
         self.stop_arrival()
         self.arrival = Arrival(name, lambda arrival: self.post_message(Arriving(arrival)))
         if self.lens is None:  # there is no present one to go on with
@@ -738,7 +756,12 @@ class ExplorerApp(App[None]):
         self.outdate()
         self.state, self.lens, self.prefix, self.distribution, self.model = state, None, None, None, None
         self.message = f"Loading {state.model} …"
-        self.load_model(self.first, partial(load_model, state.model, revision=state.revision, progress=self.first.progress))
+        may = self.may_fetch(state.model)
+        self.load_model(self.first, partial(load_model, state.model, revision=state.revision, progress=self.first.progress, may_fetch=may))
+
+    def may_fetch(self, name: str) -> bool:
+        """Whether a model may be fetched: the reader named it, or said so."""
+        return name in self.granted or self.reader.asked.fetch
 
     # The state
 
@@ -1466,6 +1489,12 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
+def first_model(app: ExplorerApp, state: ExplorerState) -> GPT2:
+    """The model that the app starts with."""
+    may = app.may_fetch(state.model)
+    return load_model(state.model, revision=state.revision, progress=app.first.progress, may_fetch=may)
+
+
 def run_app(
     state: ExplorerState, options: UiOptions, lens: Lens | None = None, reads: Reads | None = None, asking: Asking | None = None
 ) -> int:
@@ -1477,7 +1506,7 @@ def run_app(
         options = asking.told(options)
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: lens or load_model(state.model, revision=state.revision, progress=app.first.progress), reads)
+    app = ExplorerApp(state, options, lambda: lens or first_model(app, state), reads)
     app.asking = asking
     gc.set_threshold(*LITTER)
     app.run(mouse=reads is None or not reads.lecture)

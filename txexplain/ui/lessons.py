@@ -57,6 +57,11 @@ def read(lesson: Lesson, page: Page, state: ExplorerState, lens: Lens, palette: 
     return state.go(found, dims), Reading(lesson, page, lens, own, found, ending=ending(lesson, page))
 
 
+def may_fetch(page: Page, asked: str) -> bool:
+    """Whether a page's model may be fetched without a word: where the reader named it. A lesson is a file that others write."""
+    return page.model in (None, asked)
+
+
 def prompt_ids(page: Page, model: GPT2) -> list[int]:
     """A page's tokens. Raises LessonError where the model can't read them."""
     return model.checked(list(page.ids)) if page.ids is not None else model.prompt_ids(page.prompt or "")

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.message import Message
+from textual.widgets import Static
 
+from txexplain.engine.errors import ExplainError
 from txexplain.files import megabytes
-from txexplain.models.hub import Stopped
+from txexplain.models.endpoint import host
+from txexplain.models.hub import NotHere, Stopped, offer, repo_id
 from txexplain.ui.choose import ChooseScreen, Entry
+from txexplain.ui.over import OverScreen
 from txexplain.ui.threads import in_thread
 from txexplain.viz.bars import bar
+from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
 
@@ -100,3 +109,78 @@ class ModelsScreen(ChooseScreen):
             below = f"{bar(share, BAR, self.tones):<{BAR}} {percent(share, ascii=ascii)} of {megabytes(arrival.total)}; enter stops it"
         parameters = count(model.parameters) if model.parameters else "?"
         return Entry(model.name, f"{parameters:>13}  {megabytes(model.bytes or 0):>8}  {state:<12}", below, number)
+
+
+class FetchScreen(OverScreen[bool]):
+    """Whether a model that a lesson names may be fetched: what, how large, from where. Nothing is asked of the hub before.
+
+    How large an unknown one is only the hub knows: then the first answer asks it, and the second fetches.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(False)", "go on without", show=False),
+        Binding("y,enter", "agree", "fetch", show=False),
+    ]
+    DEFAULT_CSS = """
+    FetchScreen { align: center middle; }
+    FetchScreen Vertical { width: 76; max-width: 96%; height: auto; padding: 1 2; background: $panel; }
+    FetchScreen Static { width: 1fr; height: auto; }
+    """
+
+    class Told(Message):
+        """What the hub says of the size; or a sentence why it says nothing."""
+
+        def __init__(self, size: int | None, sentence: str = "") -> None:
+            super().__init__()
+            self.bytes, self.sentence = size, sentence
+
+    def __init__(self, tones: Palette, lacking: NotHere, ask: Callable[[str], int] | None = None) -> None:
+        super().__init__()
+        self.tones, self.model, self.bytes = tones, lacking.name, lacking.bytes
+        self.ask = ask or (lambda name: offer(repo_id(name) or name))
+        self.host = host()
+        self.asking, self.sentence = False, ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        self.show()
+
+    def show(self) -> None:
+        """Write the question as it stands now."""
+        yes = ""
+        if self.sentence:
+            known = self.sentence
+        elif self.bytes is not None:
+            known, yes = f"It has {megabytes(self.bytes)}, which {self.host} would send into the Hugging Face cache.", "y ⏎ fetch it   "
+        elif self.asking:
+            known = f"{self.host} is asked how large it is …"
+        else:
+            known, yes = f"How large it is, {self.host} says once it is asked.", "y ⏎ ask how large it is   "
+        text = Text()
+        text.append(plain(f"The lesson's page wants {self.model}, which isn't on this machine.\n", self.tones), "bold")
+        text.append(plain(f"{known}\n\n", self.tones))
+        text.append(plain(f"{yes}esc go on without", self.tones), "dim")
+        self.query_one(Static).update(text)
+
+    def action_agree(self) -> None:
+        if self.bytes is not None:
+            self.dismiss(True)
+        elif not self.asking and not self.sentence:
+            self.asking = True
+            self.show()
+            self.inquire()
+
+    @in_thread("inquire")
+    def inquire(self) -> None:
+        try:
+            self.post_message(self.Told(self.ask(self.model)))
+        except ExplainError as error:
+            self.post_message(self.Told(None, str(error)))
+
+    def on_fetch_screen_told(self, message: Told) -> None:
+        self.asking, self.bytes, self.sentence = False, message.bytes, message.sentence
+        self.show()

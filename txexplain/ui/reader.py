@@ -40,6 +40,8 @@ class Reads:
     pace: float = PACE  # seconds between a script's keys
     clock: bool = False
     record: Path | None = None
+    model: str = "storyteller"  # what the reader named, for pages that name none
+    fetch: bool = False  # whether what a page names may be fetched without a question
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Reader:
         self.timer: Timer | None = None
         self.pressed: list[str] = []
         self.began = monotonic()
+        if self.lesson is not None and (first := page_of(self.lesson, self.number).model) not in (None, asked.model):
+            self.home, self.pinned = (asked.model, None), first or ""
 
     @property
     def side(self) -> str:
@@ -104,22 +108,27 @@ class Reader:
             return
         if self.own is None:
             self.put_aside()
-        page = page_of(self.lesson, max(1, min(number, len(self.lesson.pages))))
-        self.number, self.open = page.number, True
-        self.bookmark.page = page.number
-        self.awaited = None
-        self.stop()
-        answered = self.given.get(page.number, 0)
-        self.reading = Reading(
-            self.lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number), answers=dict(self.given),
-            ending=ending(self.lesson, page, *(self.key(action) for action in ("lesson_on", "lessons"))),
-        )  # fmt: skip
+        page = self.open_at(self.lesson, number)
         model, revision = self.model_of(page)
         state = state_of(page, replace(self.app.state, model=model, revision=revision))
         self.arriving, self.wanted = True, (state.prompt, state.ids)
         if self.turn_to(state):
             self.arrived()
         self.app.place()
+
+    def open_at(self, lesson: Lesson, number: int) -> Page:
+        """Put a page on the screen, without its run."""
+        page = page_of(lesson, max(1, min(number, len(lesson.pages))))
+        self.number, self.open = page.number, True
+        self.bookmark.page = page.number
+        self.awaited = None
+        self.stop()
+        answered = self.given.get(page.number, 0)
+        self.reading = Reading(
+            lesson, page, cursor=answered or 1, given=answered, summary=self.summary(page.number), answers=dict(self.given),
+            ending=ending(lesson, page, *(self.key(action) for action in ("lesson_on", "lessons"))),
+        )  # fmt: skip
+        return page
 
     def turn_to(self, state: ExplorerState) -> bool:
         """Show another state, whatever is going on; whether its run is on the screen already."""
@@ -244,9 +253,12 @@ class Reader:
             self.play()
 
     def lost(self) -> None:
-        """The page's run failed; the screen says why."""
+        """The page's run failed; the screen says why, beside the page."""
         self.arriving = False
         self.stop()
+        if self.open and self.reading is None and self.lesson is not None:
+            self.open_at(self.lesson, self.number)
+            self.app.place()
 
     @property
     def lessons(self) -> tuple[Lesson, ...]:

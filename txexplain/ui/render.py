@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded
+from txexplain.engine.errors import LessonError, NotRecorded
 from txexplain.engine.trace import Trace
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
+from txexplain.models.hub import NotHere
 from txexplain.ui.actions import Doing, footer
-from txexplain.ui.lessons import page_of, read
+from txexplain.ui.lessons import page_of, read, where
 from txexplain.ui.options import UiOptions
 from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.viz.canvas import plain_ascii
@@ -32,11 +33,14 @@ from txexplain.viz.views.lesson import page_lines, page_scene
 EXPLAINED = 76  # cells of a line of `explain`
 
 
-def lens_of(state: ExplorerState) -> Lens:
-    """Run the model, or open the trace, that a state names. Raises ExplainError, LocationError for a place that isn't there."""
+def lens_of(state: ExplorerState, *, may_fetch: bool = True) -> Lens:
+    """Run the model, or open the trace, that a state names; may_fetch: from the hub, too.
+
+    Raises ExplainError, LocationError for a place that isn't there.
+    """
     if state.trace is not None:
         return open_trace(state)
-    model = load_model(state.model, revision=state.revision)
+    model = load_model(state.model, revision=state.revision, may_fetch=may_fetch)
     trace = model.forward(list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt))
     lens = Lens(trace, model)
     check(state.location, replace(dims_of(lens), model=state.model))
@@ -52,10 +56,17 @@ def open_trace(state: ExplorerState) -> Lens:
 
 
 def scene_for(
-    state: ExplorerState, options: UiOptions, width: int, height: int, side: str = "", lesson: Lesson | None = None, page: int = 1
+    state: ExplorerState, options: UiOptions, width: int, height: int, side: str = "", lesson: Lesson | None = None, page: int = 1,
+    *, may_fetch: bool = True,
 ) -> Scene:  # fmt: skip
     """The finished screen of a state with something in its side pane, or of a lesson's page whose state it is. Raises LessonError."""
-    lens, palette = lens_of(state), palette_of(options)
+    try:
+        lens = lens_of(state, may_fetch=may_fetch)
+    except NotHere as error:
+        if lesson is None:
+            raise
+        raise LessonError(f"{where(lesson, page_of(lesson, page))}: {error}") from None
+    palette = palette_of(options)
     reading = None
     if lesson is not None:
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
@@ -79,19 +90,30 @@ def ribbons_of(lens: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None:
 
 
 def render_screen(
-    state: ExplorerState, options: UiOptions, width: int, height: int, fmt: str, side: str = "", lesson: Lesson | None = None, page: int = 1
+    state: ExplorerState,
+    options: UiOptions,
+    width: int,
+    height: int,
+    fmt: str,
+    side: str = "",
+    lesson: Lesson | None = None,
+    page: int = 1,
+    *,
+    may_fetch: bool = True,
 ) -> str:
     """The screen as "svg", or as "txt": exactly `height` lines of the text of every cell."""
     if options.color == "auto":
         options = replace(options, color="truecolor")  # a file has no terminal to ask, for its ground neither
     options = replace(options, theme=options.theme if options.theme in THEMES else "dark")
-    canvas = draw_screen(scene_for(state, options, width, height, side, lesson, page))
+    canvas = draw_screen(scene_for(state, options, width, height, side, lesson, page, may_fetch=may_fetch))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
 
 
-def describe_screen(state: ExplorerState, options: UiOptions, lesson: Lesson | None = None, page: int = 1) -> str:
+def describe_screen(
+    state: ExplorerState, options: UiOptions, lesson: Lesson | None = None, page: int = 1, *, may_fetch: bool = True
+) -> str:
     """The view in sentences and a plain table; a lesson's page comes first."""
-    scene = scene_for(state, options, 80, 24, "", lesson, page)
+    scene = scene_for(state, options, 80, 24, "", lesson, page, may_fetch=may_fetch)
     text = page_text(scene) + describe(scene)
     return plain_ascii(text) if scene.palette.ascii else text
 
