@@ -11,10 +11,12 @@ from textual.widgets import Input
 from tests.ui.harness import drive, expected_text, fresh, pane_text, press, said, screen_text, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.jump import JumpScreen
+from txexplain.ui.reader import Reads
 
 App, Hand = ExplorerApp, Pilot[None]
 TEXT = "Once upon a time there was a cat. Once upon a time"
@@ -105,6 +107,22 @@ def test_a_digit_opens_the_field_and_enter_opens_the_head(storyteller: GPT2, siz
         assert screen_text(app) == shut
 
     drive(test, storyteller, replace(at("heads:first@3"), temperature=1.5), size=size)
+
+
+def test_the_field_lies_on_the_stage_beside_or_above_a_lesson(storyteller: GPT2) -> None:
+    async def test(app: App, hand: Hand) -> None:
+        for size in ((80, 24), (120, 36), (90, 40)):
+            await hand.resize_terminal(*size)
+            await hand.pause()
+            lesson = pane_text(app, "side")
+            await press(app, hand, "J")
+            await hand.pause()
+            assert pane_text(app, "side") == lesson, size
+            stage = app.query_one("#stage").region
+            assert any("go to" in line for line in pane_text(app, "stage")[stage.height - 3 :]), size
+            await press(app, hand, "escape")
+
+    drive(test, storyteller, size=(80, 24), reads=Reads(shipped_lessons()[1]))
 
 
 def test_what_is_not_there_is_said_and_the_text_stays(storyteller: GPT2) -> None:

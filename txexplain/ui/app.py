@@ -343,6 +343,9 @@ class ExplorerApp(App[None]):
     def layout_of(self, width: int, height: int) -> dict[str, Rect]:
         return layout(width, height, self.reader.side or self.side, lecture=self.reader.asked.lecture)
 
+    def stage_rect(self) -> Rect | None:
+        return self.layout_of(*self.size).get("stage")
+
     def draw(self, width: int = 0, height: int = 0) -> None:
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
@@ -1007,7 +1010,7 @@ class ExplorerApp(App[None]):
                 self.focus_pane("stage")
                 self.moved(lambda state, dims: state.jump(text, dims))
 
-        self.push_screen(JumpScreen(self.tones, asked(place), fault, self.digit), go)
+        self.push_screen(JumpScreen(self.tones, asked(place), fault, self.stage_rect, self.digit), go)
 
     def do_residual(self) -> None:
         self.moved(lambda state, dims: state.to_residual(dims))
@@ -1325,7 +1328,8 @@ class ExplorerApp(App[None]):
             if name is not None:
                 self.say(f"Saved {Path(name.strip()).expanduser().absolute()}")
 
-        self.push_screen(SaveScreen(self.tones, free_name(self.state.location), svg(draw_screen(self.scene(*self.size)))), saved)
+        picture = svg(draw_screen(self.scene(*self.size)))
+        self.push_screen(SaveScreen(self.tones, free_name(self.state.location), picture, self.stage_rect), saved)
 
     def do_suspend(self) -> None:
         """Give the terminal back to the shell until it says fg."""

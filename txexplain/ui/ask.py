@@ -14,11 +14,13 @@ from textual.widgets import Input, Static
 from txexplain.ui.over import OverScreen
 from txexplain.viz.canvas import plain
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import layout
+from txexplain.viz.screen import Rect
+
+Stage = Callable[[], Rect | None]
 
 
 class AskScreen(OverScreen[str | None]):
-    """Enter takes the text, or says what is wrong with it and keeps it; Escape leaves."""
+    """Enter takes the text, or says what is wrong with it and keeps it; Escape leaves. `stage` tells where the stage is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "close", show=False)]
     DEFAULT_CSS = """
@@ -31,9 +33,9 @@ class AskScreen(OverScreen[str | None]):
     AskScreen #said { width: 1fr; height: auto; }
     """
 
-    def __init__(self, tones: Palette, label: str, hint: str, fault: Callable[[str], str], first: str = "") -> None:
+    def __init__(self, tones: Palette, label: str, hint: str, fault: Callable[[str], str], stage: Stage, first: str = "") -> None:
         super().__init__()
-        self.tones, self.label, self.hint, self.fault, self.first = tones, label, hint, fault, first
+        self.tones, self.label, self.hint, self.fault, self.stage, self.first = tones, label, hint, fault, stage, first
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -57,7 +59,7 @@ class AskScreen(OverScreen[str | None]):
 
     def settle(self) -> None:
         """At the stage's bottom, as tall as what it says."""
-        rect = layout(*self.app.size).get("stage")
+        rect = self.stage()
         if rect is not None:
             bar = self.query_one(Vertical)
             bar.styles.width = rect.width

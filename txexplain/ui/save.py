@@ -9,7 +9,7 @@ from pathlib import Path
 from txexplain.engine.errors import reason, shown
 from txexplain.explorer.location import Location
 from txexplain.files import write_whole
-from txexplain.ui.ask import AskScreen
+from txexplain.ui.ask import AskScreen, Stage
 from txexplain.viz.palette import Palette
 
 KIND = ".svg"
@@ -24,8 +24,8 @@ def free_name(place: Location) -> str:
 class SaveScreen(AskScreen):
     """Enter writes the text to the file named; a file that is there only after a second Enter. The answer is where it was written."""
 
-    def __init__(self, tones: Palette, name: str, content: str) -> None:
-        super().__init__(tones, "save as", "a .svg file of this folder, or a path   ⏎ save   esc back", self.save, name)
+    def __init__(self, tones: Palette, name: str, content: str, stage: Stage) -> None:
+        super().__init__(tones, "save as", "a .svg file of this folder, or a path   ⏎ save   esc back", self.save, stage, name)
         self.content = content
         self.warned = ""  # the name whose file Enter replaces
 
