@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pyte
 import pytest
+from textual.command import CommandList, SearchIcon
 from textual.pilot import Pilot
+from textual.widgets import Input
 
-from tests.ui.harness import COLOURS, press
+from tests.ui.harness import COLOURS, press, until
 from tests.ui.recorder import Recorded, record
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
@@ -82,6 +84,29 @@ def test_the_cursor_follows_the_selection(storyteller: GPT2, options: object) ->
         await at(app, pilot, seen, "escape")
 
     record(test, storyteller, ExplorerState(prompt=FOX), size=SIZE, options=options)  # type: ignore[arg-type]
+
+
+def test_the_cursor_stands_where_one_types_and_follows_a_list(storyteller: GPT2) -> None:
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        app.animation_level = "none"
+        await pilot.pause()
+        seen = Seen(app)
+        for key in ("o", "J", "ctrl+p"):
+            await at(app, pilot, seen, key)
+            if key == "ctrl+p":
+                await until(pilot, lambda: app.screen.query_one(CommandList).highlighted is not None, "the commands")
+            y, x, _ = await at(app, pilot, seen)
+            assert (x, y) == tuple(app.screen.query_one(Input).cursor_screen_offset), key
+            if key != "ctrl+p":
+                assert (await at(app, pilot, seen, "a"))[1] == x + 1
+                await at(app, pilot, seen, "escape")
+
+        assert app.screen.query_one(SearchIcon).region.area == 0, "a sign that few fonts have"
+        for row in ("command line ", "command line in words"):
+            assert (await at(app, pilot, seen, "down"))[2].lstrip().startswith(row)
+        await at(app, pilot, seen, "escape")
+
+    record(test, storyteller, ExplorerState(prompt=FOX), size=SIZE)
 
 
 PLACES = {  # where one looks -> keys, and how the row at the cursor begins after each

@@ -64,6 +64,7 @@ class AskScreen(OverScreen[str | None]):
             bar = self.query_one(Vertical)
             bar.styles.width = rect.width
             bar.styles.offset = (rect.x, rect.y + rect.height - max(2, bar.outer_size.height))
+            self.call_after_refresh(self.point)
 
     def on_input_submitted(self) -> None:
         text = self.query_one(Input).value

@@ -21,7 +21,7 @@ from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
 from txexplain.ui.actions import key_of
-from txexplain.ui.over import OverScreen, point_at
+from txexplain.ui.over import OverScreen, point_at, point_at_field
 from txexplain.ui.threads import in_thread
 from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
@@ -153,7 +153,7 @@ class ChooseScreen(OverScreen[int | None]):
         self.call_after_refresh(self.point_at_row)
 
     def point(self) -> None:
-        if not isinstance(self.focused, Input):
+        if not self.is_current or not point_at_field(self.focused):
             self.point_at_row()
 
     def point_at_row(self) -> None:

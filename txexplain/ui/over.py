@@ -27,8 +27,8 @@ class OverScreen(ModalScreen[Answer]):
         self.call_after_refresh(self.point)
 
     def point(self) -> None:
-        """Put the terminal's cursor where one reads first; a field puts it where one types."""
-        if self.is_current and not isinstance(self.focused, Input | TextArea):
+        """Put the terminal's cursor where one types, or else where one reads first."""
+        if self.is_current and not point_at_field(self.focused):
             point_at(self.query(Static).first())
 
     def dismiss(self, result: Answer | None = None) -> AwaitComplete:
@@ -40,6 +40,14 @@ def point_at(widget: Widget, row: int = 0) -> None:
     move_cursor(widget.app, widget.content_region.offset + Offset(0, row))
 
 
+def point_at_field(widget: Widget | None) -> bool:
+    """Put the terminal's cursor where one types in a widget, if one does."""
+    if not isinstance(widget, Input | TextArea):
+        return False
+    move_cursor(widget.app, widget.cursor_screen_offset)
+    return True
+
+
 def move_cursor(app: App[Any], to: Offset) -> None:
     """Put the terminal's cursor somewhere, and tell the terminal, though nothing else changes."""
     app.cursor_position = to
@@ -49,7 +57,19 @@ def move_cursor(app: App[Any], to: Offset) -> None:
 
 
 class CommandsScreen(CommandPalette):
-    """The palette of commands, which runs the one that was picked once."""
+    """The palette of commands, which runs the one that was picked once. The terminal's cursor goes with the list's."""
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self.point)
+
+    def point(self) -> None:
+        if self.is_current:
+            point_at_field(self.focused)
+
+    def point_at_row(self) -> None:
+        listed = self.query_one(CommandList)
+        if self.is_current and listed.highlighted is not None:
+            point_at(listed, listed._index_to_line[listed.highlighted] - listed.scroll_offset.y)
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_current else AwaitComplete()
@@ -58,6 +78,11 @@ class CommandsScreen(CommandPalette):
         """A list that has no place on the screen yet has no pages, where Textual would look for one."""
         if self.query_one(CommandList).scrollable_content_region:
             super()._action_command_list(action)
+            self.call_after_refresh(self.point_at_row)
+
+    def _action_cursor_down(self) -> None:
+        super()._action_cursor_down()
+        self.call_after_refresh(self.point_at_row)
 
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)
