@@ -470,6 +470,20 @@ def test_what_attention_and_mlp_add(lens: Lens, size: str) -> None:
         assert shows(row[2], norm(lens, f"blocks.{layer}.mlp_out", token))
 
 
+@pytest.mark.parametrize("size", [(72, 31), (80, 31), (108, 40), (148, 54)])
+def test_a_block_says_which_tokens_its_picture_shows(lens: Lens, size: tuple[int, int]) -> None:
+    """Where it doesn't show all: from the first that has a label to the last."""
+    n = lens.trace.n_tokens
+    for token in (0, 3, n - 1):
+        canvas = stage_at(lens, f"L1@{token}", size)
+        title = canvas.text()[0]
+        labelled = [hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple)]
+        said = re.search(r"tokens (\d+)-(\d+) of (\d+)", title)
+        shown = (min(labelled), max(labelled), n)
+        assert (said is None) == (shown[:2] == (0, n - 1)), title
+        assert said is None or tuple(map(int, said.groups())) == shown, title
+
+
 @pytest.mark.parametrize("size", ["wide", "large"])
 def test_the_selected_step_of_a_block_in_numbers(lens: Lens, size: str) -> None:
     for tile, name in TENSORS.items():

@@ -55,9 +55,14 @@ class Plan:
     height: int
 
 
+def in_view(scene: Scene, height: int) -> range:
+    """The tokens that there is room for, the selected one among them."""
+    return window(scene.token, scene.n_tokens, max(1, (height - 2) // 3))
+
+
 def plan(scene: Scene, height: int) -> Plan:
     """Lay the picture out in a stage, `height` rows of it from row 2 on."""
-    tokens = window(scene.token, scene.n_tokens, max(1, (height - 2) // 3))
+    tokens = in_view(scene, height)
     n = len(tokens)
     each = max(1, min(2, (height - 2) // (3 * n)))
     left = min(LABEL, max(cell_width(scene.label(i)) for i in tokens)) + 3

@@ -14,8 +14,8 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, shape
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.bands import draw_bands
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.bands import draw_bands, in_view
+from txexplain.viz.views.chrome import part_of, title
 from txexplain.viz.views.strips import plain_strip
 
 NAME, RAIL, FORMULA, SIZES = 10, 6, 22, 15
@@ -32,6 +32,7 @@ TILES = tuple(SHOWN.values())
 KINDS = {"resid_pre": "in", "ln1": "branch", "add1": "add", "ln2": "branch", "add2": "add"}
 RAILS = {"in": ("║   ", "║   "), "branch": ("╠═╗ ", "║ ║ "), "side": ("║ ║ ", "║ ║ "), "add": ("⊕═╝ ", "║   ")}
 ASCII_RAILS = {"in": ("|   ", "|   "), "branch": ("|-. ", "| | "), "side": ("| | ", "| | "), "add": ("+-' ", "|   ")}
+BELOW = 7  # rows of the stage that the picture leaves
 
 
 def draw_block(scene: Scene) -> Canvas:
@@ -39,11 +40,14 @@ def draw_block(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, scene.height, scene.palette)
     token = scene.token
     drawn = scene.palette.pixels and scene.width >= PICTURE[0] and scene.height >= PICTURE[1] and complete(scene)
-    heads = f", attention the mean of {scene.config.n_head} heads" if drawn else ""
-    title(canvas, scene, f"L{scene.location.block} {scene.palette.glyphs.dot} block", f"token {token} {scene.label(token).strip()}{heads}")
+    what, heads = f"token {token} {scene.label(token).strip()}", f", attention the mean of {scene.config.n_head} heads"
+    tokens = in_view(scene, scene.height - BELOW)
+    note = f", {part_of(tokens, scene.n_tokens)}" if len(tokens) < scene.n_tokens else ""
+    rights = (what + heads + note, what + note, note[2:]) if drawn else (what,)
+    title(canvas, scene, f"L{scene.location.block} {scene.palette.glyphs.dot} block", *rights)
     if drawn:
         chosen = chosen_tile(scene)
-        draw_bands(canvas, scene, scene.height - 7, COLUMNS[TILES[chosen].tile])
+        draw_bands(canvas, scene, scene.height - BELOW, COLUMNS[TILES[chosen].tile])
         canvas.hline(1, scene.height - 5, scene.width - 2)
         detail(canvas, scene, TILES[chosen], scene.height - 4)
     else:

@@ -15,14 +15,20 @@ from txexplain.viz.scene import Scene
 OLD = 0.55  # how far a result that is out of date fades
 
 
-def title(canvas: Canvas, scene: Scene, text: str, right: str = "", *, focused: bool | None = None) -> None:
-    """A pane's first row: its name in a rule, and what is worth a word at the right."""
+def title(canvas: Canvas, scene: Scene, text: str, *rights: str, focused: bool | None = None) -> None:
+    """A pane's first row: its name in a rule, and at the right what is worth a word, in the first wording that there is room for."""
     lit = scene.pane == "stage" if focused is None else focused
     canvas.hline(0, 0, canvas.width)
     used = canvas.put(2, 0, f" {text} ", "accent" if lit else "muted", attrs=BOLD if lit else 0)
     room = canvas.width - used - 5
-    if right and room >= cell_width(right) + 2:
+    right = next((each for each in rights if room >= cell_width(each) + 2), "")
+    if right:
         canvas.put(canvas.width - cell_width(right) - 4, 0, f" {right} ", "muted")
+
+
+def part_of(tokens: range, n: int) -> str:
+    """Which of n tokens are in view."""
+    return f"tokens {tokens[0]}-{tokens[-1]} of {n}"
 
 
 def paragraph(canvas: Canvas, x: int, y: int, text: str, width: int) -> None:

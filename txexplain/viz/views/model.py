@@ -15,7 +15,7 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, draw_lines, draw_ribbons, ribbons_of, trace_back
 from txexplain.viz.numbers import fit, percent
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import fitting, title
+from txexplain.viz.views.chrome import fitting, part_of, title
 from txexplain.viz.views.head import window
 
 LEAST_COLUMN = 5  # cells; columns narrow to this before one is left out
@@ -109,7 +109,7 @@ def hidden(columns: list[tuple[str, Location]], shown: range, tokens: range, n: 
     if len(shown) < len(columns):
         parts.append(f"{columns[shown[0]][0]} to {columns[shown[-1]][0]}")
     if len(tokens) < n:
-        parts.append(f"tokens {tokens[0]}-{tokens[-1]} of {n}")
+        parts.append(part_of(tokens, n))
     return ", ".join(parts)
 
 
