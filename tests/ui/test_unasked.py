@@ -74,6 +74,22 @@ def test_a_pages_model_comes_by_the_readers_own_keys_alone(storyteller: GPT2, hu
     drive(read, storyteller, reads=Reads(parse_lesson(TEXT, "mine"), lecture=True, pace=0.01), wait=False)
 
 
+def test_no_more_is_fetched_than_was_agreed_to(storyteller: GPT2, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("txexplain.ui.models.MARGIN", 0)
+    monkeypatch.setattr("txexplain.ui.models.offer", lambda repo: 1000)
+
+    async def read(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await pilot.press("n")
+        question = await asked(app, pilot)
+        await pilot.press("y")
+        await until(pilot, lambda: question.bytes is not None, "what the hub says")
+        await pilot.press("y")
+        await until(pilot, lambda: "you were told 0.0 MB" in words(app), "that there is more")
+        assert not any("/cdn/" in path for _, path, _ in hub.asked)
+
+    drive(read, storyteller, reads=Reads(parse_lesson(TEXT, "mine")))
+
+
 def test_what_the_hub_refuses_is_said_in_the_question(storyteller: GPT2, hub: Hub) -> None:
     hub.repos.clear()
 

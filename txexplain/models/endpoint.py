@@ -205,8 +205,10 @@ class Endpoint:
 
 def host() -> str:
     """What is asked, as it is said to people."""
-    from huggingface_hub import constants
-
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return shown(urlsplit(HUB).netloc)
     base = str(constants.ENDPOINT)
     return shown(urlsplit(base).netloc.rpartition("@")[2] or base)
 

@@ -167,6 +167,8 @@ class Download:
         self.require_room(wanted)
         done = told.before if told is not None else 0
         total = done + sum(remote.size for remote in wanted)
+        if told is not None and wanted:
+            told.bytes(done, total)  # before anything is fetched, so that it can be refused
         for remote in wanted:
             if not remote.name.endswith(".safetensors") and remote.size > LARGEST:
                 raise self.hub.unbelievable(f"{remote.name} of {megabytes(remote.size)}, which is too large to be one")

@@ -233,7 +233,8 @@ class ExplorerApp(App[None]):
         self.pause: Timer | None = None
         self.motion: list[Canvas] = []  # the pictures of a zoom that are still to come
         self.reader = Reader(self, reads or Reads())
-        self.granted = {state.model if reads is None else reads.model}  # the models that the reader named
+        # The models that the reader named; with the size agreed to, where a question told one.
+        self.granted: dict[str, int | None] = {state.model if reads is None else reads.model: None}
         self.engine = Turns()  # one BLAS job at a time
         self.inbox = Inbox(self)
         self.asking: Asking | None = None  # the terminal, while what it answered isn't read
@@ -477,14 +478,15 @@ class ExplorerApp(App[None]):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.granted.add(lacking.name)
+                self.granted[lacking.name] = question.bytes
                 self.use_model(self.state)
             else:
                 self.fail(f"This page is shown without its model. {lacking}")
 
         self.message = f"{lacking.name} isn't on this machine."
         self.draw()
-        self.push_screen(FetchScreen(self.tones, lacking), answered)
+        question = FetchScreen(self.tones, lacking)
+        self.push_screen(question, answered)
 
     def use(self, model: GPT2) -> None:
         self.outdate()
@@ -500,7 +502,7 @@ class ExplorerApp(App[None]):
 
     def fetch(self, name: str) -> None:
         """Open another model, after a download where that takes one. The present one stays until then."""
-        self.granted.add(name)
+        self.granted[name] = None
         self.stop_arrival()
         self.arrival = Arrival(name, lambda arrival: self.post_message(Arriving(arrival)))
         if self.lens is None:  # there is no present one to go on with
@@ -755,7 +757,7 @@ class ExplorerApp(App[None]):
         """Load the model that a state names, and run the state's prompt with it; whatever was on its way isn't wanted any more."""
         self.stop_arrival()
         self.first.stopped = True
-        self.first = Arrival(state.model, self.first_arriving)
+        self.first = Arrival(state.model, self.first_arriving, self.granted.get(state.model))
         self.outdate()
         self.state, self.lens, self.prefix, self.distribution, self.model = state, None, None, None, None
         self.message = f"Loading {state.model} …"

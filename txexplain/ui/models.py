@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from txexplain.engine.errors import ExplainError
+from txexplain.engine.errors import ExplainError, ModelNotFound
 from txexplain.files import megabytes
 from txexplain.models.endpoint import host
 from txexplain.models.hub import NotHere, Stopped, offer, repo_id
@@ -28,13 +28,15 @@ if TYPE_CHECKING:
     from txexplain.models.report import Entry as Model
 
 BAR = 24  # cells
+MARGIN = 10_000_000  # bytes that a download may have more than was said: a well-known model's size is that of its weights alone
 
 
 class Arrival:
     """A model that was asked for and isn't open yet. The worker that opens it writes, the screen reads."""
 
-    def __init__(self, name: str, changed: Callable[[Arrival], object]) -> None:
-        self.name = name
+    def __init__(self, name: str, changed: Callable[[Arrival], object], most: int | None = None) -> None:
+        """most: as many bytes the reader agreed to; None: any number."""
+        self.name, self.most = name, most
         self.changed = changed
         self.done = self.total = 0
         self.stopped = False
@@ -43,6 +45,8 @@ class Arrival:
         """What a download tells; raises Stopped once nobody waits for it."""
         if self.stopped:
             raise Stopped
+        if self.most is not None and total > self.most + MARGIN:
+            raise ModelNotFound(f"{self.name} isn't fetched: it has {megabytes(total)} now, and you were told {megabytes(self.most)}.")
         before = self.words
         self.done, self.total = done, total
         if self.words != before:
