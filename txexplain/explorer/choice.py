@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from txexplain.engine.derive import Lens
-from txexplain.explorer.location import Level, Location
-from txexplain.facts.linear import DotFacts
+from txexplain.engine.errors import NotRecorded
+from txexplain.explorer.location import Level, Location, place_of
+from txexplain.explorer.places.vectors import Linear, Vector
+from txexplain.facts.linear import PROJ, QKV, DotFacts, dot
 from txexplain.facts.mlp import neurons
 from txexplain.facts.vector import qkv, vector
 
@@ -50,6 +52,23 @@ def subject(place: Location) -> str:
 def source(place: Location, dot: DotFacts) -> int:
     """The input under the cursor of a matrix; without one, that of the largest term."""
     return dot.largest if place.source is None else place.source
+
+
+def marked(lens: Lens, place: Location) -> tuple[int | None, int | None]:
+    """The element and the input that a page of vectors shows; None for what the page or the run has not."""
+    if not isinstance(place_of(place), Vector):
+        return None, None
+    try:
+        j = element(lens, place)
+    except NotRecorded:
+        return None, None
+    if not isinstance(place_of(place), Linear) or place.face != "matrix":
+        return j, None
+    made, token = QKV if place.level is Level.QKV else PROJ, place.token_index(lens.trace.n_tokens)
+    try:
+        return j, source(place, dot(lens, place.block, made, token, j))
+    except NotRecorded:
+        return j, None
 
 
 def neuron(lens: Lens, place: Location) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -12,7 +13,8 @@ from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
-from txexplain.explorer.location import Dims, Level, Location
+from txexplain.explorer import choice
+from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.mlp import neurons
 from txexplain.ui.depth import depth_of, theme_of
@@ -104,14 +106,14 @@ def neurons_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
 
 
 def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | None = None, place: Location | None = None) -> Dims:
-    """The sizes that bound Locations for a result, and how a stage of a size lists what a place shows."""
+    """The sizes that bound Locations for a result, how a stage of a size lists what a place shows, and what it marks there."""
     config = lens.config
     columns, order = heads_columns(config.n_head, size[0]), None
     if place is not None and place.level is Level.HEADS and lens.measured:
         order, columns = atlas_of(lens, palette or Palette(), place, *size)
     if place is not None and place.level is Level.MLP:
         order = neurons_of(lens, place)
-    return Dims(
+    dims = Dims(
         config.n_layer,
         config.n_head,
         config.n_inner,
@@ -121,6 +123,10 @@ def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | Non
         config.n_embd,
         order,
     )
+    if place is None:
+        return dims
+    element, source = choice.marked(lens, clamp(place, dims))  # the place may be of the model before
+    return replace(dims, element=element, source=source)
 
 
 def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens: Lens | None, **more: Any) -> Scene:
