@@ -192,23 +192,7 @@ def sources_of(made: Sequence[Made]) -> tuple[Source, ...]:
 
 def topic_of(look: Look) -> Topic:
     """What is selected, and so what there is to explain."""
-    place = look.place
-    if look.pane in PANES:
-        return PANES[look.pane](look)
-    match place.level:
-        case Level.MODEL:
-            return column(look)
-        case Level.BLOCK:
-            return TILES[place.select or "attn"](look)
-        case Level.RESIDUAL:
-            return part(look)
-        case Level.EMBED:
-            return nearest(look) if place.face == "nearest" else embedding(look)
-        case Level.HEADS:
-            return measured(look, place.face) if place.face else heads(look)
-        case Level.MLP:
-            return neuron_list(look)
-    return PAGES[place.level](look)
+    return PANES[look.pane](look) if look.pane in PANES else PAGES[look.place.level](look)
 
 
 def column(look: Look) -> Topic:
@@ -1087,15 +1071,22 @@ TILES: dict[str, Callable[[Look], Topic]] = {
     "add2": partial(added, what="the MLP", source="resid_mid", addend="mlp_out", result="resid_post"),
 }
 ENDS: dict[str, Callable[[Look], Topic]] = {"embed": embedding, "final": partial(layer_norm, which="final"), "output": output}
+# A place's explanation, by what is selected or which face is shown where that decides.
 PAGES: dict[Level, Callable[[Look], Topic]] = {
+    Level.MODEL: column,
+    Level.EMBED: lambda look: nearest(look) if look.place.face == "nearest" else embedding(look),
+    Level.BLOCK: lambda look: TILES[look.place.select or "attn"](look),
     Level.LN1: TILES["ln1"],
     Level.QKV: qkv,
     Level.ATTN: heads,
     Level.PROJ: projection,
     Level.LN2: TILES["ln2"],
+    Level.MLP: neuron_list,
     Level.NEURON: neuron,
+    Level.HEADS: lambda look: measured(look, look.place.face) if look.place.face else heads(look),
     Level.HEAD: head,
     Level.PRODUCT: product,
     Level.FINAL: ENDS["final"],
     Level.OUTPUT: output,
+    Level.RESIDUAL: part,
 }

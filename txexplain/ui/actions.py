@@ -10,6 +10,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from txexplain.explorer.places import PLACES
+from txexplain.explorer.places.heads import WithCursor
+from txexplain.explorer.places.place import Place
+
 
 @dataclass(frozen=True)
 class Action:
@@ -100,11 +104,14 @@ def levels(*names: str) -> frozenset[str]:
     return frozenset(names)
 
 
-IN_A_BLOCK = levels("BLOCK", "LN1", "QKV", "PROJ", "LN2", "ATTN", "HEAD", "PRODUCT", "MLP", "NEURON", "HEADS")
-STAGED = levels("HEAD", "EMBED", "QKV", "PROJ", "MLP", "HEADS")
-IN_A_HEAD = levels("HEAD", "PRODUCT")
-WITH_HEADS = IN_A_HEAD | levels("ATTN", "HEADS", "QKV", "PROJ")
-WITH_BLOCKS = IN_A_BLOCK | levels("MODEL", "RESIDUAL")
+def answering(key: str) -> frozenset[str]:
+    """The levels whose class of place says itself what a key does there; for the others it does nothing."""
+    return levels(*(level.name for level, place in PLACES.items() if getattr(type(place), key) is not getattr(Place, key)))
+
+
+STAGED = answering("next_face") | levels(*(level.name for level, place in PLACES.items() if place.faces))
+IN_A_HEAD = levels(*(level.name for level, place in PLACES.items() if isinstance(place, WithCursor)))
+WITH_HEADS, WITH_BLOCKS, LEAD_FURTHER = answering("step_head"), answering("step_block"), answering("enter")
 
 ACTIONS: tuple[Action, ...] = (
     Action("enter", ("enter",), "zoom in", "Zoom into what is selected", "Move", "zoom"),
@@ -209,7 +216,6 @@ AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help"
 INSIDE = ("zoom", "out", "stage", "explain", "head", "draw", "temperature", "prompt", "help", "block", "atlas", "strongest", "cut")
 IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
 AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
-LEAD_FURTHER = levels("MODEL", "BLOCK", "ATTN", "HEADS", "HEAD", "MLP", "RESIDUAL")  # by Enter
 NEED_A_MODEL = {"draw", "generate", "undo", "reseed", "examples", "prompt", "lessons"}  # where a recorded run is shown, they only say so
 PANES: dict[str, tuple[tuple[str, ...], ...]] = {  # a word and its actions
     "panel": (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def describe(scene: Scene) -> str:
         f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
     ]
     try:
-        heading, rows = table_of(scene)
+        heading, rows = TABLES[scene.location.level](scene)
         parts.append(f"{heading}\n{plain_table(rows)}")
     except NotRecorded as missing:
         parts.append(f"Not recorded: this trace has no {missing.what}.")
@@ -121,36 +121,10 @@ def output_table(scene: Scene) -> tuple[str, list[Row]]:
     return f"{heading} {MEANT}:", rows
 
 
-def table_of(scene: Scene) -> tuple[str, list[Row]]:
-    """What the present view shows, as a heading and rows."""
-    match scene.location.level:
-        case Level.MODEL:
-            return model_table(scene)
-        case Level.BLOCK:
-            prefix = f"blocks.{scene.location.block}."
-            steps = [(tile.tile, prefix + tile.name) for tile in TILES if tile.name != "attn.pattern"]
-            return "Its steps, for the selected token:", tensor_rows(scene, steps)
-        case Level.ATTN:
-            return heads_table(scene)
-        case Level.HEADS:
-            return atlas_table(scene)
-        case Level.HEAD:
-            return head_table(scene)
-        case Level.PRODUCT:
-            return product_table(scene)
-        case Level.QKV | Level.PROJ:
-            return linear_table(scene)
-        case Level.MLP | Level.NEURON:
-            return mlp_table(scene)
-        case Level.LN1 | Level.LN2 | Level.FINAL:
-            return norm_table(scene)
-        case Level.EMBED:
-            return embed_table(scene)
-        case Level.RESIDUAL:
-            return residual_table(scene)
-        case Level.OUTPUT:
-            return output_table(scene)
-    raise AssertionError(f"{scene.location.level} has no table")
+def block_table(scene: Scene) -> tuple[str, list[Row]]:
+    prefix = f"blocks.{scene.location.block}."
+    steps = [(tile.tile, prefix + tile.name) for tile in TILES if tile.name != "attn.pattern"]
+    return "Its steps, for the selected token:", tensor_rows(scene, steps)
 
 
 def tensor_rows(scene: Scene, names: list[tuple[str, str]]) -> list[Row]:
@@ -335,3 +309,24 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
         ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.lowers)),
     ]
     return heading, rows
+
+
+# What a place shows, as a heading and rows.
+TABLES: dict[Level, Callable[[Scene], tuple[str, list[Row]]]] = {
+    Level.MODEL: model_table,
+    Level.EMBED: embed_table,
+    Level.BLOCK: block_table,
+    Level.LN1: norm_table,
+    Level.QKV: linear_table,
+    Level.ATTN: heads_table,
+    Level.PROJ: linear_table,
+    Level.LN2: norm_table,
+    Level.MLP: mlp_table,
+    Level.NEURON: mlp_table,
+    Level.HEADS: atlas_table,
+    Level.HEAD: head_table,
+    Level.PRODUCT: product_table,
+    Level.FINAL: norm_table,
+    Level.OUTPUT: output_table,
+    Level.RESIDUAL: residual_table,
+}

@@ -1,0 +1,130 @@
+"""The registry of places, walked: each has a text, bounds, a way in and out, and all that shows it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import pytest
+
+from tests.viz.reading import scene_at
+from txexplain.engine.derive import Lens
+from txexplain.engine.errors import LocationError
+from txexplain.engine.model import GPT2
+from txexplain.explorer.explain import PAGES
+from txexplain.explorer.location import FACES, PLACES, Dims, Level, Location, breadcrumb, check, clamp, parse
+from txexplain.explorer.places import KINDS
+from txexplain.explorer.places.place import Place
+from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.ui.actions import Doing, footer
+from txexplain.ui.help import HelpScreen
+from txexplain.viz.describe import TABLES, VIEWS, describe
+from txexplain.viz.palette import Palette
+from txexplain.viz.views import LEVELS, draw_header, draw_stage
+from txexplain.viz.views.explain import explain_text
+
+SMALL = Dims(2, 2, 2, 2, columns=2, model="tiny", n_embd=2)
+INDICES = {field.name for field in fields(Location) if field.type in ("int", "int | None")} - {"least"}
+
+
+def subclasses(kind: type[Place]) -> Iterator[type[Place]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def after_a_key(state: ExplorerState) -> Iterator[ExplorerState]:
+    """Where each key leads that changes the place."""
+    for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
+        yield state.move(dx, dy, SMALL)
+    yield from (state.out(SMALL), state.next_stage(), state.step_block(1, SMALL), state.step_head(1, SMALL), state.select_token(0, SMALL))
+
+
+@pytest.fixture(scope="module")
+def reached() -> dict[Level, set[Location]]:
+    """Every place of a small model that keys lead to from those that a word alone names."""
+    first = [from_flags(at=place.word) for place in PLACES.values() if place.stem == place.word]
+    todo, seen, found = first, {state.location for state in first}, defaultdict[Level, set[Location]](set)
+    while todo:
+        state = todo.pop()
+        inside = state.enter(SMALL)
+        for after in (inside, *after_a_key(state)):
+            if after.location not in seen:
+                seen.add(after.location)
+                todo.append(after)
+    for place in seen:
+        found[place.level].add(place)
+    return found
+
+
+def test_every_kind_of_place_is_registered_everywhere() -> None:
+    with_level = {kind for kind in subclasses(Place) if "level" in vars(kind)}
+    assert set(KINDS) == with_level
+    assert len({kind.level for kind in KINDS}) == len(KINDS)
+    for table in (PLACES, LEVELS, PAGES, TABLES, VIEWS):
+        assert set(table) == set(Level)
+
+
+def test_every_place_is_reached_by_keys(reached: dict[Level, set[Location]]) -> None:
+    assert set(reached) == set(Level)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_a_place_parses_what_it_writes(reached: dict[Level, set[Location]], level: Level) -> None:
+    for place in reached[level]:
+        for face in FACES.get(level, (None,)):
+            faced = replace(place, face=face)
+            assert parse(str(faced)) == faced
+        assert breadcrumb(place)[-1] == (PLACES[level].label(place), place)
+
+
+@pytest.mark.parametrize("level", Level)
+def test_a_place_is_refused_outside_its_bounds(reached: dict[Level, set[Location]], level: Level) -> None:
+    """Each number that keys change is bounded; one further is refused with a sentence, and its nearest is the last there is."""
+    bounded, changed = set(), set()
+    for place in reached[level]:
+        check(place, SMALL)
+        assert clamp(place, SMALL) == place
+        changed |= {name for name in INDICES if getattr(place, name) != getattr(Location(level), name)}
+        for bound in PLACES[level].bounds(place, SMALL):
+            beyond = replace(place, **{bound.field: bound.held(bound.size)})
+            with pytest.raises(LocationError, match=rf"^[^ ]+: there is no {bound.what} {bound.size}; [^.]+\.$"):
+                check(beyond, SMALL)
+            assert clamp(beyond, SMALL) == replace(place, **{bound.field: bound.held(bound.size - 1)})
+            bounded.add(bound.field)
+    assert changed <= bounded
+
+
+@pytest.mark.parametrize("level", Level)
+def test_a_place_is_entered_and_left(reached: dict[Level, set[Location]], level: Level) -> None:
+    for place in reached[level]:
+        state = ExplorerState().go(place)
+        for left in range(5):
+            if state.location.level is Level.MODEL:
+                break
+            outside = state.out(SMALL)
+            assert outside.location != state.location
+            assert outside.location.token_index(2) == place.token_index(2)
+            if left == 0 and level not in (Level.HEADS, Level.RESIDUAL):  # keys of their own lead to these
+                assert outside.enter(SMALL).location == place
+            state = outside
+        assert state.location.level is Level.MODEL
+
+
+@pytest.mark.parametrize("level", Level)
+def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[Level, set[Location]], level: Level) -> None:
+    trace = tiny.forward([5, 17, 42, 3])
+    assert trace is not None
+    place = min(reached[level], key=str)
+    for face in FACES.get(level, (None,)):
+        scene = scene_at(Lens(trace, tiny), str(replace(place, face=face)), (100, 30))
+        drawn = draw_stage(scene).text()
+        assert len({line.strip() for line in drawn}) > 3
+        assert "Not recorded" not in "".join(drawn)
+        assert PLACES[level].label(place) in "".join(draw_header(scene).text())
+        assert VIEWS[level] in describe(scene)
+        assert "Not recorded" not in describe(scene)
+        assert len(explain_text(scene, 80)) > 100
+    assert str(HelpScreen(level, Palette()).page()).startswith(VIEWS[level])
+    assert footer(Doing(level.name))
