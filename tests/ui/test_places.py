@@ -53,6 +53,7 @@ def reached() -> dict[Level, set[Location]]:
             if after.location not in seen:
                 seen.add(after.location)
                 todo.append(after)
+        assert len(seen) < 5000, "some number has no bound"
     for place in seen:
         found[place.level].add(place)
     return found
