@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -261,7 +262,31 @@ def test_a_repository_without_config_or_with_pickles_only(hub_server: Hub) -> No
     hub_server.add("owner/name", TINY, only="nothing", pytorch_model__bin=b"")
     assert_refused("owner/name", ["owner/name has no config.json"])
     hub_server.add("owner/name", TINY, only="config.json", pytorch_model__bin=b"")
-    assert_refused("owner/name", ["owner/name has no weights as safetensors", "pickle", "folder"])
+    assert_refused("owner/name", ["owner/name has no weights as safetensors", "pickle", "refs/pr/1", "folder"])
+    hub_server.add("owner/name", TINY, only="nothing", adapter_config__json=b"{}", adapter_model__safetensors=b"")
+    assert_refused("owner/name", ["owner/name is an adapter", "merge_and_unload"])
+
+
+def test_shards_are_those_that_the_index_names(hub_server: Hub, tmp_path: Path) -> None:
+    """As transformers wrote them for a while: a safetensors index of files that are called as pickles' were."""
+    files = shutil.copytree(SHARDED, tmp_path / "odd")
+    for path in files.glob("model-*.safetensors"):
+        path.rename(path.with_name(f"pytorch_{path.name}"))
+    index = files / "model.safetensors.index.json"
+    index.write_text(index.read_text().replace('"model-', '"pytorch_model-'))
+    hub_server.add("owner/name", files, fp16__safetensors=b"another")
+    folder = resolve("owner/name")
+    assert {path.name for path in folder.glob("*.safetensors")} == {path.name for path in files.glob("*.safetensors")}
+    assert resolve("owner/name", may_fetch=False) == folder
+    assert load_model("owner/name").config.n_embd == 24
+
+
+@pytest.mark.parametrize("named", ["../../../x.safetensors", "/etc/x.safetensors", "x.bin", "", 7])
+def test_an_index_that_names_other_places_is_none(hub_server: Hub, tmp_path: Path, named: object) -> None:
+    files = shutil.copytree(SHARDED, tmp_path / "odd")
+    (files / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"wte.weight": named}}))
+    hub_server.add("owner/name", files)
+    assert_refused("owner/name", ["owner/name has no weights"])
 
 
 FAILURES: dict[str, tuple[Callable[[], Exception], list[str]]] = {
@@ -423,7 +448,9 @@ def test_a_tokenizer_that_was_not_cached_is_fetched(hub_server: Hub) -> None:
 def test_a_model_known_to_have_no_tokenizer_is_asked_about_once(hub_server: Hub) -> None:
     hub_server.add("owner/name", SAVED, only="[cm]*")
     cached_as("models--owner--name", SAVED, hub_server.repos["owner/name"].sha, only="[cm]*")
-    assert load_model("owner/name").tokenizer.has_no_text
+    model = load_model("owner/name")
+    with pytest.raises(TokenizerError, match="owner/name brings no tokenizer"):
+        model.prompt_ids("hello")
     assert len(hub_server.asked) == 1
     load_model("owner/name")
     assert len(hub_server.asked) == 1

@@ -48,7 +48,8 @@ def open_tokenizer(name: str, folder: Path, vocab_size: int) -> Tokenizer:
     from txexplain.engine.tokenizer import Tokenizer
 
     if not cache.lacks_tokenizer(folder):
-        return Tokenizer.from_folder(folder, vocab_size)
+        found = Tokenizer.from_folder(folder, vocab_size)
+        return Tokenizer.ids_only(name, vocab_size) if found.has_no_text else found  # a snapshot's folder is called as its commit
     why = f"{shown(name)} was cached without its tokenizer: connect to the network and `txexplain models pull {shown(name)}` fetches it"
     return Tokenizer.ids_only(name, vocab_size, f"{why}, or give the prompt as numbers with --ids 1,2,3")
 

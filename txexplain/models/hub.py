@@ -104,6 +104,11 @@ def download(repo: str, revision: str | None, progress: Progress | None, *, veri
         store = cache.home(repo)
         work = Download(hub, store, commit, verify)
         # The config first: no one should wait for the gigabytes of a model that can't be shown.
+        if "adapter_config.json" in names and CONFIG not in names:
+            raise ModelNotFound(
+                f"{repo} is an adapter, which changes another model: put it into that with peft's merge_and_unload(), save the result, and "
+                "name that folder."
+            )
         if CONFIG not in names:
             raise ModelNotFound(f"{repo} has no config.json, so it isn't a GPT-2 that txexplain can open; check the name, {OR_A_FOLDER}.")
         work.bring([CONFIG])
@@ -118,7 +123,7 @@ def download(repo: str, revision: str | None, progress: Progress | None, *, veri
         if not weights or not set(weights) <= set(names):
             raise ModelNotFound(
                 f"{repo} has no weights as safetensors, and txexplain opens no pickles, which can run code; "
-                f"choose a repository that has a model.safetensors, {OR_A_FOLDER}."
+                f"choose a repository that has a model.safetensors (converted weights may wait as --revision refs/pr/1), {OR_A_FOLDER}."
             )
         work.bring([*(name for name in TOKENIZER if name in names), *weights], told)
         cache.note(store, commit, revision or "main", [name for name in VOCABULARY if name not in names])
