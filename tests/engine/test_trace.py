@@ -269,8 +269,8 @@ def test_a_scale_that_nothing_tells_is_not_guessed(trace: Trace, tmp_path: Path,
     save_file(tensors | {"ids": np.array(IDS)}, tmp_path / "t")
     lens = Lens(Trace.load(tmp_path / "t"), None)
     assert lens.scale(1) is None
-    assert head.has_stage(lens, 1, "qk")
-    assert not head.has_stage(lens, 1, "scaled")
+    assert head.has_stage(lens, 1, 0, "qk")
+    assert not head.has_stage(lens, 1, 0, "scaled")
     with pytest.raises(NotRecorded, match="attn_scores"):
         head.grid(lens, 1, 0, "scaled")
 

@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from types import CodeType, FrameType
 from typing import Any
 
@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 
 from txexplain.engine import gpt2, ops, sampling
+from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
+from txexplain.engine.interventions import Edit
 from txexplain.engine.model import GPT2
+from txexplain.engine.ops import Array
 from txexplain.engine.sampling import distribution
-from txexplain.engine.trace import Trace, block_names
+from txexplain.engine.trace import Trace, block_names, canonical
 from txexplain.explorer.explain import Explanation, Line, Look, Made, Plus, Share, Value, explain, getter, topic_of
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level, parse
 from txexplain.explorer.source import source_of
@@ -168,6 +171,41 @@ def test_every_formula_holds(lens: Lens, settings: dict[str, float]) -> None:
     expected = {place for place in PLACES if not re.search(r":(qk|masked)|\[5,2\]:masked|residual|model$|model\[L1|resid_pre", place)}
     assert not expected - set(checked) or settings, expected - set(checked)
     assert sum(checked.values()) > 5
+
+
+@dataclass(frozen=True)
+class Bent:
+    """An intervention of another kind: each number of an activation otherwise than its formula makes it."""
+
+    name: str
+    head = rows = None
+    first = 0
+
+    def edits(self, config: GPT2Config) -> list[Edit]:
+        return [Edit(canonical(self.name), self.changed)]
+
+    def changed(self, array: Array, start: int) -> Array:
+        return array * np.float32(0.5) if self.name.endswith("pattern") else array * np.float32(1.5)
+
+
+CHANGED = ("embed", "blocks.0.resid_pre", *(name for name in block_names(1) if not name.endswith("resid_pre")), "ln_final.normalized")
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_no_formula_is_told_that_a_change_by_hand_made_untrue(tiny: GPT2, name: str) -> None:
+    """In a changed run too, the two sides of each equals sign are one number; where they aren't, the change is said instead."""
+    trace = tiny.forward(list(IDS), interventions=(Bent(name),))
+    assert trace.changed(name)
+    changed = Lens(trace, tiny)
+    said = False
+    for place in PLACES:
+        told = at(changed, place)
+        said |= "by hand" in told.missing or any("by hand" in line.text for line in told.worked)
+        for line in told.worked:
+            first, *others = sides(line) or [0.0]
+            for other in others:
+                assert other == pytest.approx(first, rel=2e-4, abs=2e-5), (place, line)
+    assert said or name == "embed"
 
 
 def test_the_product_is_the_models(lens: Lens) -> None:

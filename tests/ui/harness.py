@@ -117,7 +117,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         size,
         lens,
         distribution=distribution(lens.trace.last_logits, **state.sampling),
-        ribbons=tuple(lens.flow(state.flow)),
+        ribbons=None if lens.flow_lacks(state.flow) else tuple(lens.flow(state.flow)),
         keys=footer(Doing(state.location.level.name), ascii=tones.ascii),
         draw=app.last_draw,
         drawn_from=app.drawn_from if app.last_draw is not None else None,

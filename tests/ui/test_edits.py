@@ -42,7 +42,8 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2, monkeypatch:
         app.run_model()
         await until(hand, lambda: app.lens is not before and not app.running, "the changed run")
         await settled(app, hand)
-        await until(hand, lambda: app.ribbons() is not None, "the ribbons")
+        assert app.ribbons() is None  # what a changed z moved isn't told by shares and values
+        assert "ribbons: not recorded: blocks.2.attn.z was changed by hand" in "\n".join(screen_text(app))
         assert app.lens is not None
         ids = app.lens.trace.ids
         assert app.lens.trace.interventions == (EDIT,)
@@ -60,8 +61,6 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2, monkeypatch:
             assert old is not None
             assert now.bits == pytest.approx(new.bits, rel=1e-3, abs=1e-4)
         assert any(abs(a.bits - b.bits) > 0.01 for a, b in zip(wanted[1:], plain_run[1:], strict=True) if a and b)
-        for ribbons, own in zip(app.ribbons() or (), fresh.norm_flow, strict=True):
-            np.testing.assert_allclose(ribbons, own, rtol=1e-4, atol=1e-6)
         assert len(app.history) == 2  # the same ids in the same setting, and yet another run
         assert app.held is not None
         assert app.held.run == before.trace.run

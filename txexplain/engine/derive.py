@@ -26,6 +26,7 @@ SAMPLE = 64  # tokens that tell the scale and the activation
 MOST_MOVED = 5  # tokens that a reading names on either side
 FITS = 1e-3  # of the largest number: how far recorded numbers may lie from what explains them
 AT_ONCE = 1 << 23  # numbers in float64 that a block's shares are computed from in one go
+FLOWS = ("attn.z", "attn_out", "resid_mid")  # the steps on whose formulas norm_shares rest
 SWIFT = 200_000  # shares that are measured within a few milliseconds
 
 
@@ -142,10 +143,15 @@ def masked(scores: Array) -> Array:
 
 
 def completed(trace: Trace, config: GPT2Config) -> Trace:
-    """A trace file's run with what follows exactly from what it recorded: scores from queries and keys, shares from scores."""
+    """A trace file's run with what follows exactly from what it recorded: scores from queries and keys, shares from scores.
+
+    What was changed by hand follows from nothing, nor do shares from scores that it lacks and that were changed.
+    """
     lazy: dict[str, Callable[[], Array]] = {}
     for layer in range(config.n_layer):
         scores, pattern, q, k = (f"blocks.{layer}.attn.{name}" for name in ("attn_scores", "pattern", "q", "k"))
+        if trace.changed(pattern) or (trace.changed(scores) and scores not in trace):
+            continue
         if scores in trace:
             lazy[pattern] = partial(lambda name: softmax(masked(trace[name])), scores)
         elif q in trace and k in trace and trace.config is not None:  # without a config nobody knows the scale
@@ -265,7 +271,12 @@ class Lens:
 
     @cached_property
     def norm_flow(self) -> list[Doubles]:
-        """norm_shares of every block. Shapes: L × [T, T]."""
+        """norm_shares of every block. Shapes: L × [T, T].
+
+        They hold as long as each head's result is its mix of the values, and what the heads add is added. Raises NotRecorded.
+        """
+        if lacking := self.flow_lacks("norms"):
+            raise NotRecorded(lacking)
         return [norm_shares(self.weights(), self.trace, layer) for layer in range(self.config.n_layer)]
 
     @cached_property
@@ -282,6 +293,9 @@ class Lens:
             for name in needs:
                 if f"blocks.{layer}.{name}" not in self.trace:
                     return f"blocks.{layer}.{name}"
+            for name in FLOWS if mode == "norms" else ():
+                if self.trace.changed(f"blocks.{layer}.{name}"):
+                    return f"blocks.{layer}.{name} was changed by hand"
         return ""
 
     def flow(self, mode: str) -> list[Doubles]:

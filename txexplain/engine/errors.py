@@ -56,6 +56,15 @@ class NotRecorded(ExplainError, KeyError):
     __str__ = Exception.__str__  # KeyError's would put the sentence in quotes
 
 
+class ChangedByHand(NotRecorded):
+    """An activation isn't what its formula makes, so that nothing can be told by that formula. `name` says which activation."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} as its formula makes it (it was changed by hand)")
+        self.name = name
+        self.args = (f"{name} was changed by hand in this run, so its formula doesn't tell it; take the change back to see that.",)
+
+
 class LocationError(ExplainError):
     """A Location can't be read, or this model or prompt lacks it."""
 

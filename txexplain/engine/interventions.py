@@ -141,7 +141,12 @@ class Cut:
     @property
     def first(self) -> int:
         """The first row that it may change."""
-        return min(query for query, _ in self.edges)
+        return min(self.rows)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The rows of the grids that it changes."""
+        return tuple(dict.fromkeys(query for query, _ in self.edges))
 
     def edits(self, config: GPT2Config) -> list[Edit]:
         """What it comes to in this model. Raises InterventionError where the model lacks the block or the head."""

@@ -192,6 +192,15 @@ class Trace(Mapping[str, Floats]):
                 parts = self._parts[own] = (join(own, parts) if parts else self._lazy[own](),)
             return parts
 
+    def changed(self, name: str, *, head: int | None = None, row: int | None = None) -> bool:
+        """Whether an activation was changed by hand where it was computed; with a head or a row, whether that part of it was."""
+        return any(
+            edit.name == canonical(name)
+            for each in self.interventions
+            if (head is None or each.head is None or head in each.head) and (row is None or each.rows is None or row in each.rows)
+            for edit in each.edits(self.config)
+        )
+
     def __repr__(self) -> str:
         return f"Trace({self.model or 'unknown model'}, {self.n_tokens} tokens, {len(self._parts)} tensors)"
 
@@ -207,7 +216,8 @@ class Trace(Mapping[str, Floats]):
         if not more:
             return self
         made = self._lazy | more
-        whole = Trace(self.ids, self._parts, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens, lazy=made)
+        told = partial(Trace, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens)
+        whole = told(self.ids, self._parts, interventions=self.interventions, lazy=made)
         whole.run = self.run
         return whole
 

@@ -28,6 +28,7 @@ from txexplain.facts import head as in_head
 from txexplain.facts import heads as of_heads
 from txexplain.facts import output as out
 from txexplain.facts import product as one
+from txexplain.facts.by_hand import recomputable
 from txexplain.facts.linear import FC, OUT, PROJ, QKV
 from txexplain.facts.norm import norm
 from txexplain.facts.norm import source_of as read_by
@@ -167,6 +168,10 @@ class Look:
         """The selected token's row of a tensor, as one vector."""
         return vector(self.lens, name, self.token)
 
+    def holding(self, name: str, element: int, value: float) -> Line | None:
+        """None as long as an activation is what its formula makes; else what there is to say of its element."""
+        return None if recomputable(self.lens, name, row=self.token) else say("element {} = {}: changed by hand", element, value)
+
 
 def explain(look: Look) -> Explanation:
     """The explanation of any Location."""
@@ -235,7 +240,7 @@ def embedding(look: Look) -> Topic:
     def worked() -> Iterator[Line]:
         e = look.element
         word, position, total = (look.row(name)[e] for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
-        yield say("element {}: {} {} = {}", e, word, Plus(position), total)
+        yield look.holding("blocks.0.resid_pre", e, total) or say("element {}: {} {} = {}", e, word, Plus(position), total)
 
     return Topic(
         "The embedding",
@@ -490,13 +495,16 @@ def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
             yield say("× scale: {} × {} = {}", score.raw, score.scale, score.scaled)
         if stage == "scaled":
             return
+        if not score.holds:
+            yield say("the scores were changed by hand")
     share = in_head.share(lens, *cell)
     if key > query:
         yield say("the key comes later: score {}, share {}", -math.inf, Share(0.0))
     elif stage == "masked":
         yield say("the key isn't later: {} stays", share.score)
     else:
-        yield say("e^({} {}) ÷ {} = {}", share.score, Plus(-share.most), share.total, Share(share.share))
+        worked = say("e^({} {}) ÷ {} = {}", share.score, Plus(-share.most), share.total, Share(share.share))
+        yield worked if share.holds else say("share {}: changed by hand", Share(share.share))
 
 
 def head(look: Look) -> Topic:
@@ -629,7 +637,7 @@ def added(look: Look, what: str, source: str, addend: str, result: str) -> Topic
     def worked() -> Iterator[Line]:
         x, change, y = (look.row(look.name(name)) for name in (source, addend, result))
         e = look.element
-        yield say("element {}: {} {} = {}", e, x[e], Plus(change[e]), y[e])
+        yield look.holding(look.name(result), e, y[e]) or say("element {}: {} {} = {}", e, x[e], Plus(change[e]), y[e])
         yield say("lengths: {} and {} make {}", x.length, change.length, y.length)
 
     return Topic(
@@ -745,13 +753,16 @@ def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
     if end == "pre":
         look.row(look.name("ln2.normalized"))  # says what is missing
         yield say("pre = {}", pre)
-    if end == "pre" or (end == "added" and lens.model is not None):
+    if not recomputable(lens, look.name("mlp.pre"), row=look.token):
+        yield say("pre = {}: changed by hand", pre)
+    elif end == "pre" or (end == "added" and lens.model is not None):
         dot = linear.dot(lens, layer, FC, look.token, n)
         yield say("Σ x × w + b = {} {} = {}", dot.total, Plus(dot.bias), dot.result)
     if end == "pre":
         return
     post = look.row(look.name("mlp.post"))[n]
-    yield activation_line(look, pre, post)
+    holds = recomputable(lens, look.name("mlp.post"), row=look.token)
+    yield activation_line(look, pre, post) if holds else say("post = {}: changed by hand", post)
     if end == "added":
         yield say("it adds a vector of length |{}| × {} = {}", post, float(mlp.reach(lens, layer)[n]), mlp.adds(lens, layer, look.token)[n])
 
@@ -842,7 +853,10 @@ def output(look: Look) -> Topic:
     def worked() -> Iterator[Line]:
         known = out.known(distribution)
         chosen = out.candidate(known, look.candidate)
-        yield say("{}: logit x · row {} = {}", Entry(chosen.id), str(chosen.id), chosen.logit)
+        if recomputable(look.lens, "logits"):
+            yield say("{}: logit x · row {} = {}", Entry(chosen.id), str(chosen.id), chosen.logit)
+        else:
+            yield say("{}: logit {}, changed by hand", Entry(chosen.id), chosen.logit)
         yield say("÷ T: {} ÷ {} = {}", chosen.logit, known.shown_temperature, chosen.scaled)
         yield share_line(known, chosen)
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens, raw_scores, weighted_value_norms
 from txexplain.engine.errors import NotRecorded
+from txexplain.facts.by_hand import recomputable, require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts
 
@@ -17,9 +18,11 @@ Grid = NDArray[np.float64] | NDArray[np.float32]  # [T, T], rows are queries
 NEEDS = {"qk": ("q", "k"), "scaled": ("q", "k"), "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
 
 
-def has_stage(lens: Lens, layer: int, stage: str) -> bool:
+def has_stage(lens: Lens, layer: int, head: int, stage: str) -> bool:
     """Whether grid() can answer."""
     has = lens.has(*(f"blocks.{layer}.attn.{name}" for name in NEEDS[stage]))
+    if stage == "values":
+        return has and recomputable(lens, f"blocks.{layer}.attn.z", head=head)
     return has and (stage != "scaled" or lens.scale(layer) is not None)
 
 
@@ -41,7 +44,7 @@ def grid(lens: Lens, layer: int, head: int, stage: str) -> Grid:
 
 @fact(1)
 def raw(lens: Lens, layer: int, head: int) -> Doubles:
-    """q · k, neither scaled nor masked. Shapes: -> [T, T]. Raises NotRecorded."""
+    """q · k, neither scaled nor masked: of changed queries and keys too. Shapes: -> [T, T]. Raises NotRecorded."""
     return raw_scores(lens.trace, layer, head)
 
 
@@ -56,35 +59,45 @@ def scaled(lens: Lens, layer: int, head: int) -> Doubles:
 
 @fact(1)
 def weighted(lens: Lens, layer: int, head: int) -> Doubles:
-    """‖share × v‖. Shapes: -> [T, T]. Raises NotRecorded."""
+    """‖share × v‖: what goes into z, where that is the heads' mix of the values. Shapes: -> [T, T]. Raises NotRecorded, ChangedByHand."""
+    require_formula(lens, f"blocks.{layer}.attn.z", head=head)
     return weighted_value_norms(lens.trace, layer, head)
 
 
 @dataclass(frozen=True)
 class ScoreFacts:
-    """One query times one key, before the mask. `scale` and `scaled` are None where a trace tells no scale."""
+    """One query times one key, before the mask. `scale` and `scaled` are None where a trace tells no scale.
+
+    `holds`: the scores are this, masked; not where they were changed by hand.
+    """
 
     raw: float
     scale: float | None
     scaled: float | None
+    holds: bool
 
 
 @fact(16)
 def score(lens: Lens, layer: int, head: int, query: int, key: int) -> ScoreFacts:
     """Raises NotRecorded."""
     product, scale = float(raw(lens, layer, head)[query, key]), lens.scale(layer)
-    return ScoreFacts(product, scale, None if scale is None else float(scaled(lens, layer, head)[query, key]))
+    times = None if scale is None else float(scaled(lens, layer, head)[query, key])
+    return ScoreFacts(product, scale, times, recomputable(lens, f"blocks.{layer}.attn.attn_scores", head=head, row=query))
 
 
 @dataclass(frozen=True)
 class ShareFacts:
-    """One score, masked, and what softmax makes of it: e^(score − most) ÷ total = share."""
+    """One score, masked, and what softmax makes of it: e^(score − most) ÷ total = share.
+
+    `holds`: the share is this; not where the pattern was changed by hand.
+    """
 
     score: float
     most: float  # the largest score of the row
     total: float  # Σ e^(score − most) over the row
     recorded: float | None  # the share; None where the pattern wasn't recorded
     name: str  # of the pattern
+    holds: bool
 
     @property
     def share(self) -> float:
@@ -100,7 +113,9 @@ def share(lens: Lens, layer: int, head: int, query: int, key: int) -> ShareFacts
     row = lens.trace[f"blocks.{layer}.attn.attn_scores"][head, query].astype(np.float64)  # [T]
     most, name = float(row.max()), f"blocks.{layer}.attn.pattern"
     recorded = float(lens.trace[name][head, query, key]) if name in lens.trace else None
-    return ShareFacts(float(row[key]), most, float(np.exp(row - most).sum()), recorded, name)
+    return ShareFacts(
+        float(row[key]), most, float(np.exp(row - most).sum()), recorded, name, recomputable(lens, name, head=head, row=query)
+    )
 
 
 @dataclass(frozen=True)
@@ -114,7 +129,7 @@ class ValueFacts:
 
 @fact(16)
 def value(lens: Lens, layer: int, head: int, query: int, key: int) -> ValueFacts:
-    """Raises NotRecorded."""
+    """Raises NotRecorded, and ChangedByHand where the head's result isn't its mix of the values."""
     share = float(lens.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
     length = VectorFacts(lens.trace[f"blocks.{layer}.attn.v"][key, head]).length
     return ValueFacts(share, length, float(weighted(lens, layer, head)[query, key]))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.steps import STEPS
+from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts, qkv, vector
 
@@ -61,8 +62,13 @@ class DotFacts:
 
 @fact(16)
 def dot(lens: Lens, layer: int, made: str, token: int, element: int) -> DotFacts:
-    """One element of what a linear layer makes of a token. Raises NotRecorded."""
+    """One element of what a linear layer makes of a token: of a changed input too. Raises NotRecorded, and ChangedByHand for a result."""
     whole = linear(lens, layer, made, token)
+    head = None
+    if made == QKV:
+        part, inside = divmod(element, lens.config.n_embd)
+        made, head = f"attn.{'qkv'[part]}", inside // lens.config.head_dim
+    require_formula(lens, f"blocks.{layer}.{made}", head=head, row=token)
     column = whole.weight[:, element]  # [a]
     terms = whole.x.values.astype(np.float64) * column  # [a]
     return DotFacts(whole.x, VectorFacts(column), VectorFacts(terms), float(terms.sum()), whole.bias[element], whole.result[element])
@@ -70,5 +76,6 @@ def dot(lens: Lens, layer: int, made: str, token: int, element: int) -> DotFacts
 
 @fact(4)
 def head_lengths(lens: Lens, layer: int, token: int) -> tuple[float, ...]:
-    """How long the vectors are that a block's heads add to a token. Raises NotRecorded."""
+    """How long the vectors are that a block's heads add to a token: of changed z too. Raises NotRecorded, ChangedByHand for attn_out."""
+    require_formula(lens, f"blocks.{layer}.attn_out", row=token)
     return tuple(np.linalg.norm(head_parts(lens.weights(), lens.trace, layer, token).astype(np.float64), axis=-1).tolist())

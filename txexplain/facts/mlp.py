@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens, Reading, reading
+from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts, vector
 
@@ -23,7 +24,11 @@ def reach(lens: Lens, layer: int) -> NDArray[np.float64]:
 
 @fact(8)
 def adds(lens: Lens, layer: int, token: int) -> VectorFacts:
-    """How long a vector each neuron adds to a token: ‖post × row of W_proj‖. Shapes: -> [m]. Raises NotRecorded."""
+    """How long a vector each neuron adds to a token: ‖post × row of W_proj‖, of a changed post too. Shapes: -> [m].
+
+    Raises NotRecorded, and ChangedByHand where mlp_out isn't these vectors' sum.
+    """
+    require_formula(lens, f"blocks.{layer}.mlp_out", row=token)
     return VectorFacts(np.abs(vector(lens, f"blocks.{layer}.mlp.post", token).values) * reach(lens, layer))
 
 

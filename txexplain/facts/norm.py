@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from txexplain.engine.derive import Lens
+from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact, wanted
 from txexplain.facts.vector import VectorFacts, vector
 
@@ -43,7 +44,11 @@ def source_of(lens: Lens, which: str) -> str:
 
 @fact(8)
 def norm(lens: Lens, which: str, token: int) -> NormFacts:
-    """One token's way through a LayerNorm: which is "blocks.L.ln1", "blocks.L.ln2" or "ln_final". Raises NotRecorded."""
+    """One token's way through a LayerNorm: which is "blocks.L.ln1", "blocks.L.ln2" or "ln_final".
+
+    Raises NotRecorded, and ChangedByHand where its scale or its result isn't what the formula makes of the input.
+    """
+    require_formula(lens, f"{which}.scale", f"{which}.normalized", row=token)
     x = vector(lens, source_of(lens, which), token)
     scale = float(lens.trace[f"{which}.scale"][token, 0])
     centred = x.values - x.mean  # [d]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from txexplain.engine.derive import Lens, Reading, moved_vector, output_weight, reading
+from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts
 
@@ -29,9 +30,19 @@ def pairs(lens: Lens, layer: int, head: int, query: int, key: int) -> PairFacts:
     return PairFacts(*map(VectorFacts, (q, k, terms, np.cumsum(terms))))
 
 
+def require_carried(lens: Lens, layer: int, head: int, query: int) -> None:
+    """Raise ChangedByHand where a head's shares and values don't tell what it adds to a token."""
+    require_formula(lens, f"blocks.{layer}.attn.z", head=head, row=query)
+    require_formula(lens, f"blocks.{layer}.attn_out", row=query)
+
+
 @fact(4)
 def moved(lens: Lens, layer: int, head: int, query: int, key: int) -> VectorFacts:
-    """What a head carries from one token to another: share × v through W_O. Shapes: -> [d]. Raises NotRecorded."""
+    """What a head carries from one token to another: share × v through W_O. Shapes: -> [d].
+
+    It is carried only where z is the mix of the values and attn_out what W_O makes of that: ChangedByHand else. Raises NotRecorded.
+    """
+    require_carried(lens, layer, head, query)
     return VectorFacts(moved_vector(lens.weights(), lens.trace, layer, head, query, key))
 
 
@@ -46,7 +57,8 @@ def value_reading(lens: Lens, layer: int, head: int, key: int) -> Reading:
 def moved_reading(lens: Lens, layer: int, head: int, query: int, key: int) -> Reading:
     """The tokens that what is moved raises and lowers most: whichever query looks at a key, only the share is another.
 
-    Raises NotRecorded.
+    Raises NotRecorded, and ChangedByHand as `moved` does.
     """
+    require_carried(lens, layer, head, query)
     share = float(lens.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
     return value_reading(lens, layer, head, key).times(share)

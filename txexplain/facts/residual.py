@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens
+from txexplain.facts.by_hand import recomputable
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts, vector
 
@@ -74,11 +75,15 @@ def residual(lens: Lens, token: int, of: int | None = None) -> ResidualFacts:
 
     logit: the part through the final LayerNorm with its scale held fast, times the unembedding's row: the parts' sum, plus what
     that LayerNorm's bias gives, is the logit ("direct logit attribution", Elhage et al. 2021).
+
+    Each part and the stream after it are the run's own, changed or not. Where the stream, the LayerNorm or the logits were changed by hand,
+    the parts don't add up to the logit, and it is read for none.
     """
     final = vector(lens, f"blocks.{lens.config.n_layer - 1}.resid_post", token)
     named = [(name, vector(lens, part_of(name).adds, token)) for name in part_names(lens.config.n_layer)]
     direction = bias = None
-    if lens.model is not None and of is not None:
+    sums = [part_of(name).after for name, _ in named[1:]] + ["ln_final.scale", "ln_final.normalized", "logits"]
+    if lens.model is not None and of is not None and recomputable(lens, *sums, row=token):
         gain, row = lens.model.weights["ln_f.weight"], lens.model.unembedding[of].astype(np.float64)  # [d], [d]
         direction = gain * row / float(lens.trace["ln_final.scale"][token, 0])  # [d]
         direction = direction - direction.mean()  # LayerNorm takes the mean off: x · (g − mean(g)) = (x − mean(x)) · g

@@ -646,7 +646,8 @@ class ExplorerApp(App[None]):
                 if trace is None:
                     return
                 lens = Lens(trace, model)
-                if state.location.level is Level.MODEL and trace.n_tokens <= RIBBONS_AT_ONCE:
+                at_once = state.location.level is Level.MODEL and trace.n_tokens <= RIBBONS_AT_ONCE
+                if at_once and not lens.flow_lacks(state.flow):
                     lens.flow(state.flow)
             self.post_message(Ran(serial, lens, seconds))
         except ExplainError as error:

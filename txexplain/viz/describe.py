@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from txexplain.engine.errors import NotRecorded
+from txexplain.engine.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.facts import mlp
@@ -296,13 +296,16 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("what", "number"), ("q·k", exact(found.raw))]
     rows.append(("scale", "not recorded" if found.scale is None else number(found.scale)))
     if found.scaled is not None:
-        rows.append(("score", exact(found.scaled)))
+        rows.append(("score", exact(found.scaled) + ("" if found.holds else ", but the scores were changed by hand")))
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
     rows.append(("share", exact(row(lens, place.block, place.head, query).values[key])))
     if lens.model is None:
         return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
-    reading = moved_reading(lens, *cell)
+    try:
+        reading = moved_reading(lens, *cell)
+    except ChangedByHand as changed:
+        return heading, [*rows, ("norm moved", f"not told: {changed.name} was changed by hand")]
     rows += [
         ("norm moved", exact(moved(lens, *cell).length)),
         ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.raises)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txexplain.engine.tokenizer import cell_width, clip, display_bytes
+from txexplain.facts.by_hand import recomputable
 from txexplain.facts.embed import nearest
 from txexplain.facts.vector import vector
 from txexplain.viz.bars import bar
@@ -38,7 +39,9 @@ def draw_embed(scene: Scene) -> Canvas:
     element = place.element
     if element is not None and element < len(wte):
         a, b, c = (number(v.facts[element], ascii=scene.palette.ascii) for v in vectors)
-        canvas.put(1, y + 1, f"element {element}: {a} + {b} = {c}" if b[0] not in "-−" else f"element {element}: {a} + ({b}) = {c}", "text")
+        worked = f"element {element}: {a} + {b} = {c}" if b[0] not in "-−" else f"element {element}: {a} + ({b}) = {c}"
+        holds = recomputable(scene.result, "blocks.0.resid_pre", row=token)
+        canvas.put(1, y + 1, worked if holds else f"element {element} = {c}: changed by hand", "text")
     elif y + 1 < scene.height:
         turn = "v shows the tokens that lie nearest"
         fitting(canvas, y + 1, f"{turn}; arrows move over elements and tokens", turn, ink="faint")

@@ -104,7 +104,9 @@ def plan_of(scene: Scene) -> Plan:
     room = scene.width - name - 4
     most = max(WIDE, min(widest + 1, WIDEST))
     three = ("qk", "scaled" if stage == "scaled" else "masked", "values" if stage == "values" else "softmax")
-    side_by_side = tuple(each for each in three if each == stage or has_stage(scene.result, scene.location.block, each))
+    side_by_side = tuple(
+        each for each in three if each == stage or has_stage(scene.result, scene.location.block, scene.location.head, each)
+    )
     cell = (room - (len(side_by_side) - 1) * GAP) // (len(side_by_side) * n)
     stages = side_by_side if cell >= 2 and room >= 60 and scene.height >= TALL else (stage,)
     cell = max(2, min(cell if len(stages) > 1 else room // n, most))
@@ -244,7 +246,9 @@ def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
     place, palette = scene.location, scene.palette
     query = place.cursor(scene.n_tokens)[0]
     room = scene.height - FOOT - 1 - y - 1
-    if room < min(3, query + 1) or not all(has_stage(scene.result, place.block, stage) for stage in ("qk", "softmax", "values")):
+    if room < min(3, query + 1) or not all(
+        has_stage(scene.result, place.block, place.head, stage) for stage in ("qk", "softmax", "values")
+    ):
         return
     stages = ("qk", "scaled", "softmax", "values")
     rows = {stage: row_of(scene.result, place.block, place.head, query, stage).values for stage in stages}

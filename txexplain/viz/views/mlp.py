@@ -10,6 +10,7 @@ from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer import choice
 from txexplain.facts import mlp
+from txexplain.facts.by_hand import recomputable
 from txexplain.facts.linear import FC, dot
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.canvas import BOLD, Canvas
@@ -48,7 +49,8 @@ def draw_mlp(scene: Scene) -> Canvas:
     y += 1 + int(scene.height >= ROOMY)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 2 if curve_wide else 0)
-    adds = mlp.adds(lens, place.block, scene.token) if lens.model is not None else None
+    told = lens.model is not None and recomputable(lens, f"blocks.{place.block}.mlp_out", row=scene.token)
+    adds = mlp.adds(lens, place.block, scene.token) if told else None
     bar_at = 1 + 8 + (3 if adds is not None else 2) * FIGURE + 1
     for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if adds is not None else "")):
         canvas.put(x, y, text, "faint", width=8 if x == 1 else FIGURE - 1, align="left" if x == 1 else "right")
@@ -114,7 +116,12 @@ def draw_neuron(scene: Scene) -> Canvas:
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 3 if curve_wide else 0)
     y = 1
-    if lens.model is not None:
+    steps = ("mlp.pre", "mlp.post", "mlp_out")
+    by_hand = [step for step in steps if not recomputable(lens, f"blocks.{place.block}.{step}", row=scene.token)]
+    if by_hand:
+        canvas.put(1, y, f"changed by hand: {', '.join(by_hand)}", "muted", width=width)
+        y += 1
+    if lens.model is not None and "mlp.pre" not in by_hand:
         fit = dot(lens, place.block, FC, scene.token, neuron)
         worked = f"{number(fit.total, ascii=ascii)} + {signed(fit.bias, ascii)} = {exact(pre)}"
         canvas.put(1, y, f"x {scene.palette.glyphs.dot} w + b = {worked}", "text", width=width)
@@ -123,10 +130,11 @@ def draw_neuron(scene: Scene) -> Canvas:
             terms = largest_terms(fit, scene.palette.glyphs.times, width - 15, ascii)
             canvas.put(1 + canvas.put(1, y, "largest terms ", "faint"), y, terms, "muted")
             y += 1
-    x_at = 1 + canvas.put(1, y, f"{lens.activation or 'activation'}({number(pre, ascii=ascii)}) = ", "muted")
+    made = "post" if "mlp.post" in by_hand else f"{lens.activation or 'activation'}({number(pre, ascii=ascii)})"
+    x_at = 1 + canvas.put(1, y, f"{made} = ", "muted")
     canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
     y += 1
-    if lens.model is not None:
+    if lens.model is not None and "mlp_out" not in by_hand:
         adds = number(mlp.adds(lens, place.block, scene.token)[neuron], ascii=ascii)
         canvas.put(
             1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
@@ -144,7 +152,7 @@ def draw_neuron(scene: Scene) -> Canvas:
                 x_at += 1 + canvas.put(x_at + 1, y, figure, "muted") + 1
         y += 1
         canvas.put(1, y, "tokens its row raises, lowers: a linear reading", "faint", width=width)
-    else:
+    elif lens.model is None:
         canvas.put(1, y, "reads and writes: not recorded, those are weights", "muted", width=width)
     y = max(y + 1 + int(scene.height >= ROOMY), 7 if curve_wide else 0)
     if curve_wide:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from txexplain.engine.errors import ChangedByHand
 from txexplain.engine.tokenizer import cell_width
 from txexplain.facts.head import row, score
 from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
@@ -79,7 +80,8 @@ def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
         canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} scale: not recorded", "text")
     else:
         x += canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} {number(found.scale)} = ", "text")
-        canvas.put(x, y, exact(found.scaled), "text", attrs=BOLD)
+        x += canvas.put(x, y, exact(found.scaled), "text", attrs=BOLD)
+        canvas.put(x, y, "" if found.holds else "; the scores were changed by hand", "warning")
     shares = row(scene.result, place.block, place.head, query)
     values = shares.values.values  # [keys]
     share = shares.values[key] if key <= query else 0.0
@@ -104,7 +106,11 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     if scene.result.model is None:
         canvas.put(1, y, "moves: not recorded: it takes the weights W_O", "muted", width=scene.width - 2)
         return y + 1
-    length = moved(scene.result, place.block, place.head, query, key).length
+    try:
+        length = moved(scene.result, place.block, place.head, query, key).length
+    except ChangedByHand as changed:
+        fitting(canvas, y, f"moves: not told: {changed.name} was changed by hand", "moves: changed by hand")
+        return y + 1
     reading = moved_reading(scene.result, place.block, place.head, query, key)
     stream = vector(scene.result, f"blocks.{place.block}.resid_pre", query).length
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)

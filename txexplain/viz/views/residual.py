@@ -76,7 +76,8 @@ def legend(scene: Scene, facts: ResidualFacts) -> list[str]:
     """What the columns mean, in as many words as fit."""
     first = "adds, stream: norms; cosine: with the stream that leaves the last block"
     if facts.total is None or facts.bias is None or scene.ranking is None:
-        why = "not the last token" if scene.token != scene.n_tokens - 1 else "not recorded"
+        known = scene.ranking is not None and scene.result.model is not None
+        why = "not the last token" if scene.token != scene.n_tokens - 1 else "changed by hand" if known else "not recorded"
         return [first, f"logit: only where the next token is read off ({why})"]
     ascii = scene.palette.ascii
     of = int(scene.ranking.order[0])
