@@ -1136,8 +1136,8 @@ def require_place(source: Source, state: ExplorerState) -> None:
     from txexplain.explorer.location import Dims, check
 
     model = source.load()
-    ids, config = model.checked(source.token_ids(model, state.prompt)), model.config
-    check(state.location, Dims(config.n_layer, config.n_head, config.n_inner, len(ids), model=model.name))
+    ids = model.checked(source.token_ids(model, state.prompt))
+    check(state.location, Dims.of(model.config, len(ids), model.name))
 
 
 # What is read and where it may be written

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import pytest
 
 from tests.viz.reading import scene_at
+from txexplain.cli import Source, require_place
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import LocationError
 from txexplain.engine.model import GPT2
@@ -129,3 +130,12 @@ def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[Level, set[Loca
         assert len(explain_text(scene, 80)) > 100
     assert str(HelpScreen(level, Palette()).page()).startswith(VIEWS[level])
     assert footer(Doing(level.name))
+
+
+def test_the_app_starts_at_the_last_element_of_each_page() -> None:
+    """The sizes that a start is held to are the model's, as those are that a key is."""
+    source = Source(prompt="Once upon", prompt_text=None, file=None, ids=None, model="storyteller", revision=None, trace=None)
+    for at in ("embed[255]", "final[255]", "L5.ln1[255]", "L5.qkv:matrix[255,767]", "L5.proj[255,255]", "L5.mlp[1023]", "L5H7"):
+        require_place(source, from_flags(at=at, prompt="Once upon"))
+    with pytest.raises(LocationError, match="the vector's elements go from 0 to 255"):
+        require_place(source, from_flags(at="embed[256]", prompt="Once upon"))

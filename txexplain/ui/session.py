@@ -113,16 +113,7 @@ def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | Non
         order, columns = atlas_of(lens, palette or Palette(), place, *size)
     if place is not None and place.level is Level.MLP:
         order = neurons_of(lens, place)
-    dims = Dims(
-        config.n_layer,
-        config.n_head,
-        config.n_inner,
-        lens.trace.n_tokens,
-        columns,
-        lens.trace.model or "this trace",
-        config.n_embd,
-        order,
-    )
+    dims = replace(Dims.of(config, lens.trace.n_tokens, lens.trace.model or "this trace"), columns=columns, order=order)
     if place is None:
         return dims
     element, source = choice.marked(lens, clamp(place, dims))  # the place may be of the model before

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
+from txexplain.engine.config import GPT2Config
 from txexplain.engine.errors import LocationError
 
 
@@ -57,6 +58,11 @@ class Dims:
     order: tuple[int, ...] | None = None  # the neurons, or the heads (block × n_head + head), as the present view lists them
     element: int | None = None  # None: not known, as of a run that lacks the vector
     source: int | None = None
+
+    @classmethod
+    def of(cls, config: GPT2Config, n_tokens: int, model: str) -> Dims:
+        """The sizes of a model and a prompt."""
+        return cls(config.n_layer, config.n_head, config.n_inner, n_tokens, model=model, n_embd=config.n_embd)
 
 
 @dataclass(frozen=True)
