@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from tests.fuzz.cases import Case
 from tests.fuzz.checkpoints import Checkpoints
 from tests.fuzz.harness import Target
+from tests.fuzz.hubs import Hubs
 from tests.fuzz.texts import Lessons, Places, Toml
 from tests.fuzz.traces import Traces
 from tests.fuzz.vocabularies import Configs, Tokenizers
 
-TARGETS: dict[str, Callable[[], Target]] = {each.name: each for each in (Checkpoints, Traces, Lessons, Tokenizers, Configs, Toml, Places)}
+TARGETS: dict[str, Callable[[], Target]] = {
+    each.name: each for each in (Checkpoints, Traces, Lessons, Tokenizers, Configs, Toml, Places, Hubs)
+}
 
 
 def cuts(case: Case) -> Iterator[Case]:

@@ -31,7 +31,7 @@ from txexplain.models import load_model
 CORPUS = Path(__file__).parent / "corpus"
 GOLDEN = Path(__file__).parents[1] / "golden"
 SHM = Path("/dev/shm")
-RUNS = {"checkpoints": 250, "traces": 250, "lessons": 300, "tokenizers": 200, "configs": 400, "toml": 300, "places": 600}
+RUNS = {"checkpoints": 250, "traces": 250, "lessons": 300, "tokenizers": 200, "configs": 400, "toml": 300, "places": 600, "hubs": 120}
 MOST_MEMORY = 32 << 20  # bytes: far above what these small files take, far below what their lies ask for
 
 

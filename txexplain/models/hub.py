@@ -237,7 +237,8 @@ class Download:
                 part.unlink(missing_ok=True)
                 kind = "sha256" if len(remote.digest) == 64 else "sha1"
                 raise ModelNotFound(
-                    f"{remote.name} arrived damaged: its {kind} isn't the one that the hub gives; it was removed, so fetch it again."
+                    f"{self.hub.repo}: {remote.name} arrived damaged: its {kind} isn't the one that the hub gives; "
+                    "it was removed, so fetch it again."
                 )
         finally:
             os.close(number)
