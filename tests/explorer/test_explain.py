@@ -21,9 +21,11 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace, block_names, canonical
-from txexplain.explorer.explain import Explanation, Line, Look, Made, Plus, Share, Value, explain, getter, topic_of
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level, parse
 from txexplain.explorer.source import source_of
+from txexplain.words.explain import explain, topic_of
+from txexplain.words.panes import getter
+from txexplain.words.told import Explanation, Line, Look, Made, Plus, Share, Value
 
 IDS = (5, 17, 42, 3, 17, 60, 28)
 PLACES = (
@@ -420,7 +422,7 @@ def test_without_sources_the_rest_is_told(lens: Lens, monkeypatch: pytest.Monkey
     def gone(*_: Any) -> Any:
         raise OSError("no source")
 
-    monkeypatch.setattr("txexplain.explorer.explain.source_of", gone)
+    monkeypatch.setattr("txexplain.words.explain.source_of", gone)
     told = at(lens, "L1H2[5,2]")
     assert told.sources == ()
     assert told.worked

@@ -14,9 +14,11 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Draw, distribution, uniform
 from txexplain.engine.surprisal import surprisal
 from txexplain.explorer.examples import GENERAL, STORIES
-from txexplain.explorer.explain import PANES, Entry, Explanation, Line, Look, Plus, Share, explain, figures_apart, topic_of
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import Location
+from txexplain.words.explain import explain, topic_of
+from txexplain.words.panes import PANES, figures_apart
+from txexplain.words.told import Entry, Explanation, Line, Look, Plus, Share
 
 IDS = (5, 17, 42, 3, 17, 60, 28)
 

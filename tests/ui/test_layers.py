@@ -57,6 +57,13 @@ def test_the_explorer_knows_no_screen() -> None:
     assert not {name for name in names if name.startswith(("txexplain.viz", "txexplain.ui"))}
 
 
+def test_words_know_no_cells() -> None:
+    names = loaded_by(*modules_under("words"))
+    assert not tops(names) & {"textual", "rich"}
+    assert not {name for name in names if name.startswith(("txexplain.viz", "txexplain.ui"))}
+    assert not {name for name in loaded_by(*modules_under("explorer")) if name.startswith("txexplain.words")}
+
+
 @pytest.mark.parametrize("layer", ["viz", "models"])
 def test_pictures_and_models_know_no_textual(layer: str) -> None:
     names = loaded_by(*modules_under(layer))

@@ -13,7 +13,6 @@ from txexplain.cli import Source, require_place
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import LocationError
 from txexplain.engine.model import GPT2
-from txexplain.explorer.explain import PAGES
 from txexplain.explorer.location import FACES, PLACES, Dims, Level, Location, breadcrumb, check, clamp, parse
 from txexplain.explorer.places import KINDS
 from txexplain.explorer.places.place import Place
@@ -24,6 +23,7 @@ from txexplain.viz.describe import TABLES, VIEWS, describe
 from txexplain.viz.palette import Palette
 from txexplain.viz.views import LEVELS, draw_header, draw_stage
 from txexplain.viz.views.explain import explain_text
+from txexplain.words.explain import PAGES
 
 SMALL = Dims(2, 2, 2, 2, columns=2, model="tiny", n_embd=2)
 INDICES = {field.name for field in fields(Location) if field.type in ("int", "int | None")} - {"least"}

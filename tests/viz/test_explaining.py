@@ -172,7 +172,7 @@ def test_what_is_missing_is_said(lens: Lens) -> None:
 
 
 def test_values_are_written_as_numbers_are(lens: Lens) -> None:
-    from txexplain.explorer.explain import Plus, Share
+    from txexplain.words.told import Plus, Share
 
     scene, plain = scene_at(lens, "model", (80, 24)), scene_at(lens, "model", (80, 24), ASCII)
     assert [value_text(v, scene) for v in (-0.5, Plus(-0.5), Plus(2.0), Share(0.125), 50257)] == [

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from inspect import getsource
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 
 from tests.viz.reading import scene_at
+from txexplain import words
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
-from txexplain.explorer import choice, explain
+from txexplain.explorer import choice
 from txexplain.facts.embed import nearest
 from txexplain.facts.head import row, score
 from txexplain.facts.linear import PROJ, QKV, dot
@@ -95,7 +98,9 @@ def test_no_room_shows_the_telltale_by_itself(tiny_lens: Lens, at: str) -> None:
 
 def test_words_compute_nothing() -> None:
     """What explains takes its numbers from records: it has no arithmetic on arrays, hence no use for NumPy."""
-    for module in (explain, choice):
+    modules = [import_module(f"txexplain.words.{each.name}") for each in iter_modules(words.__path__)]
+    assert len(modules) > 5
+    for module in (*modules, choice):
         tree = ast.parse(getsource(module))
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

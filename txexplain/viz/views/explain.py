@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.examples import hint_for
-from txexplain.explorer.explain import Entry, Explanation, Line, Look, Plus, Shape, Share, Token, Value, explain
 from txexplain.explorer.source import Source
 from txexplain.viz.canvas import BOLD, Canvas, plain
 from txexplain.viz.numbers import count, number, percent, shape
@@ -16,6 +15,8 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.tables import padded
 from txexplain.viz.views.chrome import OLD, title
 from txexplain.viz.views.panel import full_bar
+from txexplain.words.explain import explain
+from txexplain.words.told import Entry, Explanation, Line, Look, Plus, Shape, Share, Token, Value
 
 TALL = 30  # rows of a pane that shows more lines of code around the one that counts
 NEAR, FAR = 1, 3  # lines of code before and after it

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settle
 from txexplain.engine.tokenizer import cell_width, clip
-from txexplain.explorer.explain import figures_apart
 from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS
 from txexplain.viz.bars import bar, slider
@@ -18,6 +17,7 @@ from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import OLD, paragraph, title
+from txexplain.words.panes import figures_apart
 
 AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0

@@ -1,0 +1,1 @@
+"""Facts in sentences: no cells, no colours, and no arithmetic on arrays."""
