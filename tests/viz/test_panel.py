@@ -145,6 +145,7 @@ def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], 
     words = ("now", "held") if held else ("kept", "all")
     (head,) = (row for row in rows if f" {words[0]}" in row and f" {words[1]}" in row)
     assert [head.rindex(word) + len(word) - 1 for word in words] == ends
+    assert all(f"{word}─" not in head for word in words)
     setting = next(row for row in rows if "T 1.00" in row or "T 0.00" in row)
     assert {"greedy": "greedy", "top-k": "top-k 5", "held": "full"}[mode] in setting
 

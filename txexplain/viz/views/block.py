@@ -43,7 +43,8 @@ def draw_block(scene: Scene) -> Canvas:
     what, heads = f"token {token} {scene.label(token).strip()}", f", attention the mean of {scene.config.n_head} heads"
     tokens = in_view(scene, scene.height - BELOW)
     note = f", {part_of(tokens, scene.n_tokens)}" if len(tokens) < scene.n_tokens else ""
-    rights = (what + heads + note, what + note, note[2:]) if drawn else (what,)
+    short = f", mean of {scene.config.n_head} heads"
+    rights = (what + heads + note, what + short + note, what + note, note[2:]) if drawn else (what,)
     title(canvas, scene, f"L{scene.location.block} {scene.palette.glyphs.dot} block", *rights)
     if drawn:
         chosen = chosen_tile(scene)

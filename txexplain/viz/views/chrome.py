@@ -121,11 +121,12 @@ def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas
     marked: dotted lines have cells of their own, where something else than a line will stand behind each token.
     """
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    prompt_mark(canvas, scene)
     if scene.lens is None:
+        prompt_mark(canvas, scene, 1)
         canvas.put(2, 0, scene.state.prompt[: 4 * scene.width].replace("\n", " "), "text", width=scene.width - 3)
         return canvas
     rows, room = prompt_rows(scene, scene.width - 3, marked=marked), scene.height // apart
+    prompt_mark(canvas, scene, len(rows) * apart)
     chosen = scene.token
     row_of = next((number for number, row in enumerate(rows) if any(position == chosen for position, _ in row)), 0)
     first = max(0, min(row_of - room + 1, len(rows) - room)) if row_of >= room else 0
@@ -156,10 +157,11 @@ def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas
     return canvas
 
 
-def prompt_mark(canvas: Canvas, scene: Scene) -> None:
-    """The line at the prompt's left, which tells whether the keys go there."""
+def prompt_mark(canvas: Canvas, scene: Scene, rows: int) -> None:
+    """The line at the left of the prompt's rows, which tells whether the keys go there."""
     focused = scene.pane == "prompt"
-    canvas.vline(0, 0, canvas.height, "accent" if focused else "rule", scene.palette.glyphs.marker if focused else None)
+    rows = canvas.height if focused else min(rows, canvas.height)
+    canvas.vline(0, 0, rows, "accent" if focused else "rule", scene.palette.glyphs.marker if focused else None)
 
 
 def draw_footer(scene: Scene) -> Canvas:

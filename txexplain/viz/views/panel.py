@@ -301,7 +301,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
 def column_heads(canvas: Canvas, scene: Scene, y: int, heads: tuple[str, str]) -> None:
     """What the two percentages of a row are: above them, or where there is no row for that, in the pane's first."""
     for word, right in zip(heads, (NUMBER, 0), strict=True):
-        canvas.put(scene.width - 1 - right - len(word) - 1, y, f" {word}", "accent" if word == "held" else "faint")
+        canvas.put(scene.width - 1 - right - len(word) - 1, y, f" {word} ", "accent" if word == "held" else "faint")
 
 
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares

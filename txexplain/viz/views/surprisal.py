@@ -22,10 +22,11 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
     below = 2 * len(prompt_rows(scene, scene.width - 3)) <= scene.height - 1
     if below:
         canvas = draw_prompt(replace(scene, faded=False), apart=2)
+        prompt_mark(canvas, scene, scene.height)
     else:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         canvas.blit(draw_prompt(replace(scene, height=scene.height - 1, faded=False), marked=True), 0, 0)
-        prompt_mark(canvas, scene)
+        prompt_mark(canvas, scene, scene.height)
     for hit in canvas.hits:
         x, y, size = hit.x, hit.y, hit.width - 1
         if not below and canvas.hit(x + size, y) != hit.target:
