@@ -118,7 +118,6 @@ def command(*words: str) -> tuple[int, str, str]:
 
 def app() -> str:
     """The app from its first screen through a few keys to its end; what the stage then showed."""
-    from txexplain.explorer.location import text_of
     from txexplain.explorer.state import ExplorerState
     from txexplain.models import load_model
     from txexplain.ui.app import ExplorerApp
@@ -130,7 +129,7 @@ def app() -> str:
             while explorer.lens is None:
                 await pilot.pause()
             await pilot.press("enter", "enter", "ctrl+z", "bracketleft", "i", "escape", "question_mark", "escape")
-            place = text_of(explorer.state.location)
+            place = str(explorer.state.location)
             explorer.exit()
         return place
 
