@@ -81,6 +81,11 @@ class NonFinite(ExplainError):
 NO_MEMORY = "The system has too little memory for this; close other programs, or give a shorter prompt or a smaller model."
 
 
+def sentence_of(error: BaseException) -> str:
+    """What people are told of an error that may happen."""
+    return NO_MEMORY if isinstance(error, MemoryError) else str(error)
+
+
 def reason(error: Exception) -> str:
     """Why the system refused, in its own words, on one line, without a full stop."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

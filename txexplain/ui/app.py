@@ -32,7 +32,7 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LessonError, LocationError, NotRecorded, clean, one_line, reason
+from txexplain.engine.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, clean, one_line, reason, sentence_of
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
@@ -306,9 +306,27 @@ class ExplorerApp(App[None]):
     async def _on_message(self, message: Message) -> None:
         """News that come when the screens are gone already are no news."""
         if self.screen_stack or not isinstance(message, News):
-            await super()._on_message(message)
+            try:
+                await super()._on_message(message)
+            except MemoryError:
+                self.do_without(message)
         if isinstance(message, News) and self.screen_stack:
             self.tidy_soon()
+
+    def do_without(self, message: Message) -> None:
+        """There isn't enough memory for what a message asks for."""
+        if isinstance(message, Ran | Loaded | Arrived):
+            self.fail(NO_MEMORY)
+        else:
+            self.say(NO_MEMORY)
+
+    async def run_action(self, *action: Any, **options: Any) -> bool:
+        """An action for which there isn't enough memory says so, and the app goes on."""
+        try:
+            return await super().run_action(*action, **options)
+        except MemoryError:
+            self.say(NO_MEMORY)
+            return True
 
     def tidy_soon(self) -> None:
         """Once nothing has come for a while, what runs, models and texts that are gone took goes back to the system."""
@@ -360,7 +378,11 @@ class ExplorerApp(App[None]):
             now = inputs(name, scene, rect)
             if self.drawn.get(name) != now:
                 self.drawn[name] = now
-                self.query_one(f"#{name}", Picture).show(draw_pane(name, scene, rect))
+                try:
+                    picture = draw_pane(name, scene, rect)
+                except MemoryError:
+                    picture = draw_pane(name, replace(scene, lens=None, distribution=None, message=NO_MEMORY), rect)
+                self.query_one(f"#{name}", Picture).show(picture)
         self.point(rects)
 
     def point(self, rects: Mapping[str, Rect]) -> None:
@@ -455,7 +477,7 @@ class ExplorerApp(App[None]):
             self.post_message(Loaded(arrival, load()))
         except Stopped:
             return
-        except (ExplainError, OSError) as error:
+        except (ExplainError, OSError, MemoryError) as error:
             self.post_message(Loaded(arrival, None, error))
 
     def first_arriving(self, arrival: Arrival) -> None:
@@ -471,7 +493,7 @@ class ExplorerApp(App[None]):
         elif isinstance(message.why, NotHere):
             self.ask_to_fetch(message.why)
         else:
-            self.fail(str(message.why))
+            self.fail(sentence_of(message.why) if message.why else "")
 
     def ask_to_fetch(self, lacking: NotHere) -> None:
         """A page wants a model that isn't here. Only a key of the reader's brings it: a lesson is a file that others write."""
@@ -517,8 +539,8 @@ class ExplorerApp(App[None]):
             self.post_message(Arrived(arrival, self.open_model(arrival.name, arrival.progress)))
         except Stopped:
             return
-        except (ExplainError, OSError) as error:
-            self.post_message(Arrived(arrival, None, str(error)))
+        except (ExplainError, OSError, MemoryError) as error:
+            self.post_message(Arrived(arrival, None, sentence_of(error)))
 
     def stop_arrival(self) -> None:
         """A download that runs ends at its next piece."""
@@ -650,8 +672,8 @@ class ExplorerApp(App[None]):
                 if at_once and not lens.flow_lacks(state.flow):
                     lens.flow(state.flow)
             self.post_message(Ran(serial, lens, seconds))
-        except ExplainError as error:
-            self.post_message(Failed(serial, str(error)))
+        except (ExplainError, MemoryError) as error:
+            self.post_message(Failed(serial, sentence_of(error)))
 
     def on_ran(self, message: Ran) -> None:
         if message.serial != self.serial:
@@ -751,8 +773,11 @@ class ExplorerApp(App[None]):
             self.draw()
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        if event.state is WorkerState.ERROR and event.worker.error is not None:
+        if event.state is not WorkerState.ERROR or event.worker.error is None:
+            return
+        if not isinstance(event.worker.error, MemoryError):
             raise event.worker.error
+        self.say(NO_MEMORY)
 
     def use_model(self, state: ExplorerState) -> None:
         """Load the model that a state names, and run the state's prompt with it; whatever was on its way isn't wanted any more."""
