@@ -10,7 +10,8 @@ from txexplain.engine.steps import AFTER, BEFORE, STEPS, sizes
 from txexplain.files import megabytes
 
 FLOAT, DOUBLE = 4, 8  # bytes
-LITTLE = 64 << 20  # bytes that are taken without a question
+LITTLE = 64 << 20  # bytes that a longer run takes without a question
+BLAS = 64 << 20  # what the library of products keeps beside its arguments, and ends the program without
 # How many grids [H, n, T] of float32 a block takes for a moment, beside the two that stay: scores before scale and mask, exp.
 WORKING = 2
 # And how many of [H, T, T] a view of the attention takes, in float64 and with masks.
@@ -37,11 +38,11 @@ def look_bytes(config: GPT2Config, total: int) -> int:
 
 def lack_for_run(config: GPT2Config, n: int, total: int, name: str, *, all_logits: bool = False) -> str | None:
     """The sentence that says why a run won't be begun; None where there is room for it."""
-    needed = run_bytes(config, n, total, all_logits=all_logits)
-    free = free_memory() if needed > LITTLE else None
+    needed = run_bytes(config, n, total, all_logits=all_logits) + BLAS
+    free = free_memory() if n == total or needed > LITTLE + BLAS else None
     if free is None or needed <= free:
         return None
-    most = longest(config, free, all_logits=all_logits)
+    most = longest(config, free - BLAS, all_logits=all_logits)
     remedy = f"shorten the prompt to {most:,} tokens" if most else "close other programs, or open a smaller model"
     return f"A run of {total:,} tokens through {name} needs {megabytes(needed)} of memory, and {megabytes(free)} are free; {remedy}."
 
