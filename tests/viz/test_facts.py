@@ -97,10 +97,10 @@ def test_no_room_shows_the_telltale_by_itself(tiny_lens: Lens, at: str) -> None:
 
 
 def test_words_compute_nothing() -> None:
-    """What explains takes its numbers from records: it has no arithmetic on arrays, hence no use for NumPy."""
+    """What explains, describes and fills lessons takes its numbers from records: it has no arithmetic on arrays, hence no use for NumPy."""
     modules = [import_module(f"txexplain.words.{each.name}") for each in iter_modules(words.__path__)]
     assert len(modules) > 5
-    for module in (*modules, choice):
+    for module in (*modules, choice, import_module("txexplain.viz.describe"), import_module("txexplain.viz.live")):
         tree = ast.parse(getsource(module))
         imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

@@ -12,6 +12,13 @@ from txexplain.engine.derive import Lens
 from txexplain.facts.once import fact
 
 
+@fact(8)
+def ranked(lens: Lens, name: str) -> tuple[int, ...]:
+    """The heads (block × H + head) by a measure, greatest first; those of which the prompt doesn't tell it are left out."""
+    values = lens.measures.of(name).reshape(-1)  # [L × H]
+    return tuple(each for each in np.argsort(-values, kind="stable").tolist() if not np.isnan(values[each]))
+
+
 @dataclass(frozen=True)
 class MeasureFacts:
     """A head's measure: total ÷ counted = mean. NaN where this prompt doesn't tell it; `own` is None for a query not counted."""

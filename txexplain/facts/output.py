@@ -46,6 +46,11 @@ def candidate(distribution: Distribution, rank: int) -> CandidateFacts:
     )
 
 
+def reaching(distribution: Distribution, share: float) -> int:
+    """How many of the likeliest tokens have a share together, the one that crosses it included."""
+    return int(distribution.cumulative.searchsorted(share)) + 1
+
+
 def known(distribution: Distribution | None) -> Distribution:
     """The distribution, where there is one. Raises NotRecorded."""
     if distribution is None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-
 from txexplain.engine.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.facts import mlp
 from txexplain.facts.embed import nearest
+from txexplain.facts.flow import by_size, held
 from txexplain.facts.head import grid, row, score
+from txexplain.facts.heads import ranked
 from txexplain.facts.output import candidate, known
 from txexplain.facts.product import moved, moved_reading
 from txexplain.facts.residual import changes
@@ -226,17 +226,15 @@ def flow_text(scene: Scene) -> str:
     columns, between = traced(scene)
     rows: list[Row] = [("block", "what moved most in it", "what reaches the selected token, before the block, was in")]
     for layer, (column, ribbons) in enumerate(zip(columns, between, strict=False)):
-        moves = [i for i in np.argsort(-ribbons.share, kind="stable").tolist() if ribbons.source[i] != ribbons.target[i]]
+        moves = [i for i in by_size(ribbons.share) if ribbons.source[i] != ribbons.target[i]]
         told = [
             f"{named(scene, int(ribbons.source[i]))} → {named(scene, int(ribbons.target[i]))} {percent(float(ribbons.share[i]))}"
             for i in moves[:MOVES]
         ]
-        held = [i for i in np.argsort(-column, kind="stable").tolist() if column[i] >= LINE_FROM]
-        others = float(column[column < LINE_FROM].sum())
-        rest = [f"others {percent(others)}"] if others else []
-        rows.append(
-            (f"L{layer}", ", ".join(told) or "nothing", ", ".join([f"{named(scene, i)} {percent(float(column[i]))}" for i in held] + rest))
-        )
+        before = held(column, LINE_FROM)
+        holders = [f"{named(scene, i)} {percent(float(column[i]))}" for i in before.tokens]
+        holders += [f"others {percent(before.others)}"] if before.others else []
+        rows.append((f"L{layer}", ", ".join(told) or "nothing", ", ".join(holders)))
     return f"Where it came from, traced back from the last block ({MODES[scene.state.flow]}):\n{plain_table(rows)}"
 
 
@@ -270,9 +268,8 @@ def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
         rows.append((lit, f"L{layer}H{head}", *figures(lens.measures, layer, head).values()))
     if place.face is None:
         return "All heads, in the model's order:", rows
-    values = lens.measures.of(place.face)
-    if not order or np.isnan(values).all():
-        return nothing(scene, values), rows
+    if not order or not ranked(lens, place.face):
+        return nothing(scene), rows
     return f"Heads by {place.face}, greatest first" + (f", those of {place.least}% or more:" if place.least else ":"), rows
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from txexplain.engine.errors import LessonError, LocationError, NotRecorded, shown
 from txexplain.engine.sampling import Distribution, uniform
 from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.facts import mlp
 from txexplain.facts.head import grid, row, sink
+from txexplain.facts.heads import ranked
+from txexplain.facts.output import reaching
 from txexplain.facts.prompt import surprise
 from txexplain.facts.vector import vector
 from txexplain.viz.numbers import count, number, percent
@@ -137,7 +137,7 @@ def of_distribution(live: Live, scene: Scene) -> str:
             return number(at_temperature(distribution, scene, arguments).entropy_bits, ascii=ascii)
         case "reach":
             wanted = at_temperature(distribution, scene, arguments[1:])
-            return count(int(np.searchsorted(wanted.cumulative, float(arguments[0]))) + 1)
+            return count(reaching(wanted, float(arguments[0])))
         case "rank":
             return count(distribution.rank_of(candidate(arguments, distribution, scene)) + 1)
         case "logit":
@@ -196,13 +196,11 @@ def bits_of(at: int, scene: Scene) -> float:
 
 def head_that(arguments: tuple[str, ...], scene: Scene) -> tuple[int, int]:
     """The block and head that has most of a measure on this prompt, or the second, third …"""
-    measure = scene.result.measures.of(arguments[0])  # [L, H]
+    order = ranked(scene.result, arguments[0])
     at = int(arguments[1]) - 1 if len(arguments) > 1 else 0
-    known = np.flatnonzero(~np.isnan(measure.ravel()))
-    if at >= len(known):
-        raise NotThere(f"this prompt tells no head by {arguments[0]}" if not len(known) else f"there are {len(known)} heads")
-    best = known[np.argsort(-measure.ravel()[known], kind="stable")[at]]
-    block, head = divmod(int(best), measure.shape[1])
+    if at >= len(order):
+        raise NotThere(f"there are {len(order)} heads" if order else f"this prompt tells no head by {arguments[0]}")
+    block, head = divmod(order[at], scene.config.n_head)
     return block, head
 
 

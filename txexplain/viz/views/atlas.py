@@ -15,6 +15,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.errors import NotRecorded
 from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.explorer.location import MEASURES, Location
+from txexplain.facts.heads import ranked
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, percent, tenths, whole_percent
 from txexplain.viz.palette import Palette
@@ -111,7 +112,7 @@ def atlas_of(lens: Lens, palette: Palette, place: Location, width: int, height: 
     """The heads as the atlas lists them (None: as the model does) and how many stand in a row: what arrows go by."""
     if place.face is None:
         return None, lens.config.n_head
-    known = not np.isnan(lens.measures.of(place.face)).all()
+    known = ranked(lens, place.face)
     order = sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least) if known else ()
     return order, sorted_grid(palette, lens.config, lens.trace.n_tokens, len(order), width, height).columns
 
@@ -202,10 +203,10 @@ def sorted_by(canvas: Canvas, scene: Scene) -> None:
     place, config = scene.location, scene.config
     order = listed_heads(scene)
     values = scene.result.measures.of(place.face or "").reshape(-1)  # [L × H]
-    if not order or np.isnan(values).all():
+    if not order or not ranked(scene.result, place.face or ""):
         title(canvas, scene, titled(scene))
         said = [
-            (nothing(scene, values), "text"),
+            (nothing(scene), "text"),
             (f"{(place.face or '').capitalize()}: {MEANT[place.face or '']}.", "muted"),
             ("v sorts by the next measure" + ("; c shows all heads again" if place.least else ""), "muted"),
         ]
@@ -233,13 +234,14 @@ def sorted_by(canvas: Canvas, scene: Scene) -> None:
         note(canvas, scene, 1, f"{MEANT[place.face or '']}, the mean over all queries but the first, greatest first")
 
 
-def nothing(scene: Scene, values: NDArray[np.float64]) -> str:
+def nothing(scene: Scene) -> str:
     """Why a sorted face has no heads to show."""
     place, n = scene.location, scene.n_tokens
-    if np.isnan(values).all():
+    order = ranked(scene.result, place.face or "")
+    if not order:
         why = "the prompt has one token" if n == 1 else NO_COPY
         return f"Nothing to sort by {place.face}: {why}."
-    layer, head = divmod(int(np.nanargmax(values)), scene.config.n_head)
+    layer, head = divmod(order[0], scene.config.n_head)
     ascii = scene.palette.ascii
     most = f"the most is {figures(scene.result.measures, layer, head, ascii=ascii)[place.face or '']}, L{layer}H{head}'s"
     if place.face == "entropy":
