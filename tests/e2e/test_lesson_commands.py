@@ -115,6 +115,15 @@ def test_a_class_is_reported_question_by_question(tmp_path: Path) -> None:
         assert "isn't a file that --record wrote" in refused("lessons", "report", files[0], str(tmp_path / "bad.json"))
 
 
+def test_an_answer_that_no_lesson_can_have_is_refused(tmp_path: Path) -> None:
+    """A pupil's file can't make the teacher's table as wide as it likes."""
+    for given in ((0, 1, True), (10**4000, 1, True), (1, 0, True), (1, 10, False)):
+        assert "isn't a file that --record wrote" in refused("lessons", "report", answers(tmp_path / "bad.json", given))
+    long = Path(answers(tmp_path / "long.json", (1, 1, True)))
+    long.write_text(long.read_text().replace('"lesson": "x"', f'"lesson": "{"x" * 256}"'))
+    assert "isn't a file that --record wrote" in refused("lessons", "report", str(long))
+
+
 def test_a_poster_is_one_picture(tmp_path: Path) -> None:
     run("poster", "Once upon a time", "--temperature", "2", "-o", str(tmp_path / "p.svg"))
     picture = ElementTree.parse(tmp_path / "p.svg")

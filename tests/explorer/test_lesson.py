@@ -85,6 +85,8 @@ def test_line_ends_and_a_title_of_its_own_make_no_difference() -> None:
         (page(FIRST, "See {head fun}."), ("page 1, text", "fun", "induction")),
         (page(FIRST, "See {T 3}."), ("page 1, text", "more than T takes", "write {T}")),
         (page(FIRST, 'See {probability " a"b}.'), ("page 1, text", "temperature")),
+        (page(FIRST, "See {entropy 1001}."), ("page 1, text", "1001", "from 0 to 1000")),
+        (page(FIRST, "See {reach 0.9 " + "9" * 400 + "}."), ("page 1, text", "from 0 to 1000")),
         (page(FIRST, "See { this."), ("page 1, text", "stands alone")),
         (page(FIRST, "See L3H5."), ("page 1, text", "L3H5", "pin", "{head induction}")),
         (page(FIRST + ASKED.replace("So.", "L1H1 does.")), ("page 1, why", "L1H1")),

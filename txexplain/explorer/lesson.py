@@ -56,7 +56,7 @@ NUMBER = r"(?:0|[1-9][0-9]{0,6})"
 ARGUMENTS: dict[str, tuple[str, str]] = {
     "rank": (r"[1-9][0-9]{0,4}", "a rank from 1 on, like 2"),
     "candidate": (rf'".*"|{NUMBER}', 'a token in quotes like " little", or a rank like 1'),
-    "temperature": (r"[0-9]+(?:\.[0-9]+)?", "a temperature like 0.5"),
+    "temperature": (r"[0-9]{1,3}(?:\.[0-9]{1,9})?|1000", "a temperature from 0 to 1000, like 0.5"),
     "share": (r"0?\.[0-9]+", "a share like 0.9"),
     "position": (NUMBER, "a token's position like 3"),
     "measure": ("|".join(MEASURES), f"a measure: {', '.join(MEASURES)}"),

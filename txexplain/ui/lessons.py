@@ -12,7 +12,7 @@ from typing import Any
 from txexplain.engine.derive import Lens
 from txexplain.engine.errors import ExplainError, LessonError, reason, shown
 from txexplain.engine.model import GPT2
-from txexplain.explorer.lesson import LARGEST, Lesson, Page, beside, state_of
+from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, beside, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import read_whole
 from txexplain.ui.session import dims_of, distribution_of, scene_of
@@ -117,6 +117,8 @@ def pictures(scene: Scene) -> Iterable[tuple[str, Canvas]]:
 
 # Answers
 
+LONGEST_NAME = 255  # characters: a lesson's name is its file's
+
 
 def score(lesson: Lesson, given: dict[int, int]) -> tuple[int, int]:
     """How many questions were answered right, of how many; given: page → answer, both from 1."""
@@ -164,6 +166,8 @@ def answers_in(path: Path) -> list[tuple[str, dict[str, Any]]]:
             kinds = [type(each) for each in (lesson, answer["page"], answer["question"], answer["answer"], answer["right"])]
             if kinds != [str, int, str, int, bool]:
                 raise ValueError("an answer has another form")
+            if len(lesson) > LONGEST_NAME or not 1 <= answer["page"] <= LARGEST or not 1 <= answer["answer"] <= ANSWERS:
+                raise ValueError("no lesson has such a name, page or answer")
     except OSError as error:
         raise LessonError(f"{shown(str(path))} can't be read: {reason(error)}.") from None
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -16,8 +16,13 @@ def padded(text: str, cells: int, *, right: bool = False) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[list[str]]:
-    """The cells of each row, as wide as their column's widest; those of the columns in `right` stand at its right edge."""
+    """The cells of each row, as wide as their column's widest; those of the columns in `right` stand at its right edge.
+
+    A last column that isn't among those stays as it is: nothing stands after it, and one long text in it would fill up every row.
+    """
     widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
+    if widths and len(widths) - 1 not in right:
+        widths[-1] = 0
     return [[padded(cell, width, right=i in right) for i, (cell, width) in enumerate(zip(row, widths, strict=True))] for row in rows]
 
 
