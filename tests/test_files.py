@@ -76,7 +76,7 @@ def keep_answers(path: Path) -> str:
 
 
 def save_picture(path: Path) -> str:
-    screen = SaveScreen(Palette(), path.name, "<svg/>")
+    screen = SaveScreen(Palette(), path.name, "<svg/>", lambda: None)
     screen.warned = str(path)  # Enter was pressed once already
     return screen.save(str(path))
 
@@ -396,7 +396,7 @@ def test_nothing_but_the_writer_writes() -> None:
     modules = sorted(PACKAGE.rglob("*.py"))
     assert len(modules) > 80
     found = {path.relative_to(PACKAGE).as_posix(): sorted(writing(ast.parse(path.read_text("utf-8")))) for path in modules}
-    assert {name for _, name in found.pop("files.py")} >= {"fdopen", "replace", "mkdir"}
+    assert {name for _, name in found.pop("files.py")} >= {"fdopen", "replace", "mkdir", "symlink_to"}
     assert {file: calls for file, calls in found.items() if calls} == {}
 
 
@@ -419,3 +419,21 @@ def test_the_search_finds_what_writes_and_that_alone() -> None:
 def test_what_is_kept_of_answers_is_whole(shared: Path) -> None:
     keep_answers(shared / "answers.json")
     assert json.loads((shared / "answers.json").read_text())["format"] == "txexplain-answers/1"
+
+
+def test_a_user_without_a_home_misses_nothing_but_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that the system has no name for, as containers give."""
+
+    def homeless(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    code, said = run("keys")
+    assert (code, "quit" in said, "config.toml" in said) == (0, True, False)
+    with pytest.raises(OSError, match="This user has no home"):
+        remember_theme("light")
+    assert "can't be kept in ~/.local/state/txexplain: This user has no home" in crash_report(ValueError("x"), "txexplain")
+    code, said = run("models", "cache")
+    assert (code, "no home" in said) == (2, True)

@@ -1025,8 +1025,9 @@ def show_keys(as_json: bool) -> None:
     ascii = not unicode_out()
     rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]
     click.echo(plain_table([("action", "keys", "what"), *rows]))
-    path = config_path()
-    click.echo(f"\n{clean(str(path))} {'changes them' if path.exists() else 'may change them; it is not there yet'}.")
+    with suppress(FileNotFoundError):  # this user has no home
+        path = config_path()
+        click.echo(f"\n{clean(str(path))} {'changes them' if path.exists() else 'may change them; it is not there yet'}.")
 
 
 def goes_on(group: click.Context, as_json: bool) -> bool:
@@ -1413,4 +1414,5 @@ def main() -> None:
     """The console script."""
     for name, value in USUAL.items():
         os.environ.setdefault(name, value)
+    os.environ.pop("TEXTUAL_COLOR_SYSTEM", None)  # --color says that; Textual ends over a value that it doesn't know
     cli.main()

@@ -138,14 +138,39 @@ def hand_on(handle: int, old: os.stat_result) -> None:
             os.fchmod(handle, mode)
 
 
-def make_folder(path: Path) -> None:
-    """Make a folder of the program's own where it isn't there, for the user's eyes alone. Raises OSError."""
-    followed(path).mkdir(parents=True, exist_ok=True, mode=0o700)
+def own_folder(variable: str, usual: str) -> Path:
+    """Where the program keeps its own, by a variable of XDG's, or where that is usually. Raises OSError where the user has no home."""
+    told = os.environ.get(variable, "")
+    try:
+        return (Path(told) if Path(told).is_absolute() else Path(usual).expanduser()) / "txexplain"
+    except RuntimeError:
+        raise FileNotFoundError(errno.ENOENT, "This user has no home", usual) from None
 
 
-def open_lock(path: Path) -> int:
-    """A file that is there to be locked, no link. Raises OSError."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """Make a folder of the program's own where it isn't there, for the user's eyes alone unless the mode says more. Raises OSError."""
+    followed(path).mkdir(parents=True, exist_ok=True, mode=mode)
+
+
+def open_kept(path: Path, mode: int = 0o600) -> int:
+    """A descriptor of a file, no link, that stays under its name: to be locked, or to be gone on with. Raises OSError."""
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), mode)
+
+
+def put_link(path: Path, leads_to: str) -> None:
+    """Make a link in place of whatever file stands there. Raises OSError, as where the disk knows no links."""
+    part = path.with_name(f".{os.urandom(8).hex()}{PART}")
+    part.symlink_to(leads_to)
+    try:
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def put_file(file: Path, path: Path) -> None:
+    """Give a whole file another name, in place of whatever file has it. Raises OSError."""
+    file.replace(path)
 
 
 def megabytes(size: int) -> str:

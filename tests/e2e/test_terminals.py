@@ -15,8 +15,9 @@ from tests.e2e.terminal import Terminal
 
 COLOUR = (b"\x1b[38;", b"\x1b[48;", b"38;5;", b"48;5;", b"38;2;", b"48;2;")
 POSIX = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+UNKNOWN = {f"TEXTUAL_{name}": "no such" for name in ("COLOR_SYSTEM", "THEME", "FILTERS", "ANIMATIONS", "PRESS")}  # Textual's own wishes
 BOTH = ({"NO_COLOR": "1", **POSIX}, ())
-SETTINGS = [({"NO_COLOR": "1"}, ()), BOTH, (POSIX, ()), ({}, ("--ascii",))]
+SETTINGS = [({"NO_COLOR": "1", **UNKNOWN}, ()), BOTH, (POSIX, ()), ({}, ("--ascii",))]
 # The settings act apart from each other: all of them on one terminal, and one on all.
 CASES = [("xterm-256color", "truecolor", *setting) for setting in SETTINGS]
 CASES += [(term, color, *BOTH) for term in ("xterm-256color", "linux", "vt100") for color in ("", "truecolor")][:-1]

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from txexplain.engine.config import LONGEST_FILE
-from txexplain.files import read_whole, write_whole
+from txexplain.files import make_folder, open_kept, put_file, put_link, read_whole, write_whole
 from txexplain.models.known import KNOWN
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -26,6 +26,7 @@ VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece
 TOKENIZER = (*VOCABULARY, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 SHORT_NAMES = {known.repo: name for name, known in KNOWN.items()}  # as from_pretrained("gpt2") names what it caches
 CHUNK = 1 << 20
+OPEN = 0o777  # what the umask leaves of it: a cache may be meant for several
 
 
 def root() -> Path:
@@ -177,7 +178,7 @@ def locked(store: Path, digest: str, alive: Callable[[], object]) -> Iterator[No
     from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
     lock = store.parent / ".locks" / store.name / f"{digest}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(lock.parent, OPEN)
     with ExitStack() as stack:
         while True:
             with suppress(TimeoutError):
@@ -189,33 +190,29 @@ def locked(store: Path, digest: str, alive: Callable[[], object]) -> Iterator[No
 
 def open_part(path: Path) -> int:
     """A descriptor of the file that a download goes on in, which is never a link's."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, OPEN)
     if path.is_symlink():
         path.unlink()
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0), 0o666)
+    return open_kept(path, 0o666)
 
 
 def put(blob: Path, file: Path) -> None:
     """Make a snapshot's file a link to a blob, in place of whatever stands there; the blob itself where the disk knows no links."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = file.with_name(f".{file.name}.{os.getpid()}")
-    new.unlink(missing_ok=True)
+    make_folder(file.parent, OPEN)
     try:
-        new.symlink_to(os.path.relpath(blob, file.parent))
+        put_link(file, os.path.relpath(blob, file.parent))
     except OSError:
-        blob.replace(file)
-    else:
-        new.replace(file)
+        put_file(blob, file)
 
 
 def note(store: Path, commit: str, revision: str, absent: Sequence[str]) -> None:
     """Keep which commit a revision is, and which files it lacks."""
     for name in absent:
         path = store / ".no_exist" / commit / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        make_folder(path.parent, OPEN)
+        write_whole(path, b"")
     ref = ref_path(store, revision)
     if ref is None or COMMIT.fullmatch(revision) or read_ref(store, revision) == commit:
         return
-    ref.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(ref.parent, OPEN)
     write_whole(ref, commit.encode())

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.errors import CheckpointError, ModelNotFound, reason, shown
-from txexplain.files import megabytes
+from txexplain.files import make_folder, megabytes, put_file
 from txexplain.models import cache
 from txexplain.models.cache import CONFIG, INDEX, TOKENIZER, VOCABULARY, WEIGHTS
 from txexplain.models.endpoint import OR_A_FOLDER, Endpoint, Remote, Unreachable, is_transport, unreachable
@@ -203,7 +203,7 @@ class Download:
         return file.is_file() and file.stat().st_size == remote.size and cache.matches(file, remote.digest, self.hub.alive)
 
     def require_room(self, wanted: Sequence[Remote]) -> None:
-        self.store.mkdir(parents=True, exist_ok=True)
+        make_folder(self.store, cache.OPEN)
         parts = [self.part(remote) for remote in wanted]
         needed = sum(remote.size for remote in wanted) - sum(part.stat().st_size for part in parts if part.is_file())
         if needed + ROOM > shutil.disk_usage(self.store).free and needed > 0:
@@ -218,7 +218,7 @@ class Download:
         with cache.locked(self.store, remote.digest, self.hub.alive):
             if not self.holds(blob, remote):
                 self.transfer(remote, part, tell)
-                part.replace(blob)
+                put_file(part, blob)
             cache.put(blob, self.folder / remote.name)
 
     def transfer(self, remote: Remote, part: Path, tell: Callable[[int], object]) -> None:

@@ -33,7 +33,7 @@ from txexplain.engine.checkpoint import (
     widened_here,
 )
 from txexplain.engine.errors import CheckpointError, reason, shown
-from txexplain.files import PART, make_folder, megabytes, open_lock, write_whole
+from txexplain.files import PART, make_folder, megabytes, open_kept, own_folder, write_whole
 
 Floats = NDArray[np.float32]
 
@@ -103,10 +103,9 @@ def shared(layout: Layout) -> Mapping[str, Floats]:
 
 def cache_folder() -> Path:
     """Where the copies are. Raises Unshared where the user has no home."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
     try:
-        return (Path(home) if Path(home).is_absolute() else Path("~/.cache").expanduser()) / "txexplain" / "weights"
-    except RuntimeError:
+        return own_folder("XDG_CACHE_HOME", "~/.cache") / "weights"
+    except FileNotFoundError:
         raise Unshared("this user has no home") from None
 
 
@@ -181,7 +180,7 @@ def alone(folder: Path) -> Iterator[None]:
     except ImportError:  # not here; two may then make the same copy, and the last one stays
         yield
         return
-    handle = open_lock(folder / ".lock")
+    handle = open_kept(folder / ".lock")
     try:
         end = time.monotonic() + PATIENCE
         while True:

@@ -14,7 +14,6 @@ residual = "D f11"
 from __future__ import annotations
 
 import errno
-import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -23,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from txexplain.engine.errors import ExplainError, reason, shown
-from txexplain.files import make_folder, read_whole, write_whole
+from txexplain.files import make_folder, own_folder, read_whole, write_whole
 from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import AUTO, THEMES
 
@@ -46,15 +45,14 @@ class Config:
 
 
 def config_path() -> Path:
-    """Where the file is, or would be."""
-    home = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(home) if Path(home).is_absolute() else Path("~/.config").expanduser()) / "txexplain" / "config.toml"
+    """Where the file is, or would be. Raises FileNotFoundError where the user has no home."""
+    return own_folder("XDG_CONFIG_HOME", "~/.config") / "config.toml"
 
 
 def read_config() -> Config:
     """What the file says; nothing where there is none. Raises ConfigError."""
-    path = config_path()
     try:
+        path = config_path()
         told = tomllib.loads(read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return Config()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from txexplain import __version__
 from txexplain.engine.errors import clean, reason
-from txexplain.files import make_folder, write_whole
+from txexplain.files import make_folder, own_folder, write_whole
 from txexplain.ui.terminal import CLEAR, LEAVE, TITLE_BACK
 
 try:
@@ -164,12 +164,6 @@ def last_resort(number: int) -> None:
     os._exit(128 + number)
 
 
-def state_path() -> Path:
-    """Where logs of crashes go."""
-    home = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(home) if Path(home).is_absolute() else Path("~/.local/state").expanduser()) / "txexplain"
-
-
 def crash_report(error: BaseException, command: str) -> str:
     """Keep an unexpected error's details in a file; returns what the reader is told: what happened, the view's command, where they are."""
     kind = clean(f"{type(error).__name__}: {error}".strip().rstrip(":"))[:200]
@@ -177,10 +171,12 @@ def crash_report(error: BaseException, command: str) -> str:
         f"txexplain {__version__}, Python {platform.python_version()}, {platform.platform()}",
         f"command: {clean(command)}", f"arguments: {sys.argv[1:]!r}", "", "".join(traceback.format_exception(error)),
     )  # fmt: skip
-    path = state_path() / f"{time.strftime('crash-%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}.log"  # a name that nobody foresees
     text = "\n".join(map(clean, "\n".join(lines).splitlines())) + "\n"
+    path = Path("~/.local/state/txexplain")
     try:
-        make_folder(path.parent)
+        path = own_folder("XDG_STATE_HOME", "~/.local/state")
+        make_folder(path)
+        path = path / f"{time.strftime('crash-%Y%m%d-%H%M%S')}-{os.urandom(3).hex()}.log"  # a name that nobody foresees
         write_whole(path, text.encode("utf-8", "backslashreplace"), private=True)  # a prompt is nobody else's business
         kept = f"Details: {path}"
     except OSError as failed:
