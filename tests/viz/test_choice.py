@@ -177,6 +177,7 @@ def test_keys_go_on_from_what_is_marked(lens: Lens, page: str) -> None:
             (row,) = seen.find(r"W\[(\d+),\d+\] =", seen.stage)
             below = state.move(0, 1, dims).location
             assert (below.source, below.element) == (min(int(row) + 1, lens.config.n_embd - 1), here), seen.at
+            assert {state.move(step, 0, dims).location.source for step in (-1, 1)} == {int(row)}, seen.at
         if "qkv" in page or "proj" in page:
             wide = lens.config.head_dim
             assert state.step_head(1, dims).location.element == (here // wide + 1) * wide % width, seen.at

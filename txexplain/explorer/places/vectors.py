@@ -105,10 +105,12 @@ class Linear(Vector, InBlock):
             yield Bound("input", "source", at.source, dims.n_embd, f"the inputs go from 0 to {dims.n_embd - 1}")
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
-        if at.face != "matrix" or not dy:
+        if at.face != "matrix":
             return super().move(at, dx, dy, dims)
-        source = (dims.source if at.source is None else at.source) or 0
-        return replace(at, source=max(0, source + dy), element=self.here(at, dims))
+        source = dims.source if at.source is None else at.source
+        if not dy:  # the row stays, though that of the next column's largest term is another
+            return replace(super().move(at, dx, dy, dims), source=source)
+        return replace(at, source=max(0, (source or 0) + dy), element=self.here(at, dims))
 
     def step_head(self, at: Location, step: int, dims: Dims) -> Location:
         """To the first element of the head before or after: a head's elements stand together."""
