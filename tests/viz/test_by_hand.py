@@ -55,6 +55,23 @@ def test_a_head_that_was_switched_off_moves_nothing_that_is_told(tiny: GPT2) -> 
     assert linear.head_lengths(lens, 1, 6)[0] > 0
 
 
+def test_a_view_that_is_of_a_formula_says_that_it_does_not_hold(tiny: GPT2) -> None:
+    lens = changed(tiny, "blocks.1.attn.z")
+    stage = " ".join(rooms(lens, "L1H1:values")[0].split())
+    assert "blocks.1.attn.z was changed by hand, so that its formula, which this view shows, doesn't hold here." in stage
+
+
+@pytest.mark.parametrize("value", [40.0, -40.0])
+def test_a_neuron_that_was_set_stands_off_its_curve(tiny: GPT2, value: float) -> None:
+    """The point is at what the neuron was set to, in the picture and not above or below it."""
+    lens = Lens(edited(tiny, IDS, Set("blocks.1.mlp.post", value, index=7)), tiny)
+    stage = rooms(lens, "L1.mlp[7]")[0].split("\n")
+    (point,) = [(y, row.index("●")) for y, row in enumerate(stage) if "●" in row]
+    curve = [y for y, row in enumerate(stage) if "·" in row[point[1] - 26 :] and y > 1]
+    assert point[0] < min(curve) if value > 0 else point[0] > max(curve[:3])
+    assert "changed by hand: mlp.post" in stage[1]
+
+
 def test_ribbons_are_not_traced_through_a_changed_head(tiny: GPT2) -> None:
     lens = changed(tiny, "blocks.1.attn.z")
     assert "blocks.1.attn.z" in lens.flow_lacks("norms")

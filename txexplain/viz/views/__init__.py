@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from txexplain.engine.errors import NotRecorded
+from txexplain.engine.errors import ChangedByHand, NotRecorded
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
@@ -67,7 +67,11 @@ def draw_stage(scene: Scene) -> Canvas:
     except NotRecorded as missing:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         title(canvas, scene, str(scene.location))
-        canvas.put(2, 2, f"Not recorded: this trace has no {missing.what}, which this view shows.", "muted", width=scene.width - 4)
+        if isinstance(missing, ChangedByHand):
+            said = f"{missing.name} was changed by hand, so that its formula, which this view shows, doesn't hold here."
+            paragraph(canvas, 2, 2, said, scene.width - 4)
+        else:
+            canvas.put(2, 2, f"Not recorded: this trace has no {missing.what}, which this view shows.", "muted", width=scene.width - 4)
     if scene.faded:
         canvas.fade(OLD)
     if scene.message:

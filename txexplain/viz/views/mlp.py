@@ -85,7 +85,8 @@ def curve(
     low, high = min(pre.least, -1.0), max(pre.greatest, 1.0)
     inputs = np.linspace(low, high, width, dtype=np.float32)
     outputs = activation(inputs).astype(np.float64)
-    bottom, top = min(float(outputs.min()), 0.0), float(outputs.max()) or 1.0
+    at, after = point  # off the curve where it was changed by hand
+    bottom, top = min(float(outputs.min()), 0.0, after), max(float(outputs.max()), after) or 1.0
     rows = height - 2
 
     def row_of(value: float) -> int:
@@ -98,7 +99,6 @@ def curve(
         canvas.put(x0 + zero, row, scene.palette.glyphs.vertical, "rule")
     for column, value in enumerate(outputs):
         canvas.put(x0 + column, row_of(float(value)), scene.palette.glyphs.dot, "mlp", attrs=BOLD)
-    at, after = point
     canvas.put(x0 + round((at - low) / (high - low) * (width - 1)), row_of(after), scene.palette.glyphs.knob, "accent", attrs=BOLD)
     left, right = (number(value, ascii=scene.palette.ascii) for value in (low, high))
     canvas.put(x0, y0 + height - 1, left, "faint")
