@@ -186,7 +186,7 @@ def config(rng: Random, folder: Path) -> Words:
     (folder / "txexplain").mkdir()
     part = rng.choice(("[", "a.", "x = 1\n", 'theme = "', "# ", "[a]\n", "k = [", "[[a]]\n", "a = {"))
     (folder / "txexplain" / "config.toml").write_text((part * 30_000_000)[: around(rng, 30_000_000)])
-    return ["render", "hi", "-o", "x.svg"]
+    return ["keys"]
 
 
 KINDS: dict[str, Callable[[Random, Path], Words]] = {
