@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 
 import pytest
@@ -55,9 +56,9 @@ def test_what_is_typed_leads_there(here: str, text: str, there: str) -> None:
     [
         ("heads", "12.3", "there is no block 12; gpt2 has blocks L0 to L11."),
         ("heads", "3.12", "there is no head 12; gpt2 has heads H0 to H11 in each block."),
-        ("heads", "5", "'5' is no place here; give a block and a head, as in 5.11."),
+        ("heads", "5", "'5' is no place here; give a block and a head, as in 5.7."),
         ("heads", "5.", "isn't a Location"),
-        ("heads", "", "Give a block and a head, as in 5.11, or any place"),
+        ("heads", "", "Give a block and a head, as in 5.7, any place"),
         ("embed", "768", "the vector's elements go from 0 to 767."),
         ("embed", "1,2", "'1,2' is no place here; give an element, as in 17."),
         ("L5.qkv", "2304", "go from 0 to 2303."),
@@ -97,3 +98,12 @@ def test_no_text_breaks_it(text: str) -> None:
         with suppress(LocationError):
             place = jump(text, parse(here), DIMS)
             assert parse(str(place)) == place
+
+
+def test_the_field_gives_examples_that_the_bundled_model_has() -> None:
+    storyteller = Dims(6, 8, 1024, 7, model="storyteller", n_embd=256)
+    for at in ("model", "heads", "L5", "L5.qkv", "L5.proj", "L5.ln1", "L5.mlp", "L5.mlp[3]", "L5H1", "output"):
+        examples = re.findall(r"as in (\S+?)(?:,?\s|,?$)", asked(parse(at)))
+        assert examples
+        for example in examples:
+            assert jump(example, parse(at), storyteller)

@@ -173,7 +173,7 @@ def test_the_canonical_text_is_the_shorter(long: str, short: str) -> None:
         ("L5H1:qk[a,b]", "hold a query and a key"),
         ("L5H1[7,3]@4", "the query, 7, is the selected token already; leave @4 out"),
         ("model[heads]", "[heads] names nothing in that view; give model[L3]"),
-        ("heads[5]", "give heads[5.11]"),
+        ("heads[5]", "give heads[5.7]"),
         ("L5[head]", "give L5[resid_pre] L5[ln1]"),
         ("L5.attn[x]", "give L5.attn[1]"),
         ("L5.mlp[x]", "give L5.mlp[417]"),

@@ -13,8 +13,9 @@ NUMBERS = re.compile(r"[0-9]{1,7}(?:\s*[.,\s]\s*[0-9]{1,7})*")
 
 
 def asked(at: Location) -> str:
-    """What may be typed at a place, for the field's hint."""
-    return place_of(at).asks
+    """What may be typed at a place, for the field's hint: examples that the smallest of GPT-2's models has, and the bundled one."""
+    here = place_of(at).asks
+    return f"{here}, any place, as in L5H7" if here else "any place, as in L5H7 or output"
 
 
 def jump(text: str, at: Location, dims: Dims) -> Location:
@@ -24,7 +25,7 @@ def jump(text: str, at: Location, dims: Dims) -> Location:
     """
     typed = " ".join(text.split())
     if not typed:
-        raise LocationError(f"Give {asked(at)}, or any place like L5H11 or output.")
+        raise LocationError(f"Give {asked(at)}.")
     found = place_of(at).typed(at, numbered(typed, at) if NUMBERS.fullmatch(typed) else parse_near(typed))
     if found.chosen is None:
         found = replace(found, token=at.chosen)
@@ -39,7 +40,7 @@ def numbered(typed: str, at: Location) -> Location:
         return there
     if at.level not in NUMBERED:
         return parse_near(typed)
-    raise LocationError(f"{shown(repr(typed))} is no place here; give {asked(at)}.")
+    raise LocationError(f"{shown(repr(typed))} is no place here; give {place_of(at).asks}.")
 
 
 def parse_near(typed: str) -> Location:

@@ -7,10 +7,10 @@
     L5.mlp[417]         a neuron
     residual            the selected token's residual stream, part by part
 
-Brackets name what is selected in a view: model[L3], model[output], L5[qkv], L5.attn[1], heads[5.11], residual[L3.attn],
+Brackets name what is selected in a view: model[L3], model[output], L5[qkv], L5.attn[1], heads[5.7], residual[L3.attn],
 an element of a vector in embed[17], L5.ln1[17], final[17], L5.qkv[300], and a weight in L5.qkv:matrix[17,300].
 A word after a colon names a page's other face: embed:nearest, L5.qkv:matrix, L5.mlp:post[417] (the list with the neuron
-selected), heads:induction[5.11] (sorted by a measure), heads:induction.25 (those where it is 25% or more).
+selected), heads:induction[5.7] (sorted by a measure), heads:induction.25 (those where it is 25% or more).
 Any of them may end in @4, the selected token (default: the last). A cursor's query is the selected token already.
 """
 

@@ -139,7 +139,7 @@ ACTIONS: tuple[Action, ...] = (
         "jump",
         ("J", *"123456789"),
         "go to",
-        "Go to a head (5.11), element or neuron by its number, to any place, or to a lesson's page: type it, Enter",
+        "Go to a head (5.7), element or neuron by its number, to any place, or to a lesson's page: type it, Enter",
         "Move",
         script=False,
     ),

@@ -12,4 +12,4 @@ class JumpScreen(AskScreen):
     """Enter goes where the text says."""
 
     def __init__(self, tones: Palette, asked: str, fault: Callable[[str], str], stage: Stage, first: str = "") -> None:
-        super().__init__(tones, "go to", f"{asked}, any place, or a lesson as in attention 3   ⏎ go   esc back", fault, stage, first)
+        super().__init__(tones, "go to", f"{asked}, or a lesson, as in attention 3   ⏎ go   esc back", fault, stage, first)

@@ -93,9 +93,9 @@ class Atlas(Heads):
     __slots__ = ()
     level = Level.HEADS
     stem = word = "heads"
-    brackets = "heads[5.11]"
+    brackets = "heads[5.7]"
     faces = ("order", *MEASURES)
-    asks = "a block and a head, as in 5.11"
+    asks = "a block and a head, as in 5.7"
     numbered = True
 
     def text(self, at: Location) -> str:

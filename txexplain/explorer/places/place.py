@@ -173,7 +173,7 @@ class Place(ABC):
     faces: ClassVar[tuple[str, ...]] = ()  # the usual one first; it goes without saying
     tiles: ClassVar[tuple[str, ...]] = ()  # of the block's view that lead to it, the first where none was used
     named: ClassVar[bool] = False  # whether the brackets are part of its name
-    asks: ClassVar[str] = "a place, as in L5H11"  # what may be typed into the jump field
+    asks: ClassVar[str] = ""  # what may be typed into the jump field beside any place
     numbered: ClassVar[bool] = False  # whether a number alone names something there
 
     # Its text

@@ -143,4 +143,5 @@ class Proj(Linear):
     word = "proj"
     stem = page_stem(word)
     brackets = "L5.proj[30] or L5.proj[17,30]"
+    asks = "an output, as in 30, or an input and an output, as in 17,30"
     tiles = ("proj",)
