@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import resource
 import signal
@@ -12,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.hub_server import Hub
+from tests.engine.hub_server import Hub, git_blob
 from tests.engine.hubs import hub_and_cache
 from txexplain.engine.errors import ModelNotFound
 from txexplain.models import endpoint, resolve
+from txexplain.models.cache import VOCABULARY
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "golden" / "saved"
@@ -128,6 +131,24 @@ def test_a_planted_link_in_the_cache_is_not_written_through(hub: Hub, tmp_path: 
     (blobs / f"{digest}.incomplete").symlink_to(target)
     resolve("owner/one")
     assert target.read_text() == "mine"
+
+
+def test_nothing_that_stands_in_a_shared_cache_leads_a_download_elsewhere(hub: Hub, tmp_path: Path) -> None:
+    """Another name of a file, a pipe, and a link in the place of an empty note."""
+    hub.add("owner/good", SAVED / "one")
+    files, store = hub.repos["owner/good"].files, tmp_path / "cache" / "hub" / "models--owner--good"
+    (store / "blobs").mkdir(parents=True)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    os.link(precious, store / "blobs" / f"{hashlib.sha256(files['model.safetensors']).hexdigest()}.incomplete")
+    os.mkfifo(store / "blobs" / f"{git_blob(files['config.json'])}.incomplete")
+    note = store / ".no_exist" / hub.repos["owner/good"].sha / next(name for name in VOCABULARY if name not in files)
+    note.parent.mkdir(parents=True)
+    note.symlink_to(tmp_path / "made")
+    folder = resolve("owner/good")
+    assert {name: (folder / name).read_bytes() for name in ("config.json", "model.safetensors")}.items() <= files.items()
+    assert precious.read_text() == "mine"
+    assert not (tmp_path / "made").exists()
 
 
 PULL = """

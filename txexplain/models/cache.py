@@ -10,12 +10,13 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from txexplain.engine.config import LONGEST_FILE
-from txexplain.files import make_folder, open_kept, put_file, put_link, read_whole, write_whole
+from txexplain.files import is_there, make_folder, open_kept, ours, put_file, put_link, read_whole, write_whole
 from txexplain.models.known import KNOWN
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -189,10 +190,16 @@ def locked(store: Path, digest: str, alive: Callable[[], object]) -> Iterator[No
 
 
 def open_part(path: Path) -> int:
-    """A descriptor of the file that a download goes on in, which is never a link's."""
+    """A descriptor of the file that a download goes on in: never a link's, a pipe's, another user's, nor that of a file with two names."""
     make_folder(path.parent, OPEN)
     if path.is_symlink():
         path.unlink()
+    number = open_kept(path, 0o666)
+    status = os.fstat(number)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and ours(status):
+        return number
+    os.close(number)
+    path.unlink()
     return open_kept(path, 0o666)
 
 
@@ -210,7 +217,8 @@ def note(store: Path, commit: str, revision: str, absent: Sequence[str]) -> None
     for name in absent:
         path = store / ".no_exist" / commit / name
         make_folder(path.parent, OPEN)
-        write_whole(path, b"")
+        if not is_there(path):
+            write_whole(path, b"")
     ref = ref_path(store, revision)
     if ref is None or COMMIT.fullmatch(revision) or read_ref(store, revision) == commit:
         return
