@@ -362,7 +362,7 @@ view_flags = gather(
 lesson_flags = gather(
     "opened",
     Opened.of,
-    click.option("--lesson", metavar="NAME --page N", help="Open a lesson, by name or file; --fetch gets its model."),
+    click.option("--lesson", metavar="NAME --page N", help="A lesson's page; --fetch gets its model."),
     click.option("--page", type=Whole(min=1), metavar="N", hidden=True),
     click.option("--fetch", is_flag=True, hidden=True),
 )

@@ -530,7 +530,7 @@ def test_a_prompt_comes_from_each_of_its_doors(tmp_path: Path) -> None:
     ("args", "words"),
     [
         (("predict",), "--file"),
-        (("predict", "Once", "upon"), '"Once upon"'),
+        (("predict", "Once", "upon"), "'Once upon'"),
         (("predict", "Once", "--prompt", "upon"), "once"),
         (("predict", "--file", "/no/such/file"), "/no/such/file"),
         (("predict", "--file", "/dev/zero"), "64 MB"),

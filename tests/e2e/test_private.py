@@ -108,13 +108,14 @@ def test_a_command_writes_nothing_and_calls_nobody(tmp_path: Path, cache: Path, 
 def test_a_picture_is_the_only_file_written(tmp_path: Path, cache: Path) -> None:
     for what in did(tmp_path, cache, "render", ONCE, "-o", "view.svg"):
         assert what.split()[0] in ("write", "os.rename"), what
-        assert Path(what.split(" ", 1)[1].strip("(),'")).name.startswith((".view.svg", "view.svg")), what
+        part = Path(what.split(" ", 1)[1].strip("(),'"))
+        assert (part.parent, part.suffix) == (tmp_path, ".part") or part.name == "view.svg", what
     assert [path.name for path in tmp_path.iterdir()] == ["view.svg"]
 
 
 def test_what_is_written_or_called_would_be_seen(tmp_path: Path, cache: Path) -> None:
     told = did(tmp_path, cache, "trace", ONCE, "-o", "a.safetensors", "--only", "embed")
-    assert any("a.safetensors" in what for what in told)
+    assert any(what.startswith("os.rename") for what in told)
     call = "import socket; socket.socket().connect_ex(('127.0.0.1', 9))"
     told = did(tmp_path, cache, program=f'{WATCHED}\n{call}\nprint("DID", sorted(did), file=sys.stderr)')
     assert [what.split()[0] for what in told] == ["socket.__new__", "socket.connect"]

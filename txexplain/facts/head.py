@@ -81,8 +81,13 @@ class ScoreFacts:
 def score(lens: Lens, layer: int, head: int, query: int, key: int) -> ScoreFacts:
     """Raises NotRecorded."""
     product, scale = float(raw(lens, layer, head)[query, key]), lens.scale(layer)
-    times = None if scale is None else float(scaled(lens, layer, head)[query, key])
-    return ScoreFacts(product, scale, times, recomputable(lens, f"blocks.{layer}.attn.attn_scores", head=head, row=query))
+    name = f"blocks.{layer}.attn.attn_scores"
+    holds = recomputable(lens, name, head=head, row=query)
+    if holds and key <= query and name in lens.trace:  # what the model itself went on with, to the last figure
+        times = None if scale is None else float(lens.trace[name][head, query, key])
+    else:
+        times = None if scale is None else float(scaled(lens, layer, head)[query, key])
+    return ScoreFacts(product, scale, times, holds)
 
 
 @dataclass(frozen=True)
