@@ -1406,6 +1406,9 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequ
         console.print(line, soft_wrap=True)
 
 
+COLOR_SYSTEMS = ("standard", "256", "truecolor")
+
+
 def unicode_out(stream: TextIO | None = None) -> bool:
     return codecs.lookup((stream or sys.stdout).encoding or "ascii").name == "utf-8"
 
@@ -1414,5 +1417,7 @@ def main() -> None:
     """The console script."""
     for name, value in USUAL.items():
         os.environ.setdefault(name, value)
-    os.environ.pop("TEXTUAL_COLOR_SYSTEM", None)  # --color says that; Textual ends over a value that it doesn't know
+    system = os.environ.pop("TEXTUAL_COLOR_SYSTEM", "").lower()
+    if system in COLOR_SYSTEMS:  # Textual ends over a value that it doesn't know
+        os.environ["TEXTUAL_COLOR_SYSTEM"] = system
     cli.main()
