@@ -903,7 +903,7 @@ def test_a_screen_too_small_says_what_it_needs(storyteller: GPT2) -> None:
     drive(test, storyteller, size=(50, 12))
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+@pytest.mark.parametrize("size", [(80, 24), pytest.param((120, 36), marks=pytest.mark.long)])
 def test_ascii_is_ascii_everywhere(storyteller: GPT2, size: tuple[int, int]) -> None:
     options = UiOptions(ascii=True, color="none")
 

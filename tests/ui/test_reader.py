@@ -63,7 +63,7 @@ why = "Because."
 """,
     "looking",
 )
-SIZES = ((80, 24), (120, 36))
+SIZES = ((80, 24), pytest.param((120, 36), marks=pytest.mark.long))
 
 
 def side(app: ExplorerApp) -> str:
