@@ -199,6 +199,12 @@ def test_the_lens_ends_with_the_logits(tiny: GPT2, ids: list[int]) -> None:
     np.testing.assert_allclose(read[3], (own * w["ln_f.weight"] + w["ln_f.bias"]) @ tiny.unembedding.T, atol=1e-4)
 
 
+@pytest.mark.parametrize("raw_first", [True, False])
+def test_an_edge_cut_in_both_ways_leaves_zeros(tiny: GPT2, raw_first: bool) -> None:
+    both = [Cut(1, edges=[(0, 0)], raw=raw_first), Cut(1, edges=[(0, 0)], raw=not raw_first)]
+    assert not tiny.forward([1, 2, 3], interventions=both)["blocks.1.attn.pattern"][:, 0].any()
+
+
 def test_they_act_in_the_order_given_at_one_place(tiny: GPT2) -> None:
     one, two = Set("blocks.0.mlp_out", 1, rows=2), Set("blocks.0.mlp_out", 2, rows=2)
     for order in itertools.permutations((one, two)):

@@ -168,8 +168,8 @@ class Cut:
 
 
 def nothing_left(pattern: Array, start: int) -> Array:
-    """Rows of which every edge was cut hold no shares at all: softmax has made NaN of them. Shapes: [H, n, T] -> [H, n, T]."""
-    return np.where(np.isnan(pattern).all(axis=-1, keepdims=True), np.float32(0), pattern)
+    """Rows of which every edge was cut hold no shares: softmax has made NaN of them. Shapes: [H, n, T] -> [H, n, T]."""
+    return np.where(np.isnan(pattern), np.float32(0), pattern)
 
 
 Intervention = Set | Cut
