@@ -54,3 +54,11 @@ def test_what_is_not_quick_is_long_and_nothing_is_dropped() -> None:
         assert 0 < len(quick) < len(cases)
     quick = [case.values for case in in_turn(*lists) if not case.marks]
     assert [set(column) for column in zip(*quick, strict=True)] == [set(one) for one in lists]
+
+
+def test_the_top_of_the_repository_holds_what_it_should() -> None:
+    """A trial's leavings were committed once; where this is no checkout, there is nothing to look at."""
+    listed = subprocess.run(["git", "ls-files"], cwd=TESTS.parent, capture_output=True, text=True, check=False)
+    tops = {line.partition("/")[0] for line in listed.stdout.splitlines()}
+    allowed = {"pyproject.toml", "README.md", "LICENSE", "txexplain", "weights", "tests", "screenshots"}
+    assert {name for name in tops if not name.startswith(".")} <= allowed
