@@ -45,11 +45,11 @@ from textual.worker import get_current_worker
 from txexplain.engine import derive
 from txexplain.engine.cores import CORES
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ModelNotFound
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
+from txexplain.errors import ModelNotFound
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.models import load_model

@@ -20,9 +20,9 @@ from click.testing import CliRunner
 
 import txexplain
 from txexplain.cli import cli, write_picture
-from txexplain.engine.errors import TraceError
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.errors import TraceError
 from txexplain.explorer.lesson import load
 from txexplain.files import followed, write_whole
 from txexplain.ui.config import config_path, remember_theme

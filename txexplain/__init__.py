@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from txexplain.engine.attribution import Direct, direct, lens
-    from txexplain.engine.errors import ExplainError
     from txexplain.engine.interventions import Cut, Set
     from txexplain.engine.model import GPT2
     from txexplain.engine.sampling import Distribution, Draw, distribution, draw, uniform
     from txexplain.engine.tokenizer import Tokenizer
     from txexplain.engine.trace import Trace
+    from txexplain.errors import ExplainError
     from txexplain.models import load_model
 
 __version__ = "0.1.0"
@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Cut": "txexplain.engine.interventions",
     "Direct": "txexplain.engine.attribution",
-    "ExplainError": "txexplain.engine.errors",
+    "ExplainError": "txexplain.errors",
     "GPT2": "txexplain.engine.model",
     "Distribution": "txexplain.engine.sampling",
     "Draw": "txexplain.engine.sampling",

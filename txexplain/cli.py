@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import click
 
 from txexplain import __version__
-from txexplain.engine.errors import NO_MEMORY, ExplainError, NotRecorded, PromptError, TraceError, clean
+from txexplain.errors import NO_MEMORY, ExplainError, NotRecorded, PromptError, TraceError
 from txexplain.files import followed, megabytes, write_whole
+from txexplain.text import clean
 
 if TYPE_CHECKING:
     from txexplain.engine.derive import Lens
@@ -443,7 +444,7 @@ class Program(click.Group):
         """Answer a shell that asks what may come next, as the script of `txexplain completion` does."""
         from click.shell_completion import CompletionItem, get_completion_class
 
-        from txexplain.engine.errors import one_line
+        from txexplain.text import one_line
 
         program, known = self, get_completion_class(asked.partition("_")[0])
         if known is None or not asked.endswith("_complete"):

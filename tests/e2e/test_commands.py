@@ -28,10 +28,10 @@ import txexplain
 from txexplain import __version__
 from txexplain import cli as module
 from txexplain.cli import Program, Sampling, app, clean, cli, draw_tokens, strict
-from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, draw, uniform
 from txexplain.engine.trace import Trace
+from txexplain.errors import ExplainError
 from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 from txexplain.models import load_model
 

@@ -21,9 +21,9 @@ from tests.covering import few, in_turn
 from tests.e2e.terminal import OFF, PATIENCE, Terminal
 from tests.vt import harmful
 from txexplain.cli import app
-from txexplain.engine.errors import clean
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import weights_dir
+from txexplain.text import clean
 from txexplain.ui.rescue import RESET, crash_report
 
 TERMS = [("xterm-256color", 256), ("xterm", 256), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]

@@ -15,9 +15,9 @@ from textual.color import Color
 from tests.examples import examples
 from tests.vt import harmful, kinds
 from txexplain.cli import cli, print_table
-from txexplain.engine.errors import clean
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
+from txexplain.text import clean
 from txexplain.ui.visible import OnlyText
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette

@@ -26,12 +26,12 @@ from txexplain.engine import room
 from txexplain.engine.checkpoint import LONGEST_HEADER, read_safetensors, weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import norm_shares
-from txexplain.engine.errors import CheckpointError, PromptError, TokenizerError, TraceError
 from txexplain.engine.measures import head_measures
 from txexplain.engine.model import GPT2
 from txexplain.engine.room import longest, look_bytes, run_bytes
 from txexplain.engine.tokenizer import LONGEST_TOKEN, Tokenizer, _check_reachable, _is_reached, _merge_steps
 from txexplain.engine.trace import Trace
+from txexplain.errors import CheckpointError, PromptError, TokenizerError, TraceError
 from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"

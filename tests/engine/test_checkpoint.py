@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save, save_file
 
 from tests.examples import examples
 from txexplain.engine.checkpoint import FLOAT_DTYPES, Checkpoint, open_checkpoint, read_safetensors
-from txexplain.engine.errors import CheckpointError, TraceError
+from txexplain.errors import CheckpointError, TraceError
 from txexplain.models import bundled_path
 
 PARITY = Path(__file__).parents[1] / "golden" / "parity"

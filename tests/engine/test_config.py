@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txexplain.engine.config import ACTIVATION_NAMES, LARGEST, GPT2Config
-from txexplain.engine.errors import CheckpointError
 from txexplain.engine.ops import ACTIVATIONS
+from txexplain.errors import CheckpointError
 
 
 def test_defaults_are_gpt2_smalls() -> None:

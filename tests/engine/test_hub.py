@@ -28,7 +28,7 @@ NAMES = ("one", "sharded", "drop", "cut", "damaged", "gated", "pickle", "llama",
 CHILD = """
 import json, sys, time, traceback
 time.sleep = lambda seconds: None  # the library rests before it tries again
-from txexplain.engine.errors import ExplainError
+from txexplain.errors import ExplainError
 from txexplain.models import endpoint, load_model, resolve
 from txexplain.models.hub import Stopped
 endpoint.CHUNK = 4096  # as if the files were large

@@ -16,7 +16,7 @@ import pytest
 
 from tests.engine.hub_server import Hub, git_blob
 from tests.engine.hubs import hub_and_cache
-from txexplain.engine.errors import ModelNotFound
+from txexplain.errors import ModelNotFound
 from txexplain.models import endpoint, resolve
 from txexplain.models.cache import VOCABULARY
 

@@ -16,11 +16,11 @@ import txexplain
 from tests.conftest import GOLDEN
 from txexplain import Cut, Set
 from txexplain.engine import model
-from txexplain.engine.errors import InterventionError
 from txexplain.engine.gpt2 import gpt2
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace, first_difference
+from txexplain.errors import InterventionError
 
 T = 7
 L, H, D, M, DH = 2, 3, 24, 96, 8

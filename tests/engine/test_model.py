@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from txexplain.engine.errors import NonFinite, PromptError
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace, activation_names, expected_shapes
+from txexplain.errors import NonFinite, PromptError
 
 IDS = [7, 3, 3, 60, 0, 12, 41, 9, 9, 5]
 prompts = st.lists(st.integers(0, 60), min_size=1, max_size=16)

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from txexplain.cli import cli
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import CheckpointError, ExplainError
 from txexplain.engine.model import GPT2
+from txexplain.errors import CheckpointError, ExplainError
 from txexplain.models import load_model, report
 from txexplain.models.known import KNOWN
 

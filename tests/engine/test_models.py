@@ -18,7 +18,7 @@ from huggingface_hub import constants
 
 from tests.engine.hub_server import Hub
 from tests.engine.hubs import hub_and_cache
-from txexplain.engine.errors import CheckpointError, ModelNotFound, TokenizerError
+from txexplain.errors import CheckpointError, ModelNotFound, TokenizerError
 from txexplain.models import bundled_path, hub, load_model, open_tokenizer, pull, resolve, weights_dir
 from txexplain.models.endpoint import Endpoint
 from txexplain.models.hub import NotHere

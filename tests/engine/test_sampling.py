@@ -17,8 +17,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from txexplain.engine.errors import NonFinite
 from txexplain.engine.sampling import Distribution, distribution, draw, highest, uniform
+from txexplain.errors import NonFinite
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TIE = Fraction(1, 10**12)

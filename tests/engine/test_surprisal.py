@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from txexplain.engine import surprisal as module
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import Surprise, surprisal, surprises
 from txexplain.engine.trace import Trace
+from txexplain.errors import NotRecorded
 
 TEXT = "The invoice for the quantum reactor was in a box, and the little fox lost her red ball. She looked everywhere for it."
 

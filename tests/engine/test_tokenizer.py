@@ -19,8 +19,9 @@ from rich.cells import cell_len
 
 from tests.examples import examples
 from txexplain.engine import tokenizer as module
-from txexplain.engine.errors import TokenizerError
-from txexplain.engine.tokenizer import END_OF_TEXT, Tokenizer, cell_width, clip, display_bytes
+from txexplain.engine.tokenizer import END_OF_TEXT, Tokenizer
+from txexplain.errors import TokenizerError
+from txexplain.text import cell_width, clip, display_bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 JSON_FOLDER, MERGES_FOLDER = GOLDEN / "tokenizer" / "json", GOLDEN / "tokenizer" / "merges"

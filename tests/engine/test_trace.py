@@ -19,15 +19,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded, TraceError
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import ACTIVATIONS
-from txexplain.engine.tokenizer import Tokenizer, visible
+from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import Trace
+from txexplain.errors import NotRecorded, TraceError
 from txexplain.facts import head
 from txexplain.facts.embed import nearest
 from txexplain.facts.mlp import neurons
 from txexplain.facts.residual import residual
+from txexplain.text import visible
 
 IDS = [7, 3, 3, 60, 0]
 

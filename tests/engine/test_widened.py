@@ -23,7 +23,7 @@ from txexplain.engine import checkpoint as engine_checkpoint
 from txexplain.engine import memory
 from txexplain.engine.checkpoint import Checkpoint, Stored, open_checkpoint, read_layout, weight_shapes
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import CheckpointError
+from txexplain.errors import CheckpointError
 from txexplain.files import megabytes
 from txexplain.models import bundled_path, report, widened
 from txexplain.models.widened import open_shared

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Draw, distribution, uniform
 from txexplain.engine.surprisal import surprisal
+from txexplain.errors import NotRecorded
 from txexplain.explorer.examples import GENERAL, STORIES
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import Location

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txexplain.engine.errors import LocationError
+from txexplain.errors import LocationError
 from txexplain.explorer.jump import asked, jump
 from txexplain.explorer.location import Dims, parse
 from txexplain.explorer.state import ExplorerState

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txexplain.engine.errors import LessonError
+from txexplain.errors import LessonError
 from txexplain.explorer.lesson import KEYS, VALUES, Lesson, Live, find, lives, load, name_of, parse_lesson, pieces, shipped
 
 FIRST = 'title = "One"\nprompt = "a b"\n'

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from txexplain.engine.errors import LocationError
+from txexplain.errors import LocationError
 from txexplain.explorer.location import (
     ENDS,
     FACES,

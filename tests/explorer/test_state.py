@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import txexplain.cli as cli
 from tests.examples import examples
 from tests.explorer.test_location import STORYTELLER, locations
-from txexplain.engine.errors import LocationError
 from txexplain.engine.sampling import check_settings
+from txexplain.errors import LocationError
 from txexplain.explorer.location import STAGES, Dims, Level, check, parse
 from txexplain.explorer.state import FLOWS, MODES, STOPS, Appended, ExplorerState, from_flags
 

@@ -23,7 +23,8 @@ from random import Random
 
 from tests.fuzz.vocabularies import document
 from tests.sparse import CONFIG, sparse_checkpoint, sparse_file
-from txexplain.engine.errors import RAW, CheckpointError
+from txexplain.errors import CheckpointError
+from txexplain.text import RAW
 
 SPACE = 2_000_000_000  # bytes of address space
 LARGEST = 300_000_000  # numbers

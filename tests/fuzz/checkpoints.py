@@ -15,8 +15,8 @@ from tests.fuzz.cases import Case, Item, content
 from tests.fuzz.harness import Wrong
 from tests.fuzz.mutate import Tensor, mutated_bytes, mutated_folder, mutated_json_bytes, mutated_safetensors, packed
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import NonFinite
 from txexplain.engine.model import GPT2
+from txexplain.errors import NonFinite
 from txexplain.models import load_model
 
 CONFIG: dict[str, Any] = {

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import txexplain
 from tests.fuzz.cases import Case, root_reads_all
-from txexplain.engine.errors import RAW, ExplainError, LocationError
+from txexplain.errors import ExplainError, LocationError
+from txexplain.text import RAW
 
 PRODUCT = str(Path(txexplain.__file__).parent)
 PATIENCE = 60.0  # seconds of the wall's clock after which something hangs

@@ -25,7 +25,7 @@ from tests.fuzz.harness import Outcome, Target, execute
 from tests.fuzz.mutate import packed, unpacked
 from tests.fuzz.targets import TARGETS, cuts
 from tests.fuzz.vocabularies import Plain
-from txexplain.engine.errors import CheckpointError
+from txexplain.errors import CheckpointError
 from txexplain.models import load_model
 
 CORPUS = Path(__file__).parent / "corpus"

@@ -13,12 +13,13 @@ from typing import Any
 from tests.fuzz.cases import Case, content
 from tests.fuzz.harness import Wrong
 from tests.fuzz.mutate import mutated_bytes, mutated_folder, mutated_lines
-from txexplain.engine.errors import ModelNotFound, shown
 from txexplain.engine.model import GPT2
+from txexplain.errors import ModelNotFound
 from txexplain.explorer.jump import jump
 from txexplain.explorer.lesson import KEYS, VALUES, Page, load
 from txexplain.explorer.location import Dims, Location, check, nearest, parse
 from txexplain.models import load_model
+from txexplain.text import shown
 from txexplain.ui.actions import ACTIONS
 from txexplain.ui.config import Config, read_config, remember_theme
 from txexplain.ui.lecture import BY_KEY

@@ -15,11 +15,11 @@ from tests.fuzz.cases import Case, content
 from tests.fuzz.checkpoints import CONFIG_WORDS, bases, decoded, require_fields
 from tests.fuzz.harness import Wrong
 from tests.fuzz.mutate import Tensor, mutated_bytes, mutated_folder, mutated_json_bytes, mutated_safetensors, packed, unpacked
-from txexplain.engine.tokenizer import visible
 from txexplain.engine.trace import Trace, activation_names
 from txexplain.explorer.location import STAGES, Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
+from txexplain.text import visible
 from txexplain.ui.options import UiOptions
 from txexplain.ui.render import scene_for
 from txexplain.viz.describe import describe

@@ -17,12 +17,13 @@ from textual.widgets._toast import Toast
 
 from tests.monkey.world import World, flags_of
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, NotRecorded, clean
 from txexplain.engine.surprisal import Surprise
+from txexplain.errors import ExplainError, NotRecorded
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import state_of
 from txexplain.explorer.location import Level, breadcrumb, check, parse
 from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.text import clean
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.session import dims_of, distribution_of, names_of, surprisal_of
 from txexplain.ui.widgets.picture import Picture

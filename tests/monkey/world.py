@@ -14,9 +14,9 @@ import numpy as np
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.cores import CORES
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ModelNotFound
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.errors import ModelNotFound
 from txexplain.explorer.lesson import load as load_lesson
 from txexplain.explorer.lesson import shipped
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level

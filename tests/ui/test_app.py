@@ -43,9 +43,9 @@ from tests.ui.harness import (
     write,
 )
 from txexplain.cli import cli
-from txexplain.engine.errors import ExplainError
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
+from txexplain.errors import ExplainError
 from txexplain.explorer.location import STAGES, Level, parse
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.ui import app as module

@@ -10,10 +10,10 @@ from textual.pilot import Pilot
 from tests.ui.harness import drive, pane_text, press, settled, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import FACES, Level, Location
 from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.text import cell_width
 from txexplain.ui.actions import ACTIONS, Doing, footer, key_name, rebound
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.reader import Reads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txexplain.engine.errors import LessonError
+from txexplain.errors import LessonError
 from txexplain.ui.actions import ACTIONS
 from txexplain.ui.lecture import check_keys, steps
 

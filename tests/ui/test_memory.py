@@ -9,8 +9,8 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, drive, pane_text, press, said, settled, until
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NO_MEMORY
 from txexplain.engine.model import GPT2
+from txexplain.errors import NO_MEMORY
 from txexplain.explorer.location import Level
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui import app as module

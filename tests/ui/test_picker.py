@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, drive, fresh, pane_text, press, said, screen_text, settled, until
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ModelNotFound
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.errors import ModelNotFound
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.models import load_model

@@ -11,8 +11,8 @@ import pytest
 from tests.viz.reading import scene_at
 from txexplain.cli import Source, require_place
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import LocationError
 from txexplain.engine.model import GPT2
+from txexplain.errors import LocationError
 from txexplain.explorer.location import FACES, PLACES, Dims, Level, Location, breadcrumb, check, clamp, parse
 from txexplain.explorer.places import KINDS
 from txexplain.explorer.places.place import Place

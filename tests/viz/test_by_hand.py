@@ -8,10 +8,10 @@ import pytest
 from tests.engine.test_run import IDS, edited, zero
 from tests.explorer.test_explain import Bent
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ChangedByHand, NotRecorded
 from txexplain.engine.interventions import Cut, Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts import head, linear, mlp, norm, product, residual

@@ -16,8 +16,8 @@ from tests.viz.reading import scene_at, shows, shows_percent
 from txexplain.engine import ops
 from txexplain.engine.derive import Lens
 from txexplain.engine.gpt2 import block
-from txexplain.engine.tokenizer import visible
 from txexplain.explorer.source import source_of
+from txexplain.text import visible
 from txexplain.ui.render import EXPLAINED
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.lesson import LONGEST_PAGE, parse_lesson
 from txexplain.explorer.state import ExplorerState
+from txexplain.text import cell_width
 from txexplain.ui.lessons import read
 from txexplain.ui.session import scene_of
 from txexplain.viz import live, markdown

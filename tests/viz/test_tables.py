@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from tests.viz.reading import scene_at
 from txexplain.cli import print_grid, print_table
 from txexplain.engine.derive import Lens
-from txexplain.engine.tokenizer import visible
+from txexplain.text import visible
 from txexplain.viz.describe import describe
 from txexplain.viz.tables import aligned, plain_table
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.errors import PromptError
 from txexplain.engine.gpt2 import unembed
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array, layer_norm
 from txexplain.engine.trace import Trace
+from txexplain.errors import PromptError
 
 Doubles = NDArray[np.float64]
 

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from txexplain.bounded import TooMuch, load_json
 from txexplain.engine.config import GPT2Config, read_json
-from txexplain.engine.errors import CheckpointError, ExplainError, reason, shown
 from txexplain.engine.memory import free_memory
 from txexplain.engine.steps import sizes, weight_letters
+from txexplain.errors import CheckpointError, ExplainError, reason
 from txexplain.files import megabytes
+from txexplain.text import shown
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from txexplain.bounded import TooMuch, load_json
-from txexplain.engine.errors import CheckpointError, reason, shown
+from txexplain.errors import CheckpointError, reason
+from txexplain.text import shown
 
 ACTIVATION_NAMES = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
 ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel")  # those whose language model is GPT-2's own

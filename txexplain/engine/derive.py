@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.kept import Kept
 from txexplain.engine.measures import HeadMeasures, after_copies, head_measures
 from txexplain.engine.ops import ACTIVATIONS, Array, attention_scale, attention_scores, softmax
 from txexplain.engine.sampling import Ranking, highest
 from txexplain.engine.trace import Trace, guess_config, known_sizes
+from txexplain.errors import NotRecorded
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import InterventionError, shown
 from txexplain.engine.ops import Array
 from txexplain.engine.steps import activation_letters
 from txexplain.engine.trace import EMPTY_CELL, GROWING, SQUARE, canonical
+from txexplain.errors import InterventionError
+from txexplain.text import shown
 
 UNREAD = (".scale", "logits")  # nothing that follows reads these: setting one would change nothing but itself
 Indices = int | Iterable[int] | None

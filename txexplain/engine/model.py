@@ -8,7 +8,6 @@ from functools import cached_property
 import numpy as np
 
 from txexplain.engine.checkpoint import Checkpoint
-from txexplain.engine.errors import PromptError
 from txexplain.engine.gpt2 import Weights, gpt2, unembed
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.kv_cache import ROOM, KVCache
@@ -17,6 +16,7 @@ from txexplain.engine.room import lack_for_run
 from txexplain.engine.run import Recording, Stopped, require_sound
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
+from txexplain.errors import PromptError
 
 COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
 

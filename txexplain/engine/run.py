@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from txexplain.engine.cores import CORES
-from txexplain.engine.errors import NonFinite
 from txexplain.engine.interventions import Edit
 from txexplain.engine.kv_cache import NewRows
 from txexplain.engine.ops import Array
 from txexplain.engine.trace import GROWING, LARGEST_NUMBER, canonical
+from txexplain.errors import NonFinite
 
 # What is not finite in a block shows in one of these, or in q, k and v; softmax, a scale of infinity or the activation hide it from others.
 TELLING = ("resid_post", "ln1.scale", "ln2.scale", "mlp.pre")

@@ -15,8 +15,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from txexplain.engine.errors import NonFinite
 from txexplain.engine.kept import Kept
+from txexplain.errors import NonFinite
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from txexplain.engine.cores import CORES
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.ops import Array
 from txexplain.engine.trace import Trace, shared_length
+from txexplain.errors import NotRecorded
 
 CHUNK = 16  # rows of logits at a time: 3 MB each for GPT-2's vocabulary
 

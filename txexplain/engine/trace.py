@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from txexplain.bounded import load_json
 from txexplain.engine.checkpoint import let_go, read_safetensors
 from txexplain.engine.config import LARGEST, MOST_VALUES, GPT2Config
-from txexplain.engine.errors import CheckpointError, NotRecorded, TraceError, clean, reason, shown
 from txexplain.engine.room import lack_for_look
 from txexplain.engine.steps import STEPS, activation_letters, sizes
-from txexplain.engine.tokenizer import LONGEST_TOKEN, visible
+from txexplain.engine.tokenizer import LONGEST_TOKEN
+from txexplain.errors import CheckpointError, NotRecorded, TraceError, reason
 from txexplain.files import write_whole
+from txexplain.text import clean, shown, visible
 
 Floats = NDArray[np.float32]
 Parts = tuple[Floats, ...]

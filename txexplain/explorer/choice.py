@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded
+from txexplain.errors import NotRecorded
 from txexplain.explorer.location import Level, Location, place_of
 from txexplain.explorer.places.vectors import Linear, Vector
 from txexplain.facts.linear import PROJ, QKV, DotFacts, dot

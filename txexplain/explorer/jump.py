@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from txexplain.engine.errors import LocationError, shown
+from txexplain.errors import LocationError
 from txexplain.explorer.location import PLACES, Dims, Location, check, nearest, parse, place_of
+from txexplain.text import shown
 
 NUMBERED = {level for level, place in PLACES.items() if place.numbered}  # where a number alone names a place
 NUMBERS = re.compile(r"[0-9]{1,7}(?:\s*[.,\s]\s*[0-9]{1,7})*")

@@ -27,9 +27,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from txexplain.engine.errors import LessonError, LocationError, reason, shown
+from txexplain.errors import LessonError, LocationError, reason
 from txexplain.explorer.location import MEASURES, STAGES, parse
 from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.text import shown
 
 SHIPPED = Path(__file__).parents[1] / "lessons"
 LARGEST = 1_000_000  # bytes

@@ -20,8 +20,8 @@ import re
 from contextlib import suppress
 from difflib import get_close_matches
 
-from txexplain.engine.errors import LocationError
 from txexplain.engine.steps import TILES
+from txexplain.errors import LocationError
 from txexplain.explorer.places import PLACES
 from txexplain.explorer.places.heads import LEASTS, MEASURES
 from txexplain.explorer.places.place import STAGES, TAIL, Dims, Level, Location, Memory, Parts, Place, shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from txexplain.engine.errors import one_line
+from txexplain.text import one_line
 
 PLAIN = re.compile(r"[\w@+:,./-]+", re.ASCII)  # no % and no =, which fish and zsh take for more at a word's beginning
 # In single quotes fish reads \\ and \', csh reads !, and nobody reads '. Outside of them, all shells read these three alike behind a \.

@@ -7,7 +7,7 @@ to say how it came about or what it went into, holds only where nobody put somet
 from __future__ import annotations
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ChangedByHand
+from txexplain.errors import ChangedByHand
 
 
 def recomputable(lens: Lens, *names: str, head: int | None = None, row: int | None = None) -> bool:

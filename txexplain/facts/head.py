@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens, raw_scores, weighted_value_norms
-from txexplain.engine.errors import NotRecorded
+from txexplain.errors import NotRecorded
 from txexplain.facts.by_hand import recomputable, require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts

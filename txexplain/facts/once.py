@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.kept import Kept
+from txexplain.errors import NotRecorded
 
 
 class HasFacts(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution
+from txexplain.errors import NotRecorded
 from txexplain.facts.once import fact
 
 

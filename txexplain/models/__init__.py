@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from txexplain.engine.errors import ModelNotFound, reason, shown
+from txexplain.errors import ModelNotFound, reason
 from txexplain.models import cache
 from txexplain.models.bundled import NAME, bundled_path, weights_dir
 from txexplain.models.hub import REPOS, NotHere, Progress, fetch, repo_id
 from txexplain.models.hub import pull as pull_repo
+from txexplain.text import shown
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from txexplain.engine.errors import ModelNotFound, reason, shown
+from txexplain.errors import ModelNotFound, reason
 from txexplain.models.cache import COMMIT, DIGEST, FILE
+from txexplain.text import shown
 
 OR_A_FOLDER = "or name a folder that holds a GPT-2"
 HUB = "https://huggingface.co"

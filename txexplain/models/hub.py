@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 
 from txexplain.engine.config import GPT2Config, read_json
-from txexplain.engine.errors import CheckpointError, ModelNotFound, reason, shown
+from txexplain.errors import CheckpointError, ModelNotFound, reason
 from txexplain.files import make_folder, megabytes, put_file
 from txexplain.models import cache
 from txexplain.models.cache import CONFIG, INDEX, TOKENIZER, VOCABULARY, WEIGHTS
 from txexplain.models.endpoint import OR_A_FOLDER, Endpoint, Remote, Unreachable, is_transport, unreachable
 from txexplain.models.known import KNOWN
+from txexplain.text import shown
 
 Progress = Callable[[int, int], None]  # (bytes that are there, all bytes as far as known)
 

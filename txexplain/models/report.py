@@ -13,8 +13,8 @@ import numpy as np
 
 from txexplain.engine.checkpoint import Layout, Stored, read_layout, weight_shapes
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import CheckpointError
 from txexplain.engine.tokenizer import Tokenizer
+from txexplain.errors import CheckpointError
 from txexplain.files import megabytes, read_whole
 from txexplain.models import cache, open_tokenizer, resolve
 from txexplain.models.bundled import NAME, bundled_path

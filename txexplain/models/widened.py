@@ -32,8 +32,9 @@ from txexplain.engine.checkpoint import (
     open_checkpoint,
     widened_here,
 )
-from txexplain.engine.errors import CheckpointError, reason, shown
+from txexplain.errors import CheckpointError, reason
 from txexplain.files import PART, make_folder, megabytes, open_kept, own_folder, write_whole
+from txexplain.text import shown
 
 Floats = NDArray[np.float32]
 

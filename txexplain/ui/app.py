@@ -32,12 +32,12 @@ from textual.widget import Widget
 from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, clean, one_line, reason, sentence_of
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, surprisal
 from txexplain.engine.trace import Run, Trace
+from txexplain.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, reason, sentence_of
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
@@ -48,6 +48,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
+from txexplain.text import clean, one_line
 from txexplain.ui.actions import ACTIONS, Doing, footer, rebound
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.config import remember_theme

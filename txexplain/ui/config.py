@@ -21,8 +21,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from txexplain.engine.errors import ExplainError, reason, shown
+from txexplain.errors import ExplainError, reason
 from txexplain.files import make_folder, own_folder, read_whole, write_whole
+from txexplain.text import shown
 from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import AUTO, THEMES
 

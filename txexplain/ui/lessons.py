@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import ExplainError, LessonError, reason, shown
 from txexplain.engine.model import GPT2
+from txexplain.errors import ExplainError, LessonError, reason
 from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, beside, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import read_whole
+from txexplain.text import shown
 from txexplain.ui.session import dims_of, distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.live import filled, place

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from txexplain.engine.errors import ExplainError, ModelNotFound
+from txexplain.errors import ExplainError, ModelNotFound
 from txexplain.files import megabytes
 from txexplain.models.endpoint import host
 from txexplain.models.hub import NotHere, Stopped, offer, repo_id

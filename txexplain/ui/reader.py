@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from textual.timer import Timer
 
-from txexplain.engine.errors import ExplainError, LocationError, reason
+from txexplain.errors import ExplainError, LocationError, reason
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, state_of
 from txexplain.explorer.location import Location, parse

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import LessonError, NotRecorded
 from txexplain.engine.trace import Trace
+from txexplain.errors import LessonError, NotRecorded
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.state import ExplorerState

@@ -19,8 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from txexplain import __version__
-from txexplain.engine.errors import clean, reason
+from txexplain.errors import reason
 from txexplain.files import make_folder, own_folder, write_whole
+from txexplain.text import clean
 from txexplain.ui.terminal import CLEAR, LEAVE, TITLE_BACK
 
 try:

@@ -6,9 +6,10 @@ import re
 from itertools import count
 from pathlib import Path
 
-from txexplain.engine.errors import reason, shown
+from txexplain.errors import reason
 from txexplain.explorer.location import Location
 from txexplain.files import write_whole
+from txexplain.text import shown
 from txexplain.ui.ask import AskScreen, Stage
 from txexplain.viz.palette import Palette
 

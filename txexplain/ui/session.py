@@ -9,14 +9,15 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
-from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer, visible
+from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer
+from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.mlp import neurons
+from txexplain.text import visible
 from txexplain.ui.depth import depth_of, theme_of
 from txexplain.ui.options import UiOptions
 from txexplain.viz.canvas import plain_ascii

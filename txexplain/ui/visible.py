@@ -6,7 +6,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from txexplain.engine.errors import RAW, sign
+from txexplain.text import RAW, sign
 
 
 class OnlyText(LineFilter):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from txexplain.engine.errors import ChangedByHand, NotRecorded
+from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.facts import mlp

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from txexplain.engine.errors import LessonError, LocationError, NotRecorded, shown
 from txexplain.engine.sampling import Distribution, uniform
+from txexplain.errors import LessonError, LocationError, NotRecorded
 from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.facts import mlp
@@ -14,6 +14,7 @@ from txexplain.facts.heads import ranked
 from txexplain.facts.output import reaching
 from txexplain.facts.prompt import surprise
 from txexplain.facts.vector import vector
+from txexplain.text import shown
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
 

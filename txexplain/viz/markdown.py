@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.lesson import Live, pieces
+from txexplain.text import cell_width
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

@@ -11,9 +11,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.errors import NotRecorded
-from txexplain.engine.tokenizer import cell_width, clip
+from txexplain.errors import NotRecorded
 from txexplain.facts.residual import changes as changes_of
+from txexplain.text import cell_width, clip
 from txexplain.viz.flow import INK, THINNEST, ribbons_of, trace_back
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.ramps import Ramp

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html import escape
 
-from txexplain.engine.errors import clean
+from txexplain.text import clean
 from txexplain.viz.canvas import BOLD, DIM, ITALIC, STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import THEMES
 

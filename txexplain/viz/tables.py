@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from txexplain.engine.tokenizer import cell_width
+from txexplain.text import cell_width
 
 GAP = "  "  # between two columns
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.steps import activation_letters, sizes
+from txexplain.errors import NotRecorded
 from txexplain.explorer.location import Level, Location
 from txexplain.explorer.source import Source, source_of
 from txexplain.words.attention import attention, head, heads, measured, product, projection, qkv

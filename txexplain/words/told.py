@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from txexplain.engine.derive import Doubles, Lens
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.surprisal import Surprise
+from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from txexplain.engine.errors import LocationError
+from txexplain.errors import LocationError
 from txexplain.explorer.places.place import (
     IN_BLOCK,
     NUMBER,

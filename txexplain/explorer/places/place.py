@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.errors import LocationError
+from txexplain.errors import LocationError
 
 
 class Level(Enum):

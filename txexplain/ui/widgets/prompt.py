@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.widgets import TextArea
 from textual.widgets.text_area import Selection
 
-from txexplain.engine.errors import TokenizerError
+from txexplain.errors import TokenizerError
 from txexplain.viz.canvas import rich_style
 
 if TYPE_CHECKING:

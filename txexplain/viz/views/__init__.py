@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from txexplain.engine.errors import ChangedByHand, NotRecorded
+from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
-from txexplain.engine.errors import NotRecorded
 from txexplain.engine.measures import HeadMeasures, sorted_heads
+from txexplain.errors import NotRecorded
 from txexplain.explorer.location import MEASURES, Location
 from txexplain.facts.heads import ranked
 from txexplain.viz.canvas import BOLD, Canvas

@@ -8,9 +8,9 @@ from math import isqrt
 import numpy as np
 
 from txexplain.engine.derive import Doubles, Lens
-from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.facts.head import row as row_of
 from txexplain.facts.vector import VectorFacts
+from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number

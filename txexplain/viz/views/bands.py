@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.facts.head import mean_pattern
+from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import bands, on_ladders
 from txexplain.viz.ramps import MASKED, Ramp, pool

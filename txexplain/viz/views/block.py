@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.steps import SHOWN, Step
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import Level
 from txexplain.facts.vector import vector
+from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, shape
 from txexplain.viz.ramps import Ramp, pool

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Location, breadcrumb
+from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
 from txexplain.viz.numbers import count

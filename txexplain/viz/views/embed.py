@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from txexplain.engine.tokenizer import cell_width, clip, display_bytes
 from txexplain.facts.by_hand import recomputable
 from txexplain.facts.embed import nearest
 from txexplain.facts.vector import vector
+from txexplain.text import cell_width, clip, display_bytes
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number

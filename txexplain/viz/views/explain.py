@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.examples import hint_for
 from txexplain.explorer.source import Source
+from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas, plain
 from txexplain.viz.numbers import count, number, percent, shape
 from txexplain.viz.scene import Scene

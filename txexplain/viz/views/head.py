@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from txexplain.engine.tokenizer import cell_width
 from txexplain.explorer.location import STAGES, Level, Location
 from txexplain.facts.head import Grid, grid, has_stage
 from txexplain.facts.head import row as row_of
+from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
 from txexplain.viz.numbers import exact, fit, number

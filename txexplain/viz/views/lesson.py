@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from txexplain.engine.errors import LessonError, LocationError
-from txexplain.engine.tokenizer import cell_width
+from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.lesson import HIGHLIGHTS, state_of
 from txexplain.explorer.location import Level, Location, parse
+from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
 from txexplain.viz.markdown import CODE, LIVE, PLAIN, QUIET, SLANTED, STRONG, Row, Run, inline, laid_out, marked, shown, wrap

@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from txexplain.engine.errors import NotRecorded
-from txexplain.engine.tokenizer import cell_width
+from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
 from txexplain.facts.linear import PROJ, QKV, DotFacts, LinearFacts, dot, head_lengths, linear
 from txexplain.facts.vector import VectorFacts, vector
+from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number

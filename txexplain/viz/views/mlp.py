@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.ops import ACTIVATIONS
-from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer import choice
 from txexplain.facts import mlp
 from txexplain.facts.by_hand import recomputable
 from txexplain.facts.linear import FC, dot
 from txexplain.facts.vector import VectorFacts, vector
+from txexplain.text import cell_width, clip
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
 from txexplain.viz.scene import Scene

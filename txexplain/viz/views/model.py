@@ -7,9 +7,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.location import Level, Location
 from txexplain.facts.residual import changes as changes_of
+from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, draw_lines, draw_ribbons, ribbons_of, trace_back

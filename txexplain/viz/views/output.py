@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from txexplain.engine.sampling import Distribution
-from txexplain.engine.tokenizer import cell_width
 from txexplain.facts.output import CandidateFacts, candidate, known
+from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas, plain_ascii
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settle
-from txexplain.engine.tokenizer import cell_width, clip
 from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS
+from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar, slider
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent

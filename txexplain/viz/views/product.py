@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from txexplain.engine.errors import ChangedByHand
-from txexplain.engine.tokenizer import cell_width
+from txexplain.errors import ChangedByHand
 from txexplain.facts.head import row, score
 from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
 from txexplain.facts.vector import VectorFacts, vector
+from txexplain.text import cell_width
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from txexplain.engine.tokenizer import cell_width
 from txexplain.facts.prompt import mean_surprisal
+from txexplain.text import cell_width
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-
-# Control characters but newline and tab, bidi controls, line and paragraph separators, lone surrogates.
-RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+from txexplain.text import one_line, shown
 
 
 class ExplainError(Exception):
@@ -90,25 +87,3 @@ def reason(error: Exception) -> str:
     """Why the system refused, in its own words, on one line, without a full stop."""
     said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return shown(" ".join(said.split()).rstrip(".") or type(error).__name__, 160)
-
-
-def shown(value: object, limit: int = 80) -> str:
-    """A name or value that came from outside, fit for a sentence: on one line, nothing raw, at most `limit` characters."""
-    text = value if isinstance(value, str) and value and value.isprintable() else ascii(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def clean(text: str) -> str:
-    """The text with what a terminal would act on, and what would reorder its line, as visible signs: none may reach a screen raw."""
-    return RAW.sub(lambda match: sign(match[0]), text)
-
-
-def one_line(text: str) -> str:
-    """The text with those and with tabs and ends of lines as visible signs."""
-    return re.sub(r"[\t\n]", lambda match: sign(match[0]), clean(text))
-
-
-def sign(char: str) -> str:
-    """One visible character in place of a raw one."""
-    code = ord(char)
-    return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"
