@@ -70,7 +70,7 @@ def sign(char: str) -> str:
     return chr(0x2400 + code) if code < 0x20 else "␡" if code == 0x7F else "\ufffd"
 
 
-# How a token is shown, and how wide.
+# How a token is shown, how wide, and where its line is cut.
 
 
 @lru_cache(maxsize=65536)
@@ -123,6 +123,35 @@ def clip(text: str, cells: int, ellipsis: str = "…") -> str:
     while end < len(text) and (room := room - _cells(text[end])) >= 0:
         end += 1
     return text[:end] + ellipsis
+
+
+def wrapped(text: str, width: int, first: int = 0, rest: int = 0) -> list[str]:
+    """Text in lines of a width, indented, broken between words; a word too long for a line is broken where it has a mark."""
+    first, rest = (min(indent, max(0, width // 2)) for indent in (first, rest))  # an indent leaves room for words
+    lines, line = [], " " * first
+    empty = True
+    for piece in re.findall(r"\s*\S+", text):
+        word = piece.lstrip() if empty else piece
+        while word and cell_width(line + word) > width:
+            if not empty:
+                lines.append(line)
+                line, word, empty = " " * rest, word.lstrip(), True
+                continue
+            cut = break_at(word, width - cell_width(line))
+            lines.append(line + word[:cut])
+            line, word = " " * rest, word[cut:]
+        line += word
+        empty = False
+    return [*lines, line]
+
+
+def break_at(word: str, room: int) -> int:
+    """How many characters of a word stay on a line: up to the last mark that fits, else as many as fit."""
+    fits = 1
+    while fits < len(word) and cell_width(word[: fits + 1]) <= room:
+        fits += 1
+    marks = [i + 1 for i, char in enumerate(word[:fits]) if char in ",.([_=/"]
+    return marks[-1] if marks and marks[-1] > fits // 3 else fits
 
 
 @lru_cache(maxsize=4096)

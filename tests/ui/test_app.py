@@ -42,6 +42,7 @@ from tests.ui.harness import (
     where,
     write,
 )
+from tests.viz.reading import to_fraction
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
@@ -56,7 +57,6 @@ from txexplain.ui.models import Arrival
 from txexplain.ui.options import UiOptions
 from txexplain.ui.over import BriefToast
 from txexplain.ui.widgets.picture import Picture
-from txexplain.viz.bars import to_fraction
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import Palette

@@ -100,3 +100,10 @@ def halves(canvas: Canvas, x: int, y: int, width: int, height: int) -> np.ndarra
     image[0::2] = np.where(chars == "▀", fg, bg)
     image[1::2] = bg
     return image
+
+
+def to_fraction(text: str, cells: int, palette: Palette) -> float:
+    """The fraction that a bar of viz.bars shows."""
+    eighths = palette.glyphs.bars
+    steps = len(eighths) - 1
+    return sum(eighths.index(char) for char in text.rstrip(" ")) / (cells * steps)

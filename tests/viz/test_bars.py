@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txexplain.viz.bars import bar, slider, sparkline, to_fraction
+from tests.viz.reading import to_fraction
+from txexplain.viz.bars import bar, slider, sparkline
 from txexplain.viz.palette import Palette
 
 fractions, widths = st.floats(0, 1), st.integers(1, 60)

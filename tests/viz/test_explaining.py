@@ -17,13 +17,13 @@ from txexplain.engine import ops
 from txexplain.engine.derive import Lens
 from txexplain.engine.gpt2 import block
 from txexplain.explorer.source import source_of
-from txexplain.text import visible
+from txexplain.text import visible, wrapped
 from txexplain.ui.render import EXPLAINED
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import LEAST_PANEL, LEAST_SIDE, draw_pane, draw_screen, layout
-from txexplain.viz.views.explain import code_rows, draw_explain, explain_text, explanation, rows_of, scrolled, value_text, wrapped
+from txexplain.viz.views.explain import code_rows, draw_explain, explain_text, explanation, rows_of, scrolled, value_text
 
 PLACES = (
     "model[L1]", "model[output]", "embed[5]@1", "embed:nearest@3",

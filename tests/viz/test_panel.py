@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.viz.reading import to_fraction
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.ui.session import scene_of
-from txexplain.viz.bars import to_fraction
 from txexplain.viz.canvas import STRIKE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

@@ -1,4 +1,4 @@
-"""Bars in eighths of a cell, sparklines and sliders, as text; the inverse is here too, for tests."""
+"""Bars in eighths of a cell, sparklines and sliders, as text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,6 @@ def bar(fraction: float, cells: int, palette: Palette) -> str:
         units = max(units, 1)
     full, rest = divmod(units, steps)
     return eighths[-1] * full + (eighths[rest] if rest else "")
-
-
-def to_fraction(text: str, cells: int, palette: Palette) -> float:
-    """The fraction that a bar shows."""
-    eighths = palette.glyphs.bars
-    steps = len(eighths) - 1
-    return sum(eighths.index(char) for char in text.rstrip(" ")) / (cells * steps)
 
 
 def sparkline(values: Sequence[float], palette: Palette, high: float | None = None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from txexplain.explorer.location import Location, breadcrumb
-from txexplain.text import cell_width, clip
+from txexplain.explorer.location import breadcrumb
+from txexplain.text import cell_width, clip, wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
 from txexplain.viz.numbers import count
@@ -210,31 +210,9 @@ def draw_small(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, scene.height, scene.palette)
     times = scene.palette.glyphs.times
     sentence = f"txexplain needs 60{times}16 cells; this terminal has {scene.width}{times}{scene.height}."
-    words, y, line = sentence.split(), 0, ""
-    for word in [*words, ""]:
-        if word and len(line) + len(word) + 1 <= scene.width:
-            line = f"{line} {word}".strip()
-            continue
+    for y, line in enumerate(wrapped(sentence, scene.width)):
         canvas.put(0, y, line, "text")
-        y, line = y + 1, word
     return canvas
-
-
-def breadcrumb_text(location: Location) -> str:
-    """The breadcrumb on one line, for `describe`."""
-    return " › ".join(label for label, _ in breadcrumb(location))
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """A sentence in rows of a width in cells, broken between words only: its figures stay whole."""
-    rows = [""]
-    for word in text.split(" "):
-        longer = f"{rows[-1]} {word}" if rows[-1] else word
-        if rows[-1] and cell_width(longer) > width:
-            rows.append(word)
-        else:
-            rows[-1] = longer
-    return rows
 
 
 def fitting(canvas: Canvas, y: int, *texts: str, ink: str = "muted") -> None:

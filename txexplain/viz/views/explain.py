@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from txexplain.explorer.examples import hint_for
 from txexplain.explorer.source import Source
-from txexplain.text import cell_width
+from txexplain.text import cell_width, wrapped
 from txexplain.viz.canvas import BOLD, Canvas, plain
 from txexplain.viz.numbers import count, number, percent, shape
 from txexplain.viz.scene import Scene
@@ -117,35 +116,6 @@ def shape_text(each: Shape, *, ascii: bool) -> str:
     """A tensor's shape, in letters and in numbers."""
     text = f"{each.name} [{', '.join(each.letters)}] = {shape(each.sizes, ascii=ascii)}"
     return text + (", weights" if each.recorded is None else "" if each.recorded else ", not recorded")
-
-
-def wrapped(text: str, width: int, first: int = 0, rest: int = 0) -> list[str]:
-    """Text in lines of a width, indented, broken between words; a word too long for a line is broken where it has a mark."""
-    first, rest = (min(indent, max(0, width // 2)) for indent in (first, rest))  # an indent leaves room for words
-    lines, line = [], " " * first
-    empty = True
-    for piece in re.findall(r"\s*\S+", text):
-        word = piece.lstrip() if empty else piece
-        while word and cell_width(line + word) > width:
-            if not empty:
-                lines.append(line)
-                line, word, empty = " " * rest, word.lstrip(), True
-                continue
-            cut = break_at(word, width - cell_width(line))
-            lines.append(line + word[:cut])
-            line, word = " " * rest, word[cut:]
-        line += word
-        empty = False
-    return [*lines, line]
-
-
-def break_at(word: str, room: int) -> int:
-    """How many characters of a word stay on a line: up to the last mark that fits, else as many as fit."""
-    fits = 1
-    while fits < len(word) and cell_width(word[: fits + 1]) <= room:
-        fits += 1
-    marks = [i + 1 for i, char in enumerate(word[:fits]) if char in ",.([_=/"]
-    return marks[-1] if marks and marks[-1] > fits // 3 else fits
 
 
 def code_rows(source: Source, width: int, context: int, scene: Scene) -> Iterator[Row]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from txexplain.explorer import choice
 from txexplain.explorer.location import Level, Location
 from txexplain.facts.norm import NormFacts, norm
+from txexplain.text import wrapped
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title, wrapped
+from txexplain.viz.views.chrome import title
 from txexplain.viz.views.strips import Vector, draw_strips
 
 BEFORE = {Level.LN1: "the block's input", Level.LN2: "the stream after attention", Level.FINAL: "the last block's output"}

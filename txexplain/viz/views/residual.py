@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from txexplain.explorer.location import Level, Location
 from txexplain.facts.residual import ResidualFacts, residual
+from txexplain.text import wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title, wrapped
+from txexplain.viz.views.chrome import title
 
 NAME, FIGURE = 9, 9
 COLUMNS = ("part", "adds", "", "stream", "cosine", "", "logit")
