@@ -25,9 +25,9 @@ from textual.pilot import Pilot
 from txexplain.engine.cores import CORES
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.options import UiOptions
 from txexplain.models import load_model
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.options import UiOptions
 from txexplain.ui.widgets.picture import Picture
 
 PROMPT = "Once upon a time there was a"

@@ -34,9 +34,9 @@ from txexplain.engine.trace import Trace, canonical
 from txexplain.explorer.lesson import load
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.options import UiOptions
 from txexplain.models import load_model, weights_dir
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reads
 from txexplain.viz.canvas import BOLD, DIM, ITALIC, REVERSE, STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette

@@ -25,10 +25,10 @@ from txexplain.engine.trace import Trace
 from txexplain.errors import TraceError
 from txexplain.explorer.lesson import load
 from txexplain.files import followed, write_whole
-from txexplain.ui.config import config_path, remember_theme
+from txexplain.front.config import config_path, remember_theme
 from txexplain.ui.reader import Reader, Reads
-from txexplain.ui.rescue import crash_report
 from txexplain.ui.save import SaveScreen
+from txexplain.ui.terminal.rescue import crash_report
 from txexplain.viz.palette import Palette
 from txexplain.viz.svg import escaped
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.covering import covered, covering, few, in_turn
-from txexplain.ui.config import config_path
+from txexplain.front.config import config_path
 
 TESTS = Path(__file__).parent
 

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from txexplain.engine.trace import Trace
     from txexplain.explorer.lesson import Lesson
     from txexplain.explorer.state import ExplorerState
+    from txexplain.front.options import UiOptions
+    from txexplain.front.scenes import Recorded
     from txexplain.models.hub import Progress
-    from txexplain.ui.options import UiOptions
     from txexplain.ui.reader import Reads
-    from txexplain.ui.session import Recorded
 
     Names = Tokenizer | Recorded
 
@@ -176,7 +176,7 @@ class View:
     color: str
 
     def options(self) -> UiOptions:
-        from txexplain.ui.options import UiOptions
+        from txexplain.front.options import UiOptions
 
         return UiOptions(self.theme, self.ascii or other_charset(), self.color)
 
@@ -210,7 +210,7 @@ class Opened:
 
     def model(self, source: Source) -> str:
         """The model that the page's run needs: the one it names, or the one that was asked for. Raises LessonError."""
-        from txexplain.ui.lessons import page_of
+        from txexplain.front.lessons import page_of
 
         wanted = page_of(self.load(), self.page).model
         if wanted is not None and was_given("model") and source.model != wanted:
@@ -219,7 +219,7 @@ class Opened:
 
     def may_fetch(self, source: Source) -> bool:
         """Whether the model may be fetched: one that a page names only where the reader says so. Raises LessonError."""
-        from txexplain.ui.lessons import may_fetch, page_of
+        from txexplain.front.lessons import may_fetch, page_of
 
         return self.lesson is None or self.fetch or may_fetch(page_of(self.load(), self.page), source.model)
 
@@ -555,12 +555,12 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
     lens = None
     if state.trace is not None:
-        from txexplain.ui.render import open_trace
+        from txexplain.front.render import open_trace
 
         lens = open_trace(state)
     elif view.at is not None:
         require_place(source, state)
-    from txexplain.ui.config import read_config
+    from txexplain.front.config import read_config
 
     config, options = read_config(), view.options()
     theme = options.theme or config.theme
@@ -582,8 +582,8 @@ def on_terminal(source: Source, state: ExplorerState, options: UiOptions, lens: 
     if not unicode_out(sys.__stderr__):  # what it can't encode would come as \u2500
         options = replace(options, ascii=True)
     take_keyboard(source.file)
-    from txexplain.ui.rescue import guard
-    from txexplain.ui.terminal import asking_of
+    from txexplain.ui.terminal.asking import asking_of
+    from txexplain.ui.terminal.rescue import guard
 
     goodbye, asking = guard(), asking_of(options)
     try:
@@ -721,7 +721,7 @@ def attention(source: Source, at: str, as_json: bool, as_csv: bool) -> None:
     """
     from txexplain.explorer.location import Level, check, parse
     from txexplain.facts.head import grid
-    from txexplain.ui.session import dims_of
+    from txexplain.front.scenes import dims_of
 
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of the same numbers: give one of them.")
@@ -764,7 +764,7 @@ def render(source: Source, sampling: Sampling, view: View, opened: Opened, size:
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
     path = writable(path)
     state, lesson = first_view(source, sampling, view, opened)
-    from txexplain.ui.render import render_screen
+    from txexplain.front.render import render_screen
 
     side = "explain" if explained else ""
     may_fetch, fmt = opened.may_fetch(source), kind.removeprefix(".")
@@ -779,7 +779,7 @@ def render(source: Source, sampling: Sampling, view: View, opened: Opened, size:
 def describe(source: Source, sampling: Sampling, view: View, opened: Opened) -> None:
     """The app's view in words. Example: txexplain describe "Once upon a time" --at L3H5"""
     state, lesson = first_view(source, sampling, view, opened)
-    from txexplain.ui.render import describe_screen
+    from txexplain.front.render import describe_screen
 
     click.echo(clean(describe_screen(state, view.options(), lesson, opened.page, may_fetch=opened.may_fetch(source))), nl=False)
 
@@ -800,7 +800,7 @@ def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path
         raise click.UsageError(f"A poster is written as .svg; {path.name} is none.")
     path = writable(path)
     state = first_state(source, sampling, View(None, 0, flow, theme, False, "truecolor"))
-    from txexplain.ui.render import render_poster
+    from txexplain.front.render import render_poster
 
     write_picture(path, render_poster(state, theme))
 
@@ -832,8 +832,8 @@ def lessons(context: click.Context, as_json: bool) -> None:
 def check_file(lesson: str, model: str, fetch: bool) -> None:
     """Whether a lesson holds: every page is run, every value computed, every place looked for."""
     from txexplain.explorer.lesson import load
+    from txexplain.front.lessons import check_lesson
     from txexplain.models import load_model
-    from txexplain.ui.lessons import check_lesson
     from txexplain.viz.numbers import several
     from txexplain.viz.palette import Palette
 
@@ -848,7 +848,7 @@ def check_file(lesson: str, model: str, fetch: bool) -> None:
 @json_flag
 def report_answers(files: tuple[Path, ...], as_json: bool) -> None:
     """What a class answered: files that --record wrote, counted by question."""
-    from txexplain.ui.lessons import report
+    from txexplain.front.lessons import report
 
     found = report(files)
     if as_json:
@@ -869,7 +869,7 @@ def report_answers(files: tuple[Path, ...], as_json: bool) -> None:
 def explain(source: Source, sampling: Sampling, view: View) -> None:
     """What a place computes, in numbers and code. Example: txexplain explain "Once upon" --at L3H5"""
     state = first_state(source, sampling, view)
-    from txexplain.ui.render import explain_screen
+    from txexplain.front.render import explain_screen
 
     click.echo(clean(explain_screen(state, view.options())), nl=False)
 
@@ -1015,8 +1015,8 @@ def show_keys(as_json: bool) -> None:
 
     Example: txexplain keys
     """
-    from txexplain.ui.actions import ACTIONS, key_name, rebound
-    from txexplain.ui.config import config_path, read_config
+    from txexplain.front.actions import ACTIONS, key_name, rebound
+    from txexplain.front.config import config_path, read_config
     from txexplain.viz.tables import plain_table
 
     actions = rebound(ACTIONS, read_config().keys)
@@ -1047,7 +1047,7 @@ def answered(source: Source, text: str | None) -> tuple[str, Lens, Names]:
         model = source.load()
         return model.name, Lens(model.forward(source.token_ids(model, text)), model), model.tokenizer
     from txexplain.engine.trace import Trace
-    from txexplain.ui.session import recorded_names
+    from txexplain.front.scenes import recorded_names
 
     lens = Lens(Trace.load(source.trace), None)
     return lens.trace.model or "trace", lens, recorded_names(lens)
@@ -1126,7 +1126,7 @@ def first_view(source: Source, sampling: Sampling, view: View, opened: Opened) -
         return first_state(source, sampling, view), None
     from txexplain.explorer.lesson import state_of
     from txexplain.explorer.state import ExplorerState
-    from txexplain.ui.lessons import page_of
+    from txexplain.front.lessons import page_of
 
     lesson = opened.load()
     state = ExplorerState(model=opened.model(source), revision=source.revision, flow=view.flow)

@@ -55,7 +55,7 @@ def test_answers_that_come_too_late_change_nothing(new_terminal: Callable[..., T
 def test_ctrl_c_while_it_waits_ends_it_with_the_terminal_as_it_was(new_terminal: Callable[..., Terminal]) -> None:
     """It isn't the system that ended it."""
     held = (
-        "import threading\nfrom txexplain.ui.terminal import Asking\nplain = Asking.begin\n"
+        "import threading\nfrom txexplain.ui.terminal.asking import Asking\nplain = Asking.begin\n"
         "def begin(self):\n    plain(self)\n    threading.Event().wait()\nAsking.begin = begin"
     )
     terminal = new_terminal("Once upon a time", color="", env=LOCAL, code=held)

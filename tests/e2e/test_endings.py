@@ -24,7 +24,7 @@ from txexplain.cli import app
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.models import weights_dir
 from txexplain.text import clean
-from txexplain.ui.rescue import RESET, crash_report
+from txexplain.ui.terminal.rescue import RESET, crash_report
 
 TERMS = [("xterm-256color", 256), ("xterm", 256), ("screen-256color", 256), ("tmux-256color", 256), ("linux", 16), ("vt100", 16)]
 
@@ -90,7 +90,7 @@ def test_a_signal_while_the_model_computes(terminals: Callable[..., Terminal]) -
 STUCK = """
 import itertools
 import txexplain.ui.app as app
-import txexplain.ui.rescue as rescue
+import txexplain.ui.terminal.rescue as rescue
 rescue.PATIENCE = 0.3
 def loop(self):
     while True: pass

@@ -18,7 +18,7 @@ from txexplain.cli import cli, print_table
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.text import clean
-from txexplain.ui.visible import OnlyText
+from txexplain.ui.terminal.visible import OnlyText
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 
 from tests.figures import differences
 from txexplain.cli import cli
+from txexplain.front.config import config_path, read_config
 from txexplain.models import weights_dir
-from txexplain.ui.config import config_path, read_config
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"

@@ -119,9 +119,9 @@ def command(*words: str) -> tuple[int, str, str]:
 def app() -> str:
     """The app from its first screen through a few keys to its end; what the stage then showed."""
     from txexplain.explorer.state import ExplorerState
+    from txexplain.front.options import UiOptions
     from txexplain.models import load_model
     from txexplain.ui.app import ExplorerApp
-    from txexplain.ui.options import UiOptions
 
     async def go() -> str:
         explorer = ExplorerApp(ExplorerState(), UiOptions(color="truecolor"), lambda: load_model("storyteller"))

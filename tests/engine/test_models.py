@@ -76,7 +76,7 @@ from txexplain.cli import cli
 from txexplain.explorer.state import ExplorerState
 from txexplain.models import load_model
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.options import UiOptions
+from txexplain.front.options import UiOptions
 said = CliRunner().invoke(cli, ["predict", "Once upon a time there was a"])
 assert said.exit_code == 0 and "%" in said.stdout, said.output
 async def go():

@@ -20,8 +20,8 @@ from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
-from txexplain.ui.lessons import check_page, prompt_ids, read
-from txexplain.ui.session import scene_of, surprisal_of
+from txexplain.front.lessons import check_page, prompt_ids, read
+from txexplain.front.scenes import scene_of, surprisal_of
 from txexplain.viz.live import fill
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

@@ -264,8 +264,8 @@ def main() -> int:
     args = parser.parse_args()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: a fork has no threads
     import txexplain.engine.model
-    import txexplain.models
-    import txexplain.ui.render  # noqa: F401
+    import txexplain.front.render
+    import txexplain.models  # noqa: F401
 
     faults, ends = 0, {0: 0, 2: 0}
     with tempfile.TemporaryDirectory(prefix="bombs-") as name:

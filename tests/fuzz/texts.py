@@ -18,12 +18,12 @@ from txexplain.errors import ModelNotFound
 from txexplain.explorer.jump import jump
 from txexplain.explorer.lesson import KEYS, VALUES, Page, load
 from txexplain.explorer.location import Dims, Location, check, nearest, parse
+from txexplain.front.actions import ACTIONS
+from txexplain.front.config import Config, read_config, remember_theme
+from txexplain.front.lecture import BY_KEY
+from txexplain.front.lessons import check_lesson
 from txexplain.models import load_model
 from txexplain.text import shown
-from txexplain.ui.actions import ACTIONS
-from txexplain.ui.config import Config, read_config, remember_theme
-from txexplain.ui.lecture import BY_KEY
-from txexplain.ui.lessons import check_lesson
 from txexplain.viz.palette import THEMES, Palette
 
 ONE = Path(__file__).parents[1] / "golden" / "saved" / "one"

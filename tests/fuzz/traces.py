@@ -18,10 +18,10 @@ from tests.fuzz.mutate import Tensor, mutated_bytes, mutated_folder, mutated_jso
 from txexplain.engine.trace import Trace, activation_names
 from txexplain.explorer.location import STAGES, Location, parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.options import UiOptions
+from txexplain.front.render import scene_for
 from txexplain.models import load_model
 from txexplain.text import visible
-from txexplain.ui.options import UiOptions
-from txexplain.ui.render import scene_for
 from txexplain.viz.describe import describe
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen

@@ -19,9 +19,9 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.actions import Doing, footer
+from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.models import load_model
-from txexplain.ui.actions import Doing, footer
-from txexplain.ui.session import distribution_of, scene_of
 from txexplain.viz.canvas import STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import draw_screen

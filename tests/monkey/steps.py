@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.monkey.world import SIZES, World, anywhere, picking
-from txexplain.ui.actions import ACTIONS
+from txexplain.front.actions import ACTIONS
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
 

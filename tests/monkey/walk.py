@@ -26,9 +26,9 @@ from tests.monkey.promises import anyhow, at_rest
 from tests.monkey.steps import SETTLED, Step, computes, do, next_step, settled
 from tests.monkey.world import Start, World, a_start
 from txexplain.explorer.location import FACES, STAGES, Level, Location
-from txexplain.ui.actions import ACTIONS
+from txexplain.front.actions import ACTIONS
+from txexplain.front.config import read_config
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.config import read_config
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_pane
 

@@ -13,10 +13,10 @@ from textual.pilot import Pilot
 from tests.ui.harness import COLOURS, settled
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.options import UiOptions
 from txexplain.ui.reader import Reads
-from txexplain.ui.wire import thrifty
+from txexplain.ui.terminal.wire import thrifty
 
 
 class Loud(HeadlessDriver):

@@ -49,12 +49,12 @@ from txexplain.engine.sampling import distribution
 from txexplain.errors import ExplainError
 from txexplain.explorer.location import STAGES, Level, parse
 from txexplain.explorer.state import STOPS, ExplorerState
+from txexplain.front.actions import ACTIONS, GLYPHS
+from txexplain.front.options import UiOptions
 from txexplain.ui import app as module
-from txexplain.ui.actions import ACTIONS, GLYPHS
 from txexplain.ui.app import Arriving, ExplorerApp, Ran
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.models import Arrival
-from txexplain.ui.options import UiOptions
 from txexplain.ui.over import BriefToast
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import Canvas

@@ -22,7 +22,7 @@ from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.wire import BEGIN, END, Wire
+from txexplain.ui.terminal.wire import BEGIN, END, Wire
 
 SIZE = (120, 40)
 KIB = 1024

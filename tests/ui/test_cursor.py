@@ -16,8 +16,8 @@ from tests.ui.recorder import Recorded, record
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.config import Config, ConfigError, read_config
 from txexplain.ui.choose import ChooseScreen
-from txexplain.ui.config import Config, ConfigError, read_config
 from txexplain.viz.palette import Palette
 
 SIZE = (120, 36)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txexplain.ui.depth import depth_of, theme_of
+from txexplain.front.depth import depth_of, theme_of
 
 NAMES = {
     "truecolor": (

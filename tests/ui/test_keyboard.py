@@ -19,9 +19,9 @@ from tests.examples import examples
 from tests.ui.harness import drive, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import Level
-from txexplain.ui import keyboard
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.keyboard import BEGIN, END, Alt, Answer, TerminalParser
+from txexplain.ui.terminal import keyboard
+from txexplain.ui.terminal.keyboard import BEGIN, END, Alt, Answer, TerminalParser
 
 anything = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("\x1b[]20~;qt\r\x00")).filter(lambda text: END not in text)
 keys = st.lists(st.sampled_from(["a", "Q", "\r", "\x1b[A", "\x1b[20~", "\x1b[2~", "\x1bOP", "é", "\x1b[I"]), max_size=4).map("".join)

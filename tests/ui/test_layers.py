@@ -36,42 +36,43 @@ def test_the_package_itself_costs_nothing() -> None:
     assert not names & {"numpy", "textual", "rich", "tiktoken", "huggingface_hub", "click"}
 
 
-def test_the_engine_knows_no_terminal_and_nothing_further_right() -> None:
-    names = loaded_by(*modules_under("engine"))
-    assert "numpy" in names
-    assert not tops(names) & {"textual", "rich", "click", "huggingface_hub", "torch", "transformers"}
-    further = ("txexplain.facts", "txexplain.viz", "txexplain.ui", "txexplain.explorer", "txexplain.models")
-    assert not {name for name in names if name.startswith(further)}
+# What each layer may load of ours, beside itself: data flows one way.
+BELOW = {
+    "engine": (),
+    "models": ("engine",),
+    "facts": ("engine",),
+    "explorer": ("engine", "facts", "models"),
+    "words": ("engine", "facts", "explorer", "models"),
+    "viz": ("engine", "facts", "explorer", "models", "words"),
+    "front": ("engine", "facts", "explorer", "models", "words", "viz"),
+    "ui": ("engine", "facts", "explorer", "models", "words", "viz", "front"),
+    "cli": ("engine", "facts", "explorer", "models", "words", "viz", "front"),
+}
 
 
-def test_facts_know_numbers_alone() -> None:
-    names = loaded_by(*modules_under("facts"))
-    assert "txexplain.engine.derive" in names
-    assert not tops(names) & {"textual", "rich", "click", "huggingface_hub"}
-    assert not {name for name in names if name.startswith(("txexplain.viz", "txexplain.ui", "txexplain.explorer", "txexplain.models"))}
-
-
-def test_the_explorer_knows_no_screen() -> None:
-    names = loaded_by(*modules_under("explorer"))
-    assert not tops(names) & {"textual", "rich"}
-    assert not {name for name in names if name.startswith(("txexplain.viz", "txexplain.ui"))}
-
-
-def test_words_know_no_cells() -> None:
-    names = loaded_by(*modules_under("words"))
-    assert not tops(names) & {"textual", "rich"}
-    assert not {name for name in names if name.startswith(("txexplain.viz", "txexplain.ui"))}
-    assert not {name for name in loaded_by(*modules_under("explorer")) if name.startswith("txexplain.words")}
-
-
-@pytest.mark.parametrize("layer", ["viz", "models"])
-def test_pictures_and_models_know_no_textual(layer: str) -> None:
+@pytest.mark.parametrize("layer", [layer for layer in BELOW if layer != "cli"])
+def test_nothing_is_imported_upwards(layer: str) -> None:
     names = loaded_by(*modules_under(layer))
-    assert "textual" not in tops(names)
-    assert not {name for name in names if name.startswith("txexplain.ui")}
+    ours = {name.split(".")[1] for name in names if name.startswith("txexplain.") and name.split(".")[1] in BELOW}
+    assert ours <= {layer, *BELOW[layer]}
 
 
-def test_rendering_to_a_file_needs_no_textual() -> None:
-    names = loaded_by("txexplain.ui.render", "txexplain.ui.session", "txexplain.ui.actions", "txexplain.ui.options")
-    assert "txexplain.viz.screen" in names
-    assert not tops(names) & {"textual", "huggingface_hub"}
+@pytest.mark.parametrize(
+    ("layer", "foreign"),
+    [
+        ("engine", {"textual", "rich", "click", "huggingface_hub", "torch", "transformers"}),
+        ("facts", {"textual", "rich", "click", "huggingface_hub"}),
+        ("explorer", {"textual", "rich"}),
+        ("words", {"textual", "rich"}),
+        ("models", {"textual"}),
+        ("viz", {"textual"}),
+        ("front", {"textual", "huggingface_hub"}),
+    ],
+)
+def test_what_a_layer_does_not_need_is_not_loaded(layer: str, foreign: set[str]) -> None:
+    assert not tops(loaded_by(*modules_under(layer))) & foreign
+
+
+def test_the_terminal_is_asked_and_guarded_before_anything_large_is_loaded() -> None:
+    names = loaded_by("txexplain.ui.terminal.asking", "txexplain.ui.terminal.rescue")
+    assert not tops(names) & {"numpy", "textual", "rich"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from txexplain.errors import LessonError
-from txexplain.ui.actions import ACTIONS
-from txexplain.ui.lecture import check_keys, steps
+from txexplain.front.actions import ACTIONS
+from txexplain.front.lecture import check_keys, steps
 
 
 def test_keys_are_actions_and_letters_while_the_prompt_is_edited() -> None:

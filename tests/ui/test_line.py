@@ -14,8 +14,8 @@ from tests.ui.recorder import Recorded, record
 from tests.ui.test_wire import look
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.line import DEAF, EVERY, FIRST, MOST, QUESTION, Line
-from txexplain.ui.wire import BEGIN, END
+from txexplain.ui.terminal.line import DEAF, EVERY, FIRST, MOST, QUESTION, Line
+from txexplain.ui.terminal.wire import BEGIN, END
 
 SLOW = 9600.0  # bytes a second
 STEP = 0.01  # seconds

@@ -22,10 +22,10 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.options import UiOptions
 from txexplain.models import load_model
 from txexplain.ui import app as app_module
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.options import UiOptions
 
 
 @pytest.fixture

@@ -13,11 +13,11 @@ from tests.ui.harness import COLOURS, ONCE, drive, pane_text, press, screen_text
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.actions import ACTIONS, GLYPHS, key_name, key_of, rebound
+from txexplain.front.actions import ACTIONS, GLYPHS, key_name, key_of, rebound
+from txexplain.front.config import Config, ConfigError, config_path, read_config, remember_theme
+from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.config import Config, ConfigError, config_path, read_config, remember_theme
 from txexplain.ui.help import HelpScreen
-from txexplain.ui.options import UiOptions
 from txexplain.viz.palette import THEMES
 
 

@@ -17,7 +17,7 @@ from txexplain.explorer.location import FACES, PLACES, Dims, Level, Location, br
 from txexplain.explorer.places import KINDS
 from txexplain.explorer.places.place import Place
 from txexplain.explorer.state import ExplorerState, from_flags
-from txexplain.ui.actions import Doing, footer
+from txexplain.front.actions import Doing, footer
 from txexplain.ui.help import HelpScreen
 from txexplain.viz.describe import TABLES, VIEWS, describe
 from txexplain.viz.palette import Palette

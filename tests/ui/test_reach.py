@@ -20,11 +20,11 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.actions import ACTIONS
+from txexplain.front.actions import ACTIONS
+from txexplain.front.options import UiOptions
+from txexplain.front.render import render_screen
+from txexplain.front.scenes import dims_of, distribution_of, palette_of, scene_of
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.options import UiOptions
-from txexplain.ui.render import render_screen
-from txexplain.ui.session import dims_of, distribution_of, palette_of, scene_of
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import THEMES
 from txexplain.viz.screen import draw_screen, layout
@@ -121,7 +121,7 @@ def screen(lens: Lens, place: str, size: tuple[int, int], look: UiOptions = COLO
     from dataclasses import replace
 
     from txexplain.engine.sampling import distribution
-    from txexplain.ui.actions import Doing, footer
+    from txexplain.front.actions import Doing, footer
 
     tones, state = palette_of(look), replace(ExplorerState(prompt=ONCE), location=parse(place))
     keys = footer(Doing(state.location.level.name), ascii=tones.ascii)

@@ -17,15 +17,15 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
 from txexplain.explorer.state import from_flags
+from txexplain.front.actions import ACTIONS
+from txexplain.front.lessons import read
+from txexplain.front.scenes import palette_of, scene_of
 from txexplain.models import load_model
 from txexplain.models.report import Entry
-from txexplain.ui.actions import ACTIONS
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.choose import LessonsScreen
-from txexplain.ui.lessons import read
 from txexplain.ui.models import ModelsScreen
 from txexplain.ui.reader import Reads
-from txexplain.ui.session import palette_of, scene_of
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.numbers import percent
 from txexplain.viz.screen import Rect, draw_pane

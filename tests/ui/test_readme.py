@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from txexplain.ui.actions import ACTIONS, key_name
+from txexplain.front.actions import ACTIONS, key_name
 
 README = Path(__file__).parents[2] / "README.md"
 TABLE = re.compile(r"\| keys \| what \|\n\|---\|---\|\n(?:\|.*\n)+")

@@ -17,7 +17,7 @@ from tests.ui.recorder import Recorded, record
 from tests.ui.test_wire import look
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.options import UiOptions
+from txexplain.front.options import UiOptions
 
 KEYS = [
     "enter", "enter", "enter", "backspace", "left", "right", "up", "down", "left_square_bracket", "right_square_bracket", "space", "u",

@@ -14,9 +14,9 @@ from itertools import product
 import pytest
 from textual.drivers.headless_driver import HeadlessDriver
 
-from txexplain.ui import terminal
-from txexplain.ui.options import UiOptions
-from txexplain.ui.terminal import ASK_DEPTH, ASK_GROUND, ASK_KIND, Asking, ground_of, questions
+from txexplain.front.options import UiOptions
+from txexplain.ui.terminal import asking
+from txexplain.ui.terminal.asking import ASK_DEPTH, ASK_GROUND, ASK_KIND, Asking, ground_of, questions
 
 WHITE, DARK = b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", b"\x1b]11;rgb:1e1e/1e1e/2e2e\x07"
 TRUE, INDEXED, REFUSED = b"\x1bP1$r48:2::1:2:3m\x1b\\", b"\x1bP1$r48:5:16m\x1b\\", b"\x1bP0$r\x1b\\"
@@ -125,12 +125,12 @@ def test_it_is_asked_only_on_a_terminal_of_its_own(monkeypatch: pytest.MonkeyPat
     def no(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(terminal, "Asking", no)
+    monkeypatch.setattr(asking, "Asking", no)
     monkeypatch.setenv("TERM", "xterm-256color")
     for keyboard, screen in product((True, False), repeat=2):
         monkeypatch.setattr(os, "isatty", lambda fd, found=(keyboard, screen): found[0] if fd == 0 else found[1])
         monkeypatch.setattr(os, "tcgetpgrp", lambda fd: os.getpgrp() + 1)
-        assert terminal.asking_of(UiOptions()) is None
+        assert asking.asking_of(UiOptions()) is None
 
 
 class Screen(HeadlessDriver):
@@ -149,7 +149,7 @@ def test_the_window_has_a_name_while_the_app_has_it(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TERM", term)
     monkeypatch.delenv("TMUX", raising=False)
     named = term == "xterm"
-    driver = terminal.courteous(Screen)()  # type: ignore[call-arg]
+    driver = asking.courteous(Screen)()  # type: ignore[call-arg]
     driver.write("\x1b[?1049h")
     for text in ("one", "one", "x" * 100):
         driver.entitle(text)  # type: ignore[attr-defined]

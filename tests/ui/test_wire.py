@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from txexplain.ui.wire import BEGIN, END, Wire
+from txexplain.ui.terminal.wire import BEGIN, END, Wire
 
 WIDTH, HEIGHT = 12, 4
 calm = examples(300)

@@ -12,8 +12,8 @@ import numpy as np
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.actions import Doing, footer
-from txexplain.ui.session import distribution_of, scene_of
+from txexplain.front.actions import Doing, footer
+from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

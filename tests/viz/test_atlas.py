@@ -20,7 +20,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import LEASTS, MEASURES, Level, Location, parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.session import dims_of, scene_of
+from txexplain.front.scenes import dims_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.describe import describe
 from txexplain.viz.numbers import tenths, whole_percent

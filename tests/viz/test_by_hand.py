@@ -16,7 +16,7 @@ from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts import head, linear, mlp, norm, product, residual
 from txexplain.facts.by_hand import recomputable
-from txexplain.ui.session import distribution_of, scene_of
+from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import Palette
 from txexplain.viz.views import draw_stage

@@ -14,7 +14,7 @@ from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, Level, par
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
 from txexplain.facts.mlp import neurons
-from txexplain.ui.session import dims_of
+from txexplain.front.scenes import dims_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import Palette

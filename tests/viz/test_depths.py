@@ -11,7 +11,7 @@ import pytest
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.session import distribution_of, scene_of
+from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.canvas import Canvas, nearest_role, rich_style
 from txexplain.viz.flow import blend
 from txexplain.viz.palette import (

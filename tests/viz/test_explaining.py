@@ -17,8 +17,8 @@ from txexplain.engine import ops
 from txexplain.engine.derive import Lens
 from txexplain.engine.gpt2 import block
 from txexplain.explorer.source import source_of
+from txexplain.front.render import EXPLAINED
 from txexplain.text import visible, wrapped
-from txexplain.ui.render import EXPLAINED
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

@@ -13,9 +13,9 @@ import pytest
 from txexplain.engine.derive import Lens
 from txexplain.explorer.lesson import LONGEST_PAGE, parse_lesson
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import read
+from txexplain.front.scenes import scene_of
 from txexplain.text import cell_width
-from txexplain.ui.lessons import read
-from txexplain.ui.session import scene_of
 from txexplain.viz import live, markdown
 from txexplain.viz.markdown import CODE, LIVE, PLAIN, QUIET, SLANTED, STRONG, Run, inline, laid_out, parsed, wrap
 from txexplain.viz.palette import Palette

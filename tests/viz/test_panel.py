@@ -16,7 +16,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS, ExplorerState
-from txexplain.ui.session import scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import STRIKE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

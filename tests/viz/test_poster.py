@@ -12,7 +12,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.residual import changes
-from txexplain.ui.session import scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.numbers import number, percent
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.poster import HEIGHT, LARGEST_GRID, WIDTH, pooled, poster

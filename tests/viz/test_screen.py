@@ -14,7 +14,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.session import distribution_of, scene_of
+from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

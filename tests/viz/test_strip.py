@@ -9,7 +9,7 @@ import pytest
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
-from txexplain.ui.session import scene_of, surprisal_of
+from txexplain.front.scenes import scene_of, surprisal_of
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.surprisal import MOST_BITS, draw_prompt_pane

@@ -33,8 +33,8 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Level, Location, breadcrumb, parse
-from txexplain.ui.render import ribbons_of
-from txexplain.ui.session import neurons_of
+from txexplain.front.render import ribbons_of
+from txexplain.front.scenes import neurons_of
 from txexplain.viz.canvas import Canvas, Hit, graphemes
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill

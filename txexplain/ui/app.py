@@ -45,31 +45,31 @@ from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
 from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.actions import ACTIONS, Doing, footer, rebound
+from txexplain.front.config import remember_theme
+from txexplain.front.options import UiOptions
+from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of, recorded_names, roomy, scene_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
 from txexplain.text import clean, one_line
-from txexplain.ui.actions import ACTIONS, Doing, footer, rebound
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
-from txexplain.ui.config import remember_theme
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.inks import Inks, theme_of
 from txexplain.ui.jump import JumpScreen
-from txexplain.ui.keyboard import Inbox, with_keyboard
 from txexplain.ui.models import Arrival, FetchScreen, ModelsScreen
-from txexplain.ui.options import UiOptions
 from txexplain.ui.over import CommandsScreen, move_cursor
 from txexplain.ui.reader import Reader, Reads
-from txexplain.ui.rescue import can_stop, crash_report, on_end
 from txexplain.ui.save import SaveScreen, free_name
-from txexplain.ui.session import dims_of, distribution_of, name_of, palette_of, recorded_names, roomy, scene_of
-from txexplain.ui.terminal import Asking, courteous, over_ssh
+from txexplain.ui.terminal.asking import Asking, courteous, over_ssh
+from txexplain.ui.terminal.keyboard import Inbox, with_keyboard
+from txexplain.ui.terminal.rescue import can_stop, crash_report, on_end
+from txexplain.ui.terminal.visible import OnlyText
+from txexplain.ui.terminal.wire import Wire, thrifty
 from txexplain.ui.threads import Threads, Turns, in_thread
-from txexplain.ui.visible import OnlyText
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
-from txexplain.ui.wire import Wire, thrifty
 from txexplain.viz.canvas import Canvas, plain
 from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.palette import THEMES

@@ -19,8 +19,8 @@ from txexplain.engine.sampling import Distribution
 from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
+from txexplain.front.actions import key_of
 from txexplain.text import clip
-from txexplain.ui.actions import key_of
 from txexplain.ui.over import OverScreen, point_at, point_at_field
 from txexplain.ui.threads import in_thread
 from txexplain.viz.canvas import plain

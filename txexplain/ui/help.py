@@ -13,7 +13,7 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from txexplain.explorer.location import Level
-from txexplain.ui.actions import ACTIONS, Action, key_name
+from txexplain.front.actions import ACTIONS, Action, key_name
 from txexplain.ui.over import OverScreen
 from txexplain.viz.describe import VIEWS
 from txexplain.viz.palette import Palette

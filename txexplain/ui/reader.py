@@ -18,9 +18,9 @@ from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, sta
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import write_whole
-from txexplain.ui.actions import key_name
-from txexplain.ui.lecture import PACE, NotPlayed, steps
-from txexplain.ui.lessons import ending, page_of, read, record, score
+from txexplain.front.actions import key_name
+from txexplain.front.lecture import PACE, NotPlayed, steps
+from txexplain.front.lessons import ending, page_of, read, record, score
 from txexplain.viz.scene import Reading
 from txexplain.viz.views.lesson import overflow
 

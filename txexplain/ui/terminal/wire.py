@@ -17,8 +17,8 @@ from rich.cells import cell_len
 from textual.driver import Driver
 from textual.message import Message
 
-from txexplain.ui.keyboard import Answer
-from txexplain.ui.line import ANSWER, LOST, QUESTION, Line
+from txexplain.ui.terminal.keyboard import Answer
+from txexplain.ui.terminal.line import ANSWER, LOST, QUESTION, Line
 
 TEXT = r"[^\x00-\x1f\x7f-\x9f]+"
 # A segment as Textual writes it, from its style to the reset, is one match: there are thousands in a frame.

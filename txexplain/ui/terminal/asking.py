@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from txexplain.ui.depth import Ground, depth_of
-from txexplain.ui.options import UiOptions
+from txexplain.front.depth import Ground, depth_of
+from txexplain.front.options import UiOptions
 from txexplain.viz.palette import THEMES
 
 try:

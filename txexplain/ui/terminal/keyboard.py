@@ -29,7 +29,7 @@ from textual.message import Message
 from textual.message_pump import MessagePump
 from textual.widgets import Input, TextArea
 
-from txexplain.ui.rescue import unless
+from txexplain.ui.terminal.rescue import unless
 
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 CONTROL = r"\x00-\x1f\x7f"

@@ -17,9 +17,9 @@ from txexplain.explorer import choice
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.mlp import neurons
+from txexplain.front.depth import depth_of, theme_of
+from txexplain.front.options import UiOptions
 from txexplain.text import visible
-from txexplain.ui.depth import depth_of, theme_of
-from txexplain.ui.options import UiOptions
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
 from txexplain.viz.scene import Display, Scene

@@ -22,7 +22,7 @@ from txexplain import __version__
 from txexplain.errors import reason
 from txexplain.files import make_folder, own_folder, write_whole
 from txexplain.text import clean
-from txexplain.ui.terminal import CLEAR, LEAVE, TITLE_BACK
+from txexplain.ui.terminal.asking import CLEAR, LEAVE, TITLE_BACK
 
 try:
     import termios

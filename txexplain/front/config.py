@@ -23,8 +23,8 @@ from pathlib import Path
 
 from txexplain.errors import ExplainError, reason
 from txexplain.files import make_folder, own_folder, read_whole, write_whole
+from txexplain.front.actions import ACTIONS, key_of
 from txexplain.text import shown
-from txexplain.ui.actions import ACTIONS, key_of
 from txexplain.viz.palette import AUTO, THEMES
 
 THEME_LINE = re.compile(r"""^[ \t]*(?:theme|"theme"|'theme')[ \t]*=.*$""", re.MULTILINE)

@@ -13,12 +13,12 @@ from txexplain.errors import LessonError, NotRecorded
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.actions import Doing, footer
+from txexplain.front.lessons import page_of, read, where
+from txexplain.front.options import UiOptions
+from txexplain.front.scenes import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere
-from txexplain.ui.actions import Doing, footer
-from txexplain.ui.lessons import page_of, read, where
-from txexplain.ui.options import UiOptions
-from txexplain.ui.session import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill

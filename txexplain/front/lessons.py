@@ -15,8 +15,8 @@ from txexplain.errors import ExplainError, LessonError, reason
 from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, beside, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import read_whole
+from txexplain.front.scenes import dims_of, distribution_of, scene_of
 from txexplain.text import shown
-from txexplain.ui.session import dims_of, distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.live import filled, place
 from txexplain.viz.palette import Palette
@@ -70,7 +70,7 @@ def prompt_ids(page: Page, model: GPT2) -> list[int]:
 
 def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette: Palette) -> None:
     """Run every page with its model, and compute everything that it says and points at. Raises LessonError."""
-    from txexplain.ui.lecture import check_keys
+    from txexplain.front.lecture import check_keys
 
     models: dict[str, GPT2] = {}
     runs: dict[Any, Lens] = {}  # the last one: the next page often has the same

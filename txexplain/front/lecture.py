@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from txexplain.errors import LessonError
+from txexplain.front.actions import ACTIONS
 from txexplain.text import shown
-from txexplain.ui.actions import ACTIONS
 
 PACE = 1.0  # seconds between two keys, unless the lecturer wants another pace
 LEAVES = ("enter", "escape")
