@@ -30,7 +30,7 @@ from txexplain.viz.palette import (
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.screen import draw_screen
 
-GREYS = ("background", "panel", "text", "muted", "faint", "rule", "residual")
+GREYS = ("background", "panel", "text", "muted", "faint", "rule", "residual", "bar")
 TURN = 1 / 8  # of the circle of hues: as far as a dark step may lie from its role; blue and violet are as far apart as that
 READ = sorted(set(THEMES["dark"]) - {"background", "panel", "rule", "cursor"})
 # The colours 0 to 15 as xterm, the Linux console (and VGA) and Tango have them.

@@ -2,15 +2,30 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
+import numpy as np
 import pytest
 
-from txexplain.viz.palette import ANSI, ASCII, INDEXED, LETTERS, THEMES, UNICODE, Palette, contrast, luminance, nearest_256
+from txexplain.viz.palette import ANSI, ASCII, INDEXED, LETTERS, THEMES, UNICODE, Palette, contrast, luminance, nearest_256, split
 from txexplain.viz.ramps import Ramp
 
 GROUNDS = ("background", "panel")
 NOT_TEXT = ("background", "panel", "rule", "cursor")
 TEXTS = sorted(set(THEMES["dark"]) - set(NOT_TEXT))
 LANGUAGE = ("query", "key", "value", "attention", "mlp", "residual", "drawn")  # the colour language
+
+# Roles that lie on or beside one another in a picture: the groups of a block, ribbons on the stream, lines that meet a grid or "out".
+NEIGHBOURS = (
+    ("query", "key"), ("key", "value"), ("query", "value"), ("attention", "mlp"), ("attention", "residual"), ("mlp", "residual"),
+    ("query", "attention"), ("key", "attention"), ("value", "attention"), ("residual", "query"), ("residual", "key"), ("residual", "value"),
+    ("query", "mlp"), ("drawn", "text"), ("drawn", "attention"), ("drawn", "residual"), ("positive", "negative"),
+)  # fmt: skip
+# How linear RGB looks to who lacks a kind of cone altogether (Machado, Oliveira and Fernandes 2009, severity 1).
+SIGHT = {
+    "all cones": np.eye(3),
+    "deutan": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]),
+    "protan": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
+}
+XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.072175], [0.0193339, 0.119192, 0.9503041]])  # of sRGB, D65
 
 
 def channel(value: int) -> float:
@@ -22,6 +37,14 @@ def wcag(a: int, b: int) -> float:
     """The contrast ratio by WCAG 2.1's definition, computed apart from the palette's."""
     one, two = (sum(w * channel(c >> shift & 255) for w, shift in ((0.2126, 16), (0.7152, 8), (0.0722, 0))) for c in (a, b))
     return (max(one, two) + 0.05) / (min(one, two) + 0.05)
+
+
+def lab(rgb: int, sight: str) -> np.ndarray:
+    """A colour in CIELAB as an eye sees it."""
+    linear = np.array([channel(each) for each in split(rgb)])
+    x = XYZ @ np.clip(SIGHT[sight] @ linear, 0, 1) / XYZ.sum(axis=1)
+    f = np.where(x > 216 / 24389, np.cbrt(x), (24389 / 27 * x + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
 
 def test_contrast_is_wcags() -> None:
@@ -38,6 +61,28 @@ def test_every_text_can_be_read(theme: str, ground: str) -> None:
     roles = THEMES[theme]
     ratios = {role: round(wcag(roles[role], roles[ground]), 2) for role in TEXTS}
     assert not {role: ratio for role, ratio in ratios.items() if ratio < 4.5}
+
+
+def test_colours_as_the_eye_sees_them() -> None:
+    assert lab(0xFFFFFF, "all cones") == pytest.approx([100, 0, 0], abs=0.01)
+    assert lab(0xFF0000, "all cones") == pytest.approx([53.24, 80.09, 67.20], abs=0.02)
+    assert all(lab(0x808080, sight) == pytest.approx(lab(0x808080, "all cones"), abs=0.1) for sight in SIGHT)
+
+
+@pytest.mark.parametrize("depth", ["truecolor", "256"])
+@pytest.mark.parametrize("sight", SIGHT)
+@pytest.mark.parametrize("theme", THEMES)
+def test_roles_that_meet_are_told_apart_by_any_eye(theme: str, sight: str, depth: str) -> None:
+    tones = Palette(theme, depth)
+    seen = {role: lab(tones.rgb(role), sight) for role in {role for pair in NEIGHBOURS for role in pair}}
+    apart = {pair: round(float(np.linalg.norm(seen[pair[0]] - seen[pair[1]])), 1) for pair in NEIGHBOURS}
+    assert not {pair: distance for pair, distance in apart.items() if distance < 20}
+
+
+def test_the_theme_of_contrast_has_more_of_it_than_the_dark_one() -> None:
+    dark, high = THEMES["dark"], THEMES["contrast"]
+    for role in [*TEXTS, "rule"]:
+        assert wcag(high[role], high["background"]) > 1.1 * wcag(dark[role], dark["background"]), role
 
 
 @pytest.mark.parametrize("theme", THEMES)

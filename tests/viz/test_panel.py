@@ -61,7 +61,7 @@ def test_what_the_filter_keeps_shows_what_it_was_before(lens: Lens) -> None:
     dist = distribution(lens.trace.last_logits, top_k=3)
     palette = Palette()
     canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), lens, distribution=dist))
-    calm, ghost = palette.mix("background", "attention", 0.75), palette.mix("background", "attention", 0.45)
+    calm, ghost = palette.rgb("bar"), palette.mix("background", "bar", 0.65)
     token = int(dist.order[0])
     bar = [int(ink) for ink, char in zip(canvas.fg[5], canvas.chars[5], strict=True) if char == "█"]
     before = sum(ink == ghost for ink in bar)

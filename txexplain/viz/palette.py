@@ -1,7 +1,8 @@
 """The colour language, once: roles and their colours in each theme, and the glyphs of each kind of terminal.
 
 Query blue, key red, value green, attention violet, MLP indigo, residual grey, the drawn token magenta: the colours of
-Transformer Explainer, so that its readers feel at home. Roles differ in lightness and carry a letter too.
+Transformer Explainer, so that its readers feel at home. Roles that meet in a picture differ for who can't tell red from green too, and
+carry a letter. One accent, for what has the focus or is selected; bars of probability are grey.
 """
 
 from __future__ import annotations
@@ -15,20 +16,20 @@ AUTO = "auto"  # the theme that suits the terminal's ground
 THEMES: dict[str, dict[str, int]] = {
     "dark": {
         "background": 0x101117, "panel": 0x181A22, "text": 0xE3E4EA, "muted": 0xA5A7B5, "faint": 0x858899, "rule": 0x343744,
-        "cursor": 0x2E2A42, "accent": 0xB49BFF, "query": 0x80B3FF, "key": 0xFFA39C, "value": 0x95E2B1,
-        "attention": 0xA78AFD, "mlp": 0x888EE3, "residual": 0xA1A7B5, "drawn": 0xFFABE1, "positive": 0xFFB36B, "negative": 0x6FC3E8,
+        "cursor": 0x282440, "accent": 0xB49BFF, "bar": 0x8F919C, "query": 0xB1C8F2, "key": 0xFA8977, "value": 0xA6E7C5,
+        "attention": 0xB474FC, "mlp": 0x8489CA, "residual": 0x9AA2A9, "drawn": 0xF59BEC, "positive": 0xFFB36B, "negative": 0x6FC3E8,
         "warning": 0xF2C65A,
     },
     "light": {
-        "background": 0xFBFAF7, "panel": 0xF2F0EA, "text": 0x23242B, "muted": 0x5C5F6C, "faint": 0x666975, "rule": 0xD3D1CA,
-        "cursor": 0xE6DFFB, "accent": 0x5F3DC4, "query": 0x1358BE, "key": 0xB42C2C, "value": 0x11733F,
-        "attention": 0x5D2FC6, "mlp": 0x333FB8, "residual": 0x545966, "drawn": 0xA20E72, "positive": 0x9C4E0A, "negative": 0x0E6890,
+        "background": 0xFBFAF7, "panel": 0xF2F0EA, "text": 0x23242B, "muted": 0x565965, "faint": 0x696C78, "rule": 0xD3D1CA,
+        "cursor": 0xEBE5FC, "accent": 0x5F3DC4, "bar": 0x6A6B74, "query": 0x3259B0, "key": 0x9A1208, "value": 0x2A7650,
+        "attention": 0x5C34DE, "mlp": 0x2C239B, "residual": 0x3F4144, "drawn": 0xB010A0, "positive": 0x9C4E0A, "negative": 0x0E6890,
         "warning": 0x845C00,
     },
     "contrast": {
         "background": 0x000000, "panel": 0x000000, "text": 0xFFFFFF, "muted": 0xE0E0E0, "faint": 0xB8B8B8, "rule": 0x808080,
-        "cursor": 0x4C3900, "accent": 0xFFD75F, "query": 0xAAD2FF, "key": 0xFFCDC8, "value": 0xC2F9D5,
-        "attention": 0xC4B2F2, "mlp": 0xA8ACEB, "residual": 0xE2E2E2, "drawn": 0xFBADE2, "positive": 0xFFC58A, "negative": 0x9BE0FF,
+        "cursor": 0x352800, "accent": 0xFFD75F, "bar": 0xD0D0D0, "query": 0xBAD1F5, "key": 0xFCB0B0, "value": 0x4AFF92,
+        "attention": 0xC899FF, "mlp": 0x8C90BF, "residual": 0xECF2F4, "drawn": 0xE6A7DA, "positive": 0xFFC58A, "negative": 0x9BE0FF,
         "warning": 0xFFE08A,
     },
 }  # fmt: skip
@@ -36,38 +37,39 @@ THEMES: dict[str, dict[str, int]] = {
 # With 256 colours a role is one of those, picked by hand: the nearest of a mixed colour would often be of another hue.
 INDEXED: dict[str, dict[str, int]] = {
     "dark": {
-        "background": 233, "panel": 234, "text": 254, "muted": 248, "faint": 245, "rule": 237, "cursor": 17, "accent": 141, "query": 111,
-        "key": 217, "value": 115, "attention": 141, "mlp": 104, "residual": 248, "drawn": 218, "positive": 215, "negative": 117,
-        "warning": 221,
+        "background": 233, "panel": 234, "text": 254, "muted": 248, "faint": 245, "rule": 237, "cursor": 17, "accent": 141, "bar": 246,
+        "query": 153, "key": 209, "value": 158, "attention": 135, "mlp": 104, "residual": 248, "drawn": 219, "positive": 215,
+        "negative": 117, "warning": 221,
     },
     "light": {
-        "background": 231, "panel": 255, "text": 235, "muted": 240, "faint": 241, "rule": 252, "cursor": 189, "accent": 56, "query": 25,
-        "key": 124, "value": 22, "attention": 55, "mlp": 19, "residual": 240, "drawn": 126, "positive": 94, "negative": 24, "warning": 58,
+        "background": 231, "panel": 255, "text": 234, "muted": 239, "faint": 241, "rule": 252, "cursor": 189, "accent": 55, "bar": 241,
+        "query": 25, "key": 88, "value": 23, "attention": 56, "mlp": 17, "residual": 235, "drawn": 126, "positive": 94, "negative": 24,
+        "warning": 58,
     },
     "contrast": {
-        "background": 16, "panel": 16, "text": 231, "muted": 254, "faint": 250, "rule": 244, "cursor": 18, "accent": 221, "query": 153,
-        "key": 217, "value": 121, "attention": 183, "mlp": 147, "residual": 254, "drawn": 218, "positive": 215, "negative": 117,
-        "warning": 222,
+        "background": 16, "panel": 16, "text": 231, "muted": 254, "faint": 250, "rule": 244, "cursor": 18, "accent": 221, "bar": 252,
+        "query": 153, "key": 174, "value": 84, "attention": 141, "mlp": 103, "residual": 255, "drawn": 182, "positive": 215,
+        "negative": 117, "warning": 222,
     },
 }  # fmt: skip
 # And its strengths are a ladder of them, from barely more than the background to the role at its strongest; lightness moves one way.
 LADDERS: dict[str, dict[str, tuple[int, ...]]] = {
     "dark": {
-        "residual": (235, 237, 239, 241, 243, 245, 248), "attention": (54, 55, 97, 98, 140, 141),
-        "query": (17, 18, 25, 26, 32, 68, 111), "key": (52, 88, 95, 131, 174, 210, 217), "value": (22, 29, 65, 72, 108, 115),
-        "mlp": (17, 18, 60, 61, 62, 103, 104), "drawn": (53, 89, 132, 169, 175, 212, 218),
+        "residual": (235, 237, 239, 241, 243, 245, 248), "attention": (54, 55, 97, 98, 135, 141),
+        "query": (17, 18, 25, 32, 68, 111, 153), "key": (52, 88, 95, 131, 174, 209), "value": (22, 29, 65, 72, 115, 158),
+        "mlp": (17, 18, 60, 61, 62, 103, 104), "drawn": (53, 89, 132, 169, 175, 212, 219),
         "accent": (54, 55, 97, 98, 140, 141), "positive": (52, 94, 172, 215), "negative": (17, 24, 74, 117),
     },
     "light": {
-        "residual": (255, 253, 250, 247, 245, 242, 240), "attention": (189, 147, 141, 99, 98, 56, 55),
-        "query": (189, 153, 111, 68, 32, 26, 25), "key": (224, 217, 210, 203, 167, 160, 124), "value": (194, 151, 114, 108, 72, 29, 22),
-        "mlp": (189, 147, 105, 63, 62, 20, 19), "drawn": (225, 218, 212, 206, 169, 163, 126), "accent": (189, 147, 141, 99, 98, 56),
+        "residual": (255, 253, 250, 247, 244, 240, 235), "attention": (189, 147, 141, 99, 98, 56),
+        "query": (189, 153, 111, 68, 32, 26, 25), "key": (224, 217, 210, 203, 167, 124, 88), "value": (195, 152, 116, 80, 73, 30, 23),
+        "mlp": (189, 147, 105, 63, 62, 19, 17), "drawn": (225, 218, 212, 206, 169, 163, 126), "accent": (189, 147, 141, 99, 98, 55),
         "positive": (230, 223, 215, 130), "negative": (195, 117, 74, 31),
     },
     "contrast": {
-        "residual": (235, 238, 241, 244, 247, 250, 254), "attention": (54, 55, 97, 98, 140, 141, 183),
-        "query": (18, 25, 32, 68, 75, 111, 153), "key": (52, 88, 95, 131, 174, 210, 217), "value": (22, 29, 65, 72, 114, 120, 121),
-        "mlp": (18, 60, 62, 104, 105, 146, 147), "drawn": (53, 89, 132, 169, 175, 212, 218), "accent": (58, 94, 136, 178, 221),
+        "residual": (235, 238, 241, 244, 247, 250, 255), "attention": (54, 55, 97, 98, 135, 141),
+        "query": (18, 25, 32, 68, 75, 111, 153), "key": (52, 88, 95, 131, 167, 174), "value": (22, 28, 29, 71, 78, 84),
+        "mlp": (17, 18, 60, 61, 62, 103), "drawn": (53, 89, 132, 139, 175, 182), "accent": (58, 94, 136, 178, 221),
         "positive": (52, 94, 172, 215), "negative": (17, 24, 74, 117),
     },
 }  # fmt: skip
@@ -75,12 +77,12 @@ LADDERS: dict[str, dict[str, tuple[int, ...]]] = {
 # In 16 colours a role is a colour of the terminal's own palette; backgrounds and text are the terminal's. On a dark ground its bright
 # half can be read, on a light one its dark half. What must be read is never 8, which some palettes have as their background.
 DARK_ANSI: dict[str, int] = {
-    "background": -1, "panel": -1, "text": -1, "muted": -1, "faint": 7, "rule": 8, "cursor": 4, "accent": 13, "query": 12, "key": 9,
-    "value": 10, "attention": 13, "mlp": 12, "residual": 7, "drawn": 13, "positive": 11, "negative": 14, "warning": 11,
+    "background": -1, "panel": -1, "text": -1, "muted": -1, "faint": 7, "rule": 8, "cursor": 4, "accent": 13, "bar": 7, "query": 12,
+    "key": 9, "value": 10, "attention": 13, "mlp": 12, "residual": 7, "drawn": 13, "positive": 11, "negative": 14, "warning": 11,
 }  # fmt: skip
 LIGHT_ANSI = DARK_ANSI | {
-    "faint": -1, "accent": 5, "query": 4, "key": 1, "value": 2, "attention": 5, "mlp": 4, "residual": -1, "drawn": 5, "positive": 1,
-    "negative": 4, "warning": 1,
+    "faint": -1, "accent": 5, "bar": -1, "query": 4, "key": 1, "value": 2, "attention": 5, "mlp": 4, "residual": -1, "drawn": 5,
+    "positive": 1, "negative": 4, "warning": 1,
 }  # fmt: skip
 ANSI = {"dark": DARK_ANSI, "light": LIGHT_ANSI, "contrast": DARK_ANSI}
 ON_CURSOR = 15  # all ink on the cursor's ground in 16 colours

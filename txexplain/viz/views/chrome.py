@@ -70,7 +70,7 @@ def draw_header(scene: Scene) -> Canvas:
     state = "computing" + glyphs.ellipsis if scene.stale else scene.cost
     size = f"{count(scene.n_tokens)} tok" if scene.lens is not None else ""
     right = f" {glyphs.dot} ".join(part for part in (size, state) if part)
-    x = 1 + canvas.put(1, 0, "txexplain", "accent", attrs=BOLD) + 2
+    x = 1 + canvas.put(1, 0, "txexplain", "text", attrs=BOLD) + 2
     if x + cell_width(trail) + 2 + cell_width(right) >= scene.width:
         right = state
     while x + cell_width(trail) + 2 + cell_width(right) >= scene.width and len(steps) > 1:
@@ -172,7 +172,7 @@ def draw_footer(scene: Scene) -> Canvas:
         pressed = scene.reading.pressed if scene.reading is not None else ""
         goes_on = [entry for entry in scene.keys[:2] if not scene.keys[0][0]]
         used = sum(entry_width(keys, word) + 2 for keys, word, _ in goes_on)
-        canvas.put(1, 0, pressed, "accent", attrs=BOLD, width=scene.width - 2 - used)
+        canvas.put(1, 0, pressed, "text", attrs=BOLD, width=scene.width - 2 - used)
         put_entries(canvas, scene.width - used + 1, [(keys, word) for keys, word, _ in goes_on])
         return canvas
     put_entries(canvas, 1, fitting_entries(scene.keys, scene.width - 1))
@@ -182,7 +182,7 @@ def draw_footer(scene: Scene) -> Canvas:
 def put_entries(canvas: Canvas, x: int, entries: Iterable[tuple[str, str]]) -> None:
     """Keys and what they do; a word without a key says what goes on."""
     for keys, word in entries:
-        x += canvas.put(x, 0, f"{keys} " if keys else "", "accent", attrs=BOLD)
+        x += canvas.put(x, 0, f"{keys} " if keys else "", "text", attrs=BOLD)
         x += canvas.put(x, 0, word, "muted" if keys else "text", attrs=0 if keys else BOLD) + 2
 
 

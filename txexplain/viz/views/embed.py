@@ -32,8 +32,8 @@ def draw_embed(scene: Scene) -> Canvas:
     wte, wpe, both = (vector(scene.result, name, token) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
     vectors = [
         Vector("wte", "residual", wte, f"row {count(id_)} of wte: the token"),
-        Vector("wpe", "accent", wpe, f"row {token} of wpe: the place"),
-        Vector("wte + wpe", "positive", both, "what block L0 reads"),
+        Vector("wpe", "residual", wpe, f"row {token} of wpe: the place"),
+        Vector("wte + wpe", "text", both, "what block L0 reads"),
     ]
     y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 14), place)
     element = place.element

@@ -104,7 +104,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     names = ("x", "LayerNorm's result") if place.level is Level.QKV else ("z", "the heads' results, side by side")
     vectors = [
         Vector(names[0], "residual" if place.level is Level.QKV else "attention", sum_.x, names[1]),
-        Vector("weights", "accent", sum_.weights, f"column {element} of {'W_QKV' if place.level is Level.QKV else 'W_O'}"),
+        Vector("weights", "text", sum_.weights, f"column {element} of {'W_QKV' if place.level is Level.QKV else 'W_O'}"),
         Vector(f"{names[0]} {times} w", role, sum_.terms, "their products, element by element"),
     ]
     low = scene.height < 24

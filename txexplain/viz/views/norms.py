@@ -49,10 +49,10 @@ def draw_norm(scene: Scene) -> Canvas:
     ]
     if steps.gain is not None and steps.bias is not None:
         vectors += [
-            Vector("gain", "accent", steps.gain, "learned, the same for every token"),
-            Vector("bias", "accent", steps.bias, "learned, the same for every token"),
+            Vector("gain", "muted", steps.gain, "learned, the same for every token"),
+            Vector("bias", "muted", steps.bias, "learned, the same for every token"),
         ]
-    vectors.append(Vector("result", "positive", steps.result, f"divided {times} gain + bias"))
+    vectors.append(Vector("result", "text", steps.result, f"divided {times} gain + bias"))
     lines = [arithmetic(scene, steps), comparison(scene, steps)]
     if steps.gain is None:
         lines.append("gain and bias: not recorded, they are the model's weights")

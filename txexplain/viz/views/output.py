@@ -60,7 +60,7 @@ def draw_output(scene: Scene) -> Canvas:
         canvas.put(1, scene.height - 3, said, "faint", width=scene.width - 2)
     formula(canvas, scene, distribution, scene.height - 2)
     if scene.held is not None and comparable(scene.held.distribution, distribution):
-        canvas.put(1, scene.height - 1, moved_line(scene, scene.held, distribution, scene.width - 2), "accent")
+        canvas.put(1, scene.height - 1, moved_line(scene, scene.held, distribution, scene.width - 2), "muted")
     else:
         elsewhere(canvas, scene, distribution, scene.height - 1)
     return canvas

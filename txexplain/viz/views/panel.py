@@ -177,7 +177,7 @@ def held_name(scene: Scene, held: Moment) -> str:
 def moved(canvas: Canvas, scene: Scene, held: Moment, distribution: Distribution, x: int, y: int, rows: int) -> None:
     """What changed most since the distribution that is held."""
     ascii = scene.palette.ascii
-    canvas.put(x, y, f"held: {held_name(scene, held)}", "accent", width=scene.width - x - 1)
+    canvas.put(x, y, f"held: {held_name(scene, held)}", "text", width=scene.width - x - 1)
     found = movers(held.distribution, distribution, rows + 1)
     if not found:
         canvas.put(x, y + 1, "nothing has changed since", "muted", width=scene.width - x - 1)
@@ -222,7 +222,7 @@ def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
     x += canvas.put(x, y, "0", "faint")
     canvas.put(x, y, slider(temperature_position(temperature), cells, scene.palette), "muted")
     knob = x + 1 + round(min(max(temperature_position(temperature), 0.0), 1.0) * (cells - 3))
-    canvas.style(knob, y, 1, 1, fg="accent", attrs=BOLD)
+    canvas.style(knob, y, 1, 1, fg="text", attrs=BOLD)
     for step in range(1, cells - 1):
         fraction = (step - 1) / max(1, cells - 3)
         value = 4 * fraction if fraction <= 0.5 else 2 + (fraction - 0.5) * 2 * (HOTTEST - 2)
@@ -235,7 +235,7 @@ def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
 def sampling_word(canvas: Canvas, scene: Scene, x: int, y: int) -> None:
     """The sampling mode; a click changes it."""
     text = f" {sampling_text(scene)} "
-    canvas.put(x, y, text, "accent" if scene.state.mode != "full" else "muted")
+    canvas.put(x, y, text, "text" if scene.state.mode != "full" else "muted")
     canvas.target(x, y, len(text), 1, ("do", "mode"))
 
 
@@ -266,7 +266,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         canvas.put(inside, y - 1, f"full bar {percent(end)}", "faint")
     if has_two_columns(scene):
         column_heads(canvas, scene, y - 1 if is_tall(scene) else 0, ("kept", "all") if filtered else ("now", "held"))
-    ghost, calm = scene.palette.mix("background", "faint", 0.5), scene.palette.mix("background", "attention", 0.75)
+    ghost, calm = scene.palette.mix("background", "bar", 0.35), scene.palette.rgb("bar")
     for row, token in enumerate(shown.tolist()):
         rank, at = first + row, y + row * each
         kept = bool(distribution.kept[token])
@@ -284,15 +284,15 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         if filtered and kept:
             # The filter only ever lengthens what it keeps, so what it was before shows as the bar's darker beginning.
             before = min(round(full / end * room), len(drawn))
-            canvas.style(x, at, before, each, fg=scene.palette.mix("background", "attention", 0.45))
+            canvas.style(x, at, before, each, fg=scene.palette.mix("background", "bar", 0.65))
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")
         if held is not None:
             share = float(held.probability[token])
             mark = inside + label + 1 + min(round(share / end * room), room - 1)
             for line in range(at, at + each):
-                canvas.put(mark, line, scene.palette.glyphs.vertical, "accent", attrs=BOLD)
-            canvas.put(x + NUMBER, at, percent(share, ascii=scene.palette.ascii), "accent", width=NUMBER, align="right")
+                canvas.put(mark, line, scene.palette.glyphs.vertical, "text", attrs=BOLD)
+            canvas.put(x + NUMBER, at, percent(share, ascii=scene.palette.ascii), "muted", width=NUMBER, align="right")
         if filtered:
             canvas.put(x + NUMBER, at, percent(full, ascii=scene.palette.ascii), "faint", width=NUMBER, align="right")
         canvas.target(inside, at, scene.width - inside, each, ("candidate", rank))
@@ -301,7 +301,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
 def column_heads(canvas: Canvas, scene: Scene, y: int, heads: tuple[str, str]) -> None:
     """What the two percentages of a row are: above them, or where there is no row for that, in the pane's first."""
     for word, right in zip(heads, (NUMBER, 0), strict=True):
-        canvas.put(scene.width - 1 - right - len(word) - 1, y, f" {word} ", "accent" if word == "held" else "faint")
+        canvas.put(scene.width - 1 - right - len(word) - 1, y, f" {word} ", "muted" if word == "held" else "faint")
 
 
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares
@@ -391,7 +391,7 @@ def cumulative_bar(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> 
     for n, rank in enumerate(np.flatnonzero(ends > starts).tolist()):
         at, end, own = int(starts[rank]), int(ends[rank]), rank == drawn.rank
         if palette.pixels:
-            ground = palette.mix("background", "drawn" if own else "attention", 0.5 if own else (0.4, 0.26)[n % 2])
+            ground = palette.mix("background", "drawn" if own else "bar", 0.5 if own else (0.45, 0.3)[n % 2])
             canvas.fill(x + at, y, end - at, 1, bg=ground)
         else:
             canvas.put(x + end - 1, y, palette.glyphs.vertical if end - at > 1 else palette.glyphs.dot, "rule")
