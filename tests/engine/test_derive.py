@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from txexplain.engine import derive
+from txexplain.engine.derive import Doubles
+from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.errors import ChangedByHand
 from txexplain.facts import head as in_head
 from txexplain.facts import mlp, product, residual
 
@@ -70,31 +73,73 @@ def test_rollout_is_half_attention_half_identity(trace: Trace) -> None:
     np.testing.assert_allclose(have.sum(-1), 1)
 
 
-def test_the_logit_effect_of_the_whole_stream_is_the_logits(tiny: GPT2, trace: Trace) -> None:
-    np.testing.assert_allclose(derive.logit_effect(tiny, trace["ln_final.normalized"][-1]), trace["logits"], rtol=1e-5)
+def by_hand(tiny: GPT2, trace: Trace, stream: Doubles, row: int) -> Doubles:
+    """A stream's logits by the last LayerNorm's formula, its scale as it was in the run."""
+    w = {name: tiny.weights[f"ln_f.{name}"].astype(np.float64) for name in ("weight", "bias")}
+    normalized = (stream - stream.mean()) / float(trace["ln_final.scale"][row, 0]) * w["weight"] + w["bias"]  # [d]
+    return normalized @ tiny.unembedding.astype(np.float64).T  # [V]
+
+
+@pytest.mark.parametrize("row", [6, 2])
+def test_effects_on_the_logits_are_those_of_the_stream_with_and_without(tiny: GPT2, trace: Trace, row: int) -> None:
+    stream, vector = trace["blocks.1.resid_post"][row].astype(np.float64), trace["blocks.0.mlp_out"][row]
+    effect = derive.logit_effect(tiny, trace, vector, row)
+    np.testing.assert_allclose(effect, by_hand(tiny, trace, stream, row) - by_hand(tiny, trace, stream - vector, row), atol=1e-5)
+    full = np.exp(by_hand(tiny, trace, stream, row))
+    np.testing.assert_allclose(derive.probabilities(tiny, trace, row), full / full.sum(), rtol=1e-5)
+
+
+def moved_to(tiny: GPT2, trace: Trace, vector: Doubles, row: int) -> Doubles:
+    """By how much each token's probability moves with a little of a vector in the stream, as all of it: from the difference itself."""
+    stream, little = trace["blocks.1.resid_post"][row].astype(np.float64), 1e-4
+    with_, without = (np.exp(by_hand(tiny, trace, stream + side * little * vector, row)) for side in (0.5, -0.5))
+    return (with_ / with_.sum() - without / without.sum()) / little
+
+
+def named(reading: derive.Reading, change: Doubles) -> None:
+    """The tokens that are moved most either way, in order, with how far."""
+    for side, sign in ((reading.raises, 1), (reading.lowers, -1)):
+        strongest = -sign * np.sort(-sign * change)[: derive.MOST_MOVED]
+        np.testing.assert_allclose([moved for _, moved in side], strongest, rtol=1e-3, atol=1e-8)
+        np.testing.assert_allclose([change[i] for i, _ in side], strongest, rtol=1e-3, atol=1e-8)
 
 
 def test_a_product_is_read_as_the_vector_that_it_moves(tiny: GPT2, trace: Trace) -> None:
-    """Every query that looks at a key, also at one whose value was read before, and the future, where nothing moves."""
+    """At the query's own row; from the future nothing moves, and nothing is named."""
     lens = derive.Lens(trace, tiny)
-    for query, key in ((6, 2), (4, 2), (6, 6), (1, 5), (6, 2)):
-        moved, reading = product.moved(lens, 1, 2, query, key).values, product.moved_reading(lens, 1, 2, query, key)
+    for query, key in ((6, 2), (4, 2), (6, 6), (6, 2)):
+        moved = product.moved(lens, 1, 2, query, key).values
         np.testing.assert_array_equal(moved, derive.moved_vector(tiny, trace, 1, 2, query, key))
-        effect = derive.logit_effect(tiny, moved)  # [V]
-        for side, sign in ((reading.raises, -1), (reading.lowers, 1)):
-            strongest = np.sort(sign * effect)[: derive.MOST_MOVED] * sign
-            np.testing.assert_allclose([change for _, change in side], strongest, rtol=1e-4, atol=1e-7)
-            np.testing.assert_allclose([effect[i] for i, _ in side], strongest, rtol=1e-4, atol=1e-7)
+        named(product.moved_reading(lens, 1, 2, query, key), moved_to(tiny, trace, moved.astype(np.float64), query))
+    assert product.moved_reading(lens, 1, 2, 1, 5) == ((), ())
 
 
-def test_a_neuron_is_read_by_its_own_row(tiny: GPT2, trace: Trace) -> None:
+def test_a_neuron_is_read_by_what_it_writes_at_the_token(tiny: GPT2, trace: Trace) -> None:
     lens = derive.Lens(trace, tiny)
-    for layer, neuron in ((0, 5), (1, 5), (0, 6), (0, 5)):
-        effect = derive.logit_effect(tiny, tiny.blocks[layer]["mlp.c_proj.weight"][neuron])  # [V]
-        raises, lowers = mlp.written(lens, layer, neuron)
-        assert [i for i, _ in raises] == np.argsort(-effect, kind="stable")[: derive.MOST_MOVED].tolist()
-        assert [i for i, _ in lowers] == np.argsort(effect, kind="stable")[: derive.MOST_MOVED].tolist()
-        assert [change for _, change in (*raises, *lowers)] == [float(effect[i]) for i, _ in (*raises, *lowers)]
+    for layer, neuron, token in ((0, 5, 6), (1, 5, 6), (0, 6, 2), (0, 5, 3)):
+        row = tiny.blocks[layer]["mlp.c_proj.weight"][neuron].astype(np.float64)
+        writes = trace[f"blocks.{layer}.mlp.post"][token, neuron] * row
+        named(mlp.written(lens, layer, neuron, token), moved_to(tiny, trace, writes, token))
+
+
+def test_a_word_that_is_never_said_is_not_named(storyteller: GPT2) -> None:
+    """However far its logit moves: what is told is how the probabilities move, which sum to 0."""
+    trace = storyteller.forward(storyteller.prompt_ids("When Tom and Anna went to the park, Tom gave a ball to"))
+    lens = derive.Lens(trace, storyteller)
+    shares = derive.probabilities(storyteller, trace, 13)
+    for head in range(8):
+        reading = product.moved_reading(lens, 5, head, 13, 3)
+        for id, points in (*reading.raises, *reading.lowers):
+            assert abs(points) <= 30 * shares[id], storyteller.tokenizer.display(id)
+        assert sum(points for _, points in (*reading.raises, *reading.lowers)) == pytest.approx(0, abs=0.02)
+
+
+def test_what_a_set_stream_does_not_carry_is_not_read(tiny: GPT2) -> None:
+    lens = derive.Lens(tiny.forward([1, 2, 3], interventions=[Set("blocks.1.resid_post", 0, rows=2)]), tiny)
+    for ask in (lambda: product.moved_reading(lens, 0, 1, 2, 1), lambda: mlp.written(lens, 1, 3, 2)):
+        with pytest.raises(ChangedByHand, match=r"blocks\.1\.resid_post|blocks\.1\.resid_mid"):
+            ask()
+    assert product.moved_reading(lens, 0, 1, 1, 1).raises  # another row does
 
 
 def test_changes_are_the_lengths_of_what_was_added(tiny: GPT2, trace: Trace) -> None:

@@ -59,6 +59,18 @@ def shows_percent(text: str, p: float) -> bool:
     return p > 0.9999 if text.startswith(">") else abs(value(text) - 100 * p) <= 0.501 * unit(text) + 1e-5 * p
 
 
+def in_points(lens: Lens, vector: np.ndarray, row: int) -> np.ndarray:
+    """By how much a vector in a row's stream moves each token's probability, to first order, in float64. Shapes: [d] -> [V]."""
+    model = lens.weights()
+    unembedding = model.unembedding.astype(np.float64)
+    gain, scale = model.weights["ln_f.weight"].astype(np.float64), float(lens.trace["ln_final.scale"][row, 0])
+    logits = lens.trace["ln_final.normalized"][row].astype(np.float64) @ unembedding.T
+    shares = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    effect = ((vector - vector.mean()) * gain / scale) @ unembedding.T
+    return shares * (effect - shares @ effect)
+
+
 def line_with(canvas: Canvas, pattern: str) -> re.Match[str]:
     """The one place in the canvas's rows that a pattern is found at."""
     found = [match for row in canvas.text() if (match := re.search(pattern, row))]

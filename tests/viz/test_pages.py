@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.viz.reading import FIGURE, STAGES, hits, line_with, scene_at, shows, stage_at, unit, value
+from tests.viz.reading import FIGURE, STAGES, hits, in_points, line_with, scene_at, shows, stage_at, unit, value
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.facts.residual import residual
@@ -237,13 +237,15 @@ def test_a_neuron(lens: Lens, size: str) -> None:
             figure = re.search(rf"^.{{17}} *({FIGURE})", canvas.text()[y])
             assert figure
             assert shows(figure[1], float(post[position]), 1e-4) or abs(value(figure[1]) - post[position]) < 1e-6
-        row = weights(lens, layer)["mlp.c_proj.weight"][neuron]
-        assert lens.model is not None
-        effect = lens.model.unembedding.astype(np.float64) @ row
-        for mark, extreme in (("▲", int(effect.argmax())), ("▼", int(effect.argmin()))):
-            told = line_with(canvas, rf"{mark} *(\S*) ([+−]{FIGURE})")
-            assert told[1] == lens.model.tokenizer.display(extreme).strip()
-            assert shows(told[2].lstrip("+"), float(effect[extreme]), 1e-3)
+        row = weights(lens, layer)["mlp.c_proj.weight"][neuron].astype(np.float64)
+        moved = in_points(lens, post[token] * row, token)
+        for mark, extreme in (("▲", int(moved.argmax())), ("▼", int(moved.argmin()))):
+            if not moved.any():
+                assert line_with(canvas, rf"{mark} nothing")
+                continue
+            told = line_with(canvas, rf"{mark} *(\S*) ([+−]{FIGURE})%")
+            assert told[1] == lens.weights().tokenizer.display(extreme).strip()
+            assert shows(told[2].lstrip("+"), 100 * float(moved[extreme]), 0.05)
 
 
 @sizes

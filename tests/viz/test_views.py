@@ -18,6 +18,7 @@ from tests.viz.reading import (
     STAGES,
     halves,
     hits,
+    in_points,
     levels_of,
     line_with,
     scene_at,
@@ -683,14 +684,14 @@ def test_a_product_in_numbers(lens: Lens, size: str) -> None:
         row = line_with(canvas, rf"= ({FIGURE}) into a stream of norm ({FIGURE})")
         assert value(row[1]) == pytest.approx(np.linalg.norm(moved), rel=1e-4)
         assert shows(row[2], norm(lens, f"blocks.{layer}.resid_pre", query))
-        effect = model.unembedding.astype(np.float64) @ moved
-        for name, ids in (("raises", np.argsort(-effect)), ("lowers", np.argsort(effect))):
+        change = in_points(lens, moved, query)
+        for name, ids in (("raises", np.argsort(-change)), ("lowers", np.argsort(change))):
             text = line_with(canvas, rf"{name}\s+(.*)")[1]
-            figures = re.findall(r"[+−](?:\d+\.?\d*(?:e−?\d+)?)", text)
+            figures = re.findall(rf"([+−]{FIGURE})%", text)
             assert figures
             for figure, token in zip(figures[:5], ids, strict=False):
-                assert shows(figure.replace("+", ""), effect[token], 1e-3), (name, text)
-            assert text.startswith(scene.id_label(int(ids[0])).strip()) or abs(effect[ids[0]] - effect[ids[1]]) < 1e-6
+                assert shows(figure.replace("+", ""), 100 * change[token], 0.05), (name, text)
+            assert text.startswith(scene.id_label(int(ids[0])).strip()) or abs(change[ids[0]] - change[ids[1]]) < 1e-6
         for letter, i in (("Q", query), ("K", key)):
             assert line_with(canvas, rf"{letter}{i} (\S+)")[1] in scene.label(i)
 

@@ -66,30 +66,36 @@ def moved_vector(model: GPT2, trace: Trace, layer: int, head: int, query: int, k
 
 
 class Reading(NamedTuple):
-    """The tokens whose logits a vector raises and lowers most, the most moved first: (id, change of the logit)."""
+    """The tokens that a vector makes likelier and less likely, the most moved first: (id, change of its probability)."""
 
     raises: tuple[tuple[int, float], ...]
     lowers: tuple[tuple[int, float], ...]
 
-    def times(self, factor: float) -> Reading:
-        """The reading of the vector times a factor that isn't negative."""
-        raises, lowers = (tuple((id, change * factor) for id, change in side) for side in self)
-        return Reading(raises, lowers)
 
+def reading(effect: Array, probability: Doubles) -> Reading:
+    """What a change of the logits does to the probabilities, to first order, in a few tokens. Shapes: [V], [V] -> MOST_MOVED each.
 
-def reading(model: GPT2, vector: Array) -> Reading:
-    """What a vector in the residual stream does to the logits, in a few tokens. Shapes: [d] -> MOST_MOVED each."""
-    effect = logit_effect(model, vector)  # [V]
-    raises, lowers = (tuple((i, float(effect[i])) for i in highest(values, MOST_MOVED)) for values in (effect, -effect))
+    dp_t = p_t · (e_t − Σ p·e): a token that is never said isn't named, however much its logit moves.
+    """
+    change = probability * (effect - probability @ effect)  # [V]
+    raises, lowers = (tuple((i, float(change[i])) for i in highest(values, MOST_MOVED) if values[i] > 0) for values in (change, -change))
     return Reading(raises, lowers)
 
 
-def logit_effect(model: GPT2, vector: Array) -> Array:
-    """What a vector in the residual stream would add to each logit, read straight through the unembedding. Shapes: [d] -> [V].
+def logit_effect(model: GPT2, trace: Trace, vector: Array, row: int) -> Array:
+    """What a vector in a row's residual stream adds to that row's logits on the direct way to the end. Shapes: [d] -> [V].
 
-    A linear reading: it skips the final LayerNorm's scale and every block between ("direct logit attribution", Elhage et al. 2021).
+    Through the final LayerNorm, centred and with gain, its scale held as it was in the run: the effects of all that was added
+    to the stream make, with the LayerNorm's bias, the logits ("direct logit attribution", Elhage et al. 2021).
     """
-    return vector @ model.unembedding.T  # [V]
+    centred = (vector - vector.mean()) * (model.weights["ln_f.weight"] / trace["ln_final.scale"][row, 0])  # [d]
+    return centred @ model.unembedding.T  # [V]
+
+
+def probabilities(model: GPT2, trace: Trace, row: int) -> Doubles:
+    """The shares of all tokens after a row, at temperature 1. Shapes: -> [V]."""
+    logits = trace["ln_final.normalized"][row] @ model.unembedding.T  # [V]
+    return softmax(logits).astype(np.float64)  # [V]
 
 
 def norm_shares(model: GPT2, trace: Trace, layer: int) -> Doubles:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens, Reading, reading
+from txexplain.engine.derive import Lens, Reading
 from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
+from txexplain.facts.reading import read
 from txexplain.facts.vector import VectorFacts, vector
 
 
@@ -59,11 +60,15 @@ def everywhere(lens: Lens, layer: int, neuron: int) -> VectorFacts:
     return VectorFacts(lens.trace[f"blocks.{layer}.mlp.post"][:, neuron])
 
 
-@fact(256)
-def written(lens: Lens, layer: int, neuron: int) -> Reading:
-    """The tokens that a neuron's row of W_proj raises and lowers most. Raises NotRecorded."""
-    model = lens.weights()
-    return reading(model, model.blocks[layer]["mlp.c_proj.weight"][neuron])
+@fact(64)
+def written(lens: Lens, layer: int, neuron: int, token: int) -> Reading:
+    """The tokens that what a neuron writes at a token makes likelier and less likely: post × its row of W_proj.
+
+    Raises NotRecorded, and ChangedByHand where mlp_out isn't the neurons' sum or the stream doesn't carry it to the end.
+    """
+    require_formula(lens, f"blocks.{layer}.mlp_out", row=token)
+    post = vector(lens, f"blocks.{layer}.mlp.post", token).values[neuron]
+    return read(lens, post * lens.weights().blocks[layer]["mlp.c_proj.weight"][neuron], layer, token)
 
 
 def inside(activation: str, x: float) -> float | None:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from txexplain.engine.derive import Lens, Reading, moved_vector, output_weight, reading
+from txexplain.engine.derive import Lens, Reading, moved_vector
 from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
+from txexplain.facts.reading import read
 from txexplain.facts.vector import VectorFacts
 
 
@@ -46,19 +47,10 @@ def moved(lens: Lens, layer: int, head: int, query: int, key: int) -> VectorFact
     return VectorFacts(moved_vector(lens.weights(), lens.trace, layer, head, query, key))
 
 
-@fact(256)
-def value_reading(lens: Lens, layer: int, head: int, key: int) -> Reading:
-    """A key's value, as if all attention were on it, in the tokens that it raises and lowers most. Raises NotRecorded."""
-    model = lens.weights()
-    return reading(model, lens.trace[f"blocks.{layer}.attn.v"][key, head] @ output_weight(model, layer, head))
-
-
 @fact(4)
 def moved_reading(lens: Lens, layer: int, head: int, query: int, key: int) -> Reading:
-    """The tokens that what is moved raises and lowers most: whichever query looks at a key, only the share is another.
+    """The tokens that what is moved makes likelier and less likely, on the direct way to the end.
 
-    Raises NotRecorded, and ChangedByHand as `moved` does.
+    Raises NotRecorded, and ChangedByHand as `moved` does or where the stream doesn't carry it there.
     """
-    require_carried(lens, layer, head, query)
-    share = float(lens.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
-    return value_reading(lens, layer, head, key).times(share)
+    return read(lens, moved(lens, layer, head, query, key).values, layer, query)

@@ -17,7 +17,7 @@ from txexplain.facts.product import moved, moved_reading
 from txexplain.facts.residual import changes
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.flow import LINE_FROM
-from txexplain.viz.numbers import count, exact, number, percent, several, shape
+from txexplain.viz.numbers import count, exact, number, percent, points, several, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import plain_table
 from txexplain.viz.views.atlas import figures, listed_heads, nothing
@@ -299,15 +299,15 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
     rows.append(("share", exact(row(lens, place.block, place.head, query).values[key])))
     if lens.model is None:
         return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
+    told = "norm moved"
     try:
+        rows.append((told, exact(moved(lens, *cell).length)))
+        told = "makes likelier"
         reading = moved_reading(lens, *cell)
     except ChangedByHand as changed:
-        return heading, [*rows, ("norm moved", f"not told: {changed.name} was changed by hand")]
-    rows += [
-        ("norm moved", exact(moved(lens, *cell).length)),
-        ("raises most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.raises)),
-        ("lowers most (linear)", ", ".join(f"'{scene.id_label(i)}'" for i, _ in reading.lowers)),
-    ]
+        return heading, [*rows, (told, f"not told: {changed.name} was changed by hand")]
+    for name, tokens in ((told, reading.raises), ("less likely", reading.lowers)):
+        rows.append((name, ", ".join(f"'{scene.id_label(i)}' {points(change)}" for i, change in tokens) or "nothing"))
     return heading, rows
 
 

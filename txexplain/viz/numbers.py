@@ -77,6 +77,13 @@ def percent(p: float, *, ascii: bool = False) -> str:
     return (text if ascii else text.replace("-", MINUS)) + "%"
 
 
+def points(change: float, *, ascii: bool = False) -> str:
+    """A change of a probability in points, with its sign: +27.3%, −0.0312%."""
+    sign = "+" if change > 0 else "-" if ascii else MINUS
+    size = percent(abs(change), ascii=ascii) if abs(change) < 1 else f"{100 * abs(change):.0f}%"  # to first order it may pass 100
+    return (sign if change else "") + size
+
+
 def whole_percent(p: float) -> str:
     """A share in at most 4 cells: 79%, <1%; only 1 is 100%, only 0 is 0%."""
     x = min(round(100 * p), 99) if p < 1 else 100

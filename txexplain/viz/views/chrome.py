@@ -9,7 +9,7 @@ from txexplain.explorer.location import breadcrumb
 from txexplain.text import cell_width, clip, wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
-from txexplain.viz.numbers import count
+from txexplain.viz.numbers import count, points
 from txexplain.viz.scene import Scene
 
 OLD = 0.55  # how far a result that is out of date fades
@@ -219,6 +219,21 @@ def fitting(canvas: Canvas, y: int, *texts: str, ink: str = "muted") -> None:
     """A row's note in the first of several wordings that there is room for."""
     room = canvas.width - 2
     canvas.put(1, y, next((text for text in texts if cell_width(text) <= room), texts[-1]), ink, width=room)
+
+
+def put_moved(canvas: Canvas, scene: Scene, tokens: Iterable[tuple[int, float]], x: int, y: int, end: int) -> None:
+    """Tokens and by how much their probability is moved, as many as fit before a column."""
+    put = 0
+    for token, change in tokens:
+        text = scene.id_label(token).strip() or scene.id_label(token)
+        figure = points(change, ascii=scene.palette.ascii)
+        if x + cell_width(text) + cell_width(figure) + 1 > end:
+            break
+        x += canvas.put(x, y, text, "text") + 1
+        x += canvas.put(x, y, figure, "muted") + 2
+        put += 1
+    if not put:
+        canvas.put(x, y, "nothing", "faint", width=max(0, end - x))
 
 
 def balance(canvas: Canvas, value: float, ends: tuple[float, float], corner: tuple[int, int], cells: int, role: str) -> None:

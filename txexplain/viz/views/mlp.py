@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.ops import ACTIVATIONS
+from txexplain.errors import ChangedByHand
 from txexplain.explorer import choice
 from txexplain.facts import mlp
 from txexplain.facts.by_hand import recomputable
@@ -16,7 +17,7 @@ from txexplain.text import cell_width, clip
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import balance, title
+from txexplain.viz.views.chrome import balance, put_moved, title
 from txexplain.viz.views.linear import largest_terms, signed
 from txexplain.viz.views.strips import Vector, draw_strips
 
@@ -139,19 +140,17 @@ def draw_neuron(scene: Scene) -> Canvas:
         canvas.put(
             1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
         )
-        reading = mlp.written(lens, place.block, neuron)
-        up, down = scene.palette.glyphs.up, scene.palette.glyphs.down
-        for mark, role, tokens in ((up, "positive", reading.raises), (down, "negative", reading.lowers)):
-            y += 1
-            x_at = 1 + canvas.put(1, y, mark, role)
-            for token, change in tokens:
-                text, figure = scene.id_label(token).strip(), number(change, ascii=ascii, sign=True)
-                if x_at + cell_width(text) + len(figure) + 2 > width:
-                    break
-                x_at += 1 + canvas.put(x_at + 1, y, text, role)
-                x_at += 1 + canvas.put(x_at + 1, y, figure, "muted") + 1
         y += 1
-        canvas.put(1, y, "tokens its row raises, lowers: a linear reading", "faint", width=width)
+        try:
+            reading = mlp.written(lens, place.block, neuron, scene.token)
+        except ChangedByHand as changed:
+            canvas.put(1, y, f"raises, lowers: not told: {changed.name} was changed by hand", "muted", width=width)
+        else:
+            up, down = scene.palette.glyphs.up, scene.palette.glyphs.down
+            for mark, role, tokens in ((up, "positive", reading.raises), (down, "negative", reading.lowers)):
+                put_moved(canvas, scene, tokens, 2 + canvas.put(1, y, mark, role), y, width)
+                y += 1
+            canvas.put(1, y, "points of probability, straight to the end", "faint", width=width)
     elif lens.model is None:
         canvas.put(1, y, "reads and writes: not recorded, those are weights", "muted", width=width)
     y = max(y + 1 + int(scene.height >= ROOMY), 7 if curve_wide else 0)

@@ -6,13 +6,12 @@ from txexplain.errors import ChangedByHand
 from txexplain.facts.head import row, score
 from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
 from txexplain.facts.vector import VectorFacts, vector
-from txexplain.text import cell_width
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import balance, fitting, title
+from txexplain.viz.views.chrome import balance, fitting, put_moved, title
 
 LABEL = 9
 AIRY = 14  # rows from which on empty ones part the picture's steps
@@ -101,7 +100,7 @@ def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
 
 
 def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> int:
-    """The vector that this product moves, and the tokens that it raises and lowers, read linearly."""
+    """The vector that this product moves, and the tokens that it makes likelier and less likely on the direct way."""
     place = scene.location
     if scene.result.model is None:
         canvas.put(1, y, "moves: not recorded: it takes the weights W_O", "muted", width=scene.width - 2)
@@ -111,7 +110,6 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     except ChangedByHand as changed:
         fitting(canvas, y, f"moves: not told: {changed.name} was changed by hand", "moves: changed by hand")
         return y + 1
-    reading = moved_reading(scene.result, place.block, place.head, query, key)
     stream = vector(scene.result, f"blocks.{place.block}.resid_pre", query).length
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
     x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
@@ -120,18 +118,18 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     into = next((text for text in (f" into a stream of norm {size}", f" into norm {size}") if len(text) <= room), "")
     canvas.put(x, y, into, "muted")
     y += 1
+    try:
+        reading = moved_reading(scene.result, place.block, place.head, query, key)
+    except ChangedByHand as changed:
+        fitting(canvas, y, f"raises, lowers: not told: {changed.name} was changed by hand", "raises, lowers: changed by hand")
+        return y + 1
     for name, role, tokens in (("raises", "positive", reading.raises), ("lowers", "negative", reading.lowers)):
-        x = 1 + canvas.put(1, y, name, role, attrs=BOLD, width=LABEL)
-        for token, change in tokens:
-            text = scene.id_label(token).strip() or scene.id_label(token)
-            figure = number(change, sign=True, ascii=scene.palette.ascii)
-            if x + cell_width(text) + cell_width(figure) + 1 > scene.width:
-                break
-            x += canvas.put(x, y, text, "text") + 1
-            x += canvas.put(x, y, figure, "muted") + 2
+        canvas.put(1, y, name, role, attrs=BOLD, width=LABEL)
+        put_moved(canvas, scene, tokens, 1 + LABEL, y, scene.width)
         y += 1
-    skips = "skips the final LayerNorm and all between"
-    fitting(canvas, y, f"linear, through the unembedding: {skips}", f"linear: {skips}", ink="faint")
+    way = "straight through the last LayerNorm as it scaled here"
+    fitting(canvas, y, f"in points of probability, to first order: {way}; what later blocks make of it is left out",
+            f"points of probability, {way}", "points of probability, straight to the end", ink="faint")  # fmt: skip
     return y + 1
 
 
