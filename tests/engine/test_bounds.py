@@ -23,12 +23,13 @@ from tests.sparse import refusal, sparse_checkpoint, sparse_file, within
 from txexplain import cli
 from txexplain.bounded import STRING, TooMuch, count_values, load_json
 from txexplain.engine import room
-from txexplain.engine.checkpoint import LONGEST_HEADER, read_safetensors, weight_shapes
+from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import norm_shares
 from txexplain.engine.measures import head_measures
 from txexplain.engine.model import GPT2
 from txexplain.engine.room import longest, look_bytes, run_bytes
+from txexplain.engine.safetensors import LONGEST_HEADER, read_safetensors
 from txexplain.engine.tokenizer import LONGEST_TOKEN, Tokenizer, _check_reachable, _is_reached, _merge_steps
 from txexplain.engine.trace import Trace
 from txexplain.errors import CheckpointError, PromptError, TokenizerError, TraceError

@@ -91,6 +91,8 @@ def test_every_activation_has_its_function() -> None:
         {"architectures": ["GPT2Model"]},
         {"model_type": "gpt2", "architectures": ["GPT2DoubleHeadsModel"]},
         {"n_embd": 768, "n_layer": 12, "n_head": 12},
+        {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12},
+        {"model_type": "gpt2", "architectures": ["GPT2ForTokenClassification"], "quantization_config": None},
         {"model_type": "gpt2", "add_cross_attention": False},
     ],
 )
@@ -106,7 +108,9 @@ def test_a_gpt2_is_known(says: dict[str, Any]) -> None:
         ({"model_type": "llama"}, ['"llama"', "GPT-2"]),
         ({"model_type": "gpt2\x1b[2J\n"}, ["GPT-2"]),
         ({"model_type": ["gpt2"]}, ["a list"]),
-        ({"model_type": "gpt2", "architectures": ["GPT2ForSequenceClassification"]}, ["GPT2ForSequenceClassification"]),
+        ({"model_type": "gpt2", "architectures": ["JAISLMHeadModel"]}, ["JAISLMHeadModel"]),
+        ({"model_type": "gpt2", "quantization_config": {"quant_method": "gptq"}}, ["quantized", "dequantize", "save"]),
+        ({"hidden_size": 768, "num_hidden_layers": 12}, ["isn't the config of a GPT-2"]),
         ({"model_type": "gpt2", "architectures": "GPT2LMHeadModel"}, ["architectures", "list"]),
         ({"model_type": "gpt2", "architectures": [1]}, ["architectures", "list"]),
         ({"model_type": "gpt2", "add_cross_attention": True}, ["add_cross_attention"]),
@@ -126,7 +130,7 @@ BAD = [
     *((name, None) for name in SIZES if name != "n_inner"),
     *((name, value) for name in FLAGS for value in (0, 1, "true", None)),
     *(("layer_norm_epsilon", value) for value in (0, -1e-5, 1.5, "1e-5", None, True, float("nan"), float("inf"), 10**400)),
-    *(("activation_function", value) for value in ("gelu_fast", "", None, 1, ["relu"])),
+    *(("activation_function", value) for value in ("gelu_slow", "", None, 1, ["relu"])),
     *(("bos_token_id", value) for value in (-1, 1.5, "0", True, ["a"], {})),
     ("eos_token_id", -1), ("eos_token_id", [1, -1]), ("n_head", 7), ("n_layer", 20_000), ("n_ctx", 0),
 ]  # fmt: skip

@@ -20,9 +20,10 @@ from safetensors.numpy import save_file
 
 from txexplain.cli import cli
 from txexplain.engine import checkpoint as engine_checkpoint
-from txexplain.engine import memory
-from txexplain.engine.checkpoint import Checkpoint, Stored, open_checkpoint, read_layout, weight_shapes
+from txexplain.engine import memory, safetensors
+from txexplain.engine.checkpoint import Checkpoint, open_checkpoint, read_layout, weight_shapes
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.safetensors import Stored
 from txexplain.errors import CheckpointError
 from txexplain.files import megabytes
 from txexplain.models import bundled_path, report, widened
@@ -125,7 +126,7 @@ def test_float32_as_stored_is_mapped_itself(tmp_path: Path, cache: Path) -> None
     assert files(cache) == []
     mixed = weights() | {"wte.weight": np.ones((70, 8), np.float32)}
     assert shared(write(tmp_path / "mixed", mixed))
-    assert "wte.weight" not in engine_checkpoint.read_safetensors(cache / files(cache)[0])[0]
+    assert "wte.weight" not in safetensors.read_safetensors(cache / files(cache)[0])[0]
 
 
 def rewrite(model: Path) -> None:
@@ -313,7 +314,7 @@ def test_info_reads_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
     (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
     os.truncate(folder / "model.safetensors", 8 + len(text) + at)
-    monkeypatch.setattr(engine_checkpoint, "as_array", never)
+    monkeypatch.setattr(safetensors, "as_array", never)
     monkeypatch.setattr(widened, "write", never)
     found = report.info(str(folder))
     assert found["parameters"] == sum(int(np.prod(shape)) for shape in shapes.values())
@@ -331,7 +332,7 @@ def test_info_reads_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_list_of_models_opens_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_checkpoint, "map_safetensors", never)
+    monkeypatch.setattr(safetensors, "map_safetensors", never)
     assert report.known_models()[0].bytes == (bundled_path() / "model.safetensors").stat().st_size
 
 
@@ -346,7 +347,7 @@ def test_a_lack_of_memory_is_said_in_one_sentence(model: Path, monkeypatch: pyte
 
 
 def test_an_equal_head_is_found_a_few_numbers_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_checkpoint, "AT_ONCE", 7)
+    monkeypatch.setattr(safetensors, "AT_ONCE", 7)
     tensors = weights()
     folder = write(tmp_path / "m", tensors | {"lm_head.weight": tensors["wte.weight"].astype(np.float32)})
     assert "lm_head.weight" not in open_shared(folder).tensors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,7 +26,8 @@ CONFIG: dict[str, Any] = {
 }  # fmt: skip
 CONFIG_WORDS = (
     *CONFIG, "n_ctx", "tie_word_embeddings", "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn", "add_cross_attention", "GPT2Model",
-    "GPT2DoubleHeadsModel", "LlamaForCausalLM", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh", "quick_gelu", None, True, False, 1, 2, 4, 12,
+    "GPT2DoubleHeadsModel", "GPT2ForTokenClassification", "LlamaForCausalLM", "hidden_size", "num_hidden_layers", "num_attention_heads",
+    "max_position_embeddings", "gelu_fast", "gelu_10", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh", "quick_gelu", None, True, False, 1, 2, 4, 12,
     1e-5, 1e-12, 0.5, 1.0,
 )  # fmt: skip
 DEFAULTS: dict[str, Any] = {
@@ -88,8 +90,16 @@ def bases() -> list[Case]:
     return found
 
 
+OTHER_NAMES = {
+    "n_embd": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_head": "num_attention_heads",
+    "n_positions": "max_position_embeddings",
+}
 NAMES = (
     *shapes(),
+    "_orig_mod.wte.weight",
+    "module.transformer.ln_f.bias",
     "lm_head.weight",
     "transformer.wte.weight",
     "h.1.ln_1.weight",
@@ -164,7 +174,8 @@ def library_weights(path: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]
     for file in files:
         try:
             for name, entry in safetensors.deserialize(content(file)):
-                found[name.removeprefix("transformer.")] = (entry["dtype"], tuple(entry["shape"]), bytes(entry["data"]))
+                plain = re.sub(r"^(module\.)*(transformer\.)?", "", re.sub(r"(^|(?<=\.))_orig_mod\.", "", name))
+                found.setdefault(plain, (entry["dtype"], tuple(entry["shape"]), bytes(entry["data"])))
         except safetensors.SafetensorError as error:
             raise Wrong(f"opened, but the library says of {file.name}: {error}") from None
     return found
@@ -179,8 +190,9 @@ def decoded(dtype: str, shape: tuple[int, ...], data: bytes) -> np.ndarray:
 
 def same(mine: np.ndarray, dtype: str, shape: tuple[int, ...], data: bytes) -> bool:
     theirs = decoded(dtype, shape, data)
-    if dtype == "F16":
-        theirs = theirs.astype(np.float32)
+    if dtype in ("F16", "F64"):
+        with np.errstate(over="ignore"):
+            theirs = theirs.astype(np.float32)
     return mine.shape == theirs.shape and mine.dtype == theirs.dtype and mine.tobytes() == theirs.tobytes()
 
 
@@ -190,13 +202,15 @@ def require_weights(model: GPT2, stored: dict[str, tuple[str, tuple[int, ...], b
     have = set(model.weights)
     if have - {"lm_head.weight"} != wanted:
         raise Wrong(f"other weights than a GPT-2's: {sorted(have ^ wanted)[:5]}")
+    biases = [{name for name in wanted if name.endswith(".bias") and ("ln_" in name) == norms} for norms in (True, False)]
+    absent = {name for kind in biases if not kind & stored.keys() for name in kind}
     for name, array in model.weights.items():
-        if not same(array, *stored[name]):
+        if (array.any() or array.dtype != np.float32) if name in absent else not same(array, *stored[name]):
             raise Wrong(f"{name} differs from the library's")
         if array.flags.writeable:
             raise Wrong(f"{name} can be written")
     head = stored.get("lm_head.weight", stored["wte.weight"])
-    if not same(model.unembedding, *head) and not np.array_equal(model.unembedding, decoded(*head)):
+    if not same(model.unembedding, *head) and not np.array_equal(model.unembedding, decoded(*head).astype(np.float32)):
         raise Wrong("the unembedding isn't the file's")
 
 
@@ -204,6 +218,7 @@ def require_fields(config: GPT2Config, fields: dict[str, Any]) -> None:
     """A config says what its JSON says."""
     for name, default in DEFAULTS.items():
         wanted = fields.get(name, fields.get("n_ctx", default) if name == "n_positions" else default)
+        wanted = fields.get(OTHER_NAMES.get(name, ""), wanted)
         have = getattr(config, name)
         if have != wanted or (type(have) is not type(wanted) and type(have) is not float):
             raise Wrong(f"{name} is {have!r}, in the file {wanted!r}")
@@ -253,8 +268,11 @@ def plain_logits(model: GPT2, ids: list[int]) -> np.ndarray:
                 return x / (1 + np.exp(-np.clip(x, -700, 700)))
             case "tanh":
                 return np.tanh(x)
-            case "gelu":
-                return 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+            case "gelu" | "gelu_10":
+                exact = 0.5 * x * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+                return exact if c.activation_function == "gelu" else np.clip(exact, -10, 10)
+            case "quick_gelu":
+                return x / (1 + np.exp(-np.clip(1.702 * x, -700, 700)))
             case _:
                 return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 

@@ -164,10 +164,10 @@ def test_anything_but_one_clear_sentence_is_a_fault(
 
 
 def test_a_wrong_number_is_a_fault(targets: dict[str, Target], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from txexplain.engine import checkpoint
+    from txexplain.engine import safetensors
 
-    right = checkpoint.as_array
-    monkeypatch.setattr(checkpoint, "as_array", lambda data, entry: right(data, entry) + np.float32(1e-7))
+    right = safetensors.as_array
+    monkeypatch.setattr(safetensors, "as_array", lambda data, entry: right(data, entry) + np.float32(1e-7))
     outcome = execute(targets["checkpoints"], targets["checkpoints"].bases[0], root)
     assert outcome.is_fault
     assert "differs from the library's" in outcome.sentence

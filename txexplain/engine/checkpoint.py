@@ -1,114 +1,33 @@
-"""Safetensors files as named, read-only arrays: mapped, not read, and every claim of the header checked first.
-
-The format: 8 bytes with the header's length, a JSON header {name: {dtype, shape, data_offsets}}, then the numbers.
-The library copies tensors and can't give BF16 to NumPy, so the header is read here.
-Source: https://huggingface.co/docs/safetensors (format) and its Rust reader, whose checks these are, and a few more.
-"""
+"""A GPT-2 as it lies on the disk: a config, and weights in safetensors files, each checked against the other."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-import mmap
 import os
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.bounded import TooMuch, load_json
+from txexplain.engine import instead
 from txexplain.engine.config import GPT2Config, read_json
 from txexplain.engine.memory import free_memory
+from txexplain.engine.safetensors import FLOAT_DTYPES, Source, Stored, map_safetensors
 from txexplain.engine.steps import sizes, weight_letters
 from txexplain.errors import CheckpointError, ExplainError, reason
 from txexplain.files import megabytes
 from txexplain.text import shown
 
 Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
-LONGEST_HEADER = 20_000_000  # bytes: some 100 for each tensor of the deepest model are 2 MB, a long trace's prompt and tokens some more
-LONGEST_OF_FORMAT = 100_000_000
-MOST_VALUES = 500_000  # of a header: ten for each tensor
-DTYPES: dict[str, str] = {
-    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
-    "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?",
-}  # fmt: skip
-FLOAT_DTYPES = ("F32", "F16", "BF16")
-AT_ONCE = 1 << 22  # numbers that are widened or compared in one go
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.ckpt.index")
-NO_PICKLES = "which can run code when it is opened; save it as safetensors (transformers: save_pretrained) and open that"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A file, and how an error says so."""
-
-    path: Path
-    what: str
-    error: type[ExplainError]
-
-    def refusal(self, sentence: str) -> ExplainError:
-        return self.error(f"The {self.what} {self.path} {sentence}.")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One tensor as a header describes it: its stored dtype, its shape, and its bytes' place behind the header."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    start: int
-    end: int
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """A file in memory, its header read and checked."""
-
-    data: Bytes  # behind the header
-    entries: list[Entry]  # in the order of their bytes
-    metadata: dict[str, str]
-    identity: str  # another one once the file was written to: its size, its times, a digest of its header
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One tensor of a mapped file."""
-
-    entry: Entry
-    data: Bytes
-    file: Path
-
-    @property
-    def size(self) -> int:
-        """How many numbers it has."""
-        return math.prod(self.entry.shape)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the file's own bytes are its numbers in float32, so that nothing is copied."""
-        return self.entry.dtype == "F32" and (self.data.ctypes.data + self.entry.start) % 4 == 0
-
-    def array(self) -> NDArray[Any]:
-        return as_array(self.data, self.entry)
-
-    def chunks(self) -> Iterator[Floats]:
-        """Its numbers in float32, in order, a few at a time. What was read of the file doesn't stay with this process."""
-        size = np.dtype(DTYPES[self.entry.dtype]).itemsize
-        for start in range(self.entry.start, self.entry.end, AT_ONCE * size):
-            end = min(start + AT_ONCE * size, self.entry.end)
-            part = Entry(self.entry.name, self.entry.dtype, ((end - start) // size,), start, end)
-            yield as_array(self.data, part)
-        let_go(self.data)
+COMPILED, PARALLEL = re.compile(r"(?<![^.])_orig_mod\."), re.compile(r"^(?:module\.)+")
+BODY = ("h.", "wte.", "wpe.", "ln_f.", "lm_head.")  # how the names of a language model's tensors begin
+MOST_NAMED = 3
+NORM_BIAS = re.compile(r"(?:^|\.)ln_\w\.bias$")
 
 
 @dataclass(frozen=True)
@@ -120,6 +39,8 @@ class Layout:
     folder: Path
     files: tuple[Path, ...]
     identity: str  # another one once a file was written to
+    zeros: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # the biases of a model that was trained without, by their shapes
+    notes: tuple[str, ...] = ()  # what is there and isn't shown, in sentences
 
     @property
     def dtype(self) -> str:
@@ -150,208 +71,88 @@ class Checkpoint:
     folder: Path
     files: tuple[Path, ...]
     dtype: str  # as stored: "F16", or "F16, F32" where they differ
+    notes: tuple[str, ...] = ()  # what is there and isn't shown, in sentences
 
 
-def read_safetensors(
-    path: Path, *, what: str = "checkpoint", error: type[ExplainError] = CheckpointError
-) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The tensors of a file in the order of their bytes, and its metadata strings.
+@dataclass(frozen=True)
+class Found:
+    """The tensors of a checkpoint's files."""
 
-    Each tensor is a read-only view of one memory map; F16 and BF16 are widened to float32, a copy.
-    `what` says in an error what the file is. Raises `error`: one sentence that names the file, and the tensor where it is about one.
-    """
-    source = Source(path, what, error)
-    mapped = map_safetensors(source)
-    stored = [Stored(entry, mapped.data, path) for entry in mapped.entries]
-    copied = sum(4 * each.size for each in stored if each.entry.dtype in FLOAT_DTYPES and not each.is_ready)
-    if (free := free_memory()) is not None and copied > free:
-        raise source.refusal(f"must be copied to float32, which takes {megabytes(copied)} of memory, and {megabytes(free)} are free")
-    return {entry.name: as_array(mapped.data, entry) for entry in mapped.entries}, mapped.metadata
-
-
-def map_safetensors(source: Source, opener: Callable[[str, int], int] | None = None) -> Mapped:
-    """Map a file and check its header. `opener` opens it, as open()'s does."""
-    try:
-        kind = source.path.stat().st_mode
-        if not stat.S_ISREG(kind):  # to open a pipe would wait for its writer
-            raise source.refusal(f"is a {'folder' if stat.S_ISDIR(kind) else 'device or pipe'}, not a .safetensors file")
-        with open(source.path, "rb", opener=opener) as file:
-            status = os.fstat(file.fileno())
-            start = file.read(8)
-            length = header_length(start, status.st_size, source)
-            text = file.read(length)
-            if len(text) < length:
-                raise source.refusal("became shorter while it was read; open it again")
-            mapped: Bytes = np.asarray(np.memmap(file, dtype=np.uint8, mode="r"))
-    except (OSError, ValueError) as problem:
-        raise source.refusal(f"can't be read: {reason(problem)}") from None
-    data = mapped[8 + length :]
-    entries, metadata = parse_header(text, source)
-    require_exact_cover(entries, len(data), source)
-    identity = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {hashlib.sha256(text).hexdigest()}"
-    return Mapped(data, entries, metadata, identity)
-
-
-def header_length(start: bytes, size: int, source: Source) -> int:
-    """How many bytes the header has, from the file's first eight."""
-    if len(start) < 8:
-        raise source.refusal(f"has {size} bytes, too few for a safetensors file; fetch it again")
-    length = int.from_bytes(start, "little")
-    if length > LONGEST_HEADER:
-        if re.match(rb"PK\x03\x04|\x80[\x02-\x05]", start):
-            raise source.refusal(f"is a PyTorch pickle, {NO_PICKLES}")
-        if start == b"version ":
-            raise source.refusal("is only Git LFS's pointer to a file; fetch the file itself with `git lfs pull`")
-        if length <= min(LONGEST_OF_FORMAT, size - 8):
-            raise source.refusal(f"has a header of {megabytes(length)}; txexplain reads at most {megabytes(LONGEST_HEADER)} of one")
-        raise source.refusal("isn't a safetensors file: its first 8 bytes, the length of its header, are out of bounds")
-    if length > size - 8:
-        raise source.refusal(f"says that its header has {length} bytes, but ends before that: it is cut short; fetch it again")
-    return length
-
-
-def parse_header(text: bytes, source: Source) -> tuple[list[Entry], dict[str, str]]:
-    """The entries of a header by their bytes' place, and its metadata."""
-    try:
-        text.decode("utf-8")  # JSON may be UTF-16 elsewhere, here not
-        header = load_json(text, MOST_VALUES, object_pairs_hook=unique, parse_int=natural, parse_constant=no_constant)
-    except TooMuch:
-        raise source.refusal(f"has a header of more than {MOST_VALUES:,} values, which no GPT-2 needs; fetch it again") from None
-    except (ValueError, RecursionError) as problem:
-        why = str(problem) if isinstance(problem, HeaderError) else "isn't valid JSON"
-        raise source.refusal(f"has a header that {why}; fetch it again") from None
-    if not isinstance(header, dict):
-        raise source.refusal("has a header that isn't a JSON object; fetch it again")
-    metadata = header.pop("__metadata__", {})
-    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise source.refusal("has a header whose __metadata__ doesn't map strings to strings; fetch it again")
-    entries = [read_entry(name, fields, source) for name, fields in header.items()]
-    return sorted(entries, key=lambda entry: (entry.start, entry.end)), metadata
-
-
-class HeaderError(ValueError):
-    """What is wrong with a header that is valid JSON to Python."""
-
-
-def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise HeaderError(f"says {shown(name)} twice")
-        for text in (name, value):
-            if isinstance(text, str):
-                text.encode()  # a lone surrogate, which JSON's \\u can spell, is no text
-        fields[name] = value
-    return fields
-
-
-def natural(digits: str) -> int:
-    if digits.startswith("-"):
-        raise HeaderError(f"holds the negative number {shown(digits, 20)}")
-    return int(digits)
-
-
-def no_constant(name: str) -> None:
-    raise HeaderError(f"holds {name}")
-
-
-def read_entry(name: str, fields: Any, source: Source) -> Entry:
-    """One tensor's claims, checked against each other."""
-
-    def wrong(sentence: str) -> ExplainError:
-        return source.refusal(f"has a header whose entry for {shown(name)} {sentence}")
-
-    if not isinstance(fields, dict) or fields.keys() != {"dtype", "shape", "data_offsets"}:
-        raise wrong("isn't a dtype, a shape and data_offsets; fetch it again")
-    dtype, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise wrong(f"has the dtype {shown(dtype, 20)}, which isn't one that txexplain reads: {', '.join(DTYPES)}")
-    if not is_sizes(shape) or len(shape) > 32 or not is_sizes(offsets) or len(offsets) != 2:
-        raise wrong("has a shape or data_offsets that aren't lists of sizes; fetch it again")
-    itemsize = np.dtype(DTYPES[dtype]).itemsize
-    if math.prod(size for size in shape if size) * itemsize >= 1 << 63:  # NumPy's bound, for an empty array too
-        raise wrong("has a shape that is too large; fetch it again")
-    start, end = offsets
-    if end - start != math.prod(shape) * itemsize:
-        raise wrong(f"gives it {end - start} bytes, but {dtype} {shown(shape, 40)} takes {math.prod(shape) * itemsize}; fetch it again")
-    return Entry(name, dtype, tuple(shape), start, end)
-
-
-def is_sizes(values: Any) -> bool:
-    return isinstance(values, list) and all(type(value) is int and 0 <= value < 1 << 63 for value in values)
-
-
-def require_exact_cover(entries: Iterable[Entry], size: int, source: Source) -> None:
-    """The tensors must lie one behind the other, from the header to the end of the file."""
-    at = 0
-    for entry in entries:
-        if entry.start != at:
-            how = "overlaps the tensor before it" if entry.start < at else "leaves a gap before it"
-            raise source.refusal(f"has a header in which {shown(entry.name)} {how}; fetch it again")
-        if entry.end > size:
-            raise source.refusal(
-                f"is cut short: {shown(entry.name)} should end at byte {entry.end} of the data, which has {size}; fetch it again"
-            )
-        at = entry.end
-    if at != size:
-        raise source.refusal(f"has {size - at} bytes behind its last tensor; fetch it again")
-
-
-def as_array(data: Bytes, entry: Entry) -> NDArray[Any]:
-    """One tensor as a read-only array; a copy only where its place isn't aligned, or where it must be widened."""
-    raw = data[entry.start : entry.end]
-    dtype = np.dtype(DTYPES[entry.dtype])
-    if raw.ctypes.data % dtype.itemsize:
-        raw = raw.copy()
-    array: NDArray[Any] = raw.view(dtype)
-    if entry.dtype == "BF16":
-        array = np.left_shift(array, 16, dtype=np.uint32).view(np.float32)  # the upper half of a float32
-    elif entry.dtype == "F16":
-        array = array.astype(np.float32)
-    array = array.reshape(entry.shape)
-    array.flags.writeable = False
-    return array
-
-
-def let_go(data: NDArray[Any]) -> None:
-    """Tell the system that this process doesn't need the pages of a mapped file now; they come back when they are looked at."""
-    while isinstance(data, np.ndarray) and not isinstance(data, np.memmap):
-        data = data.base  # type: ignore[assignment]
-    with suppress(AttributeError, OSError, ValueError):  # not mapped, or a system without that
-        data._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    stored: Mapping[str, Stored]  # by plain_name
+    again: tuple[tuple[str, Stored], ...] = ()  # those whose name was there already
+    identity: str = ""
 
 
 def open_checkpoint(path: Path, widened: Callable[[Layout], Mapping[str, Floats]] | None = None) -> Checkpoint:
-    """Open a GPT-2: a folder with config.json and model.safetensors or shards with their index, or a .safetensors file beside its config.
+    """Open a GPT-2: a folder with config.json and model.safetensors or shards with their index, or one of these files beside its config.
 
     Every weight's presence, dtype and shape is checked against the config; its numbers are not looked at.
     `widened` makes the weights that aren't float32 as they are stored; by default in memory of this process alone.
     Raises CheckpointError: one sentence that names the file, and the tensor where it is about one.
     """
-    layout = read_layout(path)
+    return checkpoint_of(read_layout(path), widened)
+
+
+def checkpoint_of(layout: Layout, widened: Callable[[Layout], Mapping[str, Floats]] | None = None) -> Checkpoint:
+    """The weights of a layout, as open_checkpoint gives them. Raises CheckpointError."""
     copies = (widened or widened_here)(layout) if layout.unready else {}
     tensors: dict[str, Floats] = {name: copies[name] if name in copies else stored.array() for name, stored in layout.stored.items()}
-    return Checkpoint(layout.config, MappingProxyType(tensors), layout.folder, layout.files, layout.dtype)
+    for name, shape in layout.zeros.items():
+        tensors[name] = np.zeros(shape, dtype=np.float32)
+        tensors[name].flags.writeable = False
+    return Checkpoint(layout.config, MappingProxyType(tensors), layout.folder, layout.files, layout.dtype, layout.notes)
 
 
 def read_layout(path: Path) -> Layout:
     """What open_checkpoint opens, by its config and headers alone. Raises CheckpointError."""
     folder, files, weight_map, source = find_files(path)
     config = GPT2Config.from_file(folder / "config.json")
-    stored, identity = gather(files, weight_map)
+    layout = fitted(config, gather(files), source, weight_map)
+    beside = ("The adapter that lies beside the model isn't part of what is shown.",) if (folder / instead.ADAPTER).exists() else ()
+    return replace(layout, folder=folder, files=files, notes=layout.notes + beside)
+
+
+def fitted(config: GPT2Config, found: Found, source: Source, weight_map: Mapping[str, Path] | None = None) -> Layout:
+    """Tensors as the GPT-2 of a config; `source` is to blame for what is lacking. Raises CheckpointError."""
+    stored = found.stored
     shapes = weight_shapes(config, with_head="lm_head.weight" in stored or not config.tie_word_embeddings)
+    zeros = {name: shapes.pop(name) for name in without_biases(shapes, stored)}
     for name, shape in shapes.items():
         if name not in stored:
-            raise source.refusal(f"lacks the tensor {name}, which its config.json asks for; it isn't a whole GPT-2")
+            raise lacking(name, stored, source, weight_map or {})
         require_fit(stored[name], name, shape)
+    for name, other in found.again:
+        if name in shapes and not other.equals(stored[name]):
+            raise other.source.refusal(f"holds {shown(name)} with other numbers than {stored[name].source.path}; remove one of the two")
     require_no_more_blocks(stored, config)
     if config.tie_word_embeddings and "lm_head.weight" in shapes:
         # As transformers 5 does: a head of its own is used, whatever the config says; an equal one is only a copy of wte.
-        if all(np.array_equal(a, b) for a, b in zip(stored["lm_head.weight"].chunks(), stored["wte.weight"].chunks(), strict=True)):
+        if stored["lm_head.weight"].equals(stored["wte.weight"]):
             del shapes["lm_head.weight"]
         else:
             config = replace(config, tie_word_embeddings=False)
-    return Layout(config, {name: stored[name] for name in shapes}, folder, files, identity)
+    weights = {name: stored[name] for name in shapes}
+    return Layout(config, weights, Path(), (), found.identity, zeros, notes_on(stored, config))
+
+
+def without_biases(shapes: Iterable[str], stored: Mapping[str, Stored]) -> list[str]:
+    """The biases of which a model has none: all of its LayerNorms', all of its linear layers', or both (nanoGPT's bias=False).
+
+    A model that lacks some of them only is a damaged one.
+    """
+    biases = [name for name in shapes if name.endswith(".bias")]
+    kinds = [[name for name in biases if bool(NORM_BIAS.search(name)) == of_norms] for of_norms in (True, False)]
+    return [name for kind in kinds if not any(name in stored for name in kind) for name in kind]
+
+
+def notes_on(stored: Mapping[str, Stored], config: GPT2Config) -> tuple[str, ...]:
+    """What a reader is told about the tensors of a checkpoint that opens."""
+    heads = sorted(name for name in stored if not name.startswith(BODY))
+    if not heads:
+        return ()
+    names = ", ".join(shown(name) for name in heads[:MOST_NAMED]) + (", …" if len(heads) > MOST_NAMED else "")
+    output = "the token embedding" if config.tie_word_embeddings else "lm_head"
+    return (f"Its other head ({names}) isn't shown: what is shown is the body, with {output} as its output.",)
 
 
 def widened_here(layout: Layout, otherwise: str = "") -> dict[str, Floats]:
@@ -386,24 +187,22 @@ def no_memory(layout: Layout, lack: str, otherwise: str) -> CheckpointError:
 
 def find_files(path: Path) -> tuple[Path, tuple[Path, ...], dict[str, Path], Source]:
     """Where a checkpoint's parts are: its folder, its weight files, the tensors' files as an index says, the file to blame for a lack."""
+    source = Source(path, "checkpoint", CheckpointError)
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
-        single = path / "model.safetensors" if is_folder else path
-        index = path / "model.safetensors.index.json"
-        has_single = single.exists()
-        has_index = is_folder and index.exists()
-        pickle = next((name for name in PICKLES if is_folder and (path / name).exists()), None)
+        single, index = (path / instead.WEIGHTS, path / instead.WEIGHTS_INDEX) if is_folder else (path, path)
+        has_index = index.exists() and instead.INDEX.fullmatch(index.name) is not None
+        has_single = single.exists() and (is_folder or not has_index)
     except (OSError, ValueError) as problem:
-        raise Source(path, "checkpoint", CheckpointError).refusal(f"can't be read: {reason(problem)}") from None
+        raise source.refusal(f"can't be read: {reason(problem)}") from None
+    if not is_folder and not has_index and (what := instead.of_a_file(path)):
+        raise source.refusal(what)
     if has_single:
         return single.parent, (single,), {}, Source(single, "checkpoint", CheckpointError)
     if has_index:
         weight_map = read_index(index)
-        return path, tuple(dict.fromkeys(weight_map.values())), weight_map, Source(index, "checkpoint", CheckpointError)
-    source = Source(path, "checkpoint", CheckpointError)
-    if pickle:
-        raise source.refusal(f"has its weights only in {pickle}, a pickle, {NO_PICKLES}")
-    raise source.refusal("has no model.safetensors and no model.safetensors.index.json; name a folder that holds a GPT-2")
+        return index.parent, tuple(dict.fromkeys(weight_map.values())), weight_map, Source(index, "checkpoint", CheckpointError)
+    raise source.refusal(instead.of_a_folder(path))
 
 
 def read_index(index: Path) -> dict[str, Path]:
@@ -416,28 +215,40 @@ def read_index(index: Path) -> dict[str, Path]:
         if not re.fullmatch(r"[\w.-]+\.safetensors", name):
             raise CheckpointError(f"{index} names the shard {shown(name)}, which isn't a .safetensors file in the same folder.")
         if not os.path.exists(index.parent / name):  # noqa: PTH110 - Path.exists raises for a link to too long a name
-            raise CheckpointError(f"{index} names the shard {name}, which isn't there; fetch it too.")
+            raise CheckpointError(f"{index} names the shard {shown(name)}, which isn't there; fetch it too.")
     return {tensor: index.parent / name for tensor, name in sorted(weight_map.items(), key=lambda item: item[1])}
 
 
-def gather(files: Iterable[Path], weight_map: Mapping[str, Path]) -> tuple[dict[str, Stored], str]:
-    """The tensors of all files, by their names without `transformer.`, and the files' identity."""
-    stored: dict[str, Stored] = {}
+def gather(files: Iterable[Path]) -> Found:
+    """The tensors of all files by their plain names, and the files' identity. An index only names files: those say what they hold."""
     identities: list[str] = []
-    for file in files:
-        source = Source(file, "checkpoint", CheckpointError)
-        mapped = map_safetensors(source)
-        identities.append(mapped.identity)
-        for entry in mapped.entries:
-            name = entry.name.removeprefix("transformer.")
-            if name in stored:
-                raise source.refusal(f"holds the tensor {shown(name)}, which is there already, in {stored[name].file.name}")
-            stored[name] = Stored(entry, mapped.data, file)
-    for tensor, file in weight_map.items():
-        found = stored.get(tensor.removeprefix("transformer."))
-        if found is None or found.file != file:
-            raise Source(file, "checkpoint", CheckpointError).refusal(f"lacks the tensor {shown(tensor)}, which the index says it holds")
-    return stored, "\n".join(identities)
+
+    def tensors() -> Iterator[Stored]:
+        for file in files:
+            source = Source(file, "checkpoint", CheckpointError)
+            mapped = map_safetensors(source)
+            identities.append(mapped.identity)
+            yield from (Stored(entry, mapped.data, source) for entry in mapped.entries)
+
+    found = by_plain_name(tensors())
+    return replace(found, identity="\n".join(identities))
+
+
+def by_plain_name(tensors: Iterable[Stored]) -> Found:
+    stored: dict[str, Stored] = {}
+    again = []
+    for each in tensors:
+        name = plain_name(each.entry.name)
+        if name in stored:
+            again.append((name, each))
+        else:
+            stored[name] = each
+    return Found(stored, tuple(again))
+
+
+def plain_name(name: str) -> str:
+    """GPT-2's name of a tensor: without what torch.compile (`_orig_mod.`) and training on several devices (`module.`) put before names."""
+    return PARALLEL.sub("", COMPILED.sub("", name)).removeprefix("transformer.")
 
 
 def weight_shapes(config: GPT2Config, *, with_head: bool) -> dict[str, tuple[int, ...]]:
@@ -445,13 +256,31 @@ def weight_shapes(config: GPT2Config, *, with_head: bool) -> dict[str, tuple[int
     return {name: sizes(letters, config) for name, letters in weight_letters(config.n_layer, with_head=with_head).items()}
 
 
+def lacking(name: str, stored: Mapping[str, Stored], source: Source, weight_map: Mapping[str, Path]) -> ExplainError:
+    """Why a weight isn't there, as far as the tensors that are there tell."""
+    if what := instead.of_other_names(stored, source.path):
+        return source.refusal(what)
+    file = next((file for tensor, file in weight_map.items() if plain_name(tensor) == name), None)
+    if file is not None:
+        said = f"lacks the tensor {name}, which the index says it holds; fetch it again"
+        return Source(file, "checkpoint", CheckpointError).refusal(said)
+    return source.refusal(f"lacks the tensor {name}, which its config.json asks for; it isn't a whole GPT-2")
+
+
 def require_fit(stored: Stored, name: str, shape: tuple[int, ...]) -> None:
     """Raise CheckpointError unless a weight has a dtype that can be read and the shape that the config asks for."""
-    source = Source(stored.file, "checkpoint", CheckpointError)
-    if stored.entry.dtype not in FLOAT_DTYPES:
-        raise source.refusal(f"stores {name} as {stored.entry.dtype}; txexplain reads weights in {', '.join(FLOAT_DTYPES)}")
-    if stored.entry.shape != shape:
-        raise source.refusal(f"stores {name} in the shape {shown(list(stored.entry.shape))}, but its config.json asks for {list(shape)}")
+    entry, source = stored.entry, stored.source
+    if entry.dtype not in FLOAT_DTYPES:
+        raise source.refusal(
+            f"stores {name} as {entry.dtype}; weights are read in {', '.join(FLOAT_DTYPES)}: it is quantized, so dequantize it "
+            "(transformers: model.dequantize()), save that and open it"
+        )
+    if entry.shape == shape:
+        return
+    said = f"stores {name} in the shape {shown(list(entry.shape))}, but its config.json asks for {list(shape)}"
+    if entry.shape == shape[::-1] and name.startswith("h."):
+        raise source.refusal(f"{said}: it is transposed, for GPT-2 stores [inputs, outputs]; {instead.converted(source.path)}")
+    raise source.refusal(said)
 
 
 def require_no_more_blocks(stored: Mapping[str, Stored], config: GPT2Config) -> None:
@@ -459,7 +288,6 @@ def require_no_more_blocks(stored: Mapping[str, Stored], config: GPT2Config) -> 
     for name, tensor in stored.items():
         block = re.match(r"h\.(\d{1,9})\.", name)
         if block and int(block[1]) >= config.n_layer:
-            source = Source(tensor.file, "checkpoint", CheckpointError)
-            raise source.refusal(
+            raise tensor.source.refusal(
                 f"holds {shown(name)}, but its config.json says n_layer = {config.n_layer}; one of the two is another model's"
             )

@@ -13,8 +13,16 @@ from txexplain.bounded import TooMuch, load_json
 from txexplain.errors import CheckpointError, reason
 from txexplain.text import shown
 
-ACTIVATION_NAMES = ("gelu_new", "gelu", "gelu_pytorch_tanh", "relu", "silu", "swish", "tanh")
+ACTIVATION_NAMES = (
+    "gelu_new", "gelu_fast", "gelu_accurate", "gelu_pytorch_tanh", "gelu_python_tanh", "gelu", "gelu_python", "gelu_10", "quick_gelu",
+    "relu", "silu", "swish", "tanh",
+)  # fmt: skip
 ARCHITECTURES = ("GPT2LMHeadModel", "GPT2Model", "GPT2DoubleHeadsModel")  # those whose language model is GPT-2's own
+OTHER_HEADS = ("GPT2ForSequenceClassification", "GPT2ForTokenClassification", "GPT2ForQuestionAnswering")  # those that have its body
+# transformers' names for all models; as there, they count where a field is given under both its names.
+ALIASES = {
+    "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head", "max_position_embeddings": "n_positions",
+}  # fmt: skip
 LARGEST = 1 << 24  # no size in a GPT-2's config comes near it; a lie about one must not ask for all memory
 MOST_BLOCKS = 1_000  # the deepest GPT-2 has 48
 MOST_HEADS = 1 << 16  # of all blocks; GPT-3 has 9,216
@@ -61,6 +69,7 @@ class GPT2Config:
         if not isinstance(fields, dict):
             raise CheckpointError(f"{source} must hold a JSON object, but holds {as_json(fields)}.")
         require_gpt2(fields, source)
+        fields = fields | {ALIASES[name]: value for name, value in fields.items() if name in ALIASES}
         get = Fields(fields, source)
         n_embd = get.size("n_embd", cls.n_embd)
         vocab_size = get.size("vocab_size", cls.vocab_size)
@@ -160,13 +169,19 @@ def require_gpt2(fields: Mapping[str, Any], source: str) -> None:
         raise CheckpointError(f"{source}: architectures must be a list of names, but is {as_json(architectures)}.")
     if kind not in (None, "gpt2"):
         raise CheckpointError(f"{source} is the config of a model of type {as_json(kind)}; txexplain opens GPT-2 checkpoints only.")
-    if architectures and not set(architectures) & set(ARCHITECTURES):
+    if architectures and not set(architectures) & {*ARCHITECTURES, *OTHER_HEADS}:
         raise CheckpointError(
             f"{source} has the architecture {shown(architectures[0], 40)}; txexplain opens GPT-2 language models only, "
             f"which are {', '.join(ARCHITECTURES)}."
         )
-    if kind is None and not architectures and not {"n_embd", "n_layer", "n_head"} <= fields.keys():
+    named = {ALIASES.get(name, name) for name in fields}
+    if kind is None and not architectures and not {"n_embd", "n_layer", "n_head"} <= named:
         raise CheckpointError(f"{source} isn't the config of a GPT-2: it has no model_type, nor n_embd, n_layer and n_head.")
+    if fields.get("quantization_config"):
+        raise CheckpointError(
+            f"{source}: its weights are quantized (quantization_config); dequantize them (transformers: model.dequantize()), save that "
+            "and open it."
+        )
     if fields.get("add_cross_attention") not in (None, False):
         raise CheckpointError(f"{source}: add_cross_attention is on, which a GPT-2 language model doesn't have; txexplain can't open it.")
 

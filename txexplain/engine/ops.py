@@ -98,6 +98,16 @@ def gelu(x: Array) -> Array:
     return 0.5 * x * (1 + erf(x * math.sqrt(0.5)))  # [...]
 
 
+def gelu_10(x: Array) -> Array:
+    """GELU, held between −10 and 10. Shapes: [...] -> [...]."""
+    return np.clip(gelu(x), -10, 10)
+
+
+def quick_gelu(x: Array) -> Array:
+    """GELU roughly: x × sigmoid(1.702 x). Shapes: [...] -> [...]."""
+    return x / (1 + np.exp(-1.702 * x))
+
+
 def erf(x: Array) -> Array:
     """The error function, to 1.5e-7 (Abramowitz & Stegun 1964, 7.1.26); NumPy has none. Shapes: [...] -> [...]."""
     a = np.abs(x)
@@ -123,8 +133,14 @@ def tanh(x: Array) -> Array:
 
 ACTIVATIONS: dict[str, Callable[[Array], Any]] = {
     "gelu_new": gelu_new,
+    "gelu_fast": gelu_new,
+    "gelu_accurate": gelu_new,
     "gelu_pytorch_tanh": gelu_new,
+    "gelu_python_tanh": gelu_new,
     "gelu": gelu,
+    "gelu_python": gelu,
+    "gelu_10": gelu_10,
+    "quick_gelu": quick_gelu,
     "relu": relu,
     "silu": silu,
     "swish": silu,

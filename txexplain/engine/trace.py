@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.bounded import load_json
-from txexplain.engine.checkpoint import let_go, read_safetensors
 from txexplain.engine.config import LARGEST, MOST_VALUES, GPT2Config
 from txexplain.engine.room import lack_for_look
+from txexplain.engine.safetensors import let_go, read_safetensors
 from txexplain.engine.steps import STEPS, activation_letters, sizes
 from txexplain.engine.tokenizer import LONGEST_TOKEN
 from txexplain.errors import CheckpointError, NotRecorded, TraceError, reason

@@ -72,12 +72,14 @@ def written(lens: Lens, layer: int, neuron: int, token: int) -> Reading:
 
 
 def inside(activation: str, x: float) -> float | None:
-    """The number on the way through an activation that its formula names: tanh's argument, Φ(x), e^−x; None where it names none."""
+    """The number on the way through an activation that its formula names: tanh's argument, Φ(x), a power of e; None where it names none."""
     match activation:
         case "gelu_new":
             return math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
-        case "gelu":
+        case "gelu" | "gelu_10":
             return 0.5 * (1 + math.erf(x / math.sqrt(2)))
         case "silu":
             return math.exp(min(-x, 700.0))
+        case "quick_gelu":
+            return math.exp(min(-1.702 * x, 700.0))
     return None

@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from txexplain.engine.checkpoint import Layout, Stored, read_layout, weight_shapes
+from txexplain.engine.checkpoint import Layout, read_layout, weight_shapes
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.safetensors import Stored
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.errors import CheckpointError
 from txexplain.files import megabytes, read_whole

@@ -17,21 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.checkpoint import (
-    Checkpoint,
-    Layout,
-    Mapped,
-    Source,
-    Stored,
-    map_safetensors,
-    open_checkpoint,
-    widened_here,
-)
+from txexplain.engine.checkpoint import Checkpoint, Layout, open_checkpoint, widened_here
+from txexplain.engine.safetensors import Mapped, Source, Stored, header_of, map_safetensors
 from txexplain.errors import CheckpointError, reason
 from txexplain.files import PART, make_folder, megabytes, open_kept, own_folder, write_whole
 from txexplain.text import shown
@@ -45,7 +36,6 @@ DISK = 1 << 30  # bytes of the disk that a copy leaves free
 SETTLED = 2_000_000_000  # nanoseconds: within so short a time a file can change again and keep its times
 PATIENCE = 60.0  # seconds to wait for another session that makes the same copy
 ABANDONED = 3600.0  # seconds after which a half-made copy is nobody's any more
-ALIGNED = 64  # bytes: where the numbers begin
 
 
 class Unshared(Exception):
@@ -164,7 +154,8 @@ def matching(path: Path, layout: Layout) -> Mapping[str, Floats] | None:
     except CheckpointError:
         return None
     shapes = {name: stored.entry.shape for name, stored in layout.unready.items()}
-    tensors = {entry.name: Stored(entry, mapped.data, path) for entry in mapped.entries}
+    source = Source(path, "cached copy", CheckpointError)
+    tensors = {entry.name: Stored(entry, mapped.data, source) for entry in mapped.entries}
     whole = shapes == {name: tensor.entry.shape for name, tensor in tensors.items()} and all(each.is_ready for each in tensors.values())
     if not whole or mapped.metadata.get("source") != source_of(layout):
         return None
@@ -235,25 +226,11 @@ def write(path: Path, layout: Layout) -> None:
 
 def pieces_of(layout: Layout) -> Iterator[bytes | memoryview]:
     """The copy's bytes in their order."""
-    yield header_of(layout)
+    metadata = {"format": FORMAT, "source": source_of(layout), "of": shown(str(layout.folder), 300)}
+    yield header_of(((name, "F32", stored.entry.shape) for name, stored in layout.unready.items()), metadata)
     for stored in layout.unready.values():
         for chunk in stored.chunks():
             yield np.ascontiguousarray(chunk, dtype="<f4").data
-
-
-def header_of(layout: Layout) -> bytes:
-    """A safetensors header for the copy, with its length before it."""
-    header: dict[str, Any] = {
-        "__metadata__": {"format": FORMAT, "source": source_of(layout), "of": shown(str(layout.folder), 300)},
-    }
-    at = 0
-    for name, stored in layout.unready.items():
-        size = 4 * stored.size
-        header[name] = {"dtype": "F32", "shape": list(stored.entry.shape), "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header).encode("ascii")
-    text += b" " * (-(8 + len(text)) % ALIGNED)
-    return len(text).to_bytes(8, "little") + text
 
 
 def require_equal(layout: Layout) -> int | None:

@@ -81,13 +81,15 @@ def activation_formula(look: Look) -> tuple[str, ...]:
 SOFT = "The activation lets large numbers through and presses negative ones to almost nothing"
 UNKNOWN = "activation"  # a trace without its config and with one half of its neurons
 ACTIVATION_WORDS = {
-    "gelu_new": SOFT, "gelu": SOFT, "silu": SOFT, UNKNOWN: "The activation bends every number",
+    "gelu_new": SOFT, "gelu": SOFT, "gelu_10": SOFT, "quick_gelu": SOFT, "silu": SOFT, UNKNOWN: "The activation bends every number",
     "relu": "The activation lets positive numbers through and makes negative ones 0",
     "tanh": "The activation squeezes every number between −1 and 1",
 }  # fmt: skip
 ACTIVATION_FORMULAS = {
     "gelu_new": "x ÷ 2 × (1 + tanh(0.798 × (x + 0.0447 × x³)))",
     "gelu": "x × Φ(x)",
+    "gelu_10": "x × Φ(x), at least −10, at most 10",
+    "quick_gelu": "x ÷ (1 + e^(−1.702 x))",
     "relu": "max(x, 0)",
     "silu": "x ÷ (1 + e^−x)",
     "tanh": "(e^x − e^−x) ÷ (e^x + e^−x)",
@@ -102,6 +104,8 @@ def activation_line(look: Look, x: float, y: float) -> Line:
         return {
             "gelu_new": say("post = {} ÷ 2 × (1 + tanh {}) = {}", x, inside, y),
             "gelu": say("post = {} × Φ = {} × {} = {}", x, x, inside, y),
+            "gelu_10": say("post = {} × Φ = {} × {}, at most 10 = {}", x, x, inside, y),
+            "quick_gelu": say("post = {} ÷ (1 + {}) = {}", x, inside, y),
             "silu": say("post = {} ÷ (1 + {}) = {}", x, inside, y),
         }[name]
     return say({"relu": "post = max({}, 0) = {}", UNKNOWN: "post = activation({}) = {}"}.get(name, "post = tanh {} = {}"), x, y)
