@@ -52,13 +52,13 @@ from txexplain.engine.trace import Trace
 from txexplain.errors import ModelNotFound
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
 from txexplain.models.report import Entry
 from txexplain.ui import app as ui
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.models import ModelsScreen
-from txexplain.ui.reader import Reads
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_pane
 

@@ -34,10 +34,10 @@ from txexplain.engine.trace import Trace, canonical
 from txexplain.explorer.lesson import load
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model, weights_dir
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.reader import Reads
 from txexplain.viz.canvas import BOLD, DIM, ITALIC, REVERSE, STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.svg import BLOCKS, svg

@@ -19,14 +19,16 @@ import pytest
 from click.testing import CliRunner
 
 import txexplain
-from txexplain.cli import cli, write_picture
+from txexplain.cli import cli
+from txexplain.cli.output import write_picture
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import TraceError
 from txexplain.explorer.lesson import load
 from txexplain.files import followed, write_whole
 from txexplain.front.config import config_path, remember_theme
-from txexplain.ui.reader import Reader, Reads
+from txexplain.front.lessons import Reads
+from txexplain.ui.reader import Reader
 from txexplain.ui.save import SaveScreen
 from txexplain.ui.terminal.rescue import crash_report
 from txexplain.viz.palette import Palette

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -20,20 +21,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 import txexplain
 from txexplain import __version__
-from txexplain import cli as module
-from txexplain.cli import Program, Sampling, app, clean, cli, draw_tokens, strict
+from txexplain.cli import Program, app, cli, numbers, start, streams, views
+from txexplain.cli.asked import Sampling
+from txexplain.cli.commands import Answer, found
+from txexplain.cli.flags import FLOWS as OFFERED
+from txexplain.cli.output import strict
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, draw, uniform
 from txexplain.engine.trace import Trace
 from txexplain.errors import ExplainError
 from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 from txexplain.models import load_model
+from txexplain.text import clean
 
 TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61, context 16, no tokenizer
 ONCE = "Once upon a time there was a"
@@ -328,10 +334,10 @@ def test_each_of_a_list_of_ends_ends_generation(ends: tuple[int, ...]) -> None:
     model = load_model(TINY)
     sampling = Sampling(5.0, None, None)
     model.config = replace(model.config, eos_token_ids=())
-    free = [drawn.id for drawn in draw_tokens(model, [4, 4], sampling, 3, 14)]
+    free = [drawn.id for drawn in numbers.draw_tokens(model, [4, 4], sampling, 3, 14)]
     assert len(free) == 14
     model.config = replace(model.config, eos_token_ids=tuple(free[n] for n in (5, 3)) if ends else ())
-    ended = [drawn.id for drawn in draw_tokens(model, [4, 4], sampling, 3, 14)]
+    ended = [drawn.id for drawn in numbers.draw_tokens(model, [4, 4], sampling, 3, 14)]
     assert ended == (free[: 1 + next(i for i, id in enumerate(free) if id in (free[5], free[3]))] if ends else free)
 
 
@@ -370,17 +376,17 @@ def test_a_stream_holds_whole_characters_only(monkeypatch: pytest.MonkeyPatch) -
     wrote: list[str] = []
     monkeypatch.setattr(sys.stdout, "write", wrote.append)
     said = Bytes("é€🙂".encode() + b"\xe2\x82" + b"a" + b"\xf0\x9f")
-    module.stream(said, said.draws())  # type: ignore[arg-type]
+    numbers.stream(said, said.draws())  # type: ignore[arg-type]
     assert wrote == ["é", "€", "🙂", "�a", "�", "\n"]
 
 
 def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:
     assert clean("a\x1b[2J\x07\x9b\x7f\r\n\tb") == "a␛[2J␇�␡␍\n\tb"
     program = (
-        "import sys; from txexplain import cli\n"
+        "import sys; from txexplain.cli import numbers\n"
         "class M: said = b'a\\x1b[2Jb\\n'; config = type('C', (), {'eos_token_ids': ()})\n"
         "M.tokenizer = type('T', (), {'token_bytes': staticmethod(lambda i: bytes([i]))})\n"
-        "cli.stream(M, (type('D', (), {'id': b})() for b in M.said))"
+        "numbers.stream(M, (type('D', (), {'id': b})() for b in M.said))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"a\x1b[2Jb\n"
     assert in_terminal([sys.executable, "-c", program])[1] == "a␛[2Jb\r\n"
@@ -388,16 +394,16 @@ def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:
 
 def test_text_that_the_locale_lacks_is_replaced_and_no_error() -> None:
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    program = "from txexplain import cli; cli.stream = lambda *_: print('é', end='') or []; cli.main()"
+    program = "from txexplain.cli import main, numbers; numbers.stream = lambda *_: print('é', end='') or []; main()"
     command = [sys.executable, "-c", program, "generate", "x", "--tokens", "0"]
     assert subprocess.run(command, capture_output=True, check=True, env=env).stdout == b"?"
 
 
 def test_after_a_prompt_from_a_pipe_the_keys_come_from_the_terminal() -> None:
     program = (
-        "import os; from txexplain import cli\n"
+        "import os; from txexplain.cli.asked import read_prompt; from txexplain.cli.start import check_terminal, take_keyboard\n"
         "read_end, write_end = os.pipe(); os.write(write_end, b'Once\\n'); os.close(write_end); os.dup2(read_end, 0)\n"
-        "cli.check_terminal('-'); print(cli.read_prompt('-'), os.isatty(0)); cli.take_keyboard('-'); print(os.isatty(0))"
+        "check_terminal('-'); print(read_prompt('-'), os.isatty(0)); take_keyboard('-'); print(os.isatty(0))"
     )
     assert in_terminal([sys.executable, "-c", program], TERM="xterm") == (0, "Once False\r\nTrue\r\n")
 
@@ -619,14 +625,14 @@ def test_the_command_line_that_the_app_shows_leads_back_to_its_view(state: Explo
         seen.append(original(*args))
         raise ExplainError("enough seen")
 
-    original = module.first_state
-    monkeypatch.setattr(module, "first_state", first_state)
-    monkeypatch.setattr(module, "check_terminal", lambda file: None)
+    original = views.first_state
+    monkeypatch.setattr(views, "first_state", first_state)
+    monkeypatch.setattr(start, "check_terminal", lambda file: None)
     name, *flags = shlex.split(state.command_line())
     assert name == "txexplain"
     assert "enough seen" in sentence(*flags)
     assert seen == [state]
-    assert module.FLOWS == FLOWS
+    assert OFFERED == FLOWS
 
 
 # Which word is a command
@@ -690,6 +696,22 @@ def test_help_is_instant_because_it_imports_nothing_heavy() -> None:
     print(f"--help: {after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime:.3f} s of CPU")  # noqa: T201
 
 
+def test_each_command_has_a_function_that_takes_what_its_flags_make() -> None:
+    """They are found by name when a command runs: a name that is spelt wrong, or a flag that nobody takes, would show only then."""
+    groups = [each for each in cli.commands.values() if isinstance(each, click.Group)]
+    commands = [app, *cli.commands.values(), *(each for group in groups for each in group.commands.values())]
+    assert len(commands) > 20
+    for command in commands:
+        assert isinstance(command.callback, Answer)
+        taken = set(inspect.signature(found(command.callback.where)).parameters)
+        made = {group.name for group in command.callback.groups}
+        of_groups = {param.name for group in command.callback.groups for param in group.params}
+        own = {param.name for param in command.params if param.expose_value} - of_groups
+        assert taken == own | made, command.name
+        for group in command.callback.groups:
+            found(group.made_by)
+
+
 @pytest.mark.parametrize("name", ["", *COMMANDS])
 def test_each_help_fits_a_screen_and_has_an_example(name: str) -> None:
     text = ok(*([name] if name else []), "--help", env={"COLUMNS": "80"})
@@ -726,10 +748,10 @@ class Screen(io.StringIO):
 
 def test_progress_is_for_a_terminal_and_leaves_nothing_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    with module.terminal_progress("gpt2") as progress:
+    with streams.terminal_progress("gpt2") as progress:
         assert progress is None
     monkeypatch.setattr(sys, "stderr", screen := Screen())
-    with module.terminal_progress("gp\x1bt2") as progress:
+    with streams.terminal_progress("gp\x1bt2") as progress:
         assert progress is not None
         for done in (0, 1_000, 120_000_000, 120_000_001):
             progress(done, 548_000_000)

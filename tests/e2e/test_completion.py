@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from txexplain.cli import PAGE_NAMES, SHELLS, STAGE_NAMES, cli
+from txexplain.cli import cli
+from txexplain.cli.flags import PAGE_NAMES, SHELLS, STAGE_NAMES
 from txexplain.explorer import location
 
 ROOT = Path(__file__).parents[2]

@@ -226,7 +226,7 @@ def test_what_a_pipe_is_waited_for_is_said_and_ctrl_c_ends_it(
 ) -> None:
     """A pipe may be meant, and may never end."""
     os.mkfifo(tmp_path / "pipe")
-    terminal = new_terminal(*command, "--file", str(tmp_path / "pipe"), code="import txexplain.cli\ntxexplain.cli.PATIENCE = 0")
+    terminal = new_terminal(*command, "--file", str(tmp_path / "pipe"), code="from txexplain.cli import streams\nstreams.PATIENCE = 0")
     terminal.until(lambda: b"reading the prompt from" in terminal.output and b"ctrl+c gives up." in terminal.output)
     assert not terminal.ended()
     terminal.send("\x03")

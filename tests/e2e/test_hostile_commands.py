@@ -14,7 +14,8 @@ from textual.color import Color
 
 from tests.examples import examples
 from tests.vt import harmful, kinds
-from txexplain.cli import cli, print_table
+from txexplain.cli import cli
+from txexplain.cli.output import print_table
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.text import clean

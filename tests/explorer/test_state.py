@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import txexplain.cli as cli
 from tests.examples import examples
 from tests.explorer.test_location import STORYTELLER, locations
+from txexplain.cli import app, cli
+from txexplain.cli.asked import Sampling, Source
+from txexplain.cli.views import View
 from txexplain.engine.sampling import check_settings
 from txexplain.errors import LocationError
 from txexplain.explorer.location import STAGES, Dims, Level, check, parse
@@ -77,25 +79,25 @@ def states(draw: st.DrawFn) -> ExplorerState:
 
 def through_click(arguments: list[str]) -> ExplorerState:
     """What the app's own command makes of arguments, without a model to hold the place against."""
-    name, rest = cli.cli.route(arguments)  # type: ignore[attr-defined]
+    name, rest = cli.route(arguments)
     assert name == ""
-    with cli.app.make_context("txexplain", list(rest)) as context:
+    with app.make_context("txexplain", list(rest)) as context:
         values = context.params
         source, sampling, view = collected(values)
     return from_flags(
-        model=source.model, revision=source.revision, prompt=source.text(), ids=source.ids, at=view.at, temperature=sampling.temperature,
+        model=source.model, revision=source.revision, prompt=source.text, ids=source.ids, at=view.at, temperature=sampling.temperature,
         top_k=sampling.top_k, top_p=sampling.top_p, seed=view.seed, flow=view.flow, trace=source.trace,
     )  # fmt: skip
 
 
-def collected(values: dict[str, Any]) -> tuple[cli.Source, cli.Sampling, cli.View]:
+def collected(values: dict[str, Any]) -> tuple[Source, Sampling, View]:
     def take(*names: str) -> dict[str, Any]:
         return {name: values[name] for name in names}
 
     return (
-        cli.Source(**take("prompt", "prompt_text", "file", "ids", "model", "revision", "trace")),
-        cli.Sampling.of(**take("temperature", "top_k", "top_p", "greedy")),
-        cli.View(**take("at", "seed", "flow", "theme", "ascii", "color")),
+        Source(**take("prompt", "prompt_text", "file", "ids", "model", "revision", "trace")),
+        Sampling.of(**take("temperature", "top_k", "top_p", "greedy")),
+        View(**take("at", "seed", "flow", "theme", "ascii", "color")),
     )
 
 

@@ -23,7 +23,8 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import state_of
 from txexplain.explorer.location import Level, breadcrumb, check, parse
 from txexplain.explorer.state import ExplorerState, from_flags
-from txexplain.front.scenes import dims_of, distribution_of, names_of, surprisal_of
+from txexplain.front.names import names_of
+from txexplain.front.scenes import dims_of, distribution_of, surprisal_of
 from txexplain.text import clean
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture

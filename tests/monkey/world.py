@@ -21,11 +21,11 @@ from txexplain.explorer.lesson import load as load_lesson
 from txexplain.explorer.lesson import shipped
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level
 from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
 from txexplain.models.hub import Progress
 from txexplain.models.report import Entry, local_entry
-from txexplain.ui.reader import Reads
 from txexplain.viz.palette import THEMES
 
 GOLDEN = Path(__file__).parents[1] / "golden"

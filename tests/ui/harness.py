@@ -17,10 +17,10 @@ from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
+from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.front.scenes import palette_of, roomy, scene_of, surprisal_of
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.reader import Reads
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
 

@@ -13,10 +13,10 @@ from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.explain import ExplainScreen
-from txexplain.ui.reader import Reads
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.views.explain import rows_of

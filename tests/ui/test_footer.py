@@ -14,10 +14,10 @@ from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import FACES, Level, Location
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.actions import ACTIONS, Doing, footer, key_name, rebound
+from txexplain.front.lessons import Reads
 from txexplain.front.scenes import dims_of
 from txexplain.text import cell_width
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.reader import Reads
 from txexplain.viz.views.chrome import fitting_entries
 
 Hand = Pilot[None]

@@ -14,9 +14,9 @@ from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import Reads
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.jump import JumpScreen
-from txexplain.ui.reader import Reads
 
 App, Hand = ExplorerApp, Pilot[None]
 TEXT = "Once upon a time there was a cat. Once upon a time"

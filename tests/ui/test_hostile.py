@@ -17,9 +17,9 @@ from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import Reads
 from txexplain.models.report import Entry
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.reader import Reads
 from txexplain.ui.widgets.picture import Picture
 
 CONTROLS = "".join(map(chr, [*range(32), *range(0x7F, 0xA0)]))

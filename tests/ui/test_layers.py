@@ -46,11 +46,11 @@ BELOW = {
     "viz": ("engine", "facts", "explorer", "models", "words"),
     "front": ("engine", "facts", "explorer", "models", "words", "viz"),
     "ui": ("engine", "facts", "explorer", "models", "words", "viz", "front"),
-    "cli": ("engine", "facts", "explorer", "models", "words", "viz", "front"),
+    "cli": ("engine", "facts", "explorer", "models", "words", "viz", "front", "ui"),
 }
 
 
-@pytest.mark.parametrize("layer", [layer for layer in BELOW if layer != "cli"])
+@pytest.mark.parametrize("layer", BELOW)
 def test_nothing_is_imported_upwards(layer: str) -> None:
     names = loaded_by(*modules_under(layer))
     ours = {name.split(".")[1] for name in names if name.startswith("txexplain.") and name.split(".")[1] in BELOW}
@@ -67,6 +67,7 @@ def test_nothing_is_imported_upwards(layer: str) -> None:
         ("models", {"textual"}),
         ("viz", {"textual"}),
         ("front", {"textual", "huggingface_hub"}),
+        ("cli", {"textual", "huggingface_hub"}),
     ],
 )
 def test_what_a_layer_does_not_need_is_not_loaded(layer: str, foreign: set[str]) -> None:
@@ -76,3 +77,10 @@ def test_what_a_layer_does_not_need_is_not_loaded(layer: str, foreign: set[str])
 def test_the_terminal_is_asked_and_guarded_before_anything_large_is_loaded() -> None:
     names = loaded_by("txexplain.ui.terminal.asking", "txexplain.ui.terminal.rescue")
     assert not tops(names) & {"numpy", "textual", "rich"}
+
+
+def test_what_a_command_takes_is_known_without_what_it_does() -> None:
+    """So --help and a shell's Tab key are instant; each command's own module is imported when it runs."""
+    names = loaded_by("txexplain.__main__", "txexplain.cli.commands", "txexplain.cli.flags", "txexplain.cli.completion")
+    assert not tops(names) & {"numpy", "textual", "rich", "tiktoken", "safetensors", "huggingface_hub"}
+    assert not {name for name in names if name.startswith(("txexplain.explorer", "txexplain.viz", "txexplain.front"))}

@@ -228,7 +228,7 @@ def test_a_theme_of_auto_is_the_terminals_and_a_flag_counts_for_more_than_the_fi
     """What the app is given: no theme, so that it follows the ground; or the flag's, whatever the file says."""
     wanted: list[str | None] = []
     monkeypatch.setenv("TEXTUAL_DRIVER", "elsewhere:Driver")  # so that no terminal is needed
-    monkeypatch.setattr("txexplain.cli.elsewhere", lambda state, options, lens, reads: wanted.append(options.theme))
+    monkeypatch.setattr("txexplain.cli.start.elsewhere", lambda state, options, lens, reads: wanted.append(options.theme))
     for text, flags in (("", []), ('theme = "auto"', []), ('theme = "light"', []), ('theme = "light"', ["--theme", "auto"])):
         put(home, text)
         CliRunner().invoke(cli, [*flags, "Once"])

@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 import pytest
 
 from tests.viz.reading import scene_at
-from txexplain.cli import Source, require_place
+from txexplain.cli.asked import Source
+from txexplain.cli.start import require_place
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.errors import LocationError

@@ -18,14 +18,13 @@ from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
 from txexplain.explorer.state import from_flags
 from txexplain.front.actions import ACTIONS
-from txexplain.front.lessons import read
+from txexplain.front.lessons import Reads, read
 from txexplain.front.scenes import palette_of, scene_of
 from txexplain.models import load_model
 from txexplain.models.report import Entry
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.choose import LessonsScreen
 from txexplain.ui.models import ModelsScreen
-from txexplain.ui.reader import Reads
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.numbers import percent
 from txexplain.viz.screen import Rect, draw_pane

@@ -17,9 +17,9 @@ from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import Reads
 from txexplain.ui.app import ExplorerApp, first_model
 from txexplain.ui.models import FetchScreen
-from txexplain.ui.reader import Reads
 
 SAVED = Path(__file__).parents[1] / "golden" / "saved" / "one"
 TEXT = (

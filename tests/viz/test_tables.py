@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.viz.reading import scene_at
-from txexplain.cli import print_grid, print_table
+from txexplain.cli.numbers import print_grid
+from txexplain.cli.output import print_table
 from txexplain.engine.derive import Lens
 from txexplain.text import visible
 from txexplain.viz.describe import describe

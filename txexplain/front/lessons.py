@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from txexplain.errors import ExplainError, LessonError, reason
 from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, beside, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import read_whole
+from txexplain.front.lecture import PACE, check_keys
 from txexplain.front.scenes import dims_of, distribution_of, scene_of
 from txexplain.text import shown
 from txexplain.viz.canvas import Canvas
@@ -24,6 +25,20 @@ from txexplain.viz.scene import Reading, Scene
 from txexplain.viz.screen import layout
 from txexplain.viz.views import PANES
 from txexplain.viz.views.lesson import marked_hits
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What the command line says of lessons."""
+
+    lesson: Lesson | None = None
+    page: int = 1
+    lecture: bool = False
+    pace: float = PACE  # seconds between a script's keys
+    clock: bool = False
+    record: Path | None = None
+    model: str = "storyteller"  # what the reader named, for pages that name none
+    fetch: bool = False  # whether what a page names may be fetched without a question
 
 
 def page_of(lesson: Lesson, number: int) -> Page:
@@ -70,8 +85,6 @@ def prompt_ids(page: Page, model: GPT2) -> list[int]:
 
 def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette: Palette) -> None:
     """Run every page with its model, and compute everything that it says and points at. Raises LessonError."""
-    from txexplain.front.lecture import check_keys
-
     models: dict[str, GPT2] = {}
     runs: dict[Any, Lens] = {}  # the last one: the next page often has the same
     for page in lesson.pages:

@@ -3,69 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
-from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer
 from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.mlp import neurons
 from txexplain.front.depth import depth_of, theme_of
+from txexplain.front.names import names_of
 from txexplain.front.options import UiOptions
-from txexplain.text import visible
-from txexplain.viz.canvas import plain_ascii
 from txexplain.viz.palette import DEPTHS, THEMES, Palette
-from txexplain.viz.scene import Display, Scene
+from txexplain.viz.scene import Scene
 from txexplain.viz.screen import ROOMY
 from txexplain.viz.views.atlas import atlas_of
 from txexplain.viz.views.attn import heads_columns
-
-
-class Recorded:
-    """How a trace file without its model shows tokens: by its own list where it has one, else by id.
-
-    A file lists the prompt's tokens alone. Where GPT-2's own vocabulary has each of them under the same id, the candidates' names
-    are taken from it.
-    """
-
-    def __init__(self, ids: Sequence[int], tokens: Sequence[str] | None, vocabulary: int) -> None:
-        self.texts = dict(zip(ids, tokens or (), strict=False))
-        self.gpt2: Tokenizer | None = None
-        if tokens and vocabulary == GPT2_VOCABULARY:
-            gpt2 = Tokenizer.gpt2()
-            self.gpt2 = gpt2 if all(gpt2.display(i) == visible(text) for i, text in self.texts.items()) else None
-
-    def display(self, token_id: int, *, ascii: bool = False) -> str:
-        if self.gpt2 is not None:
-            return self.gpt2.display(token_id, ascii=ascii)
-        text = self.texts.get(token_id, f"#{token_id}")
-        return plain_ascii(text) if ascii else text
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self.gpt2.decode(ids) if self.gpt2 is not None else "".join(map(self.display, ids))
-
-
-RECORDED: WeakKeyDictionary[Lens, Recorded] = WeakKeyDictionary()  # what each run that is still open calls its tokens
-
-
-def names_of(lens: Lens) -> Display:
-    """How a result's tokens are called."""
-    if lens.model is not None:
-        return lens.model.tokenizer
-    return recorded_names(lens)
-
-
-def recorded_names(lens: Lens) -> Recorded:
-    if lens not in RECORDED:
-        RECORDED[lens] = Recorded(lens.trace.ids, lens.trace.tokens, lens.config.vocab_size)
-    return RECORDED[lens]
 
 
 def palette_of(options: UiOptions) -> Palette:

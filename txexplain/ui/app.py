@@ -47,8 +47,10 @@ from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Doing, footer, rebound
 from txexplain.front.config import remember_theme
+from txexplain.front.lessons import Reads
+from txexplain.front.names import recorded_names
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of, recorded_names, roomy, scene_of
+from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of, roomy, scene_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
@@ -60,7 +62,7 @@ from txexplain.ui.inks import Inks, theme_of
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, FetchScreen, ModelsScreen
 from txexplain.ui.over import CommandsScreen, move_cursor
-from txexplain.ui.reader import Reader, Reads
+from txexplain.ui.reader import Reader
 from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.terminal.asking import Asking, courteous, over_ssh
 from txexplain.ui.terminal.keyboard import Inbox, with_keyboard

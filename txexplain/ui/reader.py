@@ -19,8 +19,8 @@ from txexplain.explorer.location import Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import write_whole
 from txexplain.front.actions import key_name
-from txexplain.front.lecture import PACE, NotPlayed, steps
-from txexplain.front.lessons import ending, page_of, read, record, score
+from txexplain.front.lecture import NotPlayed, steps
+from txexplain.front.lessons import Reads, ending, page_of, read, record, score
 from txexplain.viz.scene import Reading
 from txexplain.viz.views.lesson import overflow
 
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
     from txexplain.ui.app import ExplorerApp
 
 SHOWN_KEYS = 8  # how many of the keys pressed last a lecture shows
-
-
-@dataclass(frozen=True)
-class Reads:
-    """What the command line says of lessons."""
-
-    lesson: Lesson | None = None
-    page: int = 1
-    lecture: bool = False
-    pace: float = PACE  # seconds between a script's keys
-    clock: bool = False
-    record: Path | None = None
-    model: str = "storyteller"  # what the reader named, for pages that name none
-    fetch: bool = False  # whether what a page names may be fetched without a question
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,13 @@ def tenths(x: float) -> str:
     return f"{x:.1f}"
 
 
+def measure(name: str, value: float, *, ascii: bool = False) -> str:
+    """One measure of what a head does: a share, or for entropy bits; "none" where the prompt gives no occasion."""
+    if math.isnan(value):
+        return "none"
+    return f"{number(value, ascii=ascii)} bits" if name == "entropy" else percent(value, ascii=ascii)
+
+
 def shape(sizes: Sequence[int], *, ascii: bool = False) -> str:
     """A shape: 7×256."""
     return ("x" if ascii else "×").join(str(size) for size in sizes)

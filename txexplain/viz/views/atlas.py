@@ -17,7 +17,7 @@ from txexplain.errors import NotRecorded
 from txexplain.explorer.location import MEASURES, Location
 from txexplain.facts.heads import ranked
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import number, percent, tenths, whole_percent
+from txexplain.viz.numbers import measure, number, percent, tenths, whole_percent
 from txexplain.viz.palette import Palette
 from txexplain.viz.ramps import MASKED, Ramp
 from txexplain.viz.scene import Scene
@@ -331,13 +331,7 @@ def named(canvas: Canvas, scene: Scene, grid: Grid, layer: int, head: int, x: in
 
 def figures(measures: HeadMeasures, layer: int, head: int, *, ascii: bool = False) -> dict[str, str]:
     """A head's five measures as text; "none" where the prompt gives no occasion."""
-
-    def figure(name: str, value: float) -> str:
-        if math.isnan(value):
-            return "none"
-        return f"{number(value, ascii=ascii)} bits" if name == "entropy" else percent(value, ascii=ascii)
-
-    return {name: figure(name, float(measures.of(name)[layer, head])) for name in MEASURES}
+    return {name: measure(name, float(measures.of(name)[layer, head]), ascii=ascii) for name in MEASURES}
 
 
 def measured(scene: Scene, name: str) -> float:

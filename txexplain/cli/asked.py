@@ -1,0 +1,125 @@
+"""What a command was asked for: objects made of its flags' values, checked, with what they lead to."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+
+from txexplain.cli.streams import terminal_progress, waited_for
+from txexplain.engine.model import GPT2
+from txexplain.engine.sampling import Distribution, check_settings, distribution
+from txexplain.engine.trace import Trace
+from txexplain.errors import PromptError, reason
+from txexplain.explorer.shell import quoted
+from txexplain.models import load_model
+
+LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
+
+
+def was_given(name: str) -> bool:
+    """Whether the current command's parameter stands on its command line."""
+    return click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+@dataclass(frozen=True)
+class Source:
+    """The model and the prompt asked for, or a trace of one."""
+
+    prompt: tuple[str, ...]
+    prompt_text: str | None
+    file: str | None
+    ids: tuple[int, ...] | None
+    model: str
+    revision: str | None
+    trace: str | None = None
+
+    @classmethod
+    def of(cls, trace: str | None, **rest: Any) -> Source:
+        """Raises UsageError for a trace beside what the trace brings itself."""
+        if trace is not None:
+            for name in rest:
+                if was_given(name) and rest[name] != ():
+                    flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text")
+                    raise click.UsageError(f"A trace has its own prompt and model: give --trace without {flag}.")
+            return cls.recorded(trace)
+        return cls(**rest)
+
+    @classmethod
+    def recorded(cls, trace: str) -> Source:
+        return cls((), None, None, None, "storyteller", None, trace)
+
+    @cached_property
+    def text(self) -> str | None:
+        """The prompt, None where there is none or where ids replace it; a pipe can be read once. Raises UsageError, PromptError."""
+        if self.ids is not None:
+            return None
+        if len(self.prompt) > 1:
+            raise click.UsageError(f"The prompt is one argument; put it in quotes: {quoted(' '.join(self.prompt))}")
+        given = [text for text in (*self.prompt, self.prompt_text, self.file) if text is not None]
+        if len(given) > 1:
+            raise click.UsageError("Give the prompt once: as PROMPT, as --prompt TEXT or as --file PATH.")
+        text = read_prompt(self.file) if self.file is not None else given[0] if given else None
+        if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
+            raise PromptError("The prompt isn't valid UTF-8; save or type it as UTF-8.")
+        return text
+
+    def required_text(self) -> str | None:
+        """As text, where one of PROMPT and --ids must be given."""
+        if self.text is None and self.ids is None and self.trace is None:
+            raise click.UsageError('A prompt is needed: put it in quotes ("" is allowed), or give --file PATH, or --file - to read a pipe.')
+        return self.text
+
+    def load(self) -> GPT2:
+        with terminal_progress(self.model) as progress:
+            return load_model(self.model, revision=self.revision, progress=progress)
+
+    def token_ids(self, model: GPT2, text: str | None) -> list[int]:
+        return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen; greedy is temperature 0."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+
+    @classmethod
+    def of(cls, temperature: float, top_k: int | None, top_p: float | None, greedy: bool) -> Sampling:
+        """Raises UsageError for settings that contradict each other or have no meaning."""
+        given = [name for name, on in (("--greedy", greedy), ("--top-k", top_k is not None), ("--top-p", top_p is not None)) if on]
+        if len(given) > 1:
+            raise click.UsageError(f"{given[0]} and {given[1]} are two ways to choose the next token: give one of them.")
+        try:
+            check_settings(temperature, top_k, top_p)
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        return cls(0.0 if greedy else abs(temperature), top_k, top_p)  # −0 is 0, too
+
+    def distribution(self, trace: Trace) -> Distribution:
+        return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+
+def read_prompt(path: str) -> str:
+    """A file's text, or standard input's where path is `-`, without its last newline. Raises UsageError, PromptError."""
+    if not path:
+        raise click.UsageError("--file needs the name of a file, or - for a pipe.")
+    where = "standard input" if path == "-" else path
+    try:
+        with waited_for(where, path), nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            data = file.read(LARGEST_PROMPT + 1)
+        if len(data) > LARGEST_PROMPT:
+            raise PromptError(f"The prompt in {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PromptError(f"The prompt in {where} isn't UTF-8 (byte {error.start}); save it as UTF-8.") from None
+    except OSError as error:
+        raise click.UsageError(f"The prompt can't be read from {where}: {reason(error).lower()}.") from None
+    return text.removesuffix("\n").removesuffix("\r")

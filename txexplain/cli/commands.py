@@ -1,0 +1,374 @@
+"""Every command: its name, its flags, its help, and the function that answers it, whose module is imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from txexplain import __version__
+from txexplain.cli.flags import (
+    FLOWS,
+    SEED,
+    SHELLS,
+    THEMES,
+    Group,
+    OutFile,
+    Size,
+    Whole,
+    complete_file,
+    complete_model,
+    complete_place,
+    cursor_flag,
+    flag,
+    json_flag,
+    lesson_flags,
+    revision_flag,
+    run_flags,
+    sampling_flags,
+    source_flags,
+    view_flags,
+)
+
+HELP = ("-h", "--help")
+SETTINGS: dict[str, Any] = {"help_option_names": list(HELP), "max_content_width": 80}
+
+APP_HELP = """\
+Usage: txexplain [FLAGS] [PROMPT]          explore GPT-2 at work on your prompt
+       txexplain COMMAND [FLAGS] [PROMPT]  the same figures without the app
+Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
+
+Commands (txexplain COMMAND --help says more):
+  predict, generate, tokens       what may come next, more of it, text as tokens
+  render, poster, trace, open     pictures of a run; a run recorded and replayed
+  describe, explain, keys         a view in words; a place's formula; the keys
+  attention, head-stats           one head's grid; what every head does
+  lessons, models, completion     the textbook; models here; a shell's Tab key
+
+Flags:
+  --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
+  --ids 1,2,3, --trace FILE                ids or a recorded run instead
+  --model NAME, --revision REV, --fetch    name, folder, repo id [storyteller]
+  --at PLACE                               model, L5, L5H1, L5H1[7,3], output
+  --temperature T                          0 is greedy [1.0]
+  --top-k K, --top-p P, --greedy           which tokens may be drawn [all]
+  --seed N                                 seed of the draws [0]
+  --flow HOW                               ribbons: norms or rollout [norms]
+  --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
+  --lesson NAME, --page N, --record FILE   a lesson; keep its answers [no]
+  --lecture, --pace SECONDS, --clock       a script that plays its own keys
+  --cursor, --version, -h, --help          the cursor seen where it is [no]
+"""
+
+
+class AppCommand(click.Command):
+    """The app, whose help is that of the whole program."""
+
+    def get_help(self, ctx: click.Context) -> str:
+        return APP_HELP.rstrip()
+
+
+def found(where: str) -> Callable[..., Any]:
+    """A function of a module below this package, as `module:function`."""
+    module, _, name = where.partition(":")
+    function: Callable[..., Any] = attrgetter(name)(import_module(f"txexplain.cli.{module}"))
+    return function
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What click calls: a function, imported now, with its flags' values, those of each group as one object."""
+
+    where: str
+    groups: tuple[Group, ...]
+
+    def __call__(self, **values: Any) -> Any:
+        made = {group.name: found(group.made_by)(**{str(p.name): values.pop(str(p.name)) for p in group.params}) for group in self.groups}
+        return found(self.where)(**values, **made)
+
+
+def answered_by(where: str, flags: tuple[Group | click.Parameter, ...]) -> dict[str, Any]:
+    """What a click command takes of these flags, to be answered by a function of another module."""
+    groups = tuple(each for each in flags if isinstance(each, Group))
+    params = [param for each in flags for param in (each.params if isinstance(each, Group) else (each,))]
+    return {"callback": Answer(where, groups), "params": params, "context_settings": SETTINGS}
+
+
+def command(name: str, where: str, *flags: Group | click.Parameter, help: str) -> click.Command:
+    return click.Command(name, help=help, **answered_by(where, flags))
+
+
+def group(name: str, where: str, *flags: Group | click.Parameter, help: str, commands: list[click.Command]) -> click.Group:
+    return click.Group(name, commands, help=help, invoke_without_command=True, **answered_by(where, flags))
+
+
+def goes_on(as_json: bool) -> bool:
+    """Whether a command of the present group follows. Raises UsageError for a flag of that command before its name."""
+    here = click.get_current_context()
+    name = here.invoked_subcommand
+    if name is not None and as_json:
+        raise click.UsageError(f"--json stands behind a command's name: {here.info_name} {name} --json.")
+    return name is not None
+
+
+def written(kind: str, help: str) -> click.Option:
+    return flag("-o", "--output", "path", type=OutFile(), metavar=kind, required=True, help=help)
+
+
+app = AppCommand(
+    None,
+    **answered_by(
+        "start:app",
+        (
+            run_flags,
+            sampling_flags,
+            view_flags,
+            lesson_flags,
+            flag("--lecture", is_flag=True, help="Large and calm; the script's keys are played, the mouse is off."),
+            flag("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0]."),
+            flag("--clock", is_flag=True, help="A stopwatch beside the page's number."),
+            flag("--record", type=OutFile(), metavar="FILE.json", help="Keep the answers in a file."),
+            cursor_flag,
+        ),
+    ),
+)
+click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(version)s")(app)
+
+predict = command(
+    "predict",
+    "numbers:predict",
+    run_flags,
+    sampling_flags,
+    flag("--top", type=Whole(min=1), metavar="N", default=10, help="How many candidates [10]."),
+    json_flag,
+    help="""The next token's probabilities.
+
+    Example: txexplain predict "Once upon a time" --temperature 0.8 --top-k 40
+    """,
+)
+generate = command(
+    "generate",
+    "numbers:generate",
+    source_flags,
+    sampling_flags,
+    flag("--tokens", "count", type=Whole(min=0), metavar="N", default=40, help="How many tokens at most [40]."),
+    SEED,
+    json_flag,
+    help="""Continue the prompt; what is printed is the continuation only.
+
+    Example: txexplain generate "Once upon a time" --tokens 60 --top-p 0.9 --seed 7
+    """,
+)
+tokens = command(
+    "tokens",
+    "numbers:tokens",
+    source_flags,
+    json_flag,
+    help="""How text becomes tokens: their ids, their text and their bytes.
+
+    Example: txexplain tokens "Once upon a time"
+    """,
+)
+trace = command(
+    "trace",
+    "numbers:trace",
+    source_flags,
+    written("FILE.safetensors", "Where to write."),
+    flag("--only", multiple=True, metavar="NAMES", help="Only tensors of these names, as 'blocks.5.*'; may be repeated."),
+    flag("--all-logits", is_flag=True, help="The logits of every position, not of the last alone."),
+    help="""Every activation of the model on a prompt, written to a safetensors file.
+
+    Example: txexplain trace "Once upon a time" -o once.safetensors
+    """,
+)
+attention = command(
+    "attention",
+    "numbers:attention",
+    run_flags,
+    flag(
+        "--at",
+        metavar="PLACE",
+        required=True,
+        shell_complete=complete_place,
+        help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.",
+    ),
+    json_flag,
+    flag("--csv", "as_csv", is_flag=True, help="A line for each query and key."),
+    help="""One head's grid in numbers: a row for each query, a column for each key.
+
+    Example: txexplain attention "Once upon a time" --at L5H1:scaled --csv
+    """,
+)
+head_stats = command(
+    "head-stats",
+    "numbers:head_stats",
+    source_flags,
+    json_flag,
+    help="""What every head does on a prompt, measured from its attention.
+
+    Shares to the token itself, the one before, the first, and the one after an
+    earlier copy (induction), and the entropy in bits: means over all queries
+    but the first.
+
+    Example: txexplain head-stats "one two one two" --json
+    """,
+)
+render = command(
+    "render",
+    "pictures:render",
+    run_flags,
+    sampling_flags,
+    view_flags,
+    lesson_flags,
+    flag("--size", type=Size(), default=(120, 36), help="Columns by rows [120x36]."),
+    flag("--explain", "explained", is_flag=True, help="Explain what is selected; 100 columns."),
+    written("FILE", "A .svg or a .txt file."),
+    help="""The app's screen as a file. Example: txexplain render "Once" -o head.svg""",
+)
+poster = command(
+    "poster",
+    "pictures:poster",
+    source_flags,
+    sampling_flags,
+    flag("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the bands show: norms or rollout [norms]."),
+    flag("--theme", type=click.Choice(THEMES), metavar="NAME", default="light", help="dark, light or contrast [light]."),
+    written("FILE.svg", "Where to write."),
+    help="""One large picture of the whole run, for a slide or a wall.
+
+    Example: txexplain poster "Once upon a time there was a" -o poster.svg
+    """,
+)
+describe = command(
+    "describe",
+    "pictures:describe",
+    run_flags,
+    sampling_flags,
+    view_flags,
+    lesson_flags,
+    help="""The app's view in words. Example: txexplain describe "Once upon a time" --at L3H5""",
+)
+explain = command(
+    "explain",
+    "pictures:explain",
+    source_flags,
+    sampling_flags,
+    view_flags,
+    help="""What a place computes, in numbers and code. Example: txexplain explain "Once upon" --at L3H5""",
+)
+opened = command(
+    "open",
+    "start:recorded",
+    click.Argument(["trace"], metavar="FILE.safetensors", shell_complete=complete_file),
+    sampling_flags,
+    view_flags,
+    cursor_flag,
+    help="""A recorded run in the app, without its model. Example: txexplain open once.safetensors --at L3H5""",
+)
+keys = command(
+    "keys",
+    "start:keys",
+    json_flag,
+    help="""The app's actions with their keys: the usual ones, or those of your config file.
+
+    Example: txexplain keys
+    """,
+)
+lessons = group(
+    "lessons",
+    "lessons:listed",
+    json_flag,
+    help="""The lessons that come with txexplain. Open one with txexplain --lesson NAME.
+
+    Example: txexplain lessons check my_lecture.md
+    """,
+    commands=[
+        command(
+            "check",
+            "lessons:check",
+            click.Argument(["lesson"], metavar="FILE"),
+            flag("--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="Where a page names none [storyteller]."),
+            flag("--fetch", is_flag=True, help="Fetch the models that its pages name."),
+            help="Whether a lesson holds: every page is run, every value computed, every place looked for.",
+        ),
+        command(
+            "report",
+            "lessons:counted",
+            click.Argument(["files"], nargs=-1, required=True, type=click.Path(path_type=Path), metavar="ANSWERS.json ..."),
+            json_flag,
+            help="What a class answered: files that --record wrote, counted by question.",
+        ),
+    ],
+)
+MODEL_HERE = click.Argument(["name"], metavar="NAME|DIR", shell_complete=complete_model)
+models = group(
+    "models",
+    "models:listed",
+    json_flag,
+    help="""The models: bundled, in the Hugging Face cache, or to download.
+
+    Example: txexplain models pull gpt2
+    """,
+    commands=[
+        command(
+            "info",
+            "models:info",
+            MODEL_HERE,
+            revision_flag,
+            json_flag,
+            help="What a model on this machine is made of. Example: txexplain models info gpt2",
+        ),
+        command(
+            "verify",
+            "models:verify",
+            MODEL_HERE,
+            revision_flag,
+            json_flag,
+            help="""Whether a model is whole: its shapes, every number, its tokenizer, a run.
+
+            Example: txexplain models verify gpt2
+            """,
+        ),
+        command(
+            "pull",
+            "models:pull",
+            click.Argument(["name"], metavar="NAME", shell_complete=complete_model),
+            revision_flag,
+            help="""Fetch a model into the Hugging Face cache: its newest commit, and anew what is damaged.
+
+            Example: txexplain models pull gpt2
+            """,
+        ),
+        command(
+            "cache",
+            "models:cache",
+            flag("--clear", is_flag=True, help="Remove the copies."),
+            json_flag,
+            help="""Copies in float32 of weights stored in half precision, which sessions share.
+
+            Example: txexplain models cache --clear
+            """,
+        ),
+    ],
+)
+completion = command(
+    "completion",
+    "completion:script",
+    click.Argument(["shell"], type=click.Choice(SHELLS)),
+    help="""The script that teaches a shell to complete txexplain's commands and flags.
+
+    Example: txexplain completion bash >> ~/.bashrc
+    """,
+)
+
+COMMANDS: dict[str, click.Command] = {
+    str(each.name): each
+    for each in (
+        predict, generate, tokens, trace, attention, head_stats, render, poster, describe, explain, opened, keys,
+        lessons, models, completion,
+    )
+}  # fmt: skip

@@ -1,0 +1,159 @@
+"""What commands may be given: the kinds of values, the flags, and how a shell completes them. Nothing heavy: --help needs no more."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from txexplain.models.bundled import NAME
+from txexplain.models.known import KNOWN
+
+COLORS = ("auto", "truecolor", "256", "16", "none")
+FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
+THEMES = ("dark", "light", "contrast")
+AUTO = "auto"
+SHELLS = ("bash", "zsh", "fish")
+STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
+PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
+LARGEST_SIDE = 1000  # cells
+
+
+class Whole(click.IntRange):
+    """A whole number in a range."""
+
+    name = "whole number"
+
+
+class OutFile(click.Path):
+    """Where a file is to be written."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and (not value or value.endswith("/")):
+            self.fail(f"{value!r} is not the name of a file; give one.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
+    """Token ids, separated by commas."""
+
+    name = "1,2,3"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        parts = [part.strip() for part in value.split(",")]
+        if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+            self.fail(f"{value!r} is not a list of token ids like 1,2,3.", param, ctx)
+        return tuple(int(part) for part in parts)
+
+
+class Size(click.ParamType):  # type: ignore[type-arg]
+    """Columns by rows."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        sides = value.lower().split("x")
+        if len(sides) != 2 or not all(s.isascii() and s.isdigit() and 1 <= int(s[:5]) <= LARGEST_SIDE for s in sides):
+            self.fail(f"{value!r} is not a size like 120x36, columns by rows, each at most {LARGEST_SIDE}.", param, ctx)
+        return int(sides[0]), int(sides[1])
+
+
+def complete_file(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_model(context: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The known names; else a folder or file."""
+    return [CompletionItem(name) for name in (NAME, *KNOWN) if name.startswith(incomplete)] or complete_file(context, param, incomplete)
+
+
+def complete_place(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The places of the model, and the parts of the block or head that is begun."""
+    begun = re.match(r"(L\d+)(?:(\.)|H\d+(:)?)?", incomplete)
+    if begun is None:
+        places = ["model", "embed", "heads", "final", "output", "L0"]
+    elif begun[3]:
+        places = [begun[0] + stage for stage in STAGE_NAMES]
+    else:
+        places = [f"{begun[1]}.{page}" for page in PAGE_NAMES] + [f"{begun[1]}H0"]
+    return [CompletionItem(place) for place in places if place.startswith(incomplete)]
+
+
+def flag(*names: str, **settings: Any) -> click.Option:
+    return click.Option(names, **settings)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Flags whose values become one object: the command gets it as `name`, and `made_by` (module:function) makes it of them."""
+
+    name: str
+    made_by: str
+    params: tuple[click.Parameter, ...]
+
+
+SOURCE = (
+    click.Argument(["prompt"], nargs=-1, metavar="[PROMPT]"),
+    flag("--prompt", "prompt_text", metavar="TEXT", help="The prompt, whatever it looks like."),
+    flag("--file", metavar="PATH|-", shell_complete=complete_file, help="The prompt from a file, or - for a pipe."),
+    flag("--ids", type=Ids(), help="Token ids in place of the prompt."),
+    flag(
+        "--model",
+        metavar="NAME",
+        envvar="TXEXPLAIN_MODEL",
+        default="storyteller",
+        shell_complete=complete_model,
+        help="Name, folder or repo id [storyteller].",
+    ),
+    flag("--revision", metavar="REV", hidden=True, help="The repo's revision."),
+)
+TRACE = flag("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt.")
+SEED = flag("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0].")
+
+source_flags = Group("source", "asked:Source", SOURCE)
+run_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE))
+sampling_flags = Group(
+    "sampling",
+    "asked:Sampling.of",
+    (
+        flag("--temperature", type=float, metavar="T", default=1.0, help="0, or --greedy: the most likely token [1.0]."),
+        flag("--top-k", type=int, metavar="K", help="Only the K most likely tokens."),
+        flag("--top-p", type=float, metavar="P", help="Only the most likely tokens that together reach P."),
+        flag("--greedy", is_flag=True, hidden=True, help="Always the most likely token."),
+    ),
+)
+view_flags = Group(
+    "view",
+    "views:View",
+    (
+        flag("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1[7,3], output ..."),
+        SEED,
+        flag("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."),
+        flag("--theme", type=click.Choice((AUTO, *THEMES)), metavar="NAME", help="auto, dark, light or contrast [auto]."),
+        flag("--ascii", is_flag=True, help="No Unicode blocks."),
+        flag("--color", type=click.Choice(COLORS), metavar="WHEN", default="auto", help="auto, truecolor, 256, 16 or none [auto]."),
+    ),
+)
+lesson_flags = Group(
+    "opened",
+    "views:Opened.of",
+    (
+        flag("--lesson", metavar="NAME --page N", help="A lesson's page; --fetch gets its model."),
+        flag("--page", type=Whole(min=1), metavar="N", hidden=True),
+        flag("--fetch", is_flag=True, hidden=True),
+    ),
+)
+cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
+json_flag = flag("--json", "as_json", is_flag=True, help="One JSON document.")
+revision_flag = flag("--revision", metavar="REV", help="The repo's revision.")

@@ -1,0 +1,136 @@
+"""The app, from a command line to its first screen; and its keys, told without it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from txexplain.cli.asked import Sampling, Source
+from txexplain.cli.flags import AUTO
+from txexplain.cli.output import print_json, print_table, writable
+from txexplain.cli.streams import is_terminal, other_screen, unicode_out
+from txexplain.cli.views import Opened, View, first_state, first_view
+from txexplain.engine.derive import Lens
+from txexplain.explorer.location import Dims, check
+from txexplain.explorer.state import ExplorerState
+from txexplain.front.actions import ACTIONS, key_name, rebound
+from txexplain.front.config import config_path, read_config
+from txexplain.front.lessons import Reads
+from txexplain.front.options import UiOptions
+from txexplain.front.render import open_trace
+from txexplain.text import clean
+from txexplain.ui.terminal.asking import asking_of
+from txexplain.ui.terminal.rescue import guard
+
+
+def app(
+    source: Source, sampling: Sampling, view: View, opened: Opened,
+    lecture: bool, pace: float | None, clock: bool, record: Path | None, cursor: bool,
+) -> None:  # fmt: skip
+    for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
+        if given and opened.name is None:
+            raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
+    check_terminal(source.file)
+    state, lesson = first_view(source, sampling, view, opened), opened.lesson
+    pace = Reads.pace if pace is None else pace
+    reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch)
+    start(source, state, view, reads if lesson is not None else None, cursor=cursor)
+
+
+def recorded(trace: str, sampling: Sampling, view: View, cursor: bool) -> None:
+    check_terminal(None, "use txexplain describe, explain or render.")
+    source = Source.recorded(trace)
+    start(source, first_state(source, sampling, view), view, cursor=cursor)
+
+
+def start(source: Source, state: ExplorerState, view: View, reads: Reads | None = None, *, cursor: bool = False) -> NoReturn:
+    """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
+    lens = None
+    if state.trace is not None:
+        lens = open_trace(state)
+    elif view.at is not None:
+        require_place(source, state)
+    config, options = read_config(), view.options()
+    theme = options.theme or config.theme
+    options = replace(options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor)
+    sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source, state, options, lens, reads))
+
+
+def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
+    """The app where Textual is told to show it; the exit code."""
+    from txexplain.ui.app import run_app
+
+    return run_app(state, options, lens, reads)
+
+
+def on_terminal(source: Source, state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
+    """The app on this terminal, which is asked what it can show, and is as it was after whatever end; the exit code."""
+    if not is_terminal(sys.__stderr__):
+        sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # what Textual draws on
+    if not unicode_out(sys.__stderr__):  # what it can't encode would come as \u2500
+        options = replace(options, ascii=True)
+    take_keyboard(source.file)
+    goodbye, asking = guard(), asking_of(options)
+    try:
+        if asking is not None:
+            asking.begin()
+        from txexplain.ui.app import run_app  # Textual is loaded while the terminal answers
+
+        code = run_app(state, options, lens, reads, asking)
+    finally:
+        if asking is not None:
+            asking.close()
+        goodbye()
+    return code
+
+
+def require_place(source: Source, state: ExplorerState) -> None:
+    """Raise LocationError, before the screen is taken, for a first place that this model or prompt lacks."""
+    model = source.load()
+    ids = model.checked(source.token_ids(model, state.prompt))
+    check(state.location, Dims.of(model.config, len(ids), model.name))
+
+
+def check_terminal(file: str | None, instead: str = "to read the prompt from a pipe give --file -") -> None:
+    """Raises UsageError where the app has no keyboard or no screen."""
+    if other_screen():
+        if file == "-":
+            raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys; give the prompt as --file PATH.")
+        return
+    if not is_terminal(sys.stdin) and file != "-":
+        raise click.UsageError(f"Standard input is not a terminal, so the app has no keyboard; {instead}")
+    if not is_terminal(sys.stdout):
+        raise click.UsageError("Standard output is not a terminal, so the app has no screen; use txexplain predict, describe or render.")
+    if os.environ.get("TERM") == "dumb":
+        raise click.UsageError("This terminal can't place text (TERM=dumb); use txexplain describe, predict or render.")
+
+
+def take_keyboard(file: str | None) -> None:
+    """After a prompt from a pipe, read keys from the terminal itself. Raises UsageError."""
+    if file != "-" or is_terminal(sys.stdin):
+        return
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY)
+    except OSError:
+        raise click.UsageError("There is no terminal to read keys from; give the prompt as --file PATH, or use predict.") from None
+    os.dup2(terminal, 0)
+    os.close(terminal)
+
+
+def keys(as_json: bool) -> None:
+    actions = rebound(ACTIONS, read_config().keys)
+    if as_json:
+        print_json([{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions])
+        return
+    ascii = not unicode_out()
+    rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]
+    print_table(("action", "keys", "what"), rows)
+    with suppress(FileNotFoundError):  # this user has no home
+        path = config_path()
+        click.echo(f"\n{clean(str(path))} {'changes them' if path.exists() else 'may change them; it is not there yet'}.")
