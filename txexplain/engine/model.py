@@ -10,6 +10,7 @@ import numpy as np
 from txexplain.engine.checkpoint import Checkpoint
 from txexplain.engine.gpt2 import Weights, gpt2, unembed
 from txexplain.engine.interventions import Intervention
+from txexplain.engine.kept import Kept
 from txexplain.engine.kv_cache import ROOM, KVCache
 from txexplain.engine.ops import Array
 from txexplain.engine.room import lack_for_run
@@ -34,6 +35,7 @@ class GPT2:
         self.checkpoint = checkpoint
         self.weights: Weights = {key: np.asarray(array) for key, array in checkpoint.tensors.items()}
         self.blocks = [block_weights(self.weights, layer) for layer in range(self.config.n_layer)]
+        self.kept = Kept()  # what was computed of the model itself
         self.unembedding = self.weights.get("lm_head.weight", self.weights["wte.weight"])  # [V, d]
 
     def __repr__(self) -> str:

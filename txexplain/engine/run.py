@@ -44,10 +44,7 @@ class Recording(Edited):
     """The activations of one run by name. Between two blocks the run is looked at, and may end."""
 
     def __init__(self, rows: NewRows, model: str, edits: Iterable[Edit] = (), should_stop: Callable[[], bool] | None = None) -> None:
-        by_name: dict[str, list[Edit]] = {}
-        for edit in edits:
-            by_name.setdefault(canonical(edit.name), []).append(edit)
-        super().__init__(by_name, rows.start)
+        super().__init__(by_name(edits), rows.start)
         self.rows = rows
         self.model = model
         self.should_stop = should_stop
@@ -74,6 +71,14 @@ class Recording(Edited):
         if not all(map(is_bounded, (*(self.inside[name] for name in TELLING), self.rows.room(self.layer)))):
             require_sound(block, self.start, self.model)
         self.update(block)
+
+
+def by_name(edits: Iterable[Edit]) -> dict[str, list[Edit]]:
+    """What is changed, by the activation's name, in the order given."""
+    found: dict[str, list[Edit]] = {}
+    for edit in edits:
+        found.setdefault(canonical(edit.name), []).append(edit)
+    return found
 
 
 def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
