@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from txexplain.engine.attribution import Direct, direct, lens
+    from txexplain.engine.effects import Effects, effects
     from txexplain.engine.interventions import Cut, Set
     from txexplain.engine.model import GPT2
     from txexplain.engine.sampling import Distribution, Draw, distribution, draw, uniform
@@ -21,6 +22,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Cut": "txexplain.engine.interventions",
     "Direct": "txexplain.engine.attribution",
+    "Effects": "txexplain.engine.effects",
     "ExplainError": "txexplain.errors",
     "GPT2": "txexplain.engine.model",
     "Distribution": "txexplain.engine.sampling",
@@ -28,6 +30,7 @@ _HOME = {
     "direct": "txexplain.engine.attribution",
     "distribution": "txexplain.engine.sampling",
     "draw": "txexplain.engine.sampling",
+    "effects": "txexplain.engine.effects",
     "uniform": "txexplain.engine.sampling",
     "Set": "txexplain.engine.interventions",
     "Tokenizer": "txexplain.engine.tokenizer",
@@ -42,6 +45,7 @@ __all__ = [
     "Direct",
     "Distribution",
     "Draw",
+    "Effects",
     "ExplainError",
     "Set",
     "Tokenizer",
@@ -50,6 +54,7 @@ __all__ = [
     "direct",
     "distribution",
     "draw",
+    "effects",
     "lens",
     "load_model",
     "uniform",

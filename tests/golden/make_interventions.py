@@ -42,9 +42,10 @@ CASES: dict[str, list[dict[str, Any]]] = {
 
 
 def value_of(case: dict[str, Any], size: int) -> torch.Tensor:
-    return (
-        torch.linspace(-1, 1, size, dtype=torch.float64) if case["value"] == "vector" else torch.tensor(case["value"], dtype=torch.float64)
-    )
+    """What a case sets: a number, numbers, or the vector that all cases have."""
+    if isinstance(case["value"], str):
+        return torch.linspace(-1, 1, size, dtype=torch.float64)
+    return torch.as_tensor(case["value"], dtype=torch.float64)
 
 
 @contextmanager
@@ -85,6 +86,8 @@ def changed(model: GPT2LMHeadModel, cases: list[dict[str, Any]]) -> Any:
                 hook = block.mlp.register_forward_hook(lambda _, a, out, put=put: put(out))
             elif name == "attn_out":
                 hook = block.attn.register_forward_hook(lambda _, a, out, put=put: (put(out[0]), *out[1:]))
+            elif name == "resid_pre":
+                hook = block.register_forward_pre_hook(lambda _, a, put=put: (put(a[0]), *a[1:]))
             elif name == "resid_post":
                 hook = block.register_forward_hook(
                     lambda _, a, out, put=put: (put(out[0]), *out[1:]) if isinstance(out, tuple) else put(out)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.attribution import token_id
-from txexplain.engine.errors import InterventionError, NonFinite
 from txexplain.engine.gpt2 import unembed
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array, softmax
@@ -23,6 +22,7 @@ from txexplain.engine.run import Stopped
 from txexplain.engine.sampling import highest
 from txexplain.engine.together import Change, Together
 from txexplain.engine.trace import Trace
+from txexplain.errors import InterventionError, NonFinite
 
 Doubles = NDArray[np.float64]
 AT_ONCE = 1 << 20  # numbers of the largest activation of all runs that are computed together

@@ -9,13 +9,14 @@ from functools import cache
 
 import numpy as np
 
-from txexplain.engine.errors import InterventionError, shown
 from txexplain.engine.interventions import Cut, Intervention, Set, require_below
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.reference import USUAL, Reference, reference
 from txexplain.engine.together import Change
 from txexplain.engine.trace import SQUARE, Trace
+from txexplain.errors import InterventionError
+from txexplain.text import shown
 
 Cell = tuple[int, ...]
 OF = re.compile(r"(?P<kind>[a-z]+)(?: L(?P<block>\d{1,4})(?:H(?P<head>\d{1,4}))?)?(?: \[(?P<query>\d{1,9})\])?")
