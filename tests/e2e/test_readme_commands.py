@@ -29,7 +29,8 @@ CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 EXEMPT = {
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/txexplain",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
-    'txexplain --model gpt2 "The capital of Norway is"\ntxexplain models pull distilgpt2',
+    'txexplain --model gpt2 "The capital of Norway is"\ntxexplain models pull distilgpt2\n'
+    "txexplain convert out/ckpt.pt my-gpt2 && txexplain --model my-gpt2",
 }
 
 

@@ -503,7 +503,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "no config": (edit("config.json", None), ["config.json", "No such file"]),
     "another model": (edit("config.json", b'{"model_type": "bert"}'), ["config.json", '"bert"', "GPT-2"]),
     "no weights": (edit("model.safetensors", None), ["no model.safetensors"]),
-    "pickle": (pickles_only, ["pytorch_model.bin", "pickle", "save_pretrained"]),
+    "pickle": (pickles_only, ["pytorch_model.bin", "pickle", "txexplain convert"]),
     "renamed pickle": (edit("model.safetensors", b"PK\x03\x04" + b"\x08" * 30), ["model.safetensors", "pickle"]),
     "cut short": (edit("model.safetensors", save(weights())[:-1]), ["model.safetensors", "cut short"]),
     "folder": (weights_are_a_folder, ["model.safetensors", "folder"]),

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from safetensors.numpy import save_file
 
 from tests.engine.odd_checkpoints import BASE, HEADS, IDS, ODD, PREFIXED, base, in_shards, renamed, with_config, with_tensors, write
+from txexplain.cli import cli
 from txexplain.engine.checkpoint import open_checkpoint, read_layout
 from txexplain.errors import CheckpointError
 from txexplain.models import load_model
@@ -69,6 +71,14 @@ def test_a_head_that_is_not_shown_is_named(name: str, tmp_path: Path) -> None:
     (note,) = open_checkpoint(tmp_path).notes
     assert [word for word in (*HEADS[name], "isn't shown", "body", "token embedding") if word not in note] == []
     assert open_checkpoint(BASE).notes == ()
+
+
+def test_commands_say_what_is_not_shown_apart_from_the_numbers(tmp_path: Path) -> None:
+    ODD["classifies texts"](tmp_path)
+    done = CliRunner().invoke(cli, ["predict", "--model", str(tmp_path), "--ids", "1,2", "--json"])
+    assert json.loads(done.stdout)["next"]
+    assert done.stderr.startswith("txexplain: Its other head (score.weight) isn't shown")
+    assert "score.weight" in CliRunner().invoke(cli, ["models", "info", str(tmp_path)]).stdout
 
 
 def test_biases_that_nobody_trained_are_read_only_zeros(tmp_path: Path) -> None:

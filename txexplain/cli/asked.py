@@ -18,6 +18,7 @@ from txexplain.engine.trace import Trace
 from txexplain.errors import PromptError, reason
 from txexplain.explorer.shell import quoted
 from txexplain.models import load_model
+from txexplain.text import clean
 
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
 
@@ -77,7 +78,10 @@ class Source:
 
     def load(self) -> GPT2:
         with terminal_progress(self.model) as progress:
-            return load_model(self.model, revision=self.revision, progress=progress)
+            model = load_model(self.model, revision=self.revision, progress=progress)
+        for note in model.notes:
+            click.echo(clean(f"txexplain: {note}"), err=True)
+        return model
 
     def token_ids(self, model: GPT2, text: str | None) -> list[int]:
         return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")

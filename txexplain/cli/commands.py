@@ -48,7 +48,8 @@ Commands (txexplain COMMAND --help says more):
   render, poster, trace, open     pictures of a run; a run recorded and replayed
   describe, explain, keys         a view in words; a place's formula; the keys
   attention, head-stats           one head's grid; what every head does
-  lessons, models, completion     the textbook; models here; a shell's Tab key
+  lessons, models, convert        the textbook; models here; others made to open
+  completion                      a shell's Tab key
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -355,6 +356,22 @@ models = group(
         ),
     ],
 )
+convert = command(
+    "convert",
+    "convert:convert",
+    click.Argument(["path"], type=click.Path(exists=True, path_type=Path), metavar="SOURCE"),
+    click.Argument(["folder"], type=click.Path(path_type=Path), metavar="FOLDER"),
+    flag("--base", metavar="NAME|DIR", shell_complete=complete_model, help="The model that an adapter changes [the one that it names]."),
+    flag("--python", metavar="PYTHON", help="A Python that has PyTorch, for pickles [this one]."),
+    help="""A folder that opens, made of a pickle, an adapter, or a model under other names.
+
+    A pickle (nanoGPT's ckpt.pt, a pytorch_model.bin) is read by PyTorch with
+    weights_only=True, in a process of its own. A LoRA adapter is put into its
+    base. Matrices that are transposed are turned.
+
+    Example: txexplain convert out/ckpt.pt my-gpt2
+    """,
+)
 completion = command(
     "completion",
     "completion:script",
@@ -369,6 +386,6 @@ COMMANDS: dict[str, click.Command] = {
     str(each.name): each
     for each in (
         predict, generate, tokens, trace, attention, head_stats, render, poster, describe, explain, opened, keys,
-        lessons, models, completion,
+        lessons, models, convert, completion,
     )
 }  # fmt: skip

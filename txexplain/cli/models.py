@@ -46,6 +46,7 @@ def info(name: str, revision: str | None, as_json: bool) -> None:
         *([f"commit      {found['commit']}"] if found["commit"] else []),
         f"folder      {found['folder']}",
         *(f"  {file['name']}  {megabytes(file['bytes'])}" for file in found["files"]),
+        *found["notes"],
     ]
     click.echo(clean("\n".join(lines)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ MOST_NAMES = 10_000  # of a folder: so many are looked at
 LONGEST_FILE = 1_000_000  # bytes of an adapter's config
 PICKLE = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]")
 PICKLED = re.compile(r"pytorch_model.*\.bin(\.index\.json)?")
+PICKLED_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 NO_WEIGHTS = re.compile(r"(training_args|optimizer|scheduler|rng_state|scaler)\b.*")  # what a trainer leaves beside them
 TENSORFLOW = re.compile(r".*ckpt.*\.(index|meta|data-\d+-of-\d+)|tf_model.*\.h5")
 SHARD = re.compile(r".*-\d{5}-of-\d{5}\.safetensors")
@@ -81,7 +83,8 @@ def of_other_names(stored: Mapping[str, Stored], path: Path) -> str | None:
 
 def converted(path: Path) -> str:
     """The command that makes a checkpoint of what can't be opened as it is."""
-    return "open it with what wrote it, save it as safetensors (transformers: save_pretrained) and open that"
+    path = path.parent if path.name in (WEIGHTS, WEIGHTS_INDEX) else path
+    return f"`txexplain convert {shlex.quote(str(path))} FOLDER` makes a folder that opens"
 
 
 def adapter(path: Path) -> str:
@@ -104,6 +107,17 @@ def other_safetensors(path: Path, names: Iterable[str], others: list[str]) -> st
     return f"has no model.safetensors, but {shown(others[0])}{more}: name that file itself, {path / others[0]}"
 
 
+def pickles(path: Path) -> list[Path]:
+    """The pickles that a file is, or that a folder holds: all of those in shards, as transformers wrote them, else the one with weights."""
+    names = listed(path) if path.is_dir() else [path.name]
+    home = path if path.is_dir() else path.parent
+    if WEIGHTS in names or WEIGHTS_INDEX in names:
+        return []
+    shards = [home / name for name in names if PICKLED.fullmatch(name) and name.endswith(".bin")]
+    others = [home / name for name in names if not NO_WEIGHTS.fullmatch(name) and PICKLE.match(first_bytes(home / name))]
+    return shards or [each for each in others if each.suffix in PICKLED_SUFFIXES][:1]
+
+
 def kind_of(path: Path) -> tuple[str, str] | None:
     """What kind of weights a file holds that can't be opened, and what to do with it."""
     name = path.name
@@ -113,7 +127,7 @@ def kind_of(path: Path) -> tuple[str, str] | None:
         return "a part of a model of TensorFlow", TF_REMEDY
     if PICKLED.fullmatch(name):
         return "a pickle, which can run code when it is opened", converted(path.parent)
-    if name.endswith((".bin", ".pt", ".pth", ".ckpt")) and PICKLE.match(first_bytes(path)):
+    if path.suffix in PICKLED_SUFFIXES and PICKLE.match(first_bytes(path)):
         return "a pickle, which can run code when it is opened", converted(path)
     return OTHER_KINDS.get(path.suffix)
 

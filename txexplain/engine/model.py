@@ -41,6 +41,11 @@ class GPT2:
     def __repr__(self) -> str:
         return f"GPT2({self.name}, {self.config.n_layer} blocks × {self.config.n_head} heads, d {self.config.n_embd})"
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader is told about this model before its numbers: what its files hold that isn't shown."""
+        return self.checkpoint.notes
+
     @cached_property
     def row_lengths(self) -> Array:
         """The length of each token's row of wte. Shapes: -> [V]."""

@@ -124,6 +124,7 @@ def info(name: str, revision: str | None = None) -> dict[str, Any]:
         "dtype": layout.dtype,
         "files": [{"name": file.name, "bytes": file.stat().st_size} for file in layout.files],
         "licence": licence_of(name, layout.folder),
+        "notes": list(layout.notes),
     }
 
 
@@ -136,7 +137,8 @@ def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
 
     layout = read_layout(path := resolve(name, revision=revision, may_fetch=False))
     config = layout.config
-    yield "structure", f"{len(layout.stored)} tensors of the shapes that config.json asks for, {layout.dtype}"
+    zeros = f", {len(layout.zeros)} biases that no file holds are zeros" if layout.zeros else ""
+    yield "structure", f"{len(layout.stored)} tensors of the shapes that config.json asks for, {layout.dtype}{zeros}"
     if checked := [file for file in layout.files if cache.checksum_of(file)]:
         for file in checked:
             if cache.is_damaged(file):

@@ -520,6 +520,8 @@ class ExplorerApp(App[None]):
         self.surprised = (None, ())
         self.history, self.held, self.back = (), None, 0
         self.editor.tokenizer = model.tokenizer
+        if model.notes:
+            self.say(" ".join(model.notes))
         if self.reader.open and self.reader.reading is None:
             self.reader.show(self.reader.number)
         else:
