@@ -12,17 +12,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from rich.color import ColorSystem
 from rich.console import Console
 from rich.control import Control
 from textual._compositor import CompositorUpdate
 from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, press, settled
+from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.terminal.wire import BEGIN, END, Wire
+from txexplain.viz.palette import Palette
+from txexplain.viz.screen import draw_screen
 
 SIZE = (120, 40)
 KIB = 1024
@@ -77,7 +82,7 @@ async def cost(app: Metered, pilot: Pilot[None], key: str) -> int:
     return app.written
 
 
-BUDGETS = {"model": 40}  # of a step; 12 elsewhere
+BUDGETS = {"model": 30}  # of a step; 12 elsewhere
 EVERYWHERE = ("model", "embed", "L2", "L2.attn", "heads", "L2H3", "L2H3[9,4]", "L2.mlp", "output")
 
 
@@ -140,6 +145,24 @@ def test_a_zoom_with_its_animation(storyteller: GPT2, animation: str) -> None:
             assert app.frames <= 8
 
     metered(storyteller, "model[L2]", test, animation=animation)
+
+
+@pytest.mark.parametrize(("size", "most"), [((120, 40), 26), ((200, 60), 48)])
+@pytest.mark.parametrize("prompt", [LONG, "The little fox lost her red ball. She looked everywhere for her red"], ids=["long", "short"])
+def test_a_whole_screen_of_the_model_view(storyteller: GPT2, size: tuple[int, int], most: int, prompt: str) -> None:
+    trace = storyteller.forward(storyteller.prompt_ids(prompt))
+    assert trace is not None
+    state, lens = ExplorerState(prompt=prompt), Lens(trace, storyteller)
+    more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow("norms"))}
+    for theme in ("dark", "light", "contrast"):
+        canvas = draw_screen(scene_of(state, Palette(theme), size, lens, **more))
+        text = []
+        for y, row in enumerate(canvas.lines(range(canvas.height))):
+            said = (each.style.render(each.text, color_system=ColorSystem.TRUECOLOR) if each.style else each.text for each in row)
+            text.append(f"\x1b[{y + 1};1H" + "".join(said))
+        wire = Wire()
+        wire.resize(*size)
+        assert len(wire.shrink(BEGIN + "".join(text) + END).encode()) <= most * KIB
 
 
 def test_what_changes_nothing_writes_nothing(storyteller: GPT2) -> None:

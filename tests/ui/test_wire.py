@@ -22,7 +22,8 @@ colours = st.sampled_from(
     ["38;2;1;2;3", "48;2;1;2;3", "38;2;9;8;7", "48;2;9;8;7", "31", "41", "92", "103", "39", "49", "38;5;7", "48;5;200"]
 )
 styles = st.lists(st.one_of(colours, st.sampled_from(["0", "1", "3", "4", "7", "9"])), min_size=1, max_size=3).map(";".join)
-texts = st.text(alphabet="ab  ▀▄█·", min_size=1, max_size=WIDTH)
+WAYS = dict(zip("▄▐▟▙▜▛▞", "▀▌▘▝▖▗▚", strict=True))  # each block that is another with its colours turned
+texts = st.text(alphabet="ab  ▀▄▌▐▘▟▗▛▞█·", min_size=1, max_size=WIDTH)
 
 
 @st.composite
@@ -51,8 +52,8 @@ def look(char: pyte.screens.Char) -> tuple[object, ...]:
     if char.reverse:
         fg, bg = bg if bg != "default" else "ground", fg if fg != "default" else "ink"
     lines = (char.underscore, char.strikethrough)
-    if text == "▄" and fg != "default" and bg != "default":
-        text, fg, bg = "▀", bg, fg
+    if text in WAYS and fg != "default" and bg != "default":
+        text, fg, bg = WAYS[text], bg, fg
     if text == " " and not any(lines):
         return (" ", bg)
     return (text, fg, bg, char.bold, char.italics, *lines)

@@ -13,7 +13,6 @@ from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.canvas import Canvas, nearest_role, rich_style
-from txexplain.viz.flow import blend
 from txexplain.viz.palette import (
     ANSI,
     INDEXED,
@@ -28,7 +27,9 @@ from txexplain.viz.palette import (
     split,
 )  # fmt: skip
 from txexplain.viz.ramps import Ramp
+from txexplain.viz.raster import samples
 from txexplain.viz.screen import draw_screen
+from txexplain.viz.shapes import Picture, rectangle
 
 GREYS = ("background", "panel", "text", "muted", "faint", "rule", "residual", "bar")
 TURN = 1 / 8  # of the circle of hues: as far as a dark step may lie from its role; blue and violet are as far apart as that
@@ -96,16 +97,17 @@ def test_noise_around_zero_is_quiet_and_its_sign_is_told(theme: str) -> None:
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_a_picture_of_ribbons_is_made_of_two_ladders_and_never_of_mixed_colours(theme: str) -> None:
+def test_a_picture_is_made_of_ladders_and_never_of_mixed_colours(theme: str) -> None:
+    """Whatever lies over what: a step of the upper shape's ladder, no weaker than what it hides."""
     tones = Palette(theme, "256")
-    total, part = np.meshgrid(np.linspace(0, 4, 50), np.linspace(0, 1, 50))
-    stays, moves = total * (1 - part), total * part
-    image = blend({"residual": stays, "attention": moves}, tones).astype(int)
-    colours = image[..., 0] << 16 | image[..., 1] << 8 | image[..., 2]
-    assert set(colours[moves <= stays].tolist()) == set(tones.ladder("residual"))
-    assert set(colours[moves > stays].tolist()) == set(tones.ladder("attention")[1:])
-    pure = [tones.ladder("attention").index(colour) for colour in colours[-1].tolist()]
-    assert pure == sorted(pure)
+    for below, above in product((0.06, 0.3, 0.6, 1.0), repeat=2):
+        picture = Picture(1, 1)
+        picture.add("residual", rectangle(0, 0, 1, 1, below))
+        picture.add("attention", rectangle(0, 0, 1, 1, above))
+        colour = int(samples(picture, tones)[0, 0])
+        assert tones.ladder("attention").index(colour) > 0
+        alone = [tones.step("attention", tones.lifted(strength)) for strength in (below, above)]
+        assert tones.ladder("attention").index(colour) == max(map(tones.ladder("attention").index, alone))
 
 
 @pytest.mark.parametrize(("theme", "place"), list(product(THEMES, ("model", "L0", "L0H1", "L0.attn", "heads", "output", "L0.qkv"))))

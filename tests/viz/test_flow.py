@@ -8,33 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.examples import examples
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.flow import (
     LINE_FROM,
     LINES,
-    SHADES,
     THINNEST,
     Doubles,
     Ribbons,
     bands,
     covered,
     draw_lines,
-    draw_ribbons,
     ribbons_of,
     trace_back,
 )
 from txexplain.viz.palette import Palette
-
-
-class Primary(Palette):
-    """Pure colours: each role a channel of its own."""
-
-    def rgb(self, role: str) -> int:
-        return {"background": 0x000000, "residual": 0x00FF00, "attention": 0xFF0000}[role]
-
-
-COLOURS = Primary()
 
 
 def shares_of(n: int, blocks: int, seed: int, *, power: float = 4) -> list[Doubles]:
@@ -137,97 +124,6 @@ def test_ribbons_fill_a_token_at_both_ends_in_the_order_of_their_other_end(share
             for middle, size in zip(ends, sizes, strict=True):
                 edges = np.cumsum([-size.sum() / 2, *size])
                 np.testing.assert_allclose(middle, (edges[:-1] + edges[1:]) / 2, atol=1e-12)
-
-
-def picture(shares: list[Doubles], target: int, *, width: int = 60, height: int = 20, step: int = 20, thickest: float = 6.0) -> np.ndarray:
-    n = len(shares[0])
-    columns, between = traced(shares, target)
-    rows = (np.arange(n) + 0.5) * 2 * height / n
-    return draw_ribbons((width, height), columns, between, rows, [step * b for b in range(len(shares) + 1)], thickest, COLOURS).astype(int)
-
-
-def test_a_ribbon_that_stays_is_grey_and_as_thick_as_its_share() -> None:
-    image = picture([moved(2), moved(2)], 1)
-    inside = image[:, 5, 1]
-    assert (image[:, 5, 0] == 0).all()
-    assert inside[27:33].min() == inside[27:33].max() > 60  # six pixels around pixel 30
-    assert (inside[:27] < 60).all()
-    assert (inside[33:] < 60).all()
-
-
-def test_a_ribbon_that_moves_is_violet_and_goes_from_its_source_to_its_target() -> None:
-    image = picture([moved(2, (0, 1)), moved(2)], 1)
-    violet = image[..., 0]
-    heights = np.arange(len(violet))
-    middles = (violet[:, 1:19] * heights[:, None]).sum(axis=0) / violet[:, 1:19].sum(axis=0)
-    assert middles[0] == pytest.approx(9.5, abs=1)
-    assert middles[-1] == pytest.approx(29.5, abs=1)
-    assert (np.diff(middles) > 0).all()
-    assert (violet[:, 21:] == 0).all()  # the second block moves nothing
-    # Where it is steep it takes more pixels of a column, so that it looks as thick.
-    assert (violet[:, 10] > 0).sum() > 1.5 * (violet[:, 1] > 0).sum()
-
-
-def test_thicker_ribbons_for_larger_shares() -> None:
-    share = np.array([[1.0, 0, 0], [0, 1, 0], [0.2, 0.5, 0.3]])
-    columns, between = traced([share], 2)
-    image = draw_ribbons((30, 30), columns, between, np.array([10.0, 30.0, 50.0]), [0, 25], 10.0, COLOURS).astype(float)
-    start = image[:, 2].max(axis=1)  # behind the nodes, where ribbons still lie on their sources' rows
-    ink = [start[y - 7 : y + 7].sum() for y in (10, 30, 50)]
-    assert ink[1] > 1.5 * ink[0] > 0
-    assert ink[1] > ink[2] > ink[0] * 0.3
-
-
-def test_what_lies_under_a_fifth_of_a_percent_is_not_drawn() -> None:
-    share = np.array([[1.0, 0], [0.0019, 0.9981]])
-    assert (picture([share], 1)[..., 0] == 0).all()
-    share = np.array([[1.0, 0], [0.0021, 0.9979]])
-    assert (picture([share], 1, thickest=40.0)[..., 0] > 0).any()  # thick enough for so small a share to leave ink
-    share = np.array([[1.0, 0], [0.0019, 0.9981]])
-    assert (picture([share], 1, thickest=40.0)[..., 0] == 0).all()
-
-
-def test_a_token_that_holds_a_share_is_marked_at_each_column() -> None:
-    image = picture([moved(2), moved(2)], 1)[..., 1]
-    for x in (0, 20, 40):
-        assert (image[27:33, x] > 1.5 * image[27:33, 10]).all()
-    assert image[:20, 0].max() <= image[:20, 10].max()  # the other token holds nothing
-
-
-@pytest.mark.parametrize("step", [2, 3, 4, 6, 10])
-def test_a_faint_line_runs_along_every_token_but_never_as_stripes(step: int) -> None:
-    n = 40 // step
-    columns, between = traced([np.eye(n)], n - 1)
-    rows = np.arange(n, dtype=np.float64) * step + 1
-    image = draw_ribbons((30, 25), columns, between, rows, [0, 25], 4.0, COLOURS)[..., 1].astype(int)
-    empty = image[: step * (n - 2), 5]  # away from the selected token
-    lines = np.zeros(len(empty), dtype=bool)
-    lines[1::step] = True
-    assert (empty[lines] > 0).all()
-    assert (empty[~lines] == 0).all()
-    assert empty.max() < image[step * (n - 1) + 1, 5] / 2
-    assert empty.mean() <= 0.03 * 255  # however many there are
-
-
-@given(flows, st.integers(-30, 70), st.integers(1, 40))
-@examples(40)
-def test_any_window_on_the_flow_can_be_drawn_in_few_colours(shares: list[Doubles], x: int, width: int) -> None:
-    n = len(shares[0])
-    columns, between = traced(shares, n - 1)
-    rows = np.linspace(-40, 60, n)
-    image = draw_ribbons((width, 7), columns, between, rows, [x + 9 * b for b in range(len(shares) + 1)], 5.0, COLOURS)
-    assert image.shape == (14, width, 3)
-    assert image.dtype == np.uint8
-    assert len(np.unique(image.reshape(-1, 3), axis=0)) <= 5 * (SHADES + 1)
-
-
-def test_what_scrolls_out_at_the_left_does_not_change_the_rest() -> None:
-    shares = shares_of(4, 3, 1)
-    columns, between = traced(shares, 3)
-    rows = np.array([5.0, 15.0, 25.0, 35.0])
-    whole = draw_ribbons((60, 20), columns, between, rows, [0, 20, 40, 60], 6.0, COLOURS)
-    part = draw_ribbons((35, 20), columns, between, rows, [-25, -5, 15, 35], 6.0, COLOURS)
-    assert (whole[:, 25:] == part).all()
 
 
 def lines(between: list[Ribbons], n: int, *, ascii: bool = False, width: int = 16, step: int = 8) -> Canvas:

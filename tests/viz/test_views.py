@@ -587,27 +587,83 @@ def test_what_each_block_adds_in_the_model_view(lens: Lens, size: str, look: tup
     for token in (1, 4, 6):
         canvas = stage_at(lens, f"model@{token}", STAGES[size], Palette("dark", *look))
         text = canvas.text()
-        starts = [y for y in range(len(text) - 8, len(text)) if re.match(r"^\s*[AM] ", text[y][:20])]
-        assert len(starts) == 2
+        rows = [row for row in text[2:] if re.match(r" [AM] ", row)]
+        assert len(rows) == 2
         blocks = slices(canvas, lens.config.n_layer)
         assert set(blocks) == set(range(lens.config.n_layer))
-        for start, end, what in ((starts[0], starts[1], "attn_out"), (starts[1], starts[1] + 2, "mlp_out")):
+        for row, what in zip(rows, ("attn_out", "mlp_out"), strict=True):
             for block, columns in blocks.items():
-                figures = re.findall(FIGURE, " ".join(row[columns] for row in text[start:end]))
+                figures = re.findall(FIGURE, row[columns])
                 assert len(figures) == 1, (block, what, figures)
                 assert shows(figures[0], norm(lens, f"blocks.{block}.{what}", token)), (block, what)
 
 
 @pytest.mark.parametrize("size", STAGES)
 def test_what_comes_out_of_the_model(lens: Lens, size: str) -> None:
-    scene = scene_at(lens, "model", STAGES[size], temperature=0.3)
-    canvas, order = draw_stage(scene), probabilities(lens, 1.0, None)[0]
-    out = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "output")
-    words = [word for y in range(2, canvas.height - 5) if (word := "".join(canvas.chars[y, out.x :]).strip())]
-    assert words == [scene.id_label(token).strip() for token in order[: len(words)].tolist()]
-    assert len(words) == 5
-    start = next(y for y in range(canvas.height) if "".join(canvas.chars[y, out.x :]).strip() == words[0] and y > 1)
-    assert canvas.chars[start, out.x - 2] == "→"
+    """The likeliest next token, at the end of the last token's row."""
+    for at in ("model", "model@2"):
+        scene = scene_at(lens, at, STAGES[size], temperature=0.3)
+        canvas, order = draw_stage(scene), probabilities(lens, 1.0, None)[0]
+        out = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "output")
+        words = {y: word for y in range(2, out.y + out.height) if (word := "".join(canvas.chars[y, out.x :]).strip())}
+        assert list(words.values()) == [scene.id_label(int(order[0])).strip()]
+        (y,) = words
+        assert canvas.chars[y, out.x - 2] == "→"
+        last = [hit.y for hit in canvas.hits if hit.target == ("token", lens.trace.n_tokens - 1)]
+        assert [y] == last or (not last and "▼" in canvas.text()[y])
+
+
+@pytest.mark.parametrize("size", STAGES)
+def test_the_ribbons_drawn_are_the_widest_and_what_the_others_carry_is_said(lens: Lens, size: str) -> None:
+    """Counted from the shares themselves; those from tokens above the view count as one for each token that they enter."""
+    n = lens.trace.n_tokens
+    for token in (n - 1, n // 2):
+        canvas = stage_at(lens, f"model@{token}", STAGES[size])
+        inside = [hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"]
+        held, moves, every = np.eye(n)[token], [], 0.0
+        for layer in reversed(range(lens.config.n_layer)):
+            shares = norm_shares(lens, layer) * held[:, None]
+            held = shares.sum(axis=0)
+            np.fill_diagonal(shares, 0.0)
+            every += shares.sum()
+            for target in inside:
+                moves += [shares[target, source] for source in inside]
+                moves.append(sum(share for share in shares[target, : min(inside)] if share >= 0.002))
+        drawn = sorted((move for move in moves if move >= 0.012), reverse=True)[:24]
+        said = line_with(canvas, rf"(?:the )?(\d+) widest.*? others(?: carry|:)? ({FIGURE}%)")
+        assert int(said[1]) == len(drawn)
+        assert shows_percent(said[2], 1 - sum(drawn) / every) or abs(value(said[2]) - 100 * (1 - sum(drawn) / every)) < 0.05
+
+
+def test_what_moved_most_is_told_where_rows_are_to_spare(story_lens: Lens) -> None:
+    canvas = stage_at(story_lens, "model@6", (80, 40))
+    rows = [match for row in canvas.text() if (match := re.match(r" +L(\d) +(\S+) \((\d+)\) → (\S+) \((\d+)\) +([\d.]+)%", row))]
+    assert len(rows) >= 3
+    shares, scene = story_lens.flow("norms"), scene_at(story_lens, "model@6", (80, 40))
+    held = {story_lens.config.n_layer: np.eye(story_lens.trace.n_tokens)[6]}
+    for layer in reversed(range(story_lens.config.n_layer)):
+        held[layer] = held[layer + 1] @ shares[layer]
+    for row in rows:
+        layer, source, target = int(row[1]), int(row[3]), int(row[5])
+        assert [row[2], row[4]] == [scene.label(source).strip(), scene.label(target).strip()]
+        assert shows(row[6], 100 * shares[layer][target, source] * held[layer + 1][target], 1e-4)
+
+
+@pytest.mark.parametrize("size", ["wide", "large"])
+def test_shares_from_a_twentieth_on_are_numbers_where_columns_begin(tiny_lens: Lens, size: str) -> None:
+    config, n, read = tiny_lens.config, tiny_lens.trace.n_tokens, 0
+    canvas, held = stage_at(tiny_lens, "model@6", STAGES[size]), np.eye(n)[6]
+    rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"}
+    blocks = slices(canvas, config.n_layer)
+    for layer in reversed(range(config.n_layer)):
+        held = held @ norm_shares(tiny_lens, layer)
+        for i, y in rows.items():
+            match = re.match(r"(\d+)%", canvas.text()[y][blocks[layer]])
+            assert bool(match) == (held[i] >= 0.05), (layer, i, held[i])
+            if match:
+                read += 1
+                assert int(match[1]) == round(100 * held[i])
+    assert read >= 6
 
 
 def norm_shares(lens: Lens, layer: int) -> np.ndarray:

@@ -18,6 +18,8 @@ from rich.segment import Segment
 from rich.style import Style
 
 from txexplain.viz.palette import ANSI, ON_CURSOR, THEMES, Palette, nearest_256, split
+from txexplain.viz.raster import cells
+from txexplain.viz.shapes import Picture
 
 BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
 NO_COLOUR = -1
@@ -157,6 +159,15 @@ class Canvas:
         self.bg[mine] = bottom
         self.attrs[mine] = 0
         self.chars[mine] = np.where(same, " ", self.palette.glyphs.upper or "#")
+        self.mend(mine)
+
+    def draw(self, x: int, y: int, picture: Picture) -> None:
+        """Show a picture's shapes in cells, cut to the canvas."""
+        mine, theirs = overlap(self, x, y, picture.width, picture.height)
+        chars, ink, ground = cells(picture, self.palette)
+        self.chars[mine], self.bg[mine] = chars[theirs], ground[theirs]
+        self.fg[mine] = np.where(chars[theirs] == " ", self.fg[mine], ink[theirs])
+        self.attrs[mine] = 0
         self.mend(mine)
 
     def paint(self, x: int, y: int, colours: NDArray[np.integer[Any]]) -> None:

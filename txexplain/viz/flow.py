@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.palette import Palette, split
+from txexplain.viz.shapes import smootherstep, smootherstep_slope
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -20,10 +21,6 @@ Ints = NDArray[np.int64]
 THINNEST = 0.002  # of a column's total; a thinner ribbon isn't drawn
 FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
 INK = {"residual": 0.5, "attention": 1.1}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
-NODE_INK, GUIDE_INK = 1.6, 0.08
-GUIDE_GAP = 6  # pixels between guides from which on they have their full ink; closer ones, which would add up to stripes, have less
-FAINT = 0.8  # thin ribbons are lifted a little: opacity to this power
-SHADES, MIXES = 20, 4  # steps from background to full colour, and from grey to violet: few colours make long runs of equal cells
 # Lines, by the sides of the cell that they leave through: up 1, down 2, left 4, right 8.
 LIGHT, HEAVY, DOUBLE = " ╵╷│╴┘┐┤╶└┌├─┴┬┼", " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋", " ║║║═╝╗╣═╚╔╠═╩╦╬"
 ASCII_LINES = tuple(" |||" + (line + "+++") * 2 + line + "+++" for line in "-=#")
@@ -74,56 +71,6 @@ def ribbons_of(share: Doubles, after: Doubles, least: float = THINNEST) -> Ribbo
     return Ribbons(source, target, into[row, source], leaving[target, column], entering[row, source])
 
 
-def smootherstep(u: Doubles) -> Doubles:
-    """From 0 to 1 with flat ends (Perlin 2002)."""
-    return u * u * u * (u * (u * 6 - 15) + 10)
-
-
-def smootherstep_slope(u: Doubles) -> Doubles:
-    """The derivative of smootherstep."""
-    return 30 * u * u * (u - 1) * (u - 1)
-
-
-def draw_ribbons(
-    size: tuple[int, int],
-    columns: Sequence[Doubles],
-    between: Sequence[Ribbons],
-    row_y: Doubles,
-    column_x: Sequence[int],
-    thickest: float,
-    palette: Palette,
-) -> NDArray[np.uint8]:
-    """Paint the ribbons. Returns pixels [2h, w, 3], two to a cell, of a picture of (w, h) cells.
-
-    row_y [T]: each token's middle, in pixels; column_x [L+1]: each column's left pixel; thickest: the pixels of a whole
-    column. Ribbons that stay with their token have the palette's "residual", those that move "attention", on "background".
-    """
-    width, height = size[0], 2 * size[1]
-    ink = {role: np.zeros((height, width)) for role in INK}
-    for b, ribbons in enumerate(between):
-        x0, x1 = column_x[b], column_x[b + 1]
-        if x1 <= x0 or x0 >= width or x1 <= 0:
-            continue
-        y0 = row_y[ribbons.source] + ribbons.leaving * thickest  # [n]
-        y1 = row_y[ribbons.target] + ribbons.entering * thickest  # [n]
-        seen = (np.maximum(y0, y1) > -height) & (np.minimum(y0, y1) < 2 * height)
-        stays = ribbons.source == ribbons.target
-        for role, of in (("residual", seen & stays), ("attention", seen & ~stays)):
-            cover = bands(x1 - x0, height, y0[of], y1[of], ribbons.share[of] * thickest)  # [2h, x1 - x0]
-            left, right = max(0, x0), min(width, x1)
-            ink[role][:, left:right] += INK[role] * cover[:, left - x0 : right - x0]
-    for b, column in enumerate(columns):
-        if 0 <= column_x[b] < width:
-            held = np.flatnonzero(column >= THINNEST)
-            half = column[held, None] * thickest / 2  # [n, 1]
-            ink["residual"][:, column_x[b]] += NODE_INK * covered(row_y[held, None] - half, row_y[held, None] + half, height)[:, 0]
-    guides = np.unique(np.rint(row_y[(row_y >= 0) & (row_y < height)])).astype(int)
-    row = ink["residual"][guides, : max(0, min(width, column_x[-1]))]
-    faint = GUIDE_INK * np.diff(guides).min(initial=GUIDE_GAP) / GUIDE_GAP
-    ink["residual"][guides, : row.shape[1]] = np.maximum(row, faint)  # a faint line along each token's row, where nothing runs
-    return blend(ink, palette)
-
-
 def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles, density: Doubles | None = None) -> Doubles:
     """How much of each pixel lies under ribbons from y0 at the left to y1 at the right, times their density; overlaps add up.
 
@@ -156,22 +103,6 @@ def covered(top: Doubles, bottom: Doubles, height: int, density: Doubles | None 
         weights += [sign * whole - part, part]
     steps = np.bincount(np.array(places).ravel(), np.array(weights).ravel(), (height + 2) * width)
     return np.maximum(np.cumsum(steps.reshape(height + 2, width), axis=0)[:height], 0)  # a sum of nothing may come out as −1e−17
-
-
-def blend(ink: Mapping[str, Doubles], palette: Palette) -> NDArray[np.uint8]:
-    """Translucent inks over the background, whose order doesn't matter, in few colours. Shapes: each [h, w] -> [h, w, 3].
-
-    With 256 colours a pixel is a step on the ladder of what there is more of.
-    """
-    total = ink["residual"] + ink["attention"]  # [h, w]
-    strength = (-np.expm1(-total)) ** FAINT  # [h, w]
-    moving = ink["attention"] / np.maximum(total, 1e-12)  # [h, w]
-    if palette.depth == "256":
-        return on_ladders(palette, ("residual", "attention"), (moving >= 0.5).astype(int), strength)
-    ground, grey, violet = (np.array(palette.triple(role), dtype=np.float64) for role in ("background", "residual", "attention"))
-    hues = grey + (violet - grey) * np.linspace(0, 1, MIXES + 1)[:, None]  # [MIXES + 1, 3]
-    table = ground + (hues[:, None] - ground) * np.linspace(0, 1, SHADES + 1)[:, None]  # [MIXES + 1, SHADES + 1, 3]
-    return np.rint(table).astype(np.uint8)[np.rint(moving * MIXES).astype(int), np.rint(strength * SHADES).astype(int)]
 
 
 def on_ladders(palette: Palette, roles: Sequence[str], which: Ints, strength: Doubles) -> NDArray[np.uint8]:

@@ -87,6 +87,8 @@ LIGHT_ANSI = DARK_ANSI | {
 ANSI = {"dark": DARK_ANSI, "light": LIGHT_ANSI, "contrast": DARK_ANSI}
 ON_CURSOR = 15  # all ink on the cursor's ground in 16 colours
 
+LIFT = {"contrast": 1.6}  # of the strengths of shapes, in a theme that wants more
+
 LETTERS = {"query": "Q", "key": "K", "value": "V", "attention": "A", "mlp": "M", "residual": "R", "drawn": "*"}
 
 
@@ -143,6 +145,7 @@ class Palette:
     depth: str = "truecolor"
     ascii: bool = False
     console: bool = False
+    blocks: str = "edge"  # what pictures are made of: "half" blocks, or the eighths and quadrants too whose edges are nearest
 
     @cached_property
     def glyphs(self) -> Glyphs:
@@ -176,10 +179,19 @@ class Palette:
             return self.rgb(b if t > 0.5 else "rule")
         return self.rgb(b if t >= 0.5 else a)
 
+    def lifted(self, strength: float) -> float:
+        """How strong a shape is in this theme."""
+        return min(1.0, LIFT.get(self.theme, 1.0) * strength)
+
     def ladder(self, role: str) -> list[int]:
         """The strengths that a role has with 256 colours, from the background on; one without a ladder of its own is grey."""
         steps = LADDERS[self.theme].get(role, LADDERS[self.theme]["residual"])
         return [self.rgb("background"), *map(colour_256, steps)]
+
+    def step(self, role: str, strength: float) -> int:
+        """With 256 colours: how a shape of a strength looks; the least is a step above the background."""
+        ladder = self.ladder(role)
+        return ladder[1 + round(strength * (len(ladder) - 2))]
 
     def faded(self, rgb: int, amount: float) -> int:
         """A colour moved towards the background; with 256 of them, down its own ladder."""

@@ -13,6 +13,7 @@ CELL_WIDTH, CELL_HEIGHT, BASELINE, FONT_SIZE = 8.4, 18.0, 13.6, 14.0
 FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 # Block characters as (left, top, width, height) in parts of a cell.
 BLOCKS: dict[str, tuple[float, float, float, float]] = {"▀": (0, 0, 1, 0.5), "█": (0, 0, 1, 1)}
+BLOCKS |= {"▘": (0, 0, 0.5, 0.5), "▝": (0.5, 0, 0.5, 0.5), "▖": (0, 0.5, 0.5, 0.5), "▗": (0.5, 0.5, 0.5, 0.5)}
 BLOCKS |= {char: (0, 0, (i + 1) / 8, 1) for i, char in enumerate("▏▎▍▌▋▊▉")}
 BLOCKS |= {char: (0, 1 - (i + 1) / 8, 1, (i + 1) / 8) for i, char in enumerate("▁▂▃▄▅▆▇")}
 

@@ -39,7 +39,8 @@ HARMLESS = re.compile(
 LINK = re.compile(r"\x1b\]8;[^\x07\x1b]*(?:\x07|\x1b\\)")  # where a text leads to: no cell shows it, and the app has none
 CLEARS = re.compile(r"\x1b\[(?:2J|\?1049[hl])|\x1bc")
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"  # a synchronised update
-UPPER, LOWER = "▀", "▄"
+PAIRS = ("▀▄", "▌▐", "▘▟", "▝▙", "▖▜", "▗▛", "▚▞")  # blocks that are each other with their colours turned
+TURNED = {pair[i]: pair[1 - i] for pair in PAIRS for i in (0, 1)}
 SEEN_WHEN_BLANK = frozenset("479")  # underline, reverse and strike show on a space
 OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "7": "27", "9": "29"}  # what ends an attribute
 WEIGHT = frozenset("12")  # bold and dim
@@ -360,14 +361,14 @@ class Wire:
 
 
 def swapped(cell: Cell, look: Look) -> Cell:
-    """The cell in the way that is nearest to the present look: a blank in any ink, a half block either way up."""
+    """The cell in the way that is nearest to the present look: a blank in any ink, a block or the one that is it turned."""
     text, new = cell
     if text == " " and not new.attributes & SEEN_WHEN_BLANK and not look.attributes & UNKNOWN.attributes:
         return Cell(text, Look(look.ink, new.ground, look.attributes - SEEN_WHEN_BLANK))
-    if text in (UPPER, LOWER) and new.ink.startswith("38;") and new.ground.startswith("48;") and new.attributes == look.attributes:
+    if text in TURNED and new.ink.startswith("38;") and new.ground.startswith("48;") and new.attributes == look.attributes:
         turned = Look(f"38{new.ground[2:]}", f"48{new.ink[2:]}", new.attributes)
         if len(change(look, turned)) < len(change(look, new)):
-            return Cell(LOWER if text == UPPER else UPPER, turned)
+            return Cell(TURNED[text], turned)
     return cell
 
 
