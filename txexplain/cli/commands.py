@@ -49,7 +49,7 @@ Commands (txexplain COMMAND --help says more):
   describe, explain, keys         a view in words; a place's formula; the keys
   attention, head-stats           one head's grid; what every head does
   lessons, models, convert        the textbook; models here; others made to open
-  completion                      a shell's Tab key
+  serve, completion               a class in browsers; a shell's Tab key
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
@@ -372,6 +372,22 @@ convert = command(
     Example: txexplain convert out/ckpt.pt my-gpt2
     """,
 )
+serve = command(
+    "serve",
+    "serve:serve",
+    flag("--host", metavar="ADDRESS", default="127.0.0.1", help="Where to listen; 0.0.0.0: on all networks [127.0.0.1]."),
+    flag("--port", type=click.IntRange(0, 65535), metavar="N", default=8000, help="0 takes any free one [8000]."),
+    flag("--model", metavar="NAME", shell_complete=complete_model, help="What guests see [storyteller]."),
+    flag("--lesson", metavar="NAME", shell_complete=complete_file, help="A lesson that opens on every page."),
+    flag("--sessions", type=Whole(min=1), metavar="N", default=300, help="Guests in all [300]."),
+    flag("--per-address", type=Whole(min=1), metavar="N", help="Guests of one address [all]."),
+    flag("--idle", type=click.FloatRange(min=1), metavar="SECONDS", default=1800.0, help="Without a key, until a guest goes [1800]."),
+    flag("--user", metavar="NAME", help="Whom root becomes once the port is taken."),
+    help="""The app for a room of browsers: prints the link.
+
+    Example: txexplain serve --host 0.0.0.0 --lesson attention
+    """,
+)
 completion = command(
     "completion",
     "completion:script",
@@ -386,6 +402,6 @@ COMMANDS: dict[str, click.Command] = {
     str(each.name): each
     for each in (
         predict, generate, tokens, trace, attention, head_stats, render, poster, describe, explain, opened, keys,
-        lessons, models, convert, completion,
+        lessons, models, convert, serve, completion,
     )
 }  # fmt: skip

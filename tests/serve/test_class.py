@@ -1,0 +1,293 @@
+"""A class as it is: a server, its warmed parent, and guests at pages."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.serve.room import Class, page, served
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="guests are forks, on Linux")
+
+
+@pytest.fixture(scope="module")
+def room() -> Iterator[Class]:
+    with served("--sessions", "100") as found:
+        yield found
+
+
+def test_a_guest_sees_the_app_and_its_keys_act(room: Class) -> None:
+    async def go() -> None:
+        async with page(room, "at=L3H5") as one:
+            await one.shows("L3H5 · softmax")
+            await one.press("\x1b")
+            await one.until(lambda: one.told.get("at", "").startswith("at=L3.attn"))
+            await one.press("]")
+            await one.until(lambda: "temperature=1.1" in one.told["at"])
+            await one.shows("T 1.10")
+
+    asyncio.run(go())
+
+
+def test_guests_do_not_share_a_view(room: Class) -> None:
+    async def go() -> None:
+        async with page(room, "at=L3H5") as one, page(room, "prompt=The+king&at=output") as other:
+            await one.shows("L3H5 · softmax")
+            await other.shows("king")
+            await one.press("]]")
+            await one.until(lambda: "temperature=1.2" in one.told.get("at", ""))
+            assert "temperature" not in other.told.get("at", "")
+            assert "upon" not in other.text
+
+    asyncio.run(go())
+
+
+def test_a_page_that_is_loaded_anew_finds_its_session(room: Class) -> None:
+    async def go() -> None:
+        async with page(room) as first:
+            await first.shows("Next token")
+            await first.press("a")
+            await first.until(lambda: first.told.get("at", "").startswith("at=heads"))
+            before = len(room.forks())
+        async with page(room, "", key=first.told["key"], size=(120, 36)) as again:
+            await again.shows("L5")
+            await again.until(lambda: "heads" in again.screen.display[0])
+            assert again.told["key"] == first.told["key"]
+            assert len(room.forks()) == before
+        async with page(room, "", key="another key") as stranger:
+            await stranger.shows("Next token")
+            assert stranger.told["key"] != first.told["key"]
+
+    asyncio.run(go())
+
+
+def test_a_link_that_cannot_be_read_says_so_and_opens(room: Class) -> None:
+    async def go() -> None:
+        async with page(room, "at=nowhere") as one:
+            await one.shows("Next token")
+            await one.shows("nowhere")
+
+    asyncio.run(go())
+
+
+def test_a_resize_reaches_the_app(room: Class) -> None:
+    async def go() -> None:
+        async with page(room) as one:
+            await one.shows("Next token")
+            one.screen.resize(24, 80)
+            await one.socket.send_str('{"size": [80, 24]}')
+            await one.until(lambda: "⏎" in one.screen.display[23])
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("key", "words"), [("m", "Not in a class"), ("\x1a", "Not in a class")])
+def test_what_reaches_the_machine_is_closed(room: Class, key: str, words: str) -> None:
+    async def go() -> None:
+        async with page(room) as one:
+            await one.shows("Next token")
+            await one.press(key)
+            await one.shows(words)
+
+    asyncio.run(go())
+
+
+def test_a_picture_is_kept_by_the_browser_and_the_link_too(room: Class, tmp_path: Path) -> None:
+    async def go() -> None:
+        async with page(room, "at=L3H5") as one:
+            await one.shows("softmax")
+            await one.press("\x1b[19~")
+            await one.until(lambda: "download" in one.told)
+            assert one.told["download"] == "L3H5.svg"
+            await one.press("y")
+            await one.until(lambda: one.told.get("copy") == "at=L3H5")
+
+    asyncio.run(go())
+
+
+def test_q_ends_the_session_and_its_process(room: Class) -> None:
+    async def go() -> None:
+        before = set(room.forks())
+        async with page(room) as one:
+            await one.shows("Next token")
+            (pid,) = set(room.forks()) - before
+            await one.press("q")
+            await one.until(lambda: "over" in one.told)
+            await one.until(one.closed.is_set)
+        await gone(pid)
+
+    asyncio.run(go())
+
+
+def test_a_guest_that_is_killed_says_so_and_the_others_live(room: Class) -> None:
+    async def go() -> None:
+        async with page(room) as other:
+            await other.shows("Next token")
+            before = set(room.forks())
+            async with page(room) as one:
+                await one.shows("Next token")
+                (pid,) = set(room.forks()) - before
+                os.kill(pid, signal.SIGKILL)
+                await one.until(lambda: one.told.get("over") == "This session has ended.")
+            await other.press("]")
+            await other.shows("T 1.10")
+
+    asyncio.run(go())
+
+
+def test_when_all_seats_are_taken_a_sentence_says_so() -> None:
+    async def go(room: Class) -> None:
+        async with page(room) as one, page(room) as two:
+            await one.until(lambda: "key" in one.told)
+            await two.until(lambda: "refused" in two.told)
+            assert "1 seats" in two.told["refused"]
+
+    with served("--sessions", "1") as small:
+        asyncio.run(go(small))
+
+
+def test_a_page_that_nobody_uses_ends_and_one_that_left_is_forgotten() -> None:
+    async def go(room: Class) -> None:
+        async with page(room) as one:
+            await one.until(lambda: "over" in one.told)
+            assert "Nobody pressed a key" in one.told["over"]
+
+    with served("--idle", "2") as short:
+        asyncio.run(go(short))
+
+
+def test_the_parents_end_is_told_to_all() -> None:
+    async def go(room: Class) -> None:
+        async with page(room) as one:
+            await one.shows("Next token")
+            os.kill(room.forks()[0], signal.SIGKILL)
+            await one.until(lambda: "has ended on the lecturer's machine" in one.told.get("over", ""))
+        assert room.process.wait(20) == 2
+
+    with served() as room:
+        asyncio.run(go(room))
+
+
+# As an attacker would
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://127.0.0.1"])
+def test_another_sites_page_is_refused(room: Class, origin: str) -> None:
+    async def go() -> None:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            async with page(room, origin=origin):
+                pass
+        assert refused.value.status == 403
+
+    asyncio.run(go())
+
+
+def test_beyond_this_machine_the_link_has_a_code() -> None:
+    async def go(room: Class) -> None:
+        assert len(room.code) >= 8
+        async with aiohttp.ClientSession() as session:
+            for code, status in (("", 403), ("?c=", 403), ("?c=x", 403), ("?c=%C3%A9", 403), (f"?c={room.code}", 200)):
+                assert (await session.get(f"{room.origin}/{code}")).status == status
+            with pytest.raises(aiohttp.WSServerHandshakeError):
+                await session.ws_connect(f"{room.origin}/ws", origin=room.origin)
+        async with page(room) as one:
+            await one.shows("Next token")
+
+    with served("--host", "0.0.0.0") as open_to_all:
+        asyncio.run(go(open_to_all))
+
+
+def test_the_page_says_what_a_browser_may_do_and_no_path_leads_out(room: Class) -> None:
+    async def go() -> None:
+        async with aiohttp.ClientSession() as session:
+            answer = await session.get(room.origin)
+            assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            for path in ("../pyproject.toml", "vendor/../../web.py", "vendor/..%2f..%2fweb.py", "%2fetc/passwd", "page", "vendor/"):
+                there = await session.get(aiohttp.client.URL(f"{room.origin}/{path}", encoded=True))
+                assert there.status in (400, 404), path
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "hello",
+    ["[]", '"x"', "nonsense", '{"size": 3}', '{"size": [1]}', '{"size": ["a", 2]}', '{"size": [1e999, 2]}', "[" * 20_000],
+)
+def test_a_forged_first_word_is_no_guest(room: Class, hello: str) -> None:
+    async def go() -> None:
+        before = len(room.forks())
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{room.origin}/ws", origin=room.origin) as socket:
+            await socket.send_str(hello)
+            message = await socket.receive(timeout=20)
+            assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+        assert len(room.forks()) == before
+
+    asyncio.run(go())
+
+
+def test_giant_frames_and_floods_end_the_one_that_sends_them(room: Class) -> None:
+    async def go() -> None:
+        async with page(room) as other:
+            await other.shows("Next token")
+            async with page(room) as giant:
+                await giant.until(lambda: "key" in giant.told)
+                await giant.socket.send_bytes(b"x" * 1_000_000)
+                await giant.until(giant.closed.is_set)
+            async with page(room) as flood:
+                await flood.until(lambda: "key" in flood.told)
+                for _ in range(5000):
+                    if flood.closed.is_set():
+                        break
+                    await flood.socket.send_bytes(b"]")
+                await flood.until(flood.closed.is_set)
+            await other.press("]")
+            await other.shows("T 1.10")
+
+    asyncio.run(go())
+
+
+def test_odd_sizes_and_messages_change_nothing(room: Class) -> None:
+    async def go() -> None:
+        async with page(room, size=(100, 30)) as one:
+            await one.shows("Next token")
+            sizes = ('{"size": [0, 0]}', '{"size": [-5, 1000000]}', '{"size": [1e400, 3]}')
+            for text in (*sizes, "{}", "[]", "x", '{"repaint": 1}', "[" * 9000):
+                await one.socket.send_str(text)
+            await one.socket.send_str('{"size": [100, 30]}')
+            await one.press("]")
+            await one.until(lambda: "temperature=1.1" in one.told.get("at", ""))
+
+    asyncio.run(go())
+
+
+def test_escape_sequences_in_a_prompt_reach_no_screen(room: Class) -> None:
+    async def go() -> None:
+        hostile = "\x1b]52;c;cm0gLXJm\x07\x1b[2J\x9b31m\u202e"
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{room.origin}/ws", origin=room.origin) as socket:
+            await socket.send_json(
+                {"size": [100, 30], "key": "", "query": aiohttp.client.URL.build(query={"prompt": hostile}).query_string, "theme": "x"}
+            )
+            came, until = b"", time.monotonic() + 60
+            while b"Next token" not in came and time.monotonic() < until:
+                message = await socket.receive(timeout=60)
+                came += message.data if message.type is aiohttp.WSMsgType.BINARY else b""
+            assert b"Next token" in came
+            assert b"\x1b]52;" not in came
+            assert b"\x1b[2J" not in came.partition(b"Next token")[2]
+            assert "\u202e".encode() not in came
+
+    asyncio.run(go())
+
+
+async def gone(pid: int) -> None:
+    async with asyncio.timeout(20):
+        while Path(f"/proc/{pid}").exists():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,200 @@
+"""What a guest's process is: the app on a terminal of its own, with everything else taken away."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import txexplain.ui.app
+from txexplain.explorer.state import ExplorerState
+from txexplain.front.lessons import Reads
+from txexplain.front.options import UiOptions
+from txexplain.serve.address import AddressError, query_of, state_of
+from txexplain.serve.wire import Lines, Message, packed
+from txexplain.ui.app import ExplorerApp
+from txexplain.viz.palette import THEMES
+from txexplain.viz.screen import draw_screen
+from txexplain.viz.svg import svg
+
+if TYPE_CHECKING:
+    from txexplain.serve.zygote import Served
+
+MEMORY = 600_000_000  # bytes of its own that a guest may take; the bundled model's longest prompt takes some 150 MB
+HANDLES = 64
+# Actions that reach the machine: its models, its disk, its shell. `screenshot` and `theme` are done otherwise.
+CLOSED = {"models": "the lecturer's model is the one that is served", "suspend": "there is no shell here"}
+ENVIRONMENT = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8", "ESCDELAY": "25", "HOME": "/nonexistent"}
+# What Python tells of before it does it (sys.audit), and a guest never does.
+REFUSED = (
+    "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.get", "subprocess.", "os.exec", "os.fork",
+    "os.posix_spawn", "os.spawn", "os.system", "os.startfile", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link",
+    "os.symlink", "os.chmod", "os.chown", "os.truncate", "os.utime", "os.setxattr", "os.kill", "os.killpg", "os.ptrace", "shutil.",
+    "tempfile.", "pty.", "mmap.",
+)  # fmt: skip
+READ = ("open", "os.listdir", "os.scandir", "ctypes.dlopen")  # where what they name lies within the program
+SHARED = "Not in a class: {}."
+
+
+class Terminal(NamedTuple):
+    """The handles that a guest is given: its end of the terminal, and of the channel."""
+
+    screen: int
+    channel: int
+
+
+def become(served: Served, asked: Message, terminal: Terminal) -> NoReturn:
+    """From a fork of the warmed parent to a guest, and to its end."""
+    code, channel = 1, socket.socket(fileno=terminal.channel)
+    try:
+        take(terminal.screen)
+        os.environ.clear()
+        os.environ.update(ENVIRONMENT)
+        limit()
+        close_doors()
+        code = run(served, asked, channel)
+    except BaseException as error:  # a fork must not go on in the parent's code, whatever happened
+        with suppress(OSError):
+            channel.sendall(packed({"crash": "".join(traceback.format_exception(error))}))
+    finally:
+        os._exit(code)
+
+
+def take(screen: int) -> None:
+    """Lead a session of its own on that terminal, which becomes standard input, output and error."""
+    import fcntl
+    import termios
+
+    os.setsid()
+    fcntl.ioctl(screen, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(screen, number)
+    os.close(screen)
+    sys.stdin, sys.stdout, sys.stderr = (open(n, mode, closefd=False) for n, mode in enumerate(("r", "w", "w")))  # noqa: SIM115
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr  # type: ignore[misc, assignment]  # Textual's
+
+
+def limit() -> None:
+    """What the system itself holds a guest to: no file grows, few are open, no core is left, and memory has an end."""
+    import resource
+
+    for what, most in (
+        (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, HANDLES),
+        (resource.RLIMIT_DATA, data_now() + MEMORY),
+    ):  # fmt: skip
+        resource.setrlimit(what, (most, most))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+
+def data_now() -> int:
+    """Bytes of private data that this process maps at present (Linux tells)."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("VmData:")).split()[1])
+    return MEMORY
+
+
+def close_doors() -> None:
+    """From here on Python refuses what a guest has no business with. What the app needs is imported; a hook can't be taken out again."""
+    program = {Path(txexplain.__file__).parent, *map(Path, sys.path)}  # -P: without the folder in which the house was opened
+    roots = tuple(f"{path.resolve()}/" for path in program)
+
+    def refuse(event: str, args: tuple[Any, ...]) -> None:
+        if event in READ:
+            path, *how = args
+            if isinstance(path, int | None):
+                return
+            writes = event == "open" and (set(how[0] or "") & set("wax+") or how[1] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+            if writes or not f"{os.path.realpath(os.fsdecode(path))}/".startswith(roots):
+                raise PermissionError(f"A guest can't open {os.fsdecode(path)}.")
+        elif event.startswith(REFUSED):
+            raise PermissionError(f"A guest can't do this: {event}.")
+
+    sys.addaudithook(refuse)
+
+
+def run(served: Served, asked: Message, channel: socket.socket) -> int:
+    """The app, until the guest leaves it or is gone; the exit code."""
+    try:
+        state, wrong = state_of(asked["query"], served.name), ""
+    except AddressError as error:
+        state, wrong = state_of("", served.name), str(error)
+    theme = asked["theme"] if asked["theme"] in THEMES else "dark"
+    options = UiOptions(theme=theme, color="truecolor")
+    reads = Reads(served.lesson, model=served.name) if served.lesson is not None else None
+    app = GuestApp(state, options, served, channel, reads)
+    app.wrong = wrong
+    app.run()
+    return app.return_code or 0
+
+
+class GuestApp(ExplorerApp):
+    """The app, for somebody who isn't at this machine."""
+
+    CSS_PATH = str(Path(txexplain.ui.app.__file__).with_name("app.tcss"))  # not beside this file
+
+    def __init__(
+        self, state: ExplorerState, options: UiOptions, served: Served, channel: socket.socket, reads: Reads | None = None
+    ) -> None:
+        super().__init__(state, options, lambda: served.model, reads)
+        self.actions = tuple(each for each in self.actions if each.id not in CLOSED)
+        self.channel, self.told, self.wrong = channel, "", ""
+        self.sending = threading.Lock()
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        threading.Thread(target=self.hear, name="txexplain channel", daemon=True).start()
+        if self.wrong:
+            self.say(self.wrong)
+
+    def hear(self) -> None:
+        """What the house says to this guest; its end is the guest's."""
+        lines = Lines()
+        with suppress(OSError, ValueError, RuntimeError):
+            while data := self.channel.recv(1 << 16):
+                for message in lines.feed(data):
+                    if "repaint" in message:
+                        self.call_from_thread(self.do_repaint)
+        os._exit(0)
+
+    def tell(self, message: Message) -> None:
+        with self.sending, suppress(OSError):
+            self.channel.sendall(packed(message))
+
+    def draw(self, width: int = 0, height: int = 0) -> None:
+        super().draw(width, height)
+        if (query := query_of(self.state)) != self.told:
+            self.told = query
+            self.tell({"at": query})
+
+    def perform(self, name: str) -> None:
+        if name in CLOSED:
+            self.say(SHARED.format(CLOSED[name]))
+        else:
+            super().perform(name)
+
+    def may_fetch(self, name: str) -> bool:
+        return False
+
+    def do_theme(self) -> None:
+        names = list(THEMES)
+        self.look(replace(self.options, theme=names[(names.index(self.tones.theme) + 1) % len(names)]))
+
+    def do_screenshot(self) -> None:
+        picture = svg(draw_screen(self.scene(*self.size)))
+        self.tell({"download": f"{self.state.location}.svg", "data": base64.b64encode(picture.encode()).decode()})
+
+    def copy_command(self, name: str = "") -> None:
+        if name:
+            super().copy_command(name)
+        else:
+            self.tell({"copy": query_of(self.state)})
+            self.say("The link to this view is in the clipboard, and in the address bar.")

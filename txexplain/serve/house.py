@@ -1,0 +1,231 @@
+"""The house: the warmed parent, and the guests that are in it, seen from the process that talks with browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+
+from txexplain.errors import ExplainError
+from txexplain.serve.wire import Lines, Message, packed, receive_with, send_with
+from txexplain.text import clean
+
+try:
+    import fcntl
+    import termios
+except ModuleNotFoundError:  # Windows, which the command sends away
+    fcntl = termios = None  # type: ignore[assignment]
+
+CLOSED = "The class has ended on the lecturer's machine."
+PIECE = 1 << 16  # bytes
+PATIENCE = 60.0  # seconds that the model may take to open
+SMALLEST, LARGEST = (20, 6), (400, 120)  # of a page's screen, in cells
+# For a page that was loaded anew: what the app switched on in the terminal that is gone.
+MODES = "\x1b[?1049h\x1b[?25l\x1b[?1000h\x1b[?1003h\x1b[?1015h\x1b[?1006h\x1b[?2004h"
+KEPT = (
+    "PATH",
+    "LD_LIBRARY_PATH",
+    "SYSTEMROOT",
+    "XDG_CACHE_HOME",
+    "HF_HOME",
+    "HOME",
+    "VIRTUAL_ENV",
+    "OPENBLAS_CORETYPE",
+)  # what opening needs
+
+
+class HouseError(ExplainError):
+    """The house can't be opened."""
+
+
+@dataclass(eq=False)
+class Guest:
+    """One session. `key` brings a page that is loaded anew back to it."""
+
+    number: int
+    address: str
+    screen: int  # our end of its terminal
+    channel: socket.socket
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    seen: float = field(default_factory=monotonic)  # when a key came last, or the page left
+    shown: bool = False  # whether a page shows it
+    why: str = ""  # it ended, where that isn't the guest's own doing
+    show: Callable[[bytes], None] = lambda data: None
+    hear: Callable[[Message], None] = lambda message: None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    lines: Lines = field(default_factory=Lines)
+
+    def resize(self, columns: int, rows: int) -> None:
+        columns, rows = clamped(columns, rows)
+        fcntl.ioctl(self.screen, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def tell(self, message: Message) -> None:
+        with suppress(OSError):
+            self.channel.sendall(packed(message))
+
+
+def clamped(columns: int, rows: int) -> tuple[int, int]:
+    """A screen's size, within reason."""
+    return tuple(min(max(size, least), most) for size, least, most in zip((columns, rows), SMALLEST, LARGEST, strict=True))  # type: ignore[return-value]
+
+
+class House:
+    """The warmed parent's keeper. All its methods are for the event loop's thread."""
+
+    def __init__(self, model: str, lesson: str | None) -> None:
+        self.asked = {"model": model, "lesson": lesson}
+        self.guests: dict[int, Guest] = {}
+        self.number = 0
+        self.failed = asyncio.Event()  # the parent is gone: no more guests
+        self.loop = asyncio.get_running_loop()
+
+    async def open(self) -> None:
+        """Start the parent and wait until it is warm. Raises HouseError with its sentence."""
+        self.channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+        one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1", "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
+        self.parent = subprocess.Popen(
+            [sys.executable, "-P", "-m", "txexplain.serve.zygote", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()], env=environment | one, stdin=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        theirs.close()
+        send_with(self.channel, self.asked, [])
+        try:
+            answer, _ = await asyncio.wait_for(self.loop.run_in_executor(None, receive_with, self.channel, 0), PATIENCE)
+        except (EOFError, TimeoutError):
+            self.parent.kill()
+            raise HouseError("The model's process ended before it was ready.") from None
+        if "failed" in answer:
+            raise HouseError(answer["failed"])
+        self.channel.setblocking(False)
+        self.loop.add_reader(self.channel, self.told)
+
+    def told(self) -> None:
+        """Take what the parent says."""
+        try:
+            message, _ = receive_with(self.channel, 0)
+        except BlockingIOError:
+            return
+        except (EOFError, OSError):
+            self.loop.remove_reader(self.channel)
+            self.failed.set()
+            for guest in [*self.guests.values()]:
+                self.forget(guest)
+            return
+        if (ended := self.guests.get(message["ended"])) is not None:
+            self.forget(ended)
+
+    def admit(self, address: str, query: str, theme: str, size: tuple[int, int]) -> Guest:
+        """A new guest. Raises HouseError where the parent is gone, OSError where the system has no more terminals."""
+        if self.failed.is_set():
+            raise HouseError(CLOSED)
+        screen, theirs = os.openpty()
+        channel, other = socket.socketpair()
+        try:
+            self.number += 1
+            guest = Guest(self.number, address, screen, channel)
+            guest.resize(*size)
+            send_with(self.channel, {"guest": self.number, "query": query, "theme": theme}, [theirs, other.fileno()])
+        except OSError:
+            os.close(screen)
+            channel.close()
+            raise
+        finally:
+            os.close(theirs)
+            other.close()
+        os.set_blocking(screen, False)
+        channel.setblocking(False)
+        self.guests[self.number] = guest
+        self.loop.add_reader(screen, self.painted, guest)
+        self.loop.add_reader(channel, self.said, guest)
+        return guest
+
+    def painted(self, guest: Guest) -> None:
+        """Pass on what the guest's app draws; while no page shows it, nobody needs it."""
+        try:
+            data = os.read(guest.screen, PIECE)
+        except BlockingIOError:
+            return
+        except OSError:  # its process is gone: EIO
+            data = b""
+        if data:
+            guest.show(data)
+        else:
+            self.loop.remove_reader(guest.screen)
+
+    def said(self, guest: Guest) -> None:
+        """Pass on what the guest's app says beside its picture."""
+        try:
+            data = guest.channel.recv(PIECE)
+            messages = list(guest.lines.feed(data)) if data else []
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            data, messages = b"", []
+        for message in messages:
+            if "crash" in message:
+                sys.stderr.write(clean(f"Guest {guest.number} crashed.\n{message['crash']}"))
+            else:
+                guest.hear(message)
+        if not data:
+            self.loop.remove_reader(guest.channel)
+
+    def pause(self, guest: Guest, paused: bool) -> None:
+        """Let the guest's app wait while its page is slow; the terminal holds what it draws."""
+        if guest.over.is_set():
+            return
+        if paused:
+            self.loop.remove_reader(guest.screen)
+        else:
+            self.loop.add_reader(guest.screen, self.painted, guest)
+
+    async def press(self, guest: Guest, data: bytes) -> None:
+        """Keys for the guest's app, which takes them as fast as it can."""
+        view = memoryview(data)
+        while view and not guest.over.is_set():
+            try:
+                view = view[os.write(guest.screen, view) :]
+            except BlockingIOError:
+                await asyncio.sleep(0.02)
+            except OSError:
+                return
+
+    def dismiss(self, guest: Guest) -> None:
+        """End a guest's process: its channel and terminal close, and it follows."""
+        self.forget(guest)
+
+    def forget(self, guest: Guest) -> None:
+        if self.guests.pop(guest.number, None) is None:
+            return
+        self.loop.remove_reader(guest.screen)
+        self.loop.remove_reader(guest.channel)
+        rest = b""
+        with suppress(OSError):
+            rest = os.read(guest.screen, PIECE)
+        if rest:
+            guest.show(rest)
+        os.close(guest.screen)
+        guest.channel.close()
+        guest.over.set()
+
+    def close(self) -> None:
+        """The end of the class: the parent and all guests end."""
+        for guest in [*self.guests.values()]:
+            self.forget(guest)
+        self.channel.close()
+        with suppress(ProcessLookupError):
+            os.killpg(self.parent.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self.parent.wait(3)
+            return
+        self.parent.kill()
+        self.parent.wait()

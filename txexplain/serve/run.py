@@ -1,0 +1,135 @@
+"""From a command line to a class: the house is opened, the door, and the link is told."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from txexplain.errors import ExplainError, reason
+from txexplain.serve.house import House
+from txexplain.serve.limits import Limits
+from txexplain.serve.web import Class
+
+CODE = 6  # random bytes of the link's code
+
+
+class ServeError(ExplainError):
+    """The class can't be served as it was asked."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the lecturer asked for."""
+
+    host: str
+    port: int
+    model: str
+    lesson: str | None
+    limits: Limits
+    user: str | None = None
+
+
+def is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def link_of(plan: Plan, port: int, code: str) -> str:
+    """The address to give to the class: where it listens everywhere, the one under which others see this machine."""
+    host = plan.host
+    with suppress(ValueError):
+        if ipaddress.ip_address(host).is_unspecified:
+            host = own_address()
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{port}/" + (f"?c={code}" if code else "")
+
+
+def own_address() -> str:
+    """The address from which this machine would speak to others; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # a network for documentation
+        return str(probe.getsockname()[0])
+    return socket.gethostname()
+
+
+def step_down(user: str) -> None:
+    """From root to another user, for good. Raises ServeError."""
+    import pwd
+
+    try:
+        entry = pwd.getpwnam(user)
+        os.setgroups([])
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+    except KeyError:
+        raise ServeError(f"There is no user {user} on this machine.") from None
+    except PermissionError:
+        raise ServeError("Only root can serve as another user: leave --user out.") from None
+    os.environ["HOME"] = entry.pw_dir
+
+
+async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM. `tell` is given the link once guests can come. Raises ServeError or HouseError."""
+    code = "" if is_loopback(plan.host) else secrets.token_urlsafe(CODE)
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    try:
+        door = socket.create_server((plan.host, plan.port), family=family_of(plan.host), backlog=1024)
+    except OSError as error:
+        raise ServeError(f"{plan.host} port {plan.port} can't be served on: {reason(error)}. Give another --host or --port.") from None
+    with door:
+        if plan.user is not None:
+            step_down(plan.user)
+        house = House(plan.model, plan.lesson)
+        opening = asyncio.create_task(house.open())
+        await asyncio.wait([opening, asyncio.create_task(ended.wait())], return_when=asyncio.FIRST_COMPLETED)
+        if ended.is_set():
+            opening.cancel()
+            house.close()
+            return
+        await opening
+        runner = web.AppRunner(Class(house, plan.limits, code).application(), access_log=None, handle_signals=False)
+        await runner.setup()
+        try:
+            await web.SockSite(runner, door, shutdown_timeout=2.0).start()
+            tell(link_of(plan, door.getsockname()[1], code))
+            await asyncio.wait(
+                [asyncio.create_task(ended.wait()), asyncio.create_task(house.failed.wait())], return_when=asyncio.FIRST_COMPLETED
+            )
+            if not ended.is_set():
+                raise ServeError("The model's process has ended, so the class is over. Start it again.")
+        finally:
+            house.close()
+            await runner.cleanup()
+
+
+def family_of(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def qr(link: str) -> str:
+    """The link as a picture that a phone reads, in half blocks."""
+    import io
+
+    import segno
+
+    out = io.StringIO()
+    segno.make(link, error="l").terminal(out=out, compact=True)
+    return out.getvalue()
+
+
+def run(plan: Plan, tell: Callable[[str], None]) -> None:
+    """Serve to the end; `tell` is given the link."""
+    asyncio.run(serve(plan, tell))

@@ -1,0 +1,208 @@
+"""The class's web server: one page, what the page needs, a WebSocket for each guest. It holds no model, and reads its own files alone."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from txexplain import __version__
+from txexplain.serve.house import CLOSED, MODES, Guest, House, HouseError, clamped
+from txexplain.serve.limits import Bucket, Limits, Seats
+
+PAGE = Path(__file__).parent / "page"
+ASSETS = {
+    "page.js": "text/javascript", "page.css": "text/css", "vendor/xterm.js": "text/javascript", "vendor/xterm.css": "text/css",
+    "vendor/addon-fit.js": "text/javascript", "vendor/addon-unicode11.js": "text/javascript", "vendor/addon-webgl.js": "text/javascript",
+}  # fmt: skip
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"  # xterm.js writes its sizes as styles
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # the link holds the class's code
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+SLOW = 1_000_000  # bytes on their way to one page from which on its app waits
+HELLO = 10.0  # seconds in which a page says how large it is
+
+
+class Class:
+    """The routes, and who is in."""
+
+    def __init__(self, house: House, limits: Limits, code: str) -> None:
+        self.house, self.limits, self.code = house, limits, code
+        self.seats = Seats(limits)
+        self.assets = {name: (PAGE / name).read_bytes() for name in ASSETS}
+        self.html = (PAGE / "index.html").read_text(encoding="utf-8").replace("{version}", __version__).encode()
+
+    def application(self) -> web.Application:
+        made = web.Application(middlewares=[self.guarded], client_max_size=1024)
+        made.add_routes([web.get("/ws", self.session), web.get("/", self.page), *[web.get(f"/{name}", self.asset) for name in ASSETS]])
+        return made
+
+    @web.middleware
+    async def guarded(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
+        """What holds for every answer."""
+        try:
+            answer = await handler(request)
+        except web.HTTPException as error:
+            answer = web.Response(status=error.status, text=f"{error.status}: {error.reason}\n")
+        if not answer.prepared:
+            answer.headers.update(HEADERS)
+        return answer
+
+    def is_let_in(self, request: web.Request) -> bool:
+        """Whether a request brings the code that the link holds."""
+        return not self.code or hmac.compare_digest(request.query.get("c", "").encode(), self.code.encode())
+
+    async def page(self, request: web.Request) -> web.Response:
+        if not self.is_let_in(request):
+            return web.Response(status=403, text="This class has a code in its link: open the whole link that the lecturer gave.\n")
+        return web.Response(body=self.html, content_type="text/html", charset="utf-8")
+
+    async def asset(self, request: web.Request) -> web.Response:
+        name = request.path[1:]
+        return web.Response(body=self.assets[name], content_type=ASSETS[name], charset="utf-8")
+
+    async def session(self, request: web.Request) -> web.StreamResponse:
+        """A guest, from the page's first word to its last."""
+        if request.headers.get("Origin", "").partition("://")[2] != request.host:
+            return web.Response(status=403, text="Only this class's own page may connect.\n")
+        if not self.is_let_in(request):
+            return web.Response(status=403, text="The class's code is lacking.\n")
+        socket = web.WebSocketResponse(max_msg_size=self.limits.message, heartbeat=30.0, compress=False)
+        await socket.prepare(request)
+        try:
+            hello = json.loads(await socket.receive_str(timeout=HELLO))
+            columns, rows = hello["size"]
+            size = clamped(int(columns), int(rows))
+            key, query, theme = (str(hello.get(name, "")) for name in ("key", "query", "theme"))
+        except (TypeError, ValueError, KeyError, TimeoutError, OverflowError):
+            await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"not a page of this class")
+            return socket
+        guest = self.known(key)
+        if guest is None:
+            address = request.remote or ""
+            refusal = self.seats.refusal(address)
+            try:
+                guest = None if refusal else self.house.admit(address, query, theme, size)
+            except (HouseError, OSError) as error:
+                refusal = str(error) if isinstance(error, HouseError) else "The lecturer's machine has no room for another guest."
+            if guest is None:
+                await socket.send_str(json.dumps({"refused": refusal}))
+                await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+                return socket
+            self.seats.take(address)
+            watching = asyncio.create_task(self.watch(guest))
+            guest.over.watching = watching  # type: ignore[attr-defined]  # kept as long as the guest is
+            first = ""
+        else:
+            first = MODES
+        await self.talk(socket, guest, size, first)
+        return socket
+
+    def known(self, key: str) -> Guest | None:
+        """The session that a page which was loaded anew left."""
+        for guest in self.house.guests.values():
+            if key and hmac.compare_digest(guest.key.encode(), key.encode()) and not guest.shown:
+                return guest
+        return None
+
+    async def watch(self, guest: Guest) -> None:
+        """End a session that nobody comes back to, or that nobody uses."""
+        while not guest.over.is_set():
+            most = self.limits.idle if guest.shown else self.limits.back
+            left = guest.seen + most - monotonic()
+            if left <= 0:
+                if guest.shown:
+                    guest.why = f"Nobody pressed a key for {most / 60:.2g} minutes, so this session was ended."
+                self.house.dismiss(guest)
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(guest.over.wait(), min(left, 5.0))
+        self.seats.leave(guest.address)
+
+    async def talk(self, socket: web.WebSocketResponse, guest: Guest, size: tuple[int, int], first: str) -> None:
+        """Between a page and its guest, until one of them leaves."""
+        news: asyncio.Queue[bytes | str | None] = asyncio.Queue()
+        waiting = 0
+
+        def show(data: bytes) -> None:
+            nonlocal waiting
+            waiting += len(data)
+            if waiting > SLOW:
+                self.house.pause(guest, True)
+            news.put_nowait(data)
+
+        async def send() -> None:
+            nonlocal waiting
+            while (each := await news.get()) is not None:
+                if isinstance(each, str):
+                    await socket.send_str(each)
+                    continue
+                await socket.send_bytes(each)
+                if waiting > SLOW >= waiting - len(each):
+                    self.house.pause(guest, False)
+                waiting -= len(each)
+            await socket.close()
+
+        guest.shown, guest.show, guest.seen = True, show, monotonic()
+        guest.hear = lambda message: news.put_nowait(json.dumps(message))
+        news.put_nowait(json.dumps({"key": guest.key}))
+        if first:
+            news.put_nowait(first.encode())
+            guest.resize(*size)
+            guest.tell({"repaint": True})
+        sending = asyncio.create_task(send())
+        ending = asyncio.create_task(self.tell_end(guest, news))
+        try:
+            await self.listen(socket, guest)
+        finally:
+            guest.shown, guest.show, guest.hear, guest.seen = False, lambda data: None, lambda message: None, monotonic()
+            if waiting > SLOW:
+                self.house.pause(guest, False)
+            ending.cancel()
+            news.put_nowait(None)
+            with suppress(TimeoutError, ConnectionError):
+                await asyncio.wait_for(sending, 5.0)
+
+    async def tell_end(self, guest: Guest, news: asyncio.Queue[bytes | str | None]) -> None:
+        await guest.over.wait()
+        words = guest.why or (CLOSED if self.house.failed.is_set() else "This session has ended.")
+        news.put_nowait(json.dumps({"over": words}))
+        news.put_nowait(None)
+
+    async def listen(self, socket: web.WebSocketResponse, guest: Guest) -> None:
+        """Take what a page says; one that says too much is shown the door."""
+        keys, flow = Bucket(self.limits.keys, 2 * self.limits.keys), Bucket(self.limits.bytes, 2 * self.limits.bytes)
+        while not guest.over.is_set():
+            message = await socket.receive()
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                return
+            if not (keys.takes() and flow.takes(len(message.data))):
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too much at once")
+                return
+            if message.type is WSMsgType.BINARY:
+                guest.seen = monotonic()
+                await self.house.press(guest, message.data)
+            elif (size := size_of(message.data)) is not None:
+                guest.resize(*size)
+
+
+def size_of(text: str) -> tuple[int, int] | None:
+    """A page's new size; None for any other message."""
+    with suppress(TypeError, ValueError, KeyError, OverflowError, RecursionError):
+        told: Any = json.loads(text)
+        columns, rows = told["size"]
+        return int(columns), int(rows)
+    return None

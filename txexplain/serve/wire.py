@@ -1,0 +1,45 @@
+"""Messages between the house's processes: JSON, one a line, over a socket pair; and file descriptors beside them where that is asked."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+LONGEST = 16_000_000  # bytes of one message: a picture of a large screen takes under one million
+
+Message = dict[str, Any]
+
+
+def packed(message: Message) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+class Lines:
+    """Bytes as they come, and the messages that are whole. Raises ValueError for one that is no message, or has no end."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def feed(self, data: bytes) -> Iterator[Message]:
+        *whole, self.rest = (self.rest + data).split(b"\n")
+        if len(self.rest) > LONGEST:
+            raise ValueError("a message without an end")
+        for line in whole:
+            if not isinstance(message := json.loads(line), dict):
+                raise ValueError("not a message")
+            yield message
+
+
+def send_with(channel: socket.socket, message: Message, handles: Sequence[int]) -> None:
+    """One message with open files, over a socket that keeps messages apart."""
+    socket.send_fds(channel, [json.dumps(message).encode()], handles)
+
+
+def receive_with(channel: socket.socket, most: int) -> tuple[Message, list[int]]:
+    """One such message. Raises EOFError where the other end is gone."""
+    data, handles, _, _ = socket.recv_fds(channel, 1 << 16, most)
+    if not data:
+        raise EOFError
+    return json.loads(data), handles
