@@ -46,7 +46,7 @@ ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = (
     "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "attention", "head-stats", "models", "completion",
-    "lessons", "poster", "keys", "serve",
+    "lessons", "poster", "keys", "serve", "convert",
 )  # fmt: skip
 
 

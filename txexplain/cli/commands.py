@@ -44,12 +44,9 @@ Usage: txexplain [FLAGS] [PROMPT]          explore GPT-2 at work on your prompt
 Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 
 Commands (txexplain COMMAND --help says more):
-  predict, generate, tokens       what may come next, more of it, text as tokens
-  render, poster, trace, open     pictures of a run; a run recorded and replayed
-  describe, explain, keys         a view in words; a place's formula; the keys
-  attention, head-stats           one head's grid; what every head does
-  lessons, models, convert        the textbook; models here; others made to open
-  serve, completion               a class in browsers; a shell's Tab key
+  numbers:   predict, generate, tokens, attention, head-stats
+  pictures:  render, poster; words: describe, explain; runs: trace, open
+  more:      lessons, models, convert, serve, keys, completion
 
 Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
