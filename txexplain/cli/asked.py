@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +13,13 @@ from typing import Any
 import click
 
 from txexplain.cli.streams import terminal_progress, waited_for
+from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, check_settings, distribution
 from txexplain.engine.trace import Trace
 from txexplain.errors import PromptError, reason
 from txexplain.explorer.shell import quoted
+from txexplain.front.names import Names, recorded_names
 from txexplain.models import load_model
 from txexplain.text import clean
 
@@ -39,6 +42,7 @@ class Source:
     model: str
     revision: str | None
     trace: str | None = None
+    prompts: str | None = None
 
     @classmethod
     def of(cls, trace: str | None, **rest: Any) -> Source:
@@ -86,6 +90,68 @@ class Source:
     def token_ids(self, model: GPT2, text: str | None) -> list[int]:
         return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
 
+    def given(self) -> Given:
+        """The one prompt, with the model that is to read it, or the recorded run. Raises UsageError, ExplainError."""
+        if self.trace is not None:
+            return Given(None, recorded=Trace.load(self.trace), path=self.trace)
+        text = self.required_text()
+        return Given(self.load(), text, self.ids)
+
+    def each(self) -> Iterator[Given]:
+        """The prompts of a file, a line each, as they are read. Raises UsageError, ExplainError."""
+        assert self.prompts is not None
+        if self.ids is not None or self.trace is not None or any(text is not None for text in (*self.prompt, self.prompt_text, self.file)):
+            raise click.UsageError("--prompts brings the prompts: give no other prompt, ids or trace with it.")
+        lines = read_lines(self.prompts)
+        model = self.load()
+        for text in lines:
+            yield Given(model, text)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a command looks at: a prompt as text or ids with its model, or a recorded run and where it was read from."""
+
+    model: GPT2 | None
+    text: str | None = None
+    given_ids: tuple[int, ...] | None = None
+    recorded: Trace | None = None
+    path: str = ""
+
+    @property
+    def reads(self) -> GPT2:
+        assert self.model is not None  # commands that take no trace always have one
+        return self.model
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """The prompt's tokens. Raises PromptError, TokenizerError."""
+        if self.recorded is not None:
+            return list(self.recorded.ids)
+        return list(self.given_ids) if self.given_ids is not None else self.reads.prompt_ids(self.text or "")
+
+    @cached_property
+    def lens(self) -> Lens:
+        """The run. Raises ExplainError."""
+        return Lens(self.recorded or self.reads.forward(self.ids), self.model)
+
+    @property
+    def names(self) -> Names:
+        """What tokens are called."""
+        return recorded_names(self.lens) if self.model is None else self.model.tokenizer
+
+    @property
+    def name(self) -> str:
+        """The model's, or that of the one which a trace was recorded from."""
+        return self.model.name if self.model is not None else self.lens.trace.model or "trace"
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt's text: as it was given, or what its ids say."""
+        if self.text is not None:
+            return self.text
+        return self.recorded.prompt if self.recorded is not None else self.names.decode(self.ids)
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -109,6 +175,24 @@ class Sampling:
 
     def distribution(self, trace: Trace) -> Distribution:
         return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """The lines of a file, or of standard input where path is `-`, without their ends, as they come. Raises UsageError, PromptError."""
+    if not path:
+        raise click.UsageError("--prompts needs the name of a file, or - for a pipe.")
+    where = "standard input" if path == "-" else path
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
+                if len(line) > LARGEST_PROMPT:
+                    raise PromptError(f"Line {number} of {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
+                try:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                except UnicodeDecodeError:
+                    raise PromptError(f"Line {number} of {where} isn't UTF-8; save the file as UTF-8.") from None
+    except OSError as error:
+        raise click.UsageError(f"The prompts can't be read from {where}: {reason(error).lower()}.") from None
 
 
 def read_prompt(path: str) -> str:

@@ -121,8 +121,12 @@ SOURCE = (
 TRACE = flag("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt.")
 SEED = flag("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0].")
 
+PROMPTS = flag("--prompts", metavar="FILE|-", shell_complete=complete_file, help="A prompt a line; a JSON document a line comes out.")
+
 source_flags = Group("source", "asked:Source", SOURCE)
+prompts_flags = Group("source", "asked:Source", (*SOURCE, PROMPTS))
 run_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE))
+runs_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE, PROMPTS))
 sampling_flags = Group(
     "sampling",
     "asked:Sampling.of",
@@ -155,5 +159,8 @@ lesson_flags = Group(
     ),
 )
 cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
+stage_flag = flag(
+    "--stage", type=click.Choice(STAGE_NAMES), metavar="STAGE", help="Of many heads: qk, scaled, masked, softmax, values [softmax]."
+)
 json_flag = flag("--json", "as_json", is_flag=True, help="One JSON document.")
 revision_flag = flag("--revision", metavar="REV", help="The repo's revision.")

@@ -126,7 +126,7 @@ def take_keyboard(file: str | None) -> None:
 def keys(as_json: bool) -> None:
     actions = rebound(ACTIONS, read_config().keys)
     if as_json:
-        print_json([{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions])
+        print_json("keys", {"actions": [{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions]})
         return
     ascii = not unicode_out()
     rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]

@@ -38,6 +38,11 @@ def other_screen() -> bool:
     return bool(os.environ.get("TEXTUAL_DRIVER"))
 
 
+def shows_colours() -> bool:
+    """Whether what is printed may have colours: on a terminal that has them, unless the reader wants none."""
+    return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
 def unicode_out(stream: TextIO | None = None) -> bool:
     return codecs.lookup((stream or sys.stdout).encoding or "ascii").name == "utf-8"
 
