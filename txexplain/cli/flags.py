@@ -21,6 +21,7 @@ SHELLS = ("bash", "zsh", "fish")
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
+LARGEST_SEED = (1 << 64) - 1
 
 
 class Whole(click.IntRange):
@@ -119,7 +120,7 @@ SOURCE = (
     flag("--revision", metavar="REV", hidden=True, help="The repo's revision."),
 )
 TRACE = flag("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt.")
-SEED = flag("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0].")
+SEED = flag("--seed", type=Whole(min=0, max=LARGEST_SEED), metavar="N", default=0, help="Seed of the draws [0].")
 
 PROMPTS = flag("--prompts", metavar="FILE|-", shell_complete=complete_file, help="A prompt a line; a JSON document a line comes out.")
 

@@ -91,10 +91,10 @@ def writable(path: Path) -> Path:
     """Where a file is really to be written, looked at before any work is done. Raises UsageError."""
     try:
         path = followed(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise click.UsageError(f"There is no folder {path.parent} to write {path.name} to.") from None
     except OSError as error:
         raise click.UsageError(f"{path} can't be written: {reason(error).lower()}.") from None
-    if not path.parent.is_dir():
-        raise click.UsageError(f"There is no folder {path.parent} to write {path.name} to.")
     if path.exists() and not path.is_file():
         raise click.UsageError(f"{path} is not a file that can be replaced; name another one.")
     return path

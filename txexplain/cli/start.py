@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import suppress
@@ -14,7 +15,7 @@ import click
 from txexplain.cli.asked import Sampling, Source
 from txexplain.cli.flags import AUTO
 from txexplain.cli.output import print_json, print_table, writable
-from txexplain.cli.streams import is_terminal, other_screen, unicode_out
+from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicode_out
 from txexplain.cli.views import Opened, View, first_state, first_view
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Dims, check
@@ -36,6 +37,8 @@ def app(
     for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
         if given and opened.name is None:
             raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
+    if pace is not None and math.isnan(pace):  # which is in every range
+        raise click.UsageError("--pace is a number of seconds; nan is none.")
     check_terminal(source.file)
     state, lesson = first_view(source, sampling, view, opened), opened.lesson
     pace = Reads.pace if pace is None else pace
@@ -102,6 +105,8 @@ def check_terminal(file: str | None, instead: str = "to read the prompt from a p
     if other_screen():
         if file == "-":
             raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys; give the prompt as --file PATH.")
+        if not brings_keys():
+            raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't; start without that variable.")
         return
     if not is_terminal(sys.stdin) and file != "-":
         raise click.UsageError(f"Standard input is not a terminal, so the app has no keyboard; {instead}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import selectors
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -41,6 +42,16 @@ def other_screen() -> bool:
 def shows_colours() -> bool:
     """Whether what is printed may have colours: on a terminal that has them, unless the reader wants none."""
     return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def brings_keys() -> bool:
+    """Whether standard input can be waited for, as a driver of Textual's does: a file, or none, can't."""
+    with selectors.DefaultSelector() as selector:
+        try:
+            selector.register(0, selectors.EVENT_READ)
+        except OSError:
+            return False
+    return True
 
 
 def unicode_out(stream: TextIO | None = None) -> bool:
