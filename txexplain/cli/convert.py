@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
 import click
 
+from txexplain.explorer.shell import joined
 from txexplain.files import megabytes
 from txexplain.models.convert import convert as converted
 from txexplain.text import clean
@@ -19,4 +19,4 @@ def convert(path: Path, folder: Path, base: str | None, python: str | None) -> N
     click.echo(clean(f"{folder}: {several(done.tensors, 'tensor')}, {megabytes(done.bytes)}"))
     for note in done.notes:
         click.echo(clean(note))
-    click.echo(clean(f"txexplain --model {shlex.quote(str(folder))}"))
+    click.echo(clean(joined(("txexplain", "--model", str(folder)))))

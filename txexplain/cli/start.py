@@ -66,7 +66,9 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
 
 
 def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
-    """The app where Textual is told to show it; the exit code."""
+    """The app where Textual is told to show it; the exit code. Raises UsageError."""
+    if not brings_keys():
+        raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't; start without that variable.")
     from txexplain.ui.app import run_app
 
     return run_app(state, options, lens, reads)
@@ -105,8 +107,6 @@ def check_terminal(file: str | None, instead: str = "to read the prompt from a p
     if other_screen():
         if file == "-":
             raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys; give the prompt as --file PATH.")
-        if not brings_keys():
-            raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't; start without that variable.")
         return
     if not is_terminal(sys.stdin) and file != "-":
         raise click.UsageError(f"Standard input is not a terminal, so the app has no keyboard; {instead}")
