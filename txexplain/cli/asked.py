@@ -18,9 +18,9 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, check_settings, distribution
 from txexplain.engine.trace import Trace
 from txexplain.errors import PromptError, reason
-from txexplain.explorer.shell import quoted
 from txexplain.front.names import Names, recorded_names
 from txexplain.models import load_model
+from txexplain.shell import quoted
 from txexplain.text import clean
 
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end

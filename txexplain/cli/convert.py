@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from txexplain.explorer.shell import joined
 from txexplain.files import megabytes
 from txexplain.models.convert import convert as converted
+from txexplain.shell import joined
 from txexplain.text import clean
 from txexplain.viz.numbers import several
 

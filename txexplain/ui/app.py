@@ -43,7 +43,6 @@ from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb
-from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Doing, footer, rebound
 from txexplain.front.config import remember_theme
@@ -54,6 +53,7 @@ from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
+from txexplain.shell import typable
 from txexplain.text import clean, one_line
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.explain import ExplainScreen
