@@ -164,7 +164,8 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
 
     def again(moment: Moment) -> Moment:
         setting = moment.seen_from(state)
-        lens = world.lens(setting, moment.ids)
+        model = None if state.trace is not None else world.model(state.model)
+        lens = fresh if model is None else Lens(model.forward(moment.ids, interventions=moment.run.interventions), model)
         distribution = distribution_of(lens, setting)
         assert distribution is not None
         return replace(moment, logits=distribution.logits)
@@ -195,7 +196,7 @@ def read_again(reading: Reading, world: World, state: ExplorerState) -> Reading:
     """A lesson's page with its run computed again."""
     assert reading.lens is not None
     made_by = next((name for name, model in world.models.items() if model is reading.lens.model), state.model)  # perhaps the one before
-    lens = world.lens(replace(state, trace=None, model=made_by), tuple(reading.lens.trace.ids))
+    lens = world.lens(replace(state, trace=None, model=made_by, edits=()), tuple(reading.lens.trace.ids))
     return replace(reading, lens=lens, distribution=distribution_of(lens, state_of(reading.page, state)))
 
 

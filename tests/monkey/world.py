@@ -17,9 +17,11 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import ModelNotFound
+from txexplain.explorer import edits
 from txexplain.explorer.lesson import load as load_lesson
 from txexplain.explorer.lesson import shipped
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level
+from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
@@ -97,8 +99,16 @@ def flags_of(state: ExplorerState) -> dict[str, Any]:
     told: dict[str, Any] = {"model": state.model, "revision": state.revision, "trace": state.trace}
     told |= {"ids": state.ids, "prompt": None if state.ids is not None or state.trace is not None else state.prompt}
     told |= {"at": str(state.location), "seed": state.seed, "flow": state.flow, "temperature": state.temperature}
+    told |= {"edits": read_back(state) or None, "other": state.other, "other_ids": state.other_ids}
+    told |= {"answer": state.answer, "against": state.against}
     told |= {"top_k": state.k if state.mode == "top-k" else None, "top_p": state.p if state.mode == "top-p" else None}
     return {name: value for name, value in told.items() if value is not None}
+
+
+def read_back(state: ExplorerState) -> list[tuple[str, str]]:
+    """The changes as flags, each with its text."""
+    flags = edits.flags_of(state.edits)
+    return list(zip(flags[::2], flags[1::2], strict=True))
 
 
 class World:
@@ -151,14 +161,15 @@ class World:
 
     def lens(self, state: ExplorerState, ids: tuple[int, ...]) -> Lens:
         """The run of some ids by itself; of a trace, the file read again."""
-        key = (state.trace, state.model if state.trace is None else None, ids)
+        asked = (state.edits, state.other, state.other_ids)
+        key = (state.trace, state.model if state.trace is None else None, ids, asked)
         if key not in self.fresh:
             if state.trace is not None:
                 self.fresh[key] = Lens(Trace.load(state.trace), None)
             else:
-                trace = self.model(state.model).forward(list(ids))
-                assert trace is not None
-                self.fresh[key] = Lens(trace, self.model(state.model))
+                lens = run(replace(state, ids=ids), self.model(state.model))
+                assert lens is not None
+                self.fresh[key] = lens
             while len(self.fresh) > KEPT:
                 self.fresh.popitem(last=False)
         self.fresh.move_to_end(key)

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
+from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.lessons import Reads
@@ -110,7 +110,8 @@ def fresh(model: GPT2, ids: Sequence[int] | str) -> Trace:
 def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options: UiOptions = COLOURS) -> list[str]:
     """What the screen of the app's state should say, drawn from a fresh run; only the cost figure is the app's."""
     state, tones = app.state, palette_of(options)
-    lens = Lens(fresh(model, state.ids if state.ids is not None else state.prompt), model)
+    lens = run(state, model)
+    assert lens is not None
     scene = scene_of(
         state,
         tones,
@@ -118,7 +119,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         lens,
         distribution=distribution(lens.trace.last_logits, **state.sampling),
         ribbons=None if lens.flow_lacks(state.flow) else tuple(lens.flow(state.flow)),
-        keys=footer(Doing(state.location.level.name), ascii=tones.ascii),
+        keys=footer(Doing(state.location.level.name, changed=bool(state.edits)), ascii=tones.ascii),
         draw=app.last_draw,
         drawn_from=app.drawn_from if app.last_draw is not None else None,
         surprisal=surprisal_of(lens) if (roomy(*size) if app.strip is None else app.strip) else None,

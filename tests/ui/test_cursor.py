@@ -102,7 +102,7 @@ def test_the_cursor_stands_where_one_types_and_follows_a_list(storyteller: GPT2)
                 await at(app, pilot, seen, "escape")
 
         assert app.screen.query_one(SearchIcon).region.area == 0, "a sign that few fonts have"
-        for row in ("command line ", "command line in words"):
+        for row in ("all heads", "all on"):
             assert (await at(app, pilot, seen, "down"))[2].lstrip().startswith(row)
         await at(app, pilot, seen, "escape")
 

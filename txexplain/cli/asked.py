@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,15 +11,18 @@ from typing import Any
 
 import click
 
+from txexplain.cli.flags import given_in_order
 from txexplain.cli.streams import terminal_progress, waited_for
 from txexplain.engine.derive import Lens
+from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, check_settings, distribution
 from txexplain.engine.trace import Trace
 from txexplain.errors import PromptError, reason
-from txexplain.front.names import Names, recorded_names
+from txexplain.explorer.runs import required_run
+from txexplain.explorer.shell import quoted
+from txexplain.explorer.state import from_flags
 from txexplain.models import load_model
-from txexplain.shell import quoted
 from txexplain.text import clean
 
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
@@ -42,7 +44,6 @@ class Source:
     model: str
     revision: str | None
     trace: str | None = None
-    prompts: str | None = None
 
     @classmethod
     def of(cls, trace: str | None, **rest: Any) -> Source:
@@ -90,67 +91,38 @@ class Source:
     def token_ids(self, model: GPT2, text: str | None) -> list[int]:
         return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
 
-    def given(self) -> Given:
-        """The one prompt, with the model that is to read it, or the recorded run. Raises UsageError, ExplainError."""
-        if self.trace is not None:
-            return Given(None, recorded=Trace.load(self.trace), path=self.trace)
-        text = self.required_text()
-        return Given(self.load(), text, self.ids)
-
-    def each(self) -> Iterator[Given]:
-        """The prompts of a file, a line each, as they are read. Raises UsageError, ExplainError."""
-        assert self.prompts is not None
-        if self.ids is not None or self.trace is not None or any(text is not None for text in (*self.prompt, self.prompt_text, self.file)):
-            raise click.UsageError("--prompts brings the prompts: give no other prompt, ids or trace with it.")
-        lines = read_lines(self.prompts)
-        model = self.load()
-        for text in lines:
-            yield Given(model, text)
-
 
 @dataclass(frozen=True)
-class Given:
-    """What a command looks at: a prompt as text or ids with its model, or a recorded run and where it was read from."""
+class Changes:
+    """What is changed in the run: flags with their texts, in their order, and the prompt of the run that patches are taken of."""
 
-    model: GPT2 | None
-    text: str | None = None
-    given_ids: tuple[int, ...] | None = None
-    recorded: Trace | None = None
-    path: str = ""
+    edits: tuple[tuple[str, str], ...] = ()
+    other: str | None = None
+    other_ids: tuple[int, ...] | None = None
 
-    @property
-    def reads(self) -> GPT2:
-        assert self.model is not None  # commands that take no trace always have one
-        return self.model
+    @classmethod
+    def of(cls, other: str | None, other_ids: tuple[int, ...] | None, **edits: tuple[str, ...]) -> Changes:
+        """Raises UsageError for flags that need others, or contradict them."""
+        given, patches = tuple(given_in_order(**edits)), bool(edits["patch"])
+        if other is not None and other_ids is not None:
+            raise click.UsageError("--from and --from-ids both name the other run: give one of them.")
+        if patches != (other is not None or other_ids is not None):
+            more = (
+                'needs the run that it is taken of: give --from "another prompt"' if patches else "is a patch's: give --patch WHAT with it"
+            )
+            raise click.UsageError(f"{'--patch' if patches else '--from'} {more}.")
+        if given and was_given("trace"):
+            raise click.UsageError("A recorded run can't be changed: give the model and the prompt without --trace.")
+        return cls(given, other, other_ids)
 
-    @cached_property
-    def ids(self) -> list[int]:
-        """The prompt's tokens. Raises PromptError, TokenizerError."""
-        if self.recorded is not None:
-            return list(self.recorded.ids)
-        return list(self.given_ids) if self.given_ids is not None else self.reads.prompt_ids(self.text or "")
+    def made(self, source: Source, model: GPT2) -> tuple[Intervention, ...]:
+        """What they come to in this model. Raises InterventionError."""
+        return self.run(source, model).trace.interventions if self.edits else ()
 
-    @cached_property
-    def lens(self) -> Lens:
-        """The run. Raises ExplainError."""
-        return Lens(self.recorded or self.reads.forward(self.ids), self.model)
-
-    @property
-    def names(self) -> Names:
-        """What tokens are called."""
-        return recorded_names(self.lens) if self.model is None else self.model.tokenizer
-
-    @property
-    def name(self) -> str:
-        """The model's, or that of the one which a trace was recorded from."""
-        return self.model.name if self.model is not None else self.lens.trace.model or "trace"
-
-    @property
-    def prompt(self) -> str | None:
-        """The prompt's text: as it was given, or what its ids say."""
-        if self.text is not None:
-            return self.text
-        return self.recorded.prompt if self.recorded is not None else self.names.decode(self.ids)
+    def run(self, source: Source, model: GPT2) -> Lens:
+        """The run asked for. Raises InterventionError for what is no change, or not of this model and prompt."""
+        state = from_flags(prompt=source.required_text(), ids=source.ids, edits=self.edits, other=self.other, other_ids=self.other_ids)
+        return required_run(state, model)
 
 
 @dataclass(frozen=True)
@@ -175,24 +147,6 @@ class Sampling:
 
     def distribution(self, trace: Trace) -> Distribution:
         return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
-
-
-def read_lines(path: str) -> Iterator[str]:
-    """The lines of a file, or of standard input where path is `-`, without their ends, as they come. Raises UsageError, PromptError."""
-    if not path:
-        raise click.UsageError("--prompts needs the name of a file, or - for a pipe.")
-    where = "standard input" if path == "-" else path
-    try:
-        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
-                if len(line) > LARGEST_PROMPT:
-                    raise PromptError(f"Line {number} of {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
-                try:
-                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
-                except UnicodeDecodeError:
-                    raise PromptError(f"Line {number} of {where} isn't UTF-8; save the file as UTF-8.") from None
-    except OSError as error:
-        raise click.UsageError(f"The prompts can't be read from {where}: {reason(error).lower()}.") from None
 
 
 def read_prompt(path: str) -> str:

@@ -21,6 +21,7 @@ from txexplain.cli.flags import (
     OutFile,
     Size,
     Whole,
+    change_flags,
     complete_file,
     complete_model,
     complete_place,
@@ -28,13 +29,11 @@ from txexplain.cli.flags import (
     flag,
     json_flag,
     lesson_flags,
-    prompts_flags,
     revision_flag,
     run_flags,
-    runs_flags,
     sampling_flags,
     source_flags,
-    stage_flag,
+    unsaid_change_flags,
     view_flags,
 )
 
@@ -56,13 +55,12 @@ Flags:
   --ids 1,2,3, --trace FILE                ids or a recorded run instead
   --model NAME, --revision REV, --fetch    name, folder, repo id [storyteller]
   --at PLACE                               model, L5, L5H1, L5H1[7,3], output
-  --temperature T                          0 is greedy [1.0]
-  --top-k K, --top-p P, --greedy           which tokens may be drawn [all]
-  --seed N                                 seed of the draws [0]
-  --flow HOW                               ribbons: norms or rollout [norms]
+  --ablate, --cut, --patch WHAT, --from TEXT, --from-ids 1,2,3   change the run
+  --answer TOKEN, --against TOKEN          the two compared [the likeliest]
+  --temperature T, --greedy, --top-k K, --top-p P   how tokens are drawn [1.0]
+  --seed N, --flow HOW                     draws [0]; norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
-  --lesson NAME, --page N, --record FILE   a lesson; keep its answers [no]
-  --lecture, --pace SECONDS, --clock       a script that plays its own keys
+  --lesson NAME, --page N, --record FILE   a lesson; --lecture, --pace, --clock
   --cursor, --version, -h, --help          the cursor seen where it is [no]
 """
 
@@ -127,6 +125,7 @@ app = AppCommand(
         "start:app",
         (
             run_flags,
+            unsaid_change_flags,
             sampling_flags,
             view_flags,
             lesson_flags,
@@ -143,7 +142,8 @@ click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(ver
 predict = command(
     "predict",
     "numbers:predict",
-    runs_flags,
+    run_flags,
+    change_flags,
     sampling_flags,
     flag("--top", type=Whole(min=1), metavar="N", default=10, help="How many candidates [10]."),
     json_flag,
@@ -155,7 +155,8 @@ predict = command(
 generate = command(
     "generate",
     "numbers:generate",
-    prompts_flags,
+    source_flags,
+    change_flags,
     sampling_flags,
     flag("--tokens", "count", type=Whole(min=0), metavar="N", default=40, help="How many tokens at most [40]."),
     SEED,
@@ -168,7 +169,7 @@ generate = command(
 tokens = command(
     "tokens",
     "numbers:tokens",
-    prompts_flags,
+    source_flags,
     json_flag,
     help="""How text becomes tokens: their ids, their text and their bytes.
 
@@ -179,6 +180,7 @@ trace = command(
     "trace",
     "numbers:trace",
     source_flags,
+    change_flags,
     written("FILE.safetensors", "Where to write."),
     flag("--only", multiple=True, metavar="NAMES", help="Only tensors of these names, as 'blocks.5.*'; may be repeated."),
     flag("--all-logits", is_flag=True, help="The logits of every position, not of the last alone."),
@@ -190,15 +192,15 @@ trace = command(
 attention = command(
     "attention",
     "numbers:attention",
-    runs_flags,
+    run_flags,
+    change_flags,
     flag(
         "--at",
         metavar="PLACE",
         required=True,
         shell_complete=complete_place,
-        help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values; or L5.attn, heads.",
+        help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.",
     ),
-    stage_flag,
     json_flag,
     flag("--csv", "as_csv", is_flag=True, help="A line for each query and key."),
     help="""One head's grid in numbers: a row for each query, a column for each key.
@@ -209,7 +211,8 @@ attention = command(
 head_stats = command(
     "head-stats",
     "numbers:head_stats",
-    prompts_flags,
+    source_flags,
+    change_flags,
     json_flag,
     help="""What every head does on a prompt, measured from its attention.
 
@@ -224,6 +227,7 @@ render = command(
     "render",
     "pictures:render",
     run_flags,
+    unsaid_change_flags,
     sampling_flags,
     view_flags,
     lesson_flags,
@@ -249,6 +253,7 @@ describe = command(
     "describe",
     "pictures:describe",
     run_flags,
+    unsaid_change_flags,
     sampling_flags,
     view_flags,
     lesson_flags,
@@ -258,6 +263,7 @@ explain = command(
     "explain",
     "pictures:explain",
     source_flags,
+    unsaid_change_flags,
     sampling_flags,
     view_flags,
     help="""What a place computes, in numbers and code. Example: txexplain explain "Once upon" --at L3H5""",

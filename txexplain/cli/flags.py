@@ -21,7 +21,6 @@ SHELLS = ("bash", "zsh", "fish")
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
-LARGEST_SEED = (1 << 64) - 1
 
 
 class Whole(click.IntRange):
@@ -91,6 +90,32 @@ def complete_place(_: click.Context, __: click.Parameter, incomplete: str) -> li
     return [CompletionItem(place) for place in places if place.startswith(incomplete)]
 
 
+class InOrder(click.Option):
+    """A flag whose place among others of its kind counts: `given_in_order` says in which order they stood on the command line."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        super().add_to_parser(parser, ctx)
+        if ORDER not in ctx.meta:
+            ctx.meta[ORDER], parse = [], parser.parse_args
+
+            def parse_args(args: list[str]) -> Any:
+                found = parse(args)
+                ctx.meta[ORDER][:] = [param for param in found[2] if isinstance(param, InOrder)]  # one for each time that it was given
+                return found
+
+            parser.parse_args = parse_args
+
+
+ORDER = "txexplain.order"
+
+
+def given_in_order(**values: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Flags and their values, given under the parameters' names, as they stood on the command line."""
+    left = {name: list(texts) for name, texts in values.items()}
+    given = [param for param in click.get_current_context().meta.get(ORDER, ()) if left.get(param.name or "")]
+    return [(param.opts[0], left[str(param.name)].pop(0)) for param in given]
+
+
 def flag(*names: str, **settings: Any) -> click.Option:
     return click.Option(names, **settings)
 
@@ -120,14 +145,25 @@ SOURCE = (
     flag("--revision", metavar="REV", hidden=True, help="The repo's revision."),
 )
 TRACE = flag("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt.")
-SEED = flag("--seed", type=Whole(min=0, max=LARGEST_SEED), metavar="N", default=0, help="Seed of the draws [0].")
-
-PROMPTS = flag("--prompts", metavar="FILE|-", shell_complete=complete_file, help="A prompt a line; a JSON document a line comes out.")
+SEED = flag("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0].")
 
 source_flags = Group("source", "asked:Source", SOURCE)
-prompts_flags = Group("source", "asked:Source", (*SOURCE, PROMPTS))
 run_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE))
-runs_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE, PROMPTS))
+
+
+def change_group(*, hidden: bool) -> Group:
+    """What is changed in the run; hidden where a command's help has no room for it: the program's own names it."""
+    kinds = (
+        ("--ablate", "WHAT", "Set to its mean over tales, or =zero: L5H1, L3.mlp."),
+        ("--cut", "EDGE", "Query and key: L5H1[7,3], [7,3], [*,3]."),
+        ("--patch", "WHAT", "From the run of --from TEXT: L4H3, L4.resid@5."),
+    )
+    edits = (InOrder([name], multiple=True, metavar=metavar, help=help, hidden=hidden) for name, metavar, help in kinds)
+    other = flag("--from", "other", metavar="TEXT", hidden=True), flag("--from-ids", "other_ids", type=Ids(), hidden=True)
+    return Group("changes", "asked:Changes.of", (*edits, *other))
+
+
+change_flags, unsaid_change_flags = change_group(hidden=False), change_group(hidden=True)
 sampling_flags = Group(
     "sampling",
     "asked:Sampling.of",
@@ -142,6 +178,8 @@ view_flags = Group(
     "view",
     "views:View",
     (
+        flag("--answer", metavar="TOKEN", hidden=True),  # the two whose difference is looked at
+        flag("--against", metavar="TOKEN", hidden=True),
         flag("--at", metavar="PLACE", shell_complete=complete_place, help="Where to look: model, L5, L5H1[7,3], output ..."),
         SEED,
         flag("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."),
@@ -160,8 +198,5 @@ lesson_flags = Group(
     ),
 )
 cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
-stage_flag = flag(
-    "--stage", type=click.Choice(STAGE_NAMES), metavar="STAGE", help="Of many heads: qk, scaled, masked, softmax, values [softmax]."
-)
 json_flag = flag("--json", "as_json", is_flag=True, help="One JSON document.")
 revision_flag = flag("--revision", metavar="REV", help="The repo's revision.")

@@ -6,26 +6,28 @@ from pathlib import Path
 
 import click
 
-from txexplain.cli.asked import Sampling, Source
+from txexplain.cli.asked import Changes, Sampling, Source
 from txexplain.cli.output import writable, write_picture
 from txexplain.cli.views import Opened, View, first_state, first_view
 from txexplain.front.render import describe_screen, explain_screen, render_poster, render_screen
 from txexplain.text import clean
 
 
-def render(source: Source, sampling: Sampling, view: View, opened: Opened, size: tuple[int, int], explained: bool, path: Path) -> None:
+def render(
+    source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened, size: tuple[int, int], explained: bool, path: Path
+) -> None:
     kind = path.suffix.lower()
     if kind not in (".svg", ".txt"):
         raise click.UsageError(f"The screen is written as .svg or .txt; {path.name} is neither.")
     path = writable(path)
-    state = first_view(source, sampling, view, opened)
+    state = first_view(source, sampling, view, opened, changes)
     side = "explain" if explained else ""
     may_fetch, fmt = opened.may_fetch(source), kind.removeprefix(".")
     write_picture(path, render_screen(state, view.options(), *size, fmt, side, opened.lesson, opened.page, may_fetch=may_fetch))
 
 
-def describe(source: Source, sampling: Sampling, view: View, opened: Opened) -> None:
-    state = first_view(source, sampling, view, opened)
+def describe(source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened) -> None:
+    state = first_view(source, sampling, view, opened, changes)
     text = describe_screen(state, view.options(), opened.lesson, opened.page, may_fetch=opened.may_fetch(source))
     click.echo(clean(text), nl=False)
 
@@ -39,5 +41,5 @@ def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path
     write_picture(path, render_poster(state, theme))
 
 
-def explain(source: Source, sampling: Sampling, view: View) -> None:
-    click.echo(clean(explain_screen(first_state(source, sampling, view), view.options())), nl=False)
+def explain(source: Source, changes: Changes, sampling: Sampling, view: View) -> None:
+    click.echo(clean(explain_screen(first_state(source, sampling, view, changes), view.options())), nl=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from contextlib import suppress
@@ -12,13 +11,14 @@ from typing import NoReturn
 
 import click
 
-from txexplain.cli.asked import Sampling, Source
+from txexplain.cli.asked import Changes, Sampling, Source
 from txexplain.cli.flags import AUTO
 from txexplain.cli.output import print_json, print_table, writable
-from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicode_out
+from txexplain.cli.streams import is_terminal, other_screen, unicode_out
 from txexplain.cli.views import Opened, View, first_state, first_view
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Dims, check
+from txexplain.explorer.runs import require_named
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, key_name, rebound
 from txexplain.front.config import config_path, read_config
@@ -31,16 +31,14 @@ from txexplain.ui.terminal.rescue import guard
 
 
 def app(
-    source: Source, sampling: Sampling, view: View, opened: Opened,
+    source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened,
     lecture: bool, pace: float | None, clock: bool, record: Path | None, cursor: bool,
 ) -> None:  # fmt: skip
     for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
         if given and opened.name is None:
             raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
-    if pace is not None and math.isnan(pace):  # which is in every range
-        raise click.UsageError("--pace is a number of seconds; nan is none.")
     check_terminal(source.file)
-    state, lesson = first_view(source, sampling, view, opened), opened.lesson
+    state, lesson = first_view(source, sampling, view, opened, changes), opened.lesson
     pace = Reads.pace if pace is None else pace
     reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch)
     start(source, state, view, reads if lesson is not None else None, cursor=cursor)
@@ -57,7 +55,7 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     lens = None
     if state.trace is not None:
         lens = open_trace(state)
-    elif view.at is not None:
+    elif view.at is not None or state.edits or state.answer is not None or state.against is not None:
         require_place(source, state)
     config, options = read_config(), view.options()
     theme = options.theme or config.theme
@@ -66,9 +64,7 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
 
 
 def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
-    """The app where Textual is told to show it; the exit code. Raises UsageError."""
-    if not brings_keys():
-        raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't; start without that variable.")
+    """The app where Textual is told to show it; the exit code."""
     from txexplain.ui.app import run_app
 
     return run_app(state, options, lens, reads)
@@ -96,9 +92,10 @@ def on_terminal(source: Source, state: ExplorerState, options: UiOptions, lens: 
 
 
 def require_place(source: Source, state: ExplorerState) -> None:
-    """Raise LocationError, before the screen is taken, for a first place that this model or prompt lacks."""
+    """Raise ExplainError, before the screen is taken, for a first place, change or token that this model or prompt lacks."""
     model = source.load()
     ids = model.checked(source.token_ids(model, state.prompt))
+    require_named(state, model, len(ids))
     check(state.location, Dims.of(model.config, len(ids), model.name))
 
 
@@ -131,7 +128,7 @@ def take_keyboard(file: str | None) -> None:
 def keys(as_json: bool) -> None:
     actions = rebound(ACTIONS, read_config().keys)
     if as_json:
-        print_json("keys", {"actions": [{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions]})
+        print_json([{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions])
         return
     ascii = not unicode_out()
     rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]

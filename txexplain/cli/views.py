@@ -7,12 +7,17 @@ from functools import cached_property
 
 import click
 
-from txexplain.cli.asked import Sampling, Source, was_given
+from txexplain.cli.asked import Changes, Sampling, Source, was_given
 from txexplain.cli.streams import other_charset
 from txexplain.explorer.lesson import Lesson, load, state_of
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.lessons import may_fetch, page_of
 from txexplain.front.options import UiOptions
+
+SAID_BY_PAGES = (
+    "prompt", "prompt_text", "file", "ids", "trace", "at", "temperature", "top_k", "top_p", "greedy", "seed", "ablate", "cut", "patch",
+    "answer", "against",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,8 @@ class View:
     theme: str | None
     ascii: bool
     color: str
+    answer: str | None = None
+    against: str | None = None
 
     def options(self) -> UiOptions:
         return UiOptions(self.theme, self.ascii or other_charset(), self.color)
@@ -45,7 +52,7 @@ class Opened:
             if page is not None or fetch:
                 raise click.UsageError(f"--{'fetch' if fetch else 'page'} is a lesson's: give --lesson NAME with it.")
             return cls(None, 1)
-        for name in ("prompt", "prompt_text", "file", "ids", "trace", "at", "temperature", "top_k", "top_p", "greedy", "seed"):
+        for name in SAID_BY_PAGES:
             if was_given(name):
                 flag = "a prompt" if name == "prompt" else "--" + name.removesuffix("_text").replace("_", "-")
                 raise click.UsageError(f"A lesson's page says what is shown: give --lesson without {flag}.")
@@ -68,8 +75,9 @@ class Opened:
         return self.lesson is None or self.fetch or may_fetch(page_of(self.lesson, self.page), source.model)
 
 
-def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState:
-    """The app's first state. Raises LocationError, PromptError, UsageError."""
+def first_state(source: Source, sampling: Sampling, view: View, changes: Changes | None = None) -> ExplorerState:
+    """The app's first state. Raises LocationError, InterventionError, PromptError, UsageError."""
+    changes = changes or Changes()
     return from_flags(
         model=source.model,
         revision=source.revision,
@@ -82,12 +90,17 @@ def first_state(source: Source, sampling: Sampling, view: View) -> ExplorerState
         seed=view.seed,
         flow=view.flow,
         trace=source.trace,
+        edits=changes.edits,
+        other=changes.other,
+        other_ids=changes.other_ids,
+        answer=view.answer,
+        against=view.against,
     )
 
 
-def first_view(source: Source, sampling: Sampling, view: View, opened: Opened) -> ExplorerState:
+def first_view(source: Source, sampling: Sampling, view: View, opened: Opened, changes: Changes) -> ExplorerState:
     """The first state, or that of the lesson's page that is open in it. Raises LessonError too."""
     if opened.lesson is None:
-        return first_state(source, sampling, view)
+        return first_state(source, sampling, view, changes)
     state = ExplorerState(model=opened.model(source), revision=source.revision, flow=view.flow)
     return state_of(page_of(opened.lesson, opened.page), state)

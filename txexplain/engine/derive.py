@@ -217,6 +217,8 @@ class Lens:
         self._scales: dict[int, float | None] = {}
         self.facts = Kept()  # what was computed of this run, each with its own question
         self.trace = trace if model is not None else completed(trace, config)
+        self.plain: Lens | None = None  # the same prompt's run without changes, where this one was changed
+        self.donor: Trace | None = None  # the run that values were taken of
 
     def has(self, *names: str) -> bool:
         """Whether all of these activations were recorded."""

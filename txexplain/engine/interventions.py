@@ -104,10 +104,11 @@ class Set:
         whole = row if row.ndim == 2 else row[None]  # [H, …], or one of one
         heads = list(range(len(whole)) if self.head is None else self.head)
         index = list(range(whole.shape[1]) if self.index is None else self.index)
-        lacking = whole.shape[1] - value.shape[-1] if value.ndim and self.index is None and self.name.endswith(SQUARE) else 0
-        if lacking > 0:  # keys that came after the value was made
+        if value.ndim and self.index is None and self.name.endswith(SQUARE):
+            lacking = whole.shape[1] - value.shape[-1]  # keys that came after the value was made
+            value = value[..., : whole.shape[1]]  # or that this text lacks: they lie behind its last query, too
             empty = EMPTY_CELL[self.name[self.name.rindex(".") :]]
-            value = np.concatenate([value, np.full((*value.shape[:-1], lacking), empty, dtype=np.float32)], axis=-1)
+            value = np.concatenate([value, np.full((*value.shape[:-1], max(lacking, 0)), empty, dtype=np.float32)], axis=-1)
         try:
             whole[np.ix_(heads, index)] = np.broadcast_to(value, (len(heads), len(index)))
         except (ValueError, IndexError):
@@ -161,10 +162,10 @@ class Cut:
     def put(self, array: Array, start: int, value: float) -> Array:
         """The grids with the edges' cells set. Shapes: [H, n, T] -> [H, n, T]."""
         new = array.copy()
-        heads = list(range(len(new)) if self.head is None else self.head)
-        for query, key in self.edges:
-            if start <= query < start + new.shape[1]:
-                new[heads, query - start, key] = value
+        heads = np.array(range(len(new)) if self.head is None else self.head)[:, None]  # [heads, 1]
+        queries, keys = np.array(self.edges).T  # [edges] each
+        here = (start <= queries) & (queries < start + new.shape[1])
+        new[heads, queries[here] - start, keys[here]] = value
         return new
 
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from txexplain.engine.changes import Change, resolved
 from txexplain.engine.checkpoint import Checkpoint
 from txexplain.engine.gpt2 import Weights, gpt2, unembed
 from txexplain.engine.interventions import Intervention
@@ -62,17 +63,25 @@ class GPT2:
         return ids or [self.config.bos_token_id]
 
     def forward(
-        self, ids: Sequence[int], *, interventions: Sequence[Intervention] = (), all_logits: bool = False, prefix: Trace | None = None
+        self,
+        ids: Sequence[int],
+        *,
+        interventions: Sequence[Intervention | Change | str] = (),
+        donor: Trace | None = None,
+        all_logits: bool = False,
+        prefix: Trace | None = None,
     ) -> Trace:
         """Run the model on T token ids and keep every activation.
 
-        interventions: what is changed on the way, see Set and Cut.
+        interventions: what is changed on the way, in this order: see Set and Cut, or texts as changes.py says, like "L5H1=zero".
+        donor: the run that texts with =from take values of.
         all_logits: logits [T, V] of every position instead of the last one's [V].
         prefix: an earlier Trace of this model; the rows of its shared beginning are reused, with the same result to rounding.
         Raises PromptError for ids that this model can't take, InterventionError for what it can't change,
         NonFinite for an activation that isn't finite, or far beyond any GPT-2's.
         """
-        trace = self.stoppable_forward(ids, interventions=interventions, all_logits=all_logits, prefix=prefix)
+        changes = resolved(interventions, self, len(ids), donor)
+        trace = self.stoppable_forward(ids, interventions=changes, all_logits=all_logits, prefix=prefix)
         assert trace is not None
         return trace
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from txexplain.explorer.edits import Edits, flags_of, patched, read_flags, switched
 from txexplain.explorer.jump import jump
 from txexplain.explorer.location import (
     Dims,
@@ -24,7 +25,7 @@ from txexplain.explorer.location import (
     zoom_in,
     zoom_out,
 )
-from txexplain.shell import joined
+from txexplain.explorer.shell import joined
 
 STOPS = (0.0, 0.05, *(round(0.1 * n, 1) for n in range(1, 21)), *(0.5 * n for n in range(5, 21)))
 HOTTEST = STOPS[-1]
@@ -48,6 +49,8 @@ class ExplorerState:
     """One moment of a session. `prompt` is the truth until ids are given or a token is appended; then `ids` are.
 
     Temperature 0 and greedy are one state: `mode` is "greedy" exactly when `temperature` is 0.
+    `edits` are what is changed in the run, `other` or `other_ids` the prompt of the run that patches are taken of.
+    `answer` and `against` are the two tokens whose difference is looked at, as text or #464; None: the likeliest ones.
     `memory` and `warm` are conveniences for the next key and no part of what two states are compared by.
     """
 
@@ -64,6 +67,11 @@ class ExplorerState:
     seed: int = 0
     flow: str = "norms"
     trace: str | None = None
+    edits: Edits = ()
+    other: str | None = None
+    other_ids: tuple[int, ...] | None = None
+    answer: str | None = None
+    against: str | None = None
     memory: Memory = field(default=Memory(), compare=False, repr=False)
     warm: tuple[float, str] = field(default=(1.0, "full"), compare=False, repr=False)  # what to return to from greedy
 
@@ -125,6 +133,39 @@ class ExplorerState:
 
     def reseed(self) -> ExplorerState:
         return replace(self, seed=self.seed + 1)
+
+    # What is changed in the run
+
+    @property
+    def asked(self) -> tuple[object, ...]:
+        """What the model is asked: where this is the same, so is its answer."""
+        return self.prompt, self.ids, self.edits, self.other, self.other_ids
+
+    def switch(self, what: str, *, means: bool = True) -> ExplorerState:
+        """The next thing that can be made of a part: see switched."""
+        return replace(self, edits=switched(self.edits, what, means=means))
+
+    def patch(self, what: str, other: Sequence[int]) -> ExplorerState:
+        """A part as the run of other ids has it, or again as it was."""
+        same = self.other_ids == tuple(other)
+        kept = self.edits if same else tuple(each for each in self.edits if not each.from_other)  # values of one other run at a time
+        return replace(self, edits=patched(kept, what), other=None, other_ids=tuple(other))
+
+    def unedited(self) -> ExplorerState:
+        """With nothing changed."""
+        return replace(self, edits=(), other=None, other_ids=None)
+
+    def contrasted(self, token: str) -> ExplorerState:
+        """The token as A; where there is one, as B; and where it is one of the two, the usual ones again."""
+        if self.answer is None:
+            return replace(self, answer=token)
+        if token in (self.answer, self.against):
+            return replace(self, answer=None, against=None)
+        return replace(self, against=token)
+
+    def with_last_row(self, n_tokens: int) -> ExplorerState:
+        """With the row that was named as the prompt's last by its number, which it keeps."""
+        return replace(self, edits=tuple(each.fixed(n_tokens) for each in self.edits)) if self.edits else self
 
     # The prompt
 
@@ -239,6 +280,12 @@ class ExplorerState:
             flags += ["--ids", ",".join(map(str, self.ids))]
         elif self.prompt != default.prompt and self.trace is None:
             flags += ["--prompt", self.prompt]
+        flags += flags_of(self.edits)
+        if self.other_ids is not None:
+            flags += ["--from-ids", ",".join(map(str, self.other_ids))]
+        for flag, text in (("--from", self.other), ("--answer", self.answer), ("--against", self.against)):
+            if text is not None:
+                flags += [flag, text]
         return flags
 
     def command_line(self, command: str = "") -> str:
@@ -260,8 +307,16 @@ def from_flags(
     seed: int = 0,
     flow: str = "norms",
     trace: str | None = None,
+    edits: Sequence[tuple[str, str]] = (),
+    other: str | None = None,
+    other_ids: Sequence[int] | None = None,
+    answer: str | None = None,
+    against: str | None = None,
 ) -> ExplorerState:
-    """The state that a command line asks for. Raises LocationError for a Location that isn't one, ValueError for flags that clash."""
+    """The state that a command line asks for; edits: flags with their texts, as ("--ablate", "L5H1").
+
+    Raises LocationError for a Location that isn't one, InterventionError for a text that names no change, ValueError for flags that clash.
+    """
     if sum((top_k is not None, top_p is not None, greedy)) > 1:
         raise ValueError("Give one of --top-k, --top-p and --greedy.")
     warm = "top-k" if top_k is not None else "top-p" if top_p is not None else "full"
@@ -280,6 +335,11 @@ def from_flags(
         seed=seed,
         flow=flow,
         trace=trace,
+        edits=read_flags(edits),
+        other=other,
+        other_ids=None if other_ids is None else tuple(other_ids),
+        answer=answer,
+        against=against,
         memory=remembered(Memory(), place),
         warm=(temperature or 1.0, warm),
     )

@@ -111,6 +111,7 @@ def answering(key: str) -> frozenset[str]:
 
 STAGED = answering("next_face") | levels(*(level.name for level, place in PLACES.items() if place.faces))
 IN_A_HEAD = levels(*(level.name for level, place in PLACES.items() if isinstance(place, WithCursor)))
+CHANGEABLE = answering("change")
 WITH_HEADS, WITH_BLOCKS, LEAD_FURTHER = answering("step_head"), answering("step_block"), answering("enter")
 
 ACTIONS: tuple[Action, ...] = (
@@ -145,6 +146,17 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
     Action(
+        "switch",
+        ("X",),
+        "switch off",
+        "What is selected: at its mean over other texts, at zero, on again; an edge cut here, in the block, everywhere",
+        "Cause",
+        "off",
+        CHANGEABLE,
+    ),
+    Action("patch", ("P",), "patch", "What is selected, as it is in the run that is held; again: as it was", "Cause"),
+    Action("unedit", ("U",), "all on", "Nothing switched off, cut or patched any more", "Cause", "all on"),
+    Action(
         "cooler", ("left_square_bracket", "semicolon", "shift+left"), "cooler", "Temperature down one stop", "Next token", "temperature"
     ),
     Action("warmer", ("right_square_bracket", "colon", "shift+right"), "warmer", "Temperature up one stop", "Next token", "temperature"),
@@ -160,6 +172,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("undo", ("u",), "take back", "Take back the last token appended", "Next token", "undo"),
     Action("reseed", ("r",), "new seed", "A new seed for the draws", "Next token"),
     Action("hold", ("b",), "hold", "Hold these probabilities beside those that follow; again to let go", "Next token"),
+    Action(
+        "contrast",
+        ("A",),
+        "A and B",
+        "This candidate is A, whose logit less B's is looked at; another one then B; again: the likeliest two",
+        "Next token",
+    ),
     Action("older", ("left_parenthesis",), "one before", "Step back through the probabilities that were shown", "Next token"),
     Action("newer", ("right_parenthesis",), "one after", "Step forth again, up to the present ones", "Next token"),
     Action("find", ("o",), "find a token", "Find any token among the candidates by its text", "Next token", script=False),
@@ -213,15 +232,41 @@ SHORTER = {
     "lessons, close": "close",
 }  # fmt: skip
 AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help", "atlas", "generate", "flow", "residual", "block")
-INSIDE = ("zoom", "out", "stage", "explain", "head", "draw", "temperature", "prompt", "help", "block", "atlas", "strongest", "cut")
+INSIDE = (
+    "zoom",
+    "out",
+    "stage",
+    "explain",
+    "head",
+    "draw",
+    "temperature",
+    "prompt",
+    "help",
+    "block",
+    "atlas",
+    "strongest",
+    "cut",
+    "off",
+)
 IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
 AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
-NEED_A_MODEL = {"draw", "generate", "undo", "reseed", "examples", "prompt", "lessons"}  # where a recorded run is shown, they only say so
+NEED_A_MODEL = {
+    "draw",
+    "generate",
+    "undo",
+    "reseed",
+    "examples",
+    "prompt",
+    "lessons",
+    "switch",
+    "patch",
+}  # where a recorded run is shown, they only say so
 PANES: dict[str, tuple[tuple[str, ...], ...]] = {  # a word and its actions
     "panel": (
         ("choose", "up", "down"), ("take", "enter"), ("temperature", "cooler", "warmer"), ("draw", "draw"), ("sampling", "mode"),
         ("explain", "explain"), ("stage", "out"), ("generate", "generate"), ("take back", "undo"), ("size", "less", "more"),
-        ("hold", "hold"), ("earlier", "older", "newer"), ("find a token", "find"), ("seed", "reseed"), ("next pane", "next_pane"),
+        ("hold", "hold"), ("A and B", "contrast"), ("earlier", "older", "newer"), ("find a token", "find"), ("seed", "reseed"),
+        ("next pane", "next_pane"),
         ("help", "help"),
     ),
     "lesson": (("answer", "enter"), ("choose", "up", "down"), ("stage", "out"), ("explain", "explain"), ("help", "help")),
@@ -241,6 +286,7 @@ class Doing:
     generating: bool = False
     recorded: bool = False  # whether a recorded run is shown, without its model
     filtered: bool = False  # whether the sampling has a size: k or p
+    changed: bool = False  # whether something is switched off, cut or patched
 
 
 def footer(doing: Doing, *, ascii: bool = False, actions: Sequence[Action] = ACTIONS) -> tuple[Entry, ...]:
@@ -291,6 +337,7 @@ def on_the_stage(doing: Doing, actions: Sequence[Action]) -> list[tuple[str, ...
         idle |= action.id == "enter" and doing.level not in LEAD_FURTHER | {"OUTPUT"}
         idle |= action.group == "Lesson" and (doing.lesson or action.id != "lessons")
         idle |= action.id == "generate" and doing.generating
+        idle |= action.id == "unedit" and not doing.changed
         if action.footer and not idle and (not action.levels or doing.level in action.levels):
             word = "take" if action.id == "enter" and doing.level == "OUTPUT" else action.footer
             told.setdefault(word, []).append(action.id)

@@ -12,6 +12,7 @@ from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError, NotRecorded
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
+from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.lessons import page_of, read, where
@@ -41,8 +42,7 @@ def lens_of(state: ExplorerState, *, may_fetch: bool = True) -> Lens:
     if state.trace is not None:
         return open_trace(state)
     model = load_model(state.model, revision=state.revision, may_fetch=may_fetch)
-    trace = model.forward(list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt))
-    lens = Lens(trace, model)
+    lens = required_run(state, model)
     check(state.location, replace(dims_of(lens), model=state.model))
     return lens
 
@@ -72,7 +72,7 @@ def scene_for(
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
     doing = Doing(
         state.location.level.name, recorded=state.trace is not None, lesson=reading is not None,
-        answers=0 if reading is None else len(reading.page.answers),
+        answers=0 if reading is None else len(reading.page.answers), changed=bool(state.edits),
     )  # fmt: skip
     keys = footer(doing, ascii=palette.ascii)
     return scene_of(

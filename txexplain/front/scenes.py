@@ -11,6 +11,8 @@ from txexplain.engine.sampling import Distribution, settle
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
+from txexplain.explorer.contrast import contrast
+from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.mlp import neurons
@@ -78,9 +80,26 @@ def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | Non
 
 
 def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens: Lens | None, **more: Any) -> Scene:
-    """The Scene of a whole screen."""
-    display = None if lens is None else names_of(lens)
-    return Scene(state, palette, *size, lens=lens, display=display, model_name=name_of(state, lens), **more)
+    """The Scene of a whole screen. A changed run has the one without the changes beside it, unless something else is held."""
+    if lens is None:
+        return Scene(state, palette, *size, model_name=name_of(state, lens), **more)
+    more["held"] = more.get("held") or plain_moment(lens, state)
+    return Scene(
+        state, palette, *size, lens=lens, display=names_of(lens), model_name=name_of(state, lens), contrast=contrast(state, lens), **more
+    )
+
+
+def plain_moment(lens: Lens, state: ExplorerState) -> Moment | None:
+    """What a changed run's prompt gives without the changes, at the same setting; None where nothing was changed."""
+    plain = lens.plain
+    if plain is None:
+        return None
+
+    def find() -> Moment | None:
+        distribution = distribution_of(plain, state)
+        return None if distribution is None else Moment.of(state, plain.trace.run, distribution)
+
+    return plain.last("moment", (state.temperature, state.mode, state.k, state.p), find)
 
 
 def name_of(state: ExplorerState, lens: Lens | None) -> str:

@@ -24,7 +24,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter, Monochrome, NoColor
-from textual.geometry import Offset, Size
+from textual.geometry import Offset
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -36,13 +36,16 @@ from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import CHUNK, Surprise, surprisal
-from txexplain.engine.trace import Run, Trace
+from txexplain.engine.trace import Run
 from txexplain.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, reason, sentence_of
+from txexplain.explorer.contrast import token_text
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.lesson import Lesson
-from txexplain.explorer.location import Dims, Level, Location, breadcrumb
+from txexplain.explorer.location import Dims, Level, Location, breadcrumb, place_of
+from txexplain.explorer.runs import run
+from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Doing, footer, rebound
 from txexplain.front.config import remember_theme
@@ -53,7 +56,6 @@ from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
-from txexplain.shell import typable
 from txexplain.text import clean, one_line
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.explain import ExplainScreen
@@ -81,7 +83,7 @@ from txexplain.viz.svg import svg
 from txexplain.viz.views.explain import scrolled
 from txexplain.viz.zoom import box_of, frames
 
-PANES = ("header", "prompt", "stage", "side", "panel", "footer", "small")
+PANES = ("header", "edits", "prompt", "stage", "side", "panel", "footer", "small")
 FOCUS = ("stage", "panel", "side", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
@@ -91,7 +93,6 @@ FRAME = 0.03  # seconds between the frames of a zoom
 REST = 2.0  # seconds without news after which freed memory is given back
 ONLY_TEXT = OnlyText()
 COLOR_SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
-LARGEST_SIDE = 1000  # cells of what is drawn, as of a picture
 SAID = 1000  # characters of a sentence that pops up
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
@@ -205,7 +206,7 @@ class ExplorerApp(App[None]):
         self.lens: Lens | None = None
         self.measuring: WeakSet[Lens] = WeakSet()  # whose heads are being measured, or were; a run isn't kept for that
         self.surprising: WeakSet[Lens] = WeakSet()  # whose surprisal is being computed, or was
-        self.prefix: Trace | None = None  # the last trace, whose shared beginning the next run reuses
+        self.prefix: Lens | None = None  # the last runs, whose shared beginnings the next one reuses
         self.distribution: Distribution | None = None
         self.history: tuple[Moment, ...] = ()  # what was shown, the present last
         self.back = 0  # steps back in it
@@ -263,23 +264,7 @@ class ExplorerApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Paste) and not isinstance(self.focused, PromptEditor):
             event.text = event.text[:SAID]  # a field of one line would work for minutes on megabytes
-        if isinstance(event, events.Resize):
-            event.size = at_most(event.size)
-        if isinstance(event, events.Key) and self.leaves(event):
-            self.do_quit()
-            return
         await super().on_event(event)
-
-    def leaves(self, key: events.Key) -> bool:
-        """Whether a key ends the app over a dialog, too: no letter, which may be typed there, and none that the dialog has a use for."""
-        if len(self.screen_stack) < 2 or key.key not in self.ending_keys:
-            return False
-        return not key.is_printable and key.key not in self.screen.active_bindings
-
-    @property
-    def size(self) -> Size:
-        """The terminal's, as far as it is drawn on."""
-        return at_most(super().size)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         few = self.tones.depth in ("16", "none")  # where dim is the terminal's own, not a mixed colour
@@ -380,7 +365,9 @@ class ExplorerApp(App[None]):
         self.draw(width, height)
 
     def layout_of(self, width: int, height: int) -> dict[str, Rect]:
-        return layout(width, height, self.reader.side or self.side, lecture=self.reader.asked.lecture)
+        recorded = self.lens is not None and bool(self.lens.trace.interventions) and self.state.trace is not None
+        changed = bool(self.state.edits) or recorded
+        return layout(width, height, self.reader.side or self.side, lecture=self.reader.asked.lecture, changed=changed)
 
     def stage_rect(self) -> Rect | None:
         return self.layout_of(*self.size).get("stage")
@@ -462,6 +449,7 @@ class ExplorerApp(App[None]):
             self.generating,
             self.state.trace is not None,
             self.state.mode in ("top-k", "top-p"),
+            bool(self.state.edits),
         )
 
     def ribbons(self) -> tuple[Any, ...] | None:
@@ -606,7 +594,7 @@ class ExplorerApp(App[None]):
         if isinstance(self.screen, ModelsScreen):
             self.screen.dismiss(None)
         self.state = replace(
-            self.kept_prompt(message.model), model=message.arrival.name, revision=None, trace=None,
+            self.kept_prompt(message.model).unedited(), model=message.arrival.name, revision=None, trace=None,
             k=min(self.state.k, message.model.config.vocab_size),
         )  # fmt: skip
         self.generating, self.queued, self.prefix, self.cost = False, 0, None, ""
@@ -677,20 +665,18 @@ class ExplorerApp(App[None]):
             self.draw()
 
     @in_thread("forward")
-    def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Trace | None) -> None:
+    def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Lens | None) -> None:
         def outdated() -> bool:
             return serial != self.serial
 
         try:
-            ids = list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt)
             with self.engine:
                 start = time.perf_counter()
-                trace = None if outdated() else model.stoppable_forward(ids, prefix=prefix, should_stop=outdated)
+                lens = None if outdated() else run(state, model, prefix, outdated)
                 seconds = time.perf_counter() - start
-                if trace is None:
+                if lens is None:
                     return
-                lens = Lens(trace, model)
-                at_once = state.location.level is Level.MODEL and trace.n_tokens <= RIBBONS_AT_ONCE
+                at_once = state.location.level is Level.MODEL and lens.trace.n_tokens <= RIBBONS_AT_ONCE
                 if at_once and not lens.flow_lacks(state.flow):
                     lens.flow(state.flow)
             self.post_message(Ran(serial, lens, seconds))
@@ -702,13 +688,13 @@ class ExplorerApp(App[None]):
             return
         self.running = False
         self.lens = message.lens
-        self.prefix = message.lens.trace
+        self.prefix = message.lens
         self.message = ""
         self.cost = f"{1000 * message.seconds:.0f} ms"
         self.distribution = distribution_of(self.lens, self.state)
         self.remember()
         self.candidate = 0
-        self.state = self.state.fit(self.dims())
+        self.state = self.state.with_last_row(message.lens.trace.n_tokens).fit(self.dims())
         self.draw()
         self.entitle()
         self.reader.arrived()
@@ -833,7 +819,7 @@ class ExplorerApp(App[None]):
         self.hover = None
         if state.location.level is not old.location.level:
             self.scroll = 0
-        moves_on = (state.ids, state.prompt) != (old.ids, old.prompt)
+        moves_on = state.asked != old.asked
         if state.sampling != old.sampling:
             self.distribution = distribution_of(self.lens, state)
             if not moves_on:  # else nobody looks at the old text in the new setting
@@ -844,7 +830,10 @@ class ExplorerApp(App[None]):
         if state.flow != old.flow and self.lens is not None:
             self.trace_flow(self.lens, state.flow)
         before = self.query_one("#stage", Picture).canvas
-        self.draw()
+        if bool(state.edits) != bool(old.edits):
+            self.place()
+        else:
+            self.draw()
         if state.location.level is not old.location.level and before is not None:
             self.animate_zoom(before, old.location, state.location)
 
@@ -1083,6 +1072,44 @@ class ExplorerApp(App[None]):
 
     def do_flow(self) -> None:
         self.change(self.state.toggle_flow())
+
+    def do_switch(self) -> None:
+        """What is selected is switched off, another way, and on again."""
+        if self.lens is None or self.recorded("switching a part off"):
+            return
+        if what := self.changeable("switched off"):
+            self.change(self.state.switch(what, means=self.model is not None and not self.model.tokenizer.has_no_text))
+
+    def do_patch(self) -> None:
+        """What is selected is taken from the run that is held."""
+        if self.lens is None or self.recorded("patching"):
+            return
+        if self.held is None or self.held.run.interventions:
+            self.say("A patch is taken from a run that is held: b holds this one, / edits the prompt, and P patches what is selected.")
+        elif what := self.changeable("patched"):
+            if "[" in what and ".mlp" not in what:
+                self.say("An edge can't be patched: select a head, an MLP, a neuron or a part of the residual stream.")
+            else:
+                self.change(self.state.patch(what, self.held.ids))
+
+    def changeable(self, done: str) -> str:
+        """What is selected, as changes name it; where that is nothing which can be changed, it is said."""
+        place = self.state.location
+        what = place_of(place).change(place, self.dims())
+        if not what:
+            self.say(f"Nothing is selected here that can be {done}: go to a head, an MLP, a neuron, a token, or a cell of a grid.")
+        return what
+
+    def do_unedit(self) -> None:
+        """Nothing is changed in the run any more."""
+        self.change(self.state.unedited())
+
+    def do_contrast(self) -> None:
+        """The candidate under the cursor is A; once it is, it is B; and then the likeliest two are, as usual."""
+        if self.lens is None or self.distribution is None or self.lens.config.vocab_size < 2:
+            return
+        token = int(self.distribution.order[self.candidate])
+        self.change(self.state.contrasted(token_text(token, None if self.model is None else self.model.tokenizer)))
 
     def do_cooler(self) -> None:
         self.change(self.state.cooler())
@@ -1535,11 +1562,6 @@ class ExplorerApp(App[None]):
         for action in ACTIONS:
             if action.id != "palette":
                 yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
-
-
-def at_most(size: Size) -> Size:
-    """A size that can be drawn: a terminal may say any."""
-    return Size(min(size.width, LARGEST_SIDE), min(size.height, LARGEST_SIDE))
 
 
 def put(widget: Widget, rect: Rect) -> None:

@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from txexplain.errors import ExplainError, ModelNotFound, sentence_of
+from txexplain.errors import ExplainError, ModelNotFound
 from txexplain.files import megabytes
 from txexplain.models.endpoint import host
 from txexplain.models.hub import NotHere, Stopped, offer, repo_id
@@ -69,17 +69,16 @@ class ModelsScreen(ChooseScreen):
     hint = "↑ ↓ move   ⏎ open, or fetch and open   esc back"
 
     class Listed(Message):
-        """What models there are is known; or a sentence why it isn't."""
+        """What models there are is known."""
 
-        def __init__(self, models: Sequence[Model], sentence: str = "") -> None:
+        def __init__(self, models: Sequence[Model]) -> None:
             super().__init__()
-            self.models, self.sentence = models, sentence
+            self.models = models
 
     def __init__(self, tones: Palette, present: str, arrival: Callable[[], Arrival | None], known: Callable[[], Sequence[Model]]) -> None:
         super().__init__(tones)
         self.present, self.arrival, self.known = present, arrival, known
         self.models: Sequence[Model] | None = None
-        self.sentence = ""
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -88,18 +87,15 @@ class ModelsScreen(ChooseScreen):
     @in_thread("look")
     def look(self) -> None:
         """The cache is read from the disk, which may take longer than a key may."""
-        try:
-            self.post_message(self.Listed(self.known()))
-        except (ExplainError, OSError) as error:
-            self.post_message(self.Listed((), sentence_of(error)))
+        self.post_message(self.Listed(self.known()))
 
     def on_models_screen_listed(self, message: Listed) -> None:
-        self.models, self.sentence = message.models, message.sentence
+        self.models = message.models
         self.at = next((i for i, model in enumerate(message.models) if model.name == self.present), 0)
         self.update()
 
     def nothing(self) -> str:
-        return self.sentence or "looking for models …"
+        return "looking for models …"
 
     def update(self) -> None:
         """List the models as they stand now."""

@@ -64,7 +64,7 @@ class Reader:
         self.arriving = False  # the page's run isn't there yet
         self.home: tuple[str, str | None] | None = None  # the reader's own model, while a page's is there
         self.pinned = ""  # the model that a page brought
-        self.wanted: tuple[str, tuple[int, ...] | None] = ("", None)  # the prompt of that run
+        self.wanted: tuple[object, ...] = ()  # what that run was asked
         self.waiting: list[tuple[str, str, str]] = []  # a script's keys: what, with what, as it is shown
         self.timer: Timer | None = None
         self.pressed: list[str] = []
@@ -97,7 +97,7 @@ class Reader:
         page = self.open_at(self.lesson, number)
         model, revision = self.model_of(page)
         state = state_of(page, replace(self.app.state, model=model, revision=revision))
-        self.arriving, self.wanted = True, (state.prompt, state.ids)
+        self.arriving, self.wanted = True, state.asked
         if self.turn_to(state):
             self.arrived()
         self.app.place()
@@ -125,7 +125,7 @@ class Reader:
         if (state.model, state.revision) != (app.state.model, app.state.revision):
             app.use_model(state)
             return False
-        if (state.prompt, state.ids) != (app.state.prompt, app.state.ids):
+        if state.asked != app.state.asked:
             app.change(state)
             return False
         if app.current():
@@ -193,7 +193,7 @@ class Reader:
         if awaited is None or app.lens is None:
             return
         meanwhile, own = awaited
-        if (app.state.prompt, app.state.ids, app.state.location) == (own.prompt, own.ids, meanwhile.fit(app.dims()).location):
+        if (app.state.asked, app.state.location) == (own.asked, meanwhile.fit(app.dims()).location):
             app.state = replace(app.state, location=own.location, memory=own.memory).fit(app.dims())
             app.draw()
 
@@ -224,7 +224,7 @@ class Reader:
         if not self.arriving or self.reading is None or app.lens is None:
             return
         self.arriving = False
-        if (app.state.prompt, app.state.ids) != self.wanted or self.reading.page.model not in (None, app.state.model):
+        if app.state.asked != self.wanted or self.reading.page.model not in (None, app.state.model):
             return  # the reader has gone on to another prompt or model
         try:
             state, reading = read(self.reading.lesson, self.reading.page, app.state, app.lens, app.tones)

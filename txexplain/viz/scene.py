@@ -92,10 +92,16 @@ class Scene:
     reading: Reading | None = None
     lecture: bool = False  # fewer figures, larger bars, the keys pressed in the footer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
+    contrast: tuple[int, int] | None = None  # the tokens A and B whose difference is looked at; None where it isn't known
 
     @property
     def location(self) -> Location:
         return self.state.location
+
+    @property
+    def changed(self) -> bool:
+        """Whether the run that is shown, or is on its way, isn't the model's own."""
+        return bool(self.state.edits) or (self.lens is not None and bool(self.lens.trace.interventions))
 
     @property
     def result(self) -> Lens:

@@ -29,20 +29,23 @@ class Rect:
     height: int
 
 
-def layout(width: int, height: int, side: str = "", *, lecture: bool = False) -> dict[str, Rect]:
+def layout(width: int, height: int, side: str = "", *, lecture: bool = False, changed: bool = False) -> dict[str, Rect]:
     """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
 
     side: "explain" stands below the panel where there is room for it, and the stage keeps its size. "lesson" stands above the
     panel; in a narrow screen under the stage, and of the panel one row is left.
-    lecture: no header, and more room for the bars.
+    lecture: no header, and more room for the bars. changed: a line under the header says what is changed in the run.
     """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
     prompt = 2 if height < 30 else 3 if height < 50 else 4
-    panes = {"prompt": Rect(0, 1 - lecture, width, prompt), "footer": Rect(0, height - 1, width, 1)}
+    top = 1 - lecture + changed
+    panes = {"prompt": Rect(0, top, width, prompt), "footer": Rect(0, height - 1, width, 1)}
     if not lecture:
         panes["header"] = Rect(0, 0, width, 1)
-    top = 1 - lecture + prompt
+    if changed:
+        panes["edits"] = Rect(0, top - 1, width, 1)
+    top += prompt
     rest = height - 1 - top
     if width < NARROW:
         if side == "lesson":
@@ -85,7 +88,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
     shared = (
-        rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.reading and scene.reading.highlighted(name),
+        rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.contrast,
+        scene.reading and scene.reading.highlighted(name),
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
     ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()  # they come after the frame,
@@ -93,6 +97,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     match name:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)
+        case "edits":
+            return (*shared, state.edits)
         case "prompt":
             return (*shared, scene.pane, place, state.prompt, state.appended, scene.surprisal)
         case "stage":
@@ -118,6 +124,6 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
 def draw_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
-    for name, rect in layout(scene.width, scene.height, scene.side, lecture=scene.lecture).items():
+    for name, rect in layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed).items():
         whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
     return whole

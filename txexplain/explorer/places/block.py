@@ -35,8 +35,11 @@ class Block(InBlock):
     def out(self, at: Location, memory: Memory) -> Location:
         return Location(select=block_name(at.block), token=at.chosen)
 
-    def part(self, at: Location) -> str | None:
+    def part(self, at: Location) -> str:
         return f"L{at.block}.{'mlp' if at.select in LATER_TILES else 'attn'}"
+
+    def change(self, at: Location, dims: Dims) -> str:
+        return self.part(at)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         if not dx:

@@ -50,6 +50,9 @@ class Heads(WithHead):
 
     __slots__ = ()
 
+    def change(self, at: Location, dims: Dims) -> str:
+        return f"L{at.block}H{at.head}"
+
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         inside = Location(Level.HEAD, block=at.block, head=at.head, stage=memory.stage, token=at.token)
         if memory.cursor is None or memory.cursor[0] != at.token_index(dims.n_tokens):
@@ -151,6 +154,10 @@ class WithCursor(WithHead):
     def remember(self, memory: Memory, at: Location) -> Memory:
         cursor = None if at.query is None or at.key is None else (at.query, at.key)
         return replace(super().remember(memory, at), cursor=cursor)
+
+    def change(self, at: Location, dims: Dims) -> str:
+        query, key = at.cursor(dims.n_tokens)
+        return f"L{at.block}H{at.head}[{query},{key}]" if key <= query else ""
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         query, key = at.cursor(dims.n_tokens)

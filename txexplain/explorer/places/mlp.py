@@ -25,6 +25,9 @@ class Neurons(InBlock):
         memory = super().remember(memory, at)
         return memory if at.neuron is None else replace(memory, neuron=at.neuron)
 
+    def change(self, at: Location, dims: Dims) -> str:
+        return f"L{at.block}.mlp" + ("" if at.neuron is None else f"[{at.neuron}]")
+
     def number(self, at: Location, numbers: Sequence[int]) -> Location | None:
         return replace(at, neuron=numbers[0]) if len(numbers) == 1 else None
 

@@ -275,6 +275,10 @@ class Place(ABC):
         """The part of the residual stream that the place belongs to."""
         return None
 
+    def change(self, at: Location, dims: Dims) -> str:
+        """What X switches off here and P patches, in the grammar of changes; nothing where nothing of that kind is selected."""
+        return ""
+
     # Keys
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:

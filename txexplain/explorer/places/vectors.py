@@ -57,6 +57,9 @@ class Embed(Vector, End):
     brackets = "embed[17]"
     faces = ("sum", "nearest")
 
+    def change(self, at: Location, dims: Dims) -> str:
+        return f"embed@{at.token_index(dims.n_tokens)}"
+
 
 class Final(Vector, End):
     __slots__ = ()
@@ -145,3 +148,6 @@ class Proj(Linear):
     brackets = "L5.proj[30] or L5.proj[17,30]"
     asks = "an output, as in 30, or an input and an output, as in 17,30"
     tiles = ("proj",)
+
+    def change(self, at: Location, dims: Dims) -> str:
+        return f"L{at.block}.attn"

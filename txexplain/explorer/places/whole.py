@@ -52,6 +52,10 @@ class Model(Whole):
     def part(self, at: Location) -> str | None:
         return None if at.select in ENDS else f"{at.select or 'L0'}.attn"
 
+    def change(self, at: Location, dims: Dims) -> str:
+        """The selected token, which later ones then can't look at."""
+        return f"[*,{at.token_index(dims.n_tokens)}]"
+
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         if not dx:
             return super().move(at, dx, dy, dims)
@@ -102,6 +106,9 @@ class Residual(Whole):
 
     def remember(self, memory: Memory, at: Location) -> Memory:
         return memory
+
+    def change(self, at: Location, dims: Dims) -> str:
+        return f"{at.select or 'embed'}@{at.token_index(dims.n_tokens)}"
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         if at.select in (None, "pos"):

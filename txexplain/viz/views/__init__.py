@@ -12,6 +12,7 @@ from txexplain.viz.views.atlas import draw_heads
 from txexplain.viz.views.attn import draw_attn
 from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
+from txexplain.viz.views.edits import draw_edits
 from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.explain import draw_explain
 from txexplain.viz.views.head import draw_head
@@ -81,6 +82,7 @@ def draw_stage(scene: Scene) -> Canvas:
 
 PANES: dict[str, Callable[[Scene], Canvas]] = {
     "header": draw_header,
+    "edits": draw_edits,
     "prompt": draw_prompt_pane,
     "stage": draw_stage,
     "side": draw_side,

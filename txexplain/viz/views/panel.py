@@ -167,6 +167,8 @@ def comparable(a: Distribution, b: Distribution) -> bool:
 
 def held_name(scene: Scene, held: Moment) -> str:
     """What is held, in words: its setting, and its text where that is another one."""
+    if scene.lens is not None and scene.lens.plain is not None and held.run == scene.lens.plain.trace.run:
+        return "the unchanged run"
     name = f"T {held.temperature:.2f} " + {"top-k": f"top-k {held.k}", "top-p": f"top-p {held.p:g}"}.get(held.mode, held.mode)
     if scene.lens is not None and held.ids != tuple(scene.trace.ids):
         last = scene.id_label(held.ids[-1]).strip()
