@@ -228,6 +228,19 @@ def anywhere(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> str
     return level.value + end
 
 
+def some_changes(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> list[tuple[str, str]]:
+    """Flags that switch something off, or cut it."""
+    block, head, neuron = (int(rng.integers(size)) for size in (config.n_layer, config.n_head, config.n_inner))
+    query = int(rng.integers(n_tokens))
+    key = int(rng.integers(query + 1))
+    could = [
+        ("--ablate", f"L{block}H{head}=zero"), ("--ablate", f"L{block}.mlp=zero"), ("--ablate", f"L{block}.mlp[{neuron}]=3.5"),
+        ("--ablate", f"L{block}.attn@last=zero"), ("--cut", f"L{block}H{head}[{query},{key}]"), ("--cut", f"[*,{key}]"),
+        ("--cut", f"L{block}[{query},*]"), ("--cut", f"[{query},{key}]=raw"), ("--ablate", "embed@0=zero"),
+    ]  # fmt: skip
+    return [could[int(i)] for i in rng.integers(0, len(could), int(rng.integers(1, 4)))]
+
+
 def a_start(rng: np.random.Generator, kind: str, world: World) -> Start:
     """Where a life begins."""
     pick = picking(rng)
@@ -246,6 +259,8 @@ def a_start(rng: np.random.Generator, kind: str, world: World) -> Start:
             flags["prompt"] = pick(*PROMPTS)
             n_tokens = len(model.prompt_ids(flags["prompt"]))
     flags["at"] = anywhere(rng, config, n_tokens)
+    if kind != "trace" and pick(False, False, True):
+        flags["edits"] = some_changes(rng, config, n_tokens)
     start = Start(kind, flags, pick(*SIZES), pick(*THEMES), animated=rng.random() < 0.1, toasts=rng.random() < 0.4)
     if rng.random() < 0.2:
         start = replace(start, color=pick("256", "16", "none"), ascii=pick(False, True))
