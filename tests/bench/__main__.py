@@ -27,13 +27,14 @@ from safetensors.numpy import save_file
 from tests.bench import naive
 from tests.bench.products import counting
 from tests.bench.rivals import rivals
+from tests.bench.sweeps import sweeps
 from tests.bench.terminal import crowd, keys, memory
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.cores import CORES
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
-from txexplain.models import load_model
+from txexplain.models import bundled_path, load_model
 
 PAIRS = 7
 LENGTHS = (1, 8, 32, 128)
@@ -237,13 +238,21 @@ def sessions(rows: list[dict[str, Any]]) -> None:
         rows += memory(str(large), str(small))
 
 
+def effects(rows: list[dict[str, Any]]) -> None:
+    CORES.keep()
+    sweeps(rows, load_model(), bundled_path(), "storyteller")
+    with tempfile.TemporaryDirectory() as name:
+        write_random_model(Path(name))
+        sweeps(rows, load_model(name), Path(name), "124M")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", choices=("start", "engine", "keys", "crowd", "memory"), help="one part of it")
+    parser.add_argument("--only", choices=("start", "engine", "effects", "keys", "crowd", "memory"), help="one part of it")
     parser.add_argument("--json", action="store_true", help="one JSON document instead of a table")
     rows: list[dict[str, Any]] = []
     options = parser.parse_args()
-    parts = {"start": start, "engine": engine, "keys": latencies, "crowd": crowds, "memory": sessions}
+    parts = {"start": start, "engine": engine, "effects": effects, "keys": latencies, "crowd": crowds, "memory": sessions}
     for name, part in parts.items():
         if options.only in (None, name):
             part(rows)
@@ -269,6 +278,11 @@ def line(row: dict[str, Any]) -> str:
     if "ratio" in row:
         spread = f"{row['ratio']:.2f} ({row['least']:.2f}-{row['most']:.2f})"
         return f"{what} {row['ms']:7.1f} ms  {row['against']:22} {row['against_ms']:7.1f} ms  ratio {spread}"
+    if "cells" in row:
+        faster = (
+            f", {row['faster']:.0f} ({row['least']:.0f}-{row['most']:.0f}) times faster than TransformerLens" if "faster" in row else ""
+        )
+        return f"{what} {row['ms']:7.1f} ms, {row['cells']} cells for {row['passes']:.1f} passes{faster}"
     if "share" in row:
         inside = f"{100 * row['share']:.0f}% of the time, {row['slower']:.2f} times what they take alone"
         return f"{what} {row['ms']:7.1f} ms  inside BLAS {inside}"

@@ -55,7 +55,7 @@ class Effects:
         """Which part of the difference between both runs a patch makes; None where they hardly differ, or nothing is patched."""
         if self.other is None or abs(self.other - self.without) < LEAST_DIFFERENCE:
             return None
-        return self.change / (self.other - self.without)
+        return self.change / (self.other - self.without) + 0.0  # no −0
 
     def strongest(self, n: int) -> list[Cell]:
         """The n cells of largest effect either way, those that change nothing left out."""

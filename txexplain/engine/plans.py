@@ -23,6 +23,7 @@ OF = re.compile(r"(?P<kind>[a-z]+)(?: L(?P<block>\d{1,4})(?:H(?P<head>\d{1,4}))?
 PARTS = {"heads": "attn.z", "mlps": "mlp_out", "attns": "attn_out", "neurons": "mlp.post"}  # what is set for all rows
 HEADS = {"heads": "attn.z", "z": "attn.z", "q": "attn.q", "k": "attn.k", "v": "attn.v", "pattern": "attn.pattern"}  # patched by head
 ROWS = {"resid": "resid_pre", "mlps": "mlp_out", "attns": "attn_out"}  # and by row
+PATCHED = ("resid", "z", "q", "k", "v", "pattern")  # what only another run can be the source of
 SHORT = {"resid_pre": "resid", "mlp_out": "mlp", "attn_out": "attn"}
 KINDS = tuple(dict.fromkeys((*PARTS, "edges", "rows", *HEADS, *ROWS)))
 CUT, RAW, MEAN, ZERO = "cut", "raw", "mean", "zero"

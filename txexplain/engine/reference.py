@@ -16,6 +16,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.run import Stopped
 from txexplain.engine.steps import activation_letters
+from txexplain.errors import InterventionError
 
 # Beginnings of paragraphs from children's books in the public domain: Potter, Collodi, Nesbit, Burnett, MacDonald, Grimm (Margaret Hunt),
 # Andersen, Pyle, Barrie, Baum, Wilde, Stevenson, Sewell, Aesop. 16 windows suffice: 300 move an effect by 0.13 at most.
@@ -38,7 +39,7 @@ def reference(model: GPT2, text: str | None = None, name: str = USUAL, should_st
     """The means over a text, by default the one that is shipped; computed once and kept with the model.
 
     Each line is a text of its own, of which the first 64 tokens are read. should_stop: asked before each block.
-    Raises Stopped when that says True, TokenizerError where the model can't read text, NonFinite.
+    Raises Stopped when that says True, InterventionError for a model without a tokenizer, NonFinite.
     """
     text = TALES.read_text("utf-8") if text is None else text
     return model.kept.answer(reference, (name, text), lambda: averaged(model, text, name, should_stop), KEPT)
@@ -46,6 +47,8 @@ def reference(model: GPT2, text: str | None = None, name: str = USUAL, should_st
 
 def averaged(model: GPT2, text: str, name: str, should_stop: Callable[[], bool] | None) -> Reference:
     """The means, computed now. Raises as reference does."""
+    if model.tokenizer.has_no_text:
+        raise InterventionError(f"{model.name} has no tokenizer to read a text with, so no means are known; set to zero or a number.")
     names = [name for name, letters in activation_letters(model.config.n_layer).items() if letters[0] == "T" and letters != ("T", "1")]
     sums: dict[str, NDArray[np.float64]] = {}
     n_tokens = 0
