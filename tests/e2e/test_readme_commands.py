@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from tests.figures import differences
 from txexplain.cli import cli
+from txexplain.engine.reference import WINDOW, reference
 from txexplain.front.config import config_path, read_config
 from txexplain.models import weights_dir
 
@@ -87,6 +88,10 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     poor, young = (names["model"].tokenizer.encode(word)[0] for word in (" poor", " young"))
     wanted = names["changed"]["logits"][poor] - names["changed"]["logits"][young]
     assert names["parts"].total == pytest.approx(float(wanted), abs=1e-4)
+    assert [names[name].change.shape for name in ("heads", "edges", "patched")] == [(6, 8), (7, 7), (6, 5)]
+    assert names["heads"].to == "mean over tales"
+    assert reference(names["model"]).n_tokens == 16 * WINDOW
+    assert names["patched"].restored[0, 1] == pytest.approx(1, abs=1e-3), "the one token that differs, before the first block"
     assert len(capsys.readouterr().out.splitlines()) == 5
 
 
