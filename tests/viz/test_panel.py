@@ -1,8 +1,9 @@
-"""The panel's picture of the temperature: each cell is the token that the true pile of shares says."""
+"""The panel: who is listed, how long the bars are, what the temperature does to the likeliest, and how a token was drawn."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.viz.reading import to_fraction
+from tests.viz.reading import shows_percent, to_fraction
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
@@ -20,7 +21,7 @@ from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import STRIKE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.panel import PILED, SWEEP_LEAST, SWEEP_ROWS, axis, draw_panel
+from txexplain.viz.views.panel import SWEEP_LEAST, SWEEP_ROWS, axis, draw_panel
 
 WIDTH, HEIGHT = 52, 33
 SWEPT = [stop for stop in STOPS if stop >= SWEEP_LEAST]
@@ -41,19 +42,25 @@ def panel(lens: Lens, temperature: float, **sampling: int) -> tuple[Canvas, Scen
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.8, 1.0, 2.0, 10.0])
-def test_the_pile_at_each_temperature_is_the_models(lens: Lens, temperature: float) -> None:
-    rows = panel(lens, temperature)[0].text()
-    top = next(y for y, line in enumerate(rows) if "T 0.1 to 10" in line) + 1
+def test_shares_by_temperature_are_the_models(lens: Lens, temperature: float) -> None:
+    """A row a token, with its name; a column a temperature, as high as the share is; a mark under the present one."""
+    canvas, scene = panel(lens, temperature)
+    rows = canvas.text()
+    top = next(y for y, line in enumerate(rows) if "by temperature" in line)
     logits = lens.trace.last_logits.astype(np.float64)
-    for i, stop in enumerate(SWEPT):
-        e = np.exp((logits - logits.max()) / stop)
-        pile = np.cumsum(np.sort(e / e.sum())[::-1][:PILED]) * SWEEP_ROWS
-        for row in range(SWEEP_ROWS):
-            below = SWEEP_ROWS - row - 0.5
-            want = next((str(token + 1) for token in range(PILED) if pile[token] >= below), " ")
-            assert rows[top + row][2 + i] == want, (stop, row)
-    mark = rows[top + SWEEP_ROWS].index("▲")
-    assert SWEPT[mark - 2] == temperature
+    order = np.lexsort((np.arange(len(logits)), -logits))[:SWEEP_ROWS]
+    stops = SWEPT[::2]  # as many as there is room for
+    shares = np.array([(e := np.exp((logits - logits.max()) / stop))[order] / e.sum() for stop in stops])  # [stops, rows]
+    high = axis(float(shares.max()))
+    assert shows_percent(rows[top].split()[-1], high)
+    for row, token in enumerate(order.tolist(), start=top + 1):
+        assert rows[row][2:17].strip() == scene.id_label(token).strip()
+        heights = np.array(["▁▂▃▄▅▆▇█".index(char) + 1 for char in rows[row][17 : 17 + len(stops)]])
+        want = np.maximum(np.rint(shares[:, row - top - 1] / high * 8), 1)
+        assert np.abs(heights - want).max() <= 1
+        assert np.abs(heights - want).mean() < 0.1
+    mark = rows[top + SWEEP_ROWS + 1].index("▲")
+    assert abs(stops[mark - 17] - temperature) == min(abs(stop - temperature) for stop in stops)
 
 
 def test_what_the_filter_keeps_shows_what_it_was_before(lens: Lens) -> None:
@@ -87,7 +94,7 @@ def test_bars_convert_back_to_the_probabilities(lens: Lens, logits: list[float],
     room = WIDTH - 2 - LABEL - 1 - figures - 1
     end = axis(float(max(dist.probability.max(), dist.full_probability.max())))
     half = end / room / (2 if ascii else 16)
-    for row, token in enumerate(dist.order[:15].tolist()):
+    for row, token in enumerate(dist.order[:3].tolist()):
         y = FIRST_ROW + row
         shown = "".join(canvas.chars[y, 17 : 17 + room])
         kept = bool(dist.kept[token])
@@ -121,15 +128,34 @@ def test_the_drawn_number_stands_where_it_fell(lens: Lens, seed: int, sampling: 
     assert (f"{top} needs u <" in text) == (drawn.rank > 0)
 
 
-def test_the_list_stays_first_and_what_was_drawn_is_said_to_the_end(lens: Lens) -> None:
-    """With a draw on it the panel at 120×36 still lists 15 candidates, says what the others weigh, and sweeps the temperature."""
+@pytest.mark.parametrize("size", [(80, 6), (40, 31), (52, 33), (52, 54)])
+@pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])
+@pytest.mark.parametrize("cursor", [0, 2, 40])
+def test_who_is_listed_and_what_all_others_have(lens: Lens, size: tuple[int, int], temperature: float, cursor: int) -> None:
+    """Ten at most, those from 0.1% on, three at least; with the cursor's; and a row for all others together."""
+    dist = distribution(lens.trace.last_logits, temperature)
+    scene = scene_of(ExplorerState(), Palette(), size, lens, distribution=dist, candidate=cursor, pane="panel")
+    canvas = draw_panel(scene)
+    ranks = sorted(hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "candidate")
+    assert ranks == list(range(ranks[0], ranks[-1] + 1))
+    assert cursor in ranks
+    assert (ranks[0] == 0) == (cursor < len(ranks))
+    worth = int((dist.probability >= 0.001).sum())
+    assert len(ranks) == min(max(worth, 3), 10, 3 if size == (80, 6) else 10)
+    others = next(row for row in canvas.text() if " others" in row)
+    rest = 1 - dist.probability[dist.order[ranks[0] : ranks[-1] + 1]].sum()
+    assert shows_percent(re.findall(r">?[\d.]+(?:e−\d+)?%", others)[0], rest)
+    if size[0] != 40:
+        assert f"{len(dist.order) - len(ranks):,} others" in others
+
+
+def test_a_draw_leaves_the_list_and_the_temperatures_their_places(lens: Lens) -> None:
     dist = distribution(lens.trace.last_logits)
-    scene = scene_of(ExplorerState(), Palette(), (40, 31), lens, distribution=dist, draw=dist.draw(0.7), drawn_from=dist)
-    rows = draw_panel(scene).text()
-    assert sum("%" in row for row in rows[5:20]) == 15
-    others = len(dist.order) - 15
-    assert f"{others:,} other tokens" in rows[20]
-    assert "T 0.1 to 10" in rows[21]
+    drawn = scene_of(ExplorerState(), Palette(), (40, 31), lens, distribution=dist, draw=dist.draw(0.7), drawn_from=dist)
+    rows, after = draw_panel(replace(drawn, draw=None)).text(), draw_panel(drawn).text()
+    assert rows[:24] == after[:24]
+    assert any("by temperature" in row for row in after)
+    assert any("drew" in row for row in after[-4:])
 
 
 @pytest.mark.parametrize("size", [(60, 5), (80, 6), (40, 11), (40, 31)])
@@ -159,5 +185,5 @@ def test_the_interval_of_a_draw_has_two_ends_and_its_bar_no_stumps(lens: Lens, s
     u, low, high = re.search(r"u (\S+) in ([\d.]+)…([\d.]+)", "\n".join(rows)).groups()  # type: ignore[union-attr]
     assert float(low) <= float(u) <= float(high)
     assert len({u, low, high}) == 3
-    (bar,) = (row for row in rows if "▲" in row and "drew" not in row and "T 0.1" not in row and not row.strip("│ ▲").startswith("0.1"))
+    (bar,) = (row for row in rows if "▲" in row and not re.match(r"│? *T ", row))
     assert all(len(word) > 3 for word in re.findall(r"\w+…", bar))

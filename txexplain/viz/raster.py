@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.viz.palette import Palette, blend
-from txexplain.viz.shapes import Doubles, Layer, Picture
+from txexplain.viz.shapes import Doubles, Field, Layer, Picture
 
 Ints = NDArray[np.int64]
 GROUNDS = ("background", "panel")  # roles that lie under the others, and hide what is below
@@ -21,66 +21,81 @@ EIGHTHS_DOWN, EIGHTHS_ACROSS = "▁▂▃▄▅▆▇", "▏▎▍▌▋▊▉"
 QUADRANTS = {"▘": (1, 0, 0, 0), "▝": (0, 1, 0, 0), "▖": (0, 0, 1, 0), "▗": (0, 0, 0, 1)}  # three quarters: one of the other colour
 
 
+@dataclass(frozen=True)
+class Tone:
+    """What a sample shows: its colour, and with 256 colours how strong the strongest shape there is."""
+
+    colour: int
+    strength: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What a shape puts on what is below it: a role, turned some steps towards another."""
+
+    role: str
+    into: str
+    strength: float
+    turn: int
+
+
 def samples(picture: Picture, palette: Palette) -> Ints:
     """The picture's colours. Shapes: -> [height · 8, width · 8] of 0xRRGGBB."""
     across, down = FINE
-    size = (picture.height * down, picture.width * across)
-    code = np.zeros(size, dtype=np.int64)
-    tables: list[list[tuple[str, str, float, int]]] = []  # of each layer: what each of its numbers stands for
+    tones = {Tone(palette.rgb("background")): 0}
+    shown = np.zeros((picture.height * down, picture.width * across), dtype=np.int64)  # numbers of tones
     for layer in picture.layers:
-        plane, table = indexed(layer, size)
-        code = code * len(table) + plane
-        tables.append(table)
-    found, where = np.unique(code, return_inverse=True)
-    colours = [composed(int(number), tables, palette) for number in found.tolist()]
-    return np.array(colours, dtype=np.int64)[where].reshape(size)
+        area, plane, inks = indexed(layer, shown.shape)
+        both = shown[area] * len(inks) + plane
+        after = np.zeros(len(tones) * len(inks), dtype=np.int64)
+        below = list(tones)
+        for number in np.flatnonzero(np.bincount(both.ravel(), minlength=len(after))).tolist():
+            tone, ink = below[number // len(inks)], inks[number % len(inks)]
+            after[number] = tones.setdefault(tone if ink is None else over(tone, ink, palette), len(tones))
+        shown[area] = after[both]
+    return np.array([tone.colour for tone in tones], dtype=np.int64)[shown]
 
 
-def indexed(layer: Layer, size: tuple[int, int]) -> tuple[Ints, list[tuple[str, str, float, int]]]:
-    """A layer's plane of numbers, 0 where it has no shape, and what each stands for: role, the other role, strength, turn."""
+def indexed(layer: Layer, size: tuple[int, ...]) -> tuple[tuple[slice, slice], Ints, list[Ink | None]]:
+    """A layer's part of the picture: where it lies, its plane of numbers, 0 where it has no shape, and what each stands for."""
     across, down = FINE
     strengths = sorted({shape.strength for shape in layer.shapes})
     turns = TURNS if layer.into else 1
-    plane = np.zeros(size, dtype=np.int64)
+    inks: list[Ink | None] = [None, *(Ink(layer.role, layer.into, strength, turn) for strength, turn in product(strengths, range(turns)))]
+    x0 = max(0, min(round(shape.x0 * across) for shape in layer.shapes))
+    x1 = max(x0, min(size[1], max(round(shape.x1 * across) for shape in layer.shapes)))
+    plane = np.zeros((size[0], x1 - x0), dtype=np.int64)
     for shape in layer.shapes:
-        first, last = max(0, round(shape.x0 * across)), min(size[1], round(shape.x1 * across))
+        first, last = max(x0, round(shape.x0 * across)), min(x1, round(shape.x1 * across))
+        number = 1 + strengths.index(shape.strength) * turns
         if first >= last:
             continue
+        if isinstance(shape, Field) and shape.left == shape.right and turns == 1:
+            top, bottom = (min(max(round(edge * down), 0), size[0]) for edge in shape.left)
+            np.maximum(plane[top:bottom, first - x0 : last - x0], number, out=plane[top:bottom, first - x0 : last - x0])
+            continue
         x = (np.arange(first, last) + 0.5) / across  # [n]
-        top, bottom = (np.rint(edge * down).astype(np.int64) for edge in shape.edges(x))  # [n]
-        low, high = max(0, int(top.min())), min(size[0], int(bottom.max()))
-        if low >= high:
-            continue
+        tops, bottoms = (np.rint(edge * down).astype(np.int64) for edge in shape.edges(x))  # [n]
+        low, high = max(0, int(tops.min())), min(size[0], int(bottoms.max()))
         turn = np.minimum(((x - shape.x0) / (shape.x1 - shape.x0) * turns).astype(np.int64), turns - 1)  # [n]
-        number = 1 + strengths.index(shape.strength) * turns + turn
-        rows = np.arange(low, high)[:, None]
-        part = plane[low:high, first:last]
-        np.maximum(part, np.where((rows >= top) & (rows < bottom), number, 0), out=part)
-    table = [(layer.role, layer.into, strength, turn) for strength, turn in product(strengths, range(turns))]
-    return plane, [("", "", 0.0, 0), *table]
+        rows = np.arange(low, max(low, high))[:, None]
+        part = plane[low : max(low, high), first - x0 : last - x0]
+        np.maximum(part, np.where((rows >= tops) & (rows < bottoms), number + turn, 0), out=part)
+    held = np.flatnonzero(plane.any(axis=1))
+    y0, y1 = (int(held[0]), int(held[-1]) + 1) if len(held) else (0, 0)
+    return (slice(y0, y1), slice(x0, x1)), plane[y0:y1], inks
 
 
-def composed(number: int, tables: Sequence[Sequence[tuple[str, str, float, int]]], palette: Palette) -> int:
-    """The colour where these layers lie over one another."""
-    seen = []
-    for table in reversed(tables):
-        number, index = divmod(number, len(table))
-        seen.append(table[index])
-    colour, below = palette.rgb("background"), 0.0
-    for role, into, strength, turn in reversed(seen):
-        if not role:
-            continue
-        part = (turn + 0.5) / TURNS if into else 0.0
-        strength = palette.lifted(strength)
-        if role in GROUNDS:
-            colour, below = palette.rgb(role), 0.0
-        elif palette.depth == "256":  # no mixed colours: a step of the upper one's ladder
-            below = max(below, strength)
-            colour = palette.step(into if part > 0.5 else role, below)
-        else:
-            own = blend(palette.rgb(role), palette.rgb(into), part) if into else palette.rgb(role)
-            colour = blend(colour, own, strength)
-    return colour
+def over(below: Tone, ink: Ink, palette: Palette) -> Tone:
+    """What is seen where a shape lies over something."""
+    if ink.role in GROUNDS:
+        return Tone(palette.rgb(ink.role))
+    part, strength = (ink.turn + 0.5) / TURNS if ink.into else 0.0, palette.lifted(ink.strength)
+    if palette.depth == "256":  # no mixed colours: a step of the upper one's ladder
+        strength = max(below.strength, strength)
+        return Tone(palette.step(ink.into if part > 0.5 else ink.role, strength), strength)
+    own = blend(palette.rgb(ink.role), palette.rgb(ink.into), part) if ink.into else palette.rgb(ink.role)
+    return Tone(blend(below.colour, own, strength))
 
 
 @lru_cache(maxsize=4)

@@ -8,14 +8,15 @@ import numpy as np
 
 from txexplain.engine.steps import SHOWN, Step
 from txexplain.explorer.location import Level
+from txexplain.facts.head import mean_pattern
 from txexplain.facts.vector import vector
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import number, shape
+from txexplain.viz.numbers import number, shape, whole_percent
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.bands import draw_bands, in_view
-from txexplain.viz.views.chrome import part_of, title
+from txexplain.viz.views.chrome import fitting, part_of, title
 from txexplain.viz.views.strips import plain_strip
 
 NAME, RAIL, FORMULA, SIZES = 10, 6, 22, 15
@@ -49,16 +50,22 @@ def draw_block(scene: Scene) -> Canvas:
     if drawn:
         chosen = chosen_tile(scene)
         draw_bands(canvas, scene, scene.height - BELOW, COLUMNS[TILES[chosen].tile])
-        canvas.hline(1, scene.height - 5, scene.width - 2)
         detail(canvas, scene, TILES[chosen], scene.height - 4)
     else:
         rows_of_tiles(canvas, scene)
     added = [f"blocks.{scene.location.block}.{name}" for name in ("attn_out", "mlp_out")]
     if scene.result.has(*added):
         attn, mlp = (number(vector(scene.result, name, token).length, ascii=scene.palette.ascii) for name in added)
-        text = f"added to the stream: attention {attn}, MLP {mlp} (norms)"
-        canvas.put(1, scene.height - 1, text, "muted", width=scene.width - 2)
+        text, hidden = f"attention {attn}, MLP {mlp} (norms)", elsewhere(scene, tokens) if drawn else 0.0
+        others = f"; {whole_percent(hidden)} of its attention is out of view" if hidden else ""
+        fitting(canvas, scene.height - 1, f"added to the stream: {text}{others}", text + others, text.replace(" (norms)", "") + others)
     return canvas
+
+
+def elsewhere(scene: Scene, tokens: range) -> float:
+    """The part of the selected token's attention that goes to tokens out of view."""
+    shares = mean_pattern(scene.result, scene.location.block)[scene.token]  # [T]
+    return float(np.delete(shares, tokens).sum())
 
 
 def chosen_tile(scene: Scene) -> int:

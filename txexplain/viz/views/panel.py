@@ -11,17 +11,17 @@ from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settl
 from txexplain.explorer.history import Moment
 from txexplain.explorer.state import STOPS
 from txexplain.text import cell_width, clip
-from txexplain.viz.bars import bar, slider
+from txexplain.viz.bars import bar, slider, sparkline
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas
 from txexplain.viz.numbers import count, number, percent
-from txexplain.viz.palette import split
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import OLD, paragraph, title
 from txexplain.words.panes import figures_apart
 
 AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0
-SWEEP_FROM, SWEEP_ROWS, SWEEP_LEAST, PILED = 28, 5, 0.1, 5
+MOST, FEWEST, LISTED = 10, 3, 0.001  # candidates at most and at least, and the share from which on one is listed
+SWEEP_ROWS, SWEEP_LEAST = 5, 0.1  # the tokens whose shares are shown at each temperature, from this one on
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
@@ -115,15 +115,13 @@ def draw_panel(scene: Scene) -> Canvas:
     elif tall:
         settings(canvas, scene, 2, 2, scene.width - 3)
         figures(canvas, scene, distribution, 2, 3)
-        sweep_rows, draw_rows = shares_of_height(scene)
-        end = scene.height - 1 - draw_rows - (sweep_rows + 2 if sweep_rows else 0)
-        rows = end - (6 if sweep_rows and draw_rows else 7)
-        candidates(canvas, scene, distribution, 5, rows)
-        rest(canvas, scene, distribution, 2, end - 1 if sweep_rows or draw_rows else scene.height - 2, rows)
-        if sweep_rows and scene.held is not None and comparable(scene.held.distribution, distribution):
-            moved(canvas, scene, scene.held, distribution, 2, end, sweep_rows)
-        elif sweep_rows:
-            sweep(canvas, scene, distribution, 2, end, scene.width - 4, sweep_rows)
+        draw_rows = DRAW_ROWS if scene.draw is not None and scene.drawn_from is not None else 0
+        end = scene.height - (draw_rows or 1) - 1
+        y_next = 5 + candidates(canvas, scene, distribution, 5, end - 5) + 1
+        if scene.held is not None and comparable(scene.held.distribution, distribution):
+            moved(canvas, scene, scene.held, distribution, 2, y_next, min(SWEEP_ROWS, end - y_next - 1))
+        elif end - y_next >= SWEEP_ROWS + 2:
+            sweep(canvas, scene, distribution, y_next)
         if draw_rows:
             drawing(canvas, scene, 2, scene.height - draw_rows, scene.width - 3)
         else:
@@ -205,14 +203,6 @@ def moved_line(scene: Scene, held: Moment, distribution: Distribution, room: int
     return text
 
 
-def shares_of_height(scene: Scene) -> tuple[int, int]:
-    """The rows of the picture of temperatures, and of the draw: the candidates come first, and the draw before the picture."""
-    draw_rows = DRAW_ROWS if scene.draw is not None and scene.drawn_from is not None else 0
-    if scene.height < SWEEP_FROM - 4 + draw_rows:
-        return 0, draw_rows
-    return (SWEEP_ROWS if scene.height >= SWEEP_FROM + draw_rows else 3), draw_rows
-
-
 def settings(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
     """Temperature as a slider that the mouse moves too, its ends named, and the sampling mode."""
     temperature = scene.state.temperature
@@ -251,8 +241,22 @@ def figures(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y:
     canvas.put(x, y, text, "muted", width=scene.width - x - 1)
 
 
-def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int, rows: int) -> None:
-    """A row a candidate: its token, its bar, its probability; behind the bar, what it had before the filter."""
+def listed(scene: Scene, distribution: Distribution, rows: int) -> range:
+    """The ranks that the rows show: those with a share worth a row, and the cursor's among them; the last row is for all others."""
+    size = len(distribution.order)
+    if size <= min(rows, MOST):
+        return range(size)
+    likeliest = distribution.order[:MOST]
+    worth = int((np.maximum(distribution.probability[likeliest], distribution.full_probability[likeliest]) >= LISTED).sum())
+    count = max(1, min(max(worth, FEWEST), rows - 1))
+    first = max(0, scene.candidate - count + 1)
+    return range(first, min(first + count, size))
+
+
+def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int, rows: int) -> int:
+    """A row a candidate: its token, its bar, its probability; behind the bar, what it had before the filter. The last row is
+    that of all others. Returns how many rows that takes.
+    """
     held = scene.held.distribution if scene.held is not None and comparable(scene.held.distribution, distribution) else None
     filtered = distribution.mode != "full" and held is None
     inside = 2 if stands_beside(scene) else 1
@@ -260,9 +264,8 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
     numbers = NUMBER * (2 if has_two_columns(scene) else 1)
     room = scene.width - inside - label - 1 - numbers - 1
     each = 2 if scene.lecture and rows > 1 else 1  # the rows of a bar
-    rows //= each
-    first = max(0, scene.candidate - rows + 1)
-    shown = distribution.order[first : first + rows]
+    ranks = listed(scene, distribution, rows // each)
+    shown = distribution.order[ranks.start : ranks.stop]
     end = full_bar(scene)
     if is_tall(scene):
         canvas.put(inside, y - 1, f"full bar {percent(end)}", "faint")
@@ -270,7 +273,7 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         column_heads(canvas, scene, y - 1 if is_tall(scene) else 0, ("kept", "all") if filtered else ("now", "held"))
     ghost, calm = scene.palette.mix("background", "bar", 0.35), scene.palette.rgb("bar")
     for row, token in enumerate(shown.tolist()):
-        rank, at = first + row, y + row * each
+        rank, at = ranks.start + row, y + row * each
         kept = bool(distribution.kept[token])
         probability, full = float(distribution.probability[token]), float(distribution.full_probability[token])
         lit = scene.pane == "panel" and rank == scene.candidate
@@ -298,6 +301,24 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         if filtered:
             canvas.put(x + NUMBER, at, percent(full, ascii=scene.palette.ascii), "faint", width=NUMBER, align="right")
         canvas.target(inside, at, scene.width - inside, each, ("candidate", rank))
+    others, at = len(distribution.order) - len(shown), y + len(shown) * each
+    if not others or at >= y + rows:
+        return len(shown) * each
+    name, weak = f" {count(others)} others", scene.palette.mix("background", "bar", 0.65)
+    canvas.put(inside, at, name if cell_width(name) <= label else " others", "muted", width=label)
+    x = scene.width - 1 - numbers
+    for column, shares in enumerate(columns_of(distribution, held)):
+        share = float(np.delete(shares, shown).sum())
+        if column == 0:
+            canvas.put(inside + label + 1, at, bar(min(share / end, 1.0), room, scene.palette), weak)
+        if NUMBER * column < numbers:
+            canvas.put(x + NUMBER * column, at, percent(share, ascii=scene.palette.ascii), "muted", width=NUMBER, align="right")
+    return (len(shown) + 1) * each
+
+
+def columns_of(distribution: Distribution, held: Distribution | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The shares of the panel's columns, of which the second stands there where it differs."""
+    return distribution.probability, distribution.full_probability if held is None else held.probability
 
 
 def column_heads(canvas: Canvas, scene: Scene, y: int, heads: tuple[str, str]) -> None:
@@ -307,45 +328,32 @@ def column_heads(canvas: Canvas, scene: Scene, y: int, heads: tuple[str, str]) -
 
 
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares
-def piled_shares(ranking: Ranking, stops: tuple[float, ...]) -> NDArray[np.float64]:
-    """The likeliest tokens' running sums of probability over the whole vocabulary at each temperature. Shapes: -> [stops, PILED]."""
-    return np.array([settle(ranking, stop, None, None).cumulative[:PILED] for stop in stops])
+def shares_at(ranking: Ranking, stops: tuple[float, ...]) -> NDArray[np.float64]:
+    """The likeliest tokens' probability over the whole vocabulary at each temperature. Shapes: -> [stops, SWEEP_ROWS]."""
+    return np.array([np.diff(settle(ranking, stop, None, None).cumulative[:SWEEP_ROWS], prepend=0.0) for stop in stops])
 
 
-def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, width: int, rows: int) -> None:
-    """How the distribution changes from T = 0.1 to 10: the shares of the likeliest tokens, piled up; the present T is marked."""
+def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) -> None:
+    """How the shares of the likeliest tokens change with the temperature: a row of columns each, as high as the share is of all."""
     stops = [stop for stop in STOPS if stop >= SWEEP_LEAST]
-    each = max(1, width // len(stops))
+    label = 14 if scene.width >= 48 else 11
+    x, room = 2 + label + 1, scene.width - 2 - label - 2
+    stops = stops[:: -(-len(stops) // room)]
     present = min(range(len(stops)), key=lambda i: abs(stops[i] - distribution.shown_temperature))
-    piles = piled_shares(distribution.ranking, tuple(stops))  # [stops, PILED]
-    canvas.put(x, y, f"shares of the top {PILED}, T 0.1 to 10", "faint")
-    if scene.palette.pixels:
-        shades = [scene.palette.mix("background", "attention", 0.95 - 0.17 * i) for i in range(PILED)]
-        colours = np.array([split(shade) for shade in (*shades, scene.palette.rgb("panel"))], dtype=np.uint8)
-        levels = (2 * rows - np.arange(2 * rows) - 0.5) / (2 * rows)  # [2 rows]: the middle of each pixel, from below
-        tokens = (piles[None] < levels[:, None, None]).sum(axis=2)  # [2 rows, stops]: which token's share the pixel lies in
-        canvas.pixels(x, y + 1, np.repeat(colours[tokens], each, axis=1))
-    else:
-        for i in range(len(stops)):
-            for row in range(rows):
-                token = int(np.searchsorted(piles[i] * rows, rows - row - 0.5))  # the middle of the row, from below
-                if token < PILED:
-                    canvas.put(x + i * each, y + 1 + row, str(token + 1) * each, "attention")
-    below = y + 1 + rows
-    for stop, name in ((SWEEP_LEAST, "0.1"), (1.0, "1"), (2.0, "2"), (HOTTEST, "10")):
-        at = min(stops.index(stop) * each, len(stops) * each - len(name))
-        if not at - 1 <= present * each <= at + len(name):
+    shares = shares_at(distribution.ranking, tuple(stops))  # [stops, rows]
+    high = axis(float(shares.max()))
+    canvas.put(2, y, f"by temperature, 0 to {percent(high)}", "muted")
+    for row, token in enumerate(distribution.order[: shares.shape[1]].tolist(), start=1):
+        canvas.put(2, y + row, scene.id_label(token), "muted", width=label)
+        canvas.put(x, y + row, sparkline(shares[:, row - 1].tolist(), scene.palette, high), "bar")
+        canvas.style(x + present, y + row, 1, 1, fg="text")
+    below = y + 1 + shares.shape[1]
+    canvas.put(x + present, below, scene.palette.glyphs.up, "text", attrs=BOLD)
+    canvas.put(2, below, "T", "faint", width=label, align="right")
+    for stop, name in ((SWEEP_LEAST, f"{SWEEP_LEAST:g}"), (stops[-1], f"{stops[-1]:g}")):
+        at = min(stops.index(stop), len(stops) - len(name))
+        if not at - 1 <= present <= at + len(name):
             canvas.put(x + at, below, name, "faint")
-    canvas.put(x + present * each, below, scene.palette.glyphs.up, "accent", attrs=BOLD)
-
-
-def rest(canvas: Canvas, scene: Scene, distribution: Distribution, x: int, y: int, rows: int) -> None:
-    """Where the mass outside the list is."""
-    first = max(0, scene.candidate - rows + 1)
-    shown = min(len(distribution.order) - first, rows)
-    listed = float(distribution.cumulative[first + shown - 1] - (distribution.cumulative[first - 1] if first else 0.0)) if shown else 0.0
-    text = f"{count(len(distribution.order) - shown)} other tokens: {percent(max(1.0 - listed, 0.0), ascii=scene.palette.ascii)} of all"
-    canvas.put(x, y, text, "muted", width=scene.width - x - 1)
 
 
 def drawing(canvas: Canvas, scene: Scene, x: int, y: int, width: int) -> None:
