@@ -16,7 +16,7 @@ from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parent / "golden"
 FAST = ("viz", "engine", "explorer")  # folders of what needs neither an app nor a terminal
-SLOW = ("e2e", "ui")
+SLOW = ("serve", "e2e", "ui")
 
 # Whoever runs the tests has a home and wishes of their own: none are read, and nothing is left there, by child processes neither.
 HOME = tempfile.TemporaryDirectory(prefix="txexplain-tests-", ignore_cleanup_errors=True)

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,13 +20,14 @@ import pytest
 from click.testing import CliRunner
 
 import txexplain
+from txexplain import files
 from txexplain.cli import cli
 from txexplain.cli.output import write_picture
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import TraceError
 from txexplain.explorer.lesson import load
-from txexplain.files import followed, write_whole
+from txexplain.files import HELD, Place, followed, link_of, make_folder, open_kept, put_link, read_whole, write_whole
 from txexplain.front.config import config_path, remember_theme
 from txexplain.front.lessons import Reads
 from txexplain.ui.reader import Reader
@@ -204,7 +206,9 @@ def test_nor_is_a_folder_reached_through_one(shared: Path, bashrc: Path, monkeyp
     (shared / "results").symlink_to(bashrc.parent)
     (shared / "up").symlink_to(".")
     assert followed(shared / "results" / ".." / "x") == bashrc.parent.parent / "x", "as the system reads it"
-    assert followed(shared / "up" / "up" / "new" / "x") == shared / "new" / "x"
+    assert followed(shared / "up" / "up" / "x") == shared / "x"
+    with pytest.raises(FileNotFoundError):
+        followed(shared / "new" / ".." / "x")
     of_a_stranger(shared / "results", monkeypatch)
     for path in (shared / "results" / "a", shared / "up" / "results" / "a", shared / "results" / ".." / "home" / "a"):
         with pytest.raises(PermissionError, match=REFUSED):
@@ -229,6 +233,110 @@ def test_the_fresh_name_itself_is_not_followed(shared: Path, bashrc: Path, monke
         write_whole(shared / "a", b"x")
     assert planted.is_symlink(), "it is another's"
     assert names(shared) == [planted.name]
+
+
+def link_into_cache(path: Path) -> str:
+    put_link(path, "nowhere")
+    return ""
+
+
+def lock(path: Path) -> str:
+    os.close(open_kept(path))
+    return ""
+
+
+@pytest.mark.skipif(not HELD, reason="folders can't be held open here")
+@pytest.mark.parametrize("write", [*CALLERS, link_into_cache], ids=lambda write: write.__name__)
+def test_a_folder_that_is_swapped_for_a_link_meanwhile_gets_nothing_elsewhere(
+    write: Callable[[Path], str], tmp_path: Path, bashrc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner waits until the way was looked at, and then lets the folder's name lead to another's home."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    folder, aside = tmp_path / "txexplain", tmp_path / "aside"
+    folder.mkdir()
+    real = os.urandom
+
+    def swapped(n: int) -> bytes:  # a fresh name is made once it is known where to
+        if not aside.exists():
+            folder.rename(aside)
+            folder.symlink_to(bashrc.parent)
+        return real(n)
+
+    monkeypatch.setattr(os, "urandom", swapped)
+    name = CALLERS.get(write, "config.json")
+    assert write(folder / name) == ""
+    assert names(aside) == [name]
+
+
+@pytest.mark.skipif(not HELD, reason="folders can't be held open here")
+@pytest.mark.parametrize("write", [own, lock, link_into_cache, make_folder], ids=lambda write: write.__name__)
+def test_nor_one_that_is_swapped_while_it_is_looked_at(
+    write: Callable[[Path], object], shared: Path, bashrc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shared / "results").mkdir()
+
+    def looked_at(place: Place) -> Path | None:
+        found = link_of(place)
+        if place.path.name == "results":
+            (shared / "results").rmdir()
+            (shared / "results").symlink_to(bashrc.parent)
+        return found
+
+    monkeypatch.setattr(files, "link_of", looked_at)
+    with pytest.raises(NotADirectoryError):
+        write(shared / "results" / "a")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="it takes two users")
+@pytest.mark.parametrize("held", [True, False] if HELD else [False])
+def test_a_stranger_s_links_in_a_shared_folder_lead_nowhere(
+    held: bool, bashrc: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made by another user, and met by one who isn't root either."""
+    monkeypatch.setattr(files, "HELD", held)
+    shared.chmod(0o777)
+    for link, to in (("a.svg", bashrc), ("results", bashrc.parent), ("far", Path("results"))):
+        (shared / link).symlink_to(to)
+        os.lchown(shared / link, STRANGER, STRANGER)
+    (shared / "mine").symlink_to("far")
+    for path in ("a.svg", "results/new", "far/new", "mine/new", "results/../home/new", "mine/../results/bashrc"):
+        for attempt in (
+            lambda path: write_whole(path, b"x"),
+            lambda path: make_folder(path / "more"),
+            lambda path: put_link(path / "x", "y"),
+        ):
+            with pytest.raises(PermissionError, match=REFUSED):
+                attempt(shared / path)
+    write_whole(shared / "a.svg", b"x", private=True)
+    assert not (shared / "a.svg").is_symlink(), "the program's own file takes the link's place"
+
+
+def test_folders_are_made_on_the_way(tmp_path: Path) -> None:
+    old = os.umask(0o022)
+    try:
+        make_folder(tmp_path / "a" / "b" / "c")
+        make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(old)
+    assert [stat.S_IMODE((tmp_path / each).stat().st_mode) for each in ("a", "a/b", "a/b/c")] == [0o755, 0o755, 0o700]
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError):
+        make_folder(tmp_path / "file")
+    with pytest.raises(NotADirectoryError):
+        make_folder(tmp_path / "file" / "a")
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put there between the look at it and its opening."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"x")
+    whole = (tmp_path / "file").stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: whole)
+    assert read_whole(tmp_path / "file", 1) == b"x"
+    with pytest.raises(OSError, match="Not a regular file"):
+        read_whole(tmp_path / "pipe", 10)
+    with pytest.raises(OSError, match="It has 1 bytes, more than 0"):
+        read_whole(tmp_path / "file", 0)
 
 
 @pytest.mark.parametrize("make", [lambda path: path.mkdir(), os.mkfifo], ids=["folder", "pipe"])
@@ -398,7 +506,7 @@ def test_nothing_but_the_writer_writes() -> None:
     modules = sorted(PACKAGE.rglob("*.py"))
     assert len(modules) > 80
     found = {path.relative_to(PACKAGE).as_posix(): sorted(writing(ast.parse(path.read_text("utf-8")))) for path in modules}
-    assert {name for _, name in found.pop("files.py")} >= {"fdopen", "replace", "mkdir", "symlink_to"}
+    assert {name for _, name in found.pop("files.py")} >= {"fdopen", "replace", "mkdir", "symlink"}
     assert {file: calls for file, calls in found.items() if calls} == {}
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 LINKS = 40  # followed at most on the way to a file, as Linux does
 PART = ".part"  # how the name of a file ends that isn't whole yet
@@ -23,12 +24,23 @@ def read_whole(path: Path, largest: int) -> bytes:
     Raises OSError also for a folder, for a pipe or device, which might never end, and for a larger file; ValueError for a path that
     can't be one.
     """
-    status = path.stat()
-    require_regular(status, path)
-    if status.st_size > largest:
-        raise OSError(errno.EFBIG, f"It has {status.st_size} bytes, more than {largest}", str(path))
-    with path.open("rb") as file:
-        return file.read(status.st_size)
+    require_regular(path.stat(), path)
+    with open(path, "rb", opener=only_regular) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise OSError(errno.EFBIG, f"It has {size} bytes, more than {largest}", str(path))
+        return file.read(size)
+
+
+def only_regular(path: str, flags: int) -> int:
+    """An opener, as open() takes one, of nothing but regular files: a pipe that took a file's place meanwhile would wait for its writer."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
+    try:
+        require_regular(os.fstat(handle), Path(path))
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def require_regular(status: os.stat_result, path: Path) -> None:
@@ -43,35 +55,116 @@ def is_there(path: Path) -> bool:
     return os.path.lexists(path)
 
 
-def followed(path: Path) -> Path:
-    """Where a path leads, without links; the file itself need not be there. Raises OSError for a link that another user made."""
+# Where a path leads
+
+# Folders are held open on the way, where the system can do so without reading them (Linux): nobody can put a link in the place of one
+# that was looked at.
+HELD = hasattr(os, "O_PATH") and {os.open, os.stat, os.readlink, os.mkdir, os.unlink, os.rename, os.symlink} <= os.supports_dir_fd
+
+
+class Place(NamedTuple):
+    """A name in a folder, as the system's calls take them; where no folder is held open, the name is the whole path."""
+
+    name: str
+    folder: int | None
+    path: Path  # without links
+
+    def beside(self, name: str) -> Place:
+        """Another name in the same folder."""
+        path = self.path.with_name(name)
+        return Place(name if HELD else str(path), self.folder, path)
+
+    def lstat(self) -> os.stat_result:
+        return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
+
+    def open(self, flags: int, mode: int = 0o777) -> int:
+        return os.open(self.name, flags, mode, dir_fd=self.folder)
+
+    def unlink(self) -> None:
+        os.unlink(self.name, dir_fd=self.folder)
+
+    def replace(self, target: Place) -> None:
+        """Take the place of whatever file has the target's name."""
+        os.replace(self.name, target.name, src_dir_fd=self.folder, dst_dir_fd=target.folder)
+
+
+@contextmanager
+def reached(path: Path, *, link: bool = True, make: bool = False) -> Iterator[Place]:
+    """Where a path leads; what has the last name need not be there. link: a link of that name is followed. make: lacking folders are made.
+
+    Raises OSError for a link that another user made, and for a folder that isn't there.
+    """
     path = path.absolute()
     at, rest, links = Path(path.anchor), list(reversed(path.parts[1:])), 0
-    while rest:
-        part = rest.pop()
-        here = at.parent if part == ".." else at / part
+    here = Place(str(at), None, at)
+    with ExitStack() as held:
+
+        def hold(place: Place) -> int | None:
+            if not HELD:
+                return None
+            handle = place.open(os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+            held.callback(os.close, handle)
+            return handle
+
         try:
-            status = here.lstat()
-        except FileNotFoundError:  # said when it is written
-            at = here
-            continue
+            folder = hold(here)
+            while rest:
+                part = rest.pop()
+                here = Place(part if HELD else str(at / part), folder, at.parent if part == ".." else at / part)
+                try:
+                    led = link_of(here) if rest or link else None
+                except FileNotFoundError:
+                    if not rest:
+                        break
+                    if not make:
+                        raise
+                    with suppress(FileExistsError):  # another made it meanwhile
+                        os.mkdir(here.name, dir_fd=folder)
+                    led = None
+                if led is not None:
+                    links += 1
+                    if links > LINKS:
+                        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+                    led = at / led
+                    at, rest = Path(led.anchor), rest + list(reversed(led.parts[1:]))
+                    here = Place(str(at), None, at)
+                    folder = hold(here)
+                elif rest:
+                    folder, at = hold(here), here.path
+            yield here
+        except OSError as error:
+            if isinstance(error.filename, str) and not Path(error.filename).is_absolute():  # a name in a folder that is held
+                error.filename = str(here.path)
+            raise
+
+
+def link_of(place: Place) -> Path | None:
+    """Where a link leads; None for what is none. Raises OSError for a link that another user made, and where nothing is."""
+    handle = place.open(os.O_PATH | os.O_NOFOLLOW) if HELD else None  # the link itself, so that what is looked at is what is read
+    try:
+        status = place.lstat() if handle is None else os.fstat(handle)
         if not stat.S_ISLNK(status.st_mode):
-            at = here
-            continue
+            return None
         if not ours(status):
-            raise PermissionError(errno.EPERM, "A link of another user leads there; name the file itself", str(here))
-        links += 1
-        if links > LINKS:
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
-        led = at / here.readlink()
-        at, rest = Path(led.anchor), rest + list(reversed(led.parts[1:]))
-    return at
+            raise PermissionError(errno.EPERM, "A link of another user leads there; name the file itself", str(place.path))
+        return Path(os.readlink(place.name if handle is None else "", dir_fd=handle))
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def followed(path: Path) -> Path:
+    """Where a path leads, without links; the file itself need not be there, its folder must. Raises OSError as reached() does."""
+    with reached(path) as place:
+        return place.path
 
 
 def ours(status: os.stat_result) -> bool:
     """Whether the user, or the system, owns something. Windows has no such numbers, and makes links for administrators alone."""
     return not hasattr(os, "geteuid") or status.st_uid in (os.geteuid(), 0)
 
+
+# Writing
 
 # A name that nothing has yet, be it a link that leads nowhere.
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -85,31 +178,36 @@ def write_whole(path: Path, data: bytes | Iterable[bytes | memoryview], *, priva
     lasting: its bytes are on the disk before it has its name, so that after a power cut it isn't there in part.
     Raises OSError, also where something else than a file has that name.
     """
-    target = followed(path.parent) / path.name if private else followed(path)
-    old = None
-    with suppress(FileNotFoundError):
-        old = target.lstat()
-        if private and stat.S_ISLNK(old.st_mode):
-            old = None
-        else:
-            require_regular(old, target)
-    part = target.parent / f".{os.urandom(8).hex()}{PART}"
-    try:
-        with os.fdopen(os.open(part, NEW, 0o600 if private else first_mode(old)), "wb") as file:
-            if old is not None and not private:
-                hand_on(file.fileno(), old)
-            for piece in [data] if isinstance(data, bytes) else data:
-                file.write(piece)
-            if lasting:
-                file.flush()
-                os.fsync(file.fileno())
-        part.replace(target)
-    except FileExistsError:  # the part is another's
-        raise
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
+    with reached(path, link=not private) as target:
+        old = None
+        with suppress(FileNotFoundError):
+            old = target.lstat()
+            if private and stat.S_ISLNK(old.st_mode):
+                old = None
+            else:
+                require_regular(old, target.path)
+        part = target.beside(fresh_name())
+        try:
+            with os.fdopen(part.open(NEW, 0o600 if private else first_mode(old)), "wb") as file:
+                if old is not None and not private:
+                    hand_on(file.fileno(), old)
+                for piece in [data] if isinstance(data, bytes) else data:
+                    file.write(piece)
+                if lasting:
+                    file.flush()
+                    os.fsync(file.fileno())
+            part.replace(target)
+        except FileExistsError:  # the part is another's
+            raise
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
+
+
+def fresh_name() -> str:
+    """A name that nobody foresees, of a file that isn't whole yet."""
+    return f".{os.urandom(8).hex()}{PART}"
 
 
 def first_mode(old: os.stat_result | None) -> int:
@@ -149,28 +247,37 @@ def own_folder(variable: str, usual: str) -> Path:
 
 def make_folder(path: Path, mode: int = 0o700) -> None:
     """Make a folder of the program's own where it isn't there, for the user's eyes alone unless the mode says more. Raises OSError."""
-    followed(path).mkdir(parents=True, exist_ok=True, mode=mode)
+    with reached(path, make=True) as place:
+        try:
+            os.mkdir(place.name, mode, dir_fd=place.folder)
+        except FileExistsError:
+            if not stat.S_ISDIR(place.lstat().st_mode):
+                raise
 
 
 def open_kept(path: Path, mode: int = 0o600) -> int:
     """A descriptor of a file, no link, that stays under its name: to be locked, or to be gone on with. Raises OSError."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), mode)
+    with reached(path, link=False) as place:
+        return place.open(os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), mode)
 
 
 def put_link(path: Path, leads_to: str) -> None:
     """Make a link in place of whatever file stands there. Raises OSError, as where the disk knows no links."""
-    part = path.with_name(f".{os.urandom(8).hex()}{PART}")
-    part.symlink_to(leads_to)
-    try:
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    with reached(path, link=False) as place:
+        part = place.beside(fresh_name())
+        os.symlink(leads_to, part.name, dir_fd=part.folder)
+        try:
+            part.replace(place)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
 
 
 def put_file(file: Path, path: Path) -> None:
     """Give a whole file another name, in place of whatever file has it. Raises OSError."""
-    file.replace(path)
+    with reached(file, link=False) as whole, reached(path, link=False) as place:
+        whole.replace(place)
 
 
 def megabytes(size: int) -> str:

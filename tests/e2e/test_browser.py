@@ -109,8 +109,31 @@ def test_what_can_t_be_shown_is_said_on_the_page(page: Callable[..., Page], argu
     assert (served.program.returncode, said.decode().strip()) == (2, sentence)
 
 
+def test_a_server_that_is_gone_leaves_no_app_behind(page: Callable[..., Page]) -> None:
+    served = page("Once upon a time")
+    served.until(lambda text: "bits" in text and "zoom" in text)
+    assert served.program.stdin is not None
+    served.program.stdin.close()
+    served.program.stdin = None
+    served.program.communicate(timeout=PATIENCE)
+    assert served.program.returncode == 0
+
+
+@pytest.mark.parametrize("command", [["Once upon a time"], ["predict"]], ids=lambda words: words[0])
+def test_where_no_keys_can_come_from_a_sentence_says_so(command: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "txexplain", *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        env=os.environ | SERVED | {"XDG_STATE_HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert ("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't" in done.stderr) == (command != ["predict"])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_driver_that_there_isn_t() -> None:
     program = [sys.executable, "-m", "txexplain", "Once upon a time"]
-    done = subprocess.run(program, env=os.environ | {"TEXTUAL_DRIVER": "no.such:Thing"}, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        program, env=os.environ | {"TEXTUAL_DRIVER": "no.such:Thing"}, input="", capture_output=True, text=True, timeout=60
+    )
     said = "txexplain: TEXTUAL_DRIVER is none of Textual's drivers: No module named 'no'. Take it out of the environment.\n"
     assert (done.returncode, done.stderr) == (2, said)

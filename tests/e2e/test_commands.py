@@ -65,7 +65,10 @@ def document(*args: str, stdin: bytes = b"") -> Any:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    return json.loads(ok(*args, "--json", stdin=stdin), parse_constant=refuse)
+    found = json.loads(ok(*args, "--json", stdin=stdin), parse_constant=refuse)
+    assert next(iter(found)) == "schema"
+    assert found.pop("schema") == f"txexplain-{args[0]}/1"
+    return found
 
 
 def sentence(*args: str, stdin: bytes = b"", env: dict[str, str] | None = None) -> str:
@@ -143,7 +146,7 @@ def test_the_empty_prompt_is_the_start_token() -> None:
     got = document("predict", "")
     assert got["prompt"] == ""
     assert got["tokens"] == [{"id": 50256, "text": "<|endoftext|>"}]
-    assert document("tokens", "") == []
+    assert document("tokens", "")["tokens"] == []
     assert document("predict", "<|endoftext|>")["tokens"] != got["tokens"]  # typed, it is ordinary text
 
 
@@ -153,7 +156,7 @@ def test_ids_take_the_prompts_place() -> None:
     assert [token["id"] for token in got["tokens"]] == [7454, 2402]
     broken = document("predict", "--ids", "12520,247")  # the first three bytes of an emoji
     assert broken["prompt"] == " �"
-    assert document("tokens", "--ids", "12520")[0] == {"id": 12520, "text": " �", "bytes": "20f09f"}
+    assert document("tokens", "--ids", "12520")["tokens"][0] == {"id": 12520, "text": " �", "bytes": "20f09f"}
     by_id = document("predict", "--model", TINY, "--ids", "5,60")
     assert by_id["tokens"] == [{"id": 5, "text": "#5"}, {"id": 60, "text": "#60"}]
     assert len(document("predict", "--model", TINY, "--ids", "5", "--top", "999")["next"]) == 61
@@ -190,7 +193,7 @@ def test_predict_in_a_locale_without_blocks_draws_with_ascii() -> None:
 
 
 def test_tokens_lists_ids_text_and_bytes() -> None:
-    got = document("tokens", "Once upon\n\x07é")
+    got = document("tokens", "Once upon\n\x07é")["tokens"]
     assert got[0] == {"id": 7454, "text": "Once", "bytes": "4f6e6365"}
     assert bytes.fromhex("".join(token["bytes"] for token in got)).decode() == "Once upon\n\x07é"
     table = ok("tokens", "Once upon\n\x07\x9b")
@@ -203,7 +206,7 @@ def test_json_is_ascii_and_holds_no_control_character() -> None:
     text = ok("tokens", "a\x1b[31m\x7f\x9b\u202eé", "--json")
     assert text.isascii()
     assert not [c for c in text.removesuffix("\n") if ord(c) < 32 or c == "\x7f"]
-    assert "".join(token["text"] for token in json.loads(text) if "�" not in token["text"])
+    assert "".join(token["text"] for token in json.loads(text)["tokens"] if "�" not in token["text"])
 
 
 # head-stats
@@ -462,7 +465,7 @@ def test_attention_gives_the_heads_own_numbers(storyteller: GPT2, stage: str) ->
     seen = [(i, j) for i in range(7) for j in range(7) if stage in ("qk", "scaled") or j <= i]
     at = f"L3H5:{stage}" if stage != "softmax" else "L3H5"
     got = document("attention", ONCE, "--at", at)
-    assert list(got) == ["model", "tokens", "block", "head", "stage", "values"]
+    assert list(got) == ["model", "prompt", "tokens", "block", "head", "stage", "values"]
     assert (got["model"], got["block"], got["head"], got["stage"]) == ("storyteller", 3, 5, stage)
     assert got["tokens"] == [{"id": i, "text": storyteller.tokenizer.decode([i])} for i in trace.ids]
     assert [(i, j) for i in range(7) for j in range(7) if got["values"][i][j] is not None] == seen

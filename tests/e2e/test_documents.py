@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -15,16 +18,21 @@ from txexplain.cli import cli
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 SAVED = str(ROOT / "tests" / "golden" / "saved" / "one")
-TABLE = re.search(r"\| command \| keys of its document \|\n\|---\|---\|\n((?:\|.*\n)+)", README)
+TABLE = re.search(r"\| command \| keys of its document, after `schema` \|\n\|---\|---\|\n((?:\|.*\n)+)", README)
 ARGUMENTS = {
     "predict": ["Once"],
     "generate": ["Once", "--tokens", "2"],
     "tokens": ["Once"],
     "attention": ["Once", "--at", "L0H0"],
+    "attention --at heads": ["Once"],
+    "head-stats": ["Once"],
+    "lessons": [],
+    "lessons report": [],
     "models": [],
     "models info": [SAVED],
     "models cache": [],
     "models verify": [SAVED],
+    "keys": [],
 }
 
 
@@ -33,28 +41,51 @@ def rows() -> dict[str, list[str]]:
     found = {}
     for line in TABLE[1].splitlines():
         command, keys = line.strip("| ").split(" | ")
-        found[command.strip("`")] = re.findall(r"`(\w+)`", keys)
+        found[command.strip("`")] = re.findall(r"`(\w+)`", keys.partition(":")[0])
     return found
 
 
 def document(command: str) -> Any:
-    done = CliRunner().invoke(cli, [*command.split(), *ARGUMENTS[command], "--json"], env={"TXEXPLAIN_MODEL": ""})
+    words = [*command.split(), *ARGUMENTS[command]]
+    if command == "lessons report":
+        answers = {"format": "txexplain-answers/1", "lesson": "x", "answers": [{"page": 1, "question": "Q", "answer": 1, "right": True}]}
+        words.append(written(json.dumps(answers)))
+    done = CliRunner().invoke(cli, [*words, "--json"], env={"TXEXPLAIN_MODEL": ""})
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
 
 
+def written(text: str) -> str:
+    path = Path(tempfile.mkdtemp()) / "answers.json"
+    path.write_text(text, "utf-8")
+    return str(path)
+
+
 @pytest.mark.parametrize("command", ARGUMENTS)
 def test_a_document_has_the_keys_that_the_readme_names(command: str) -> None:
-    assert set(rows()) == set(ARGUMENTS)
+    assert list(rows()) == list(ARGUMENTS)
     got = document(command)
-    assert isinstance(got, list) == ("a list" in (TABLE[1] if TABLE else "").split(f"| `{command}` |")[1].split("\n")[0])
-    assert list(got[0] if isinstance(got, list) else got) == rows()[command]
+    assert list(got) == ["schema", *rows()[command]]
+    assert got["schema"] == f"txexplain-{'-'.join(command.partition(' --')[0].split())}/1"
 
 
-def test_the_keys_inside_are_named_too() -> None:
-    inside = {
-        *document("predict")["next"][0],
-        *document("predict")["sampling"],
-        *document("generate")["tokens"][0],
-    }
-    assert {key for key in inside if f"`{key}`" not in README} == set()
+def test_every_command_that_has_documents_stands_in_the_readme() -> None:
+    groups = {name: each.commands for name, each in cli.commands.items() if isinstance(each, click.Group)}
+    under = {f"{name} {inner}": each for name, commands in groups.items() for inner, each in commands.items()}
+    telling = {name for name, each in {**cli.commands, **under}.items() if any(param.name == "as_json" for param in each.params)}
+    assert telling == {name.partition(" --")[0] for name in rows()}
+
+
+def lists_of(value: Any) -> Iterator[str]:
+    """Every key inside a document, but those that are a model's own names and sizes."""
+    for item in value if isinstance(value, list) else [value]:
+        for key, inner in item.items() if isinstance(item, dict) else ():
+            if key in ("architecture", "parameters_by_part", "checks", "answers"):
+                continue
+            yield key
+            yield from lists_of(inner)
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_the_keys_inside_are_named_too(command: str) -> None:
+    assert {key for key in lists_of(document(command)) if f"`{key}`" not in README} == set()

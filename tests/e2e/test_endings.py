@@ -71,6 +71,28 @@ def test_a_signal_ends_it_in_order(terminals: Callable[..., Terminal], number: i
     assert b"was ended by the system" not in terminal.output
 
 
+ORDERLY = """
+import os, time
+import txexplain.ui.terminal.rescue as rescue
+def late(number):
+    time.sleep(20)
+    os._exit(99)
+rescue.last_resort = late
+"""
+
+
+def test_a_line_that_is_cut_ends_it_in_order(terminals: Callable[..., Terminal]) -> None:
+    """Nobody is there to read what is still written, and nobody waits for that: nothing has to end it by force."""
+    terminal = terminals("Once upon a time", code=ORDERLY)
+    terminal.send("g")
+    terminal.until(lambda: "stop" in terminal.text() or "pause" in terminal.text() or terminal.output.count(b"T 1.00") > 1)
+    os.close(terminal.fd)
+    _, status = os.waitpid(terminal.pid, 0)
+    terminal.status = os.waitstatus_to_exitcode(status)
+    terminal.fd = os.open(os.devnull, os.O_RDWR)
+    assert terminal.status == 129
+
+
 def test_a_signal_while_the_model_computes(terminals: Callable[..., Terminal]) -> None:
     """The pass is held for ever; the end comes all the same."""
     held = (

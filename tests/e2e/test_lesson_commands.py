@@ -27,7 +27,7 @@ def refused(*args: str) -> str:
 
 
 def test_the_shipped_lessons_are_listed_and_hold() -> None:
-    listed = json.loads(run("lessons", "--json").output)
+    listed = json.loads(run("lessons", "--json").output)["lessons"]
     assert [set(each) for each in listed] == [{"name", "title", "pages"}] * 3
     for each, path in zip(listed, shipped(), strict=True):
         assert each["pages"] == len(load(each["name"]).pages)
@@ -105,7 +105,7 @@ def test_a_class_is_reported_question_by_question(tmp_path: Path) -> None:
         answers(tmp_path / "c.json", (2, 1, True)),
     ]
     report = json.loads(run("lessons", "report", "--json", *files).output)
-    assert report == [
+    assert report["questions"] == [
         {"lesson": "x", "page": 2, "question": "Q", "answered": 3, "right": 2, "answers": {"1": 2, "3": 1}},
         {"lesson": "x", "page": 5, "question": "Q", "answered": 1, "right": 1, "answers": {"3": 1}},
     ]

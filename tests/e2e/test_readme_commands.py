@@ -32,6 +32,7 @@ EXEMPT = {
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
     'txexplain --model gpt2 "The capital of Norway is"\ntxexplain models pull distilgpt2\n'
     "txexplain convert out/ckpt.pt my-gpt2 && txexplain --model my-gpt2",
+    "pip install 'txexplain[serve]'\ntxexplain serve --host 0.0.0.0 --lesson attention",
 }
 
 

@@ -271,7 +271,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def denied(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", denied)
+    monkeypatch.setattr("txexplain.files.open", denied, raising=False)
     monkeypatch.setattr("txexplain.engine.safetensors.open", denied, raising=False)
     with pytest.raises(CheckpointError) as caught:
         read_safetensors(folder / "model.safetensors")

@@ -159,7 +159,7 @@ def test_the_commands_say_the_same_in_words_and_json(tmp_path: Path) -> None:
     for part, count in document["parameters_by_part"].items():
         assert any(line.split() == [*part.split(), f"{count:,}"] for line in text.splitlines()), part
     assert f"{document['parameters']:,}" in text
-    keys = "name folder commit architecture parameters parameters_by_part dtype files licence notes"
+    keys = "schema name folder commit architecture parameters parameters_by_part dtype files licence notes"
     assert list(document) == keys.split()
     code, text, _ = run("models", "verify", folder)
     document = json.loads(run("models", "verify", folder, "--json")[1])
@@ -180,7 +180,7 @@ def test_a_broken_model_ends_verify_with_2(tmp_path: Path) -> None:
 
 def test_the_list_begins_with_the_bundled_model(storyteller: GPT2) -> None:
     _, text, _ = run("models")
-    entries = json.loads(run("models", "--json")[1])
+    entries = json.loads(run("models", "--json")[1])["models"]
     assert [entry["name"] for entry in entries[:6]] == ["storyteller", *KNOWN]
     assert entries[0]["parameters"] == sum(weight.size for weight in storyteller.weights.values())
     assert entries[0]["state"] == "bundled"

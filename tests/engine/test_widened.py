@@ -388,6 +388,7 @@ def test_the_cache_is_listed_and_cleared(model: Path, cache: Path) -> None:
     size = (cache / files(cache)[0]).stat().st_size
     assert said().splitlines()[1].split()[0] == str(model)
     assert json.loads(said("--json")) == {
+        "schema": "txexplain-models-cache/1",
         "folder": str(cache),
         "bytes": size,
         "most": widened.MOST,

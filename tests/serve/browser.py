@@ -36,9 +36,13 @@ class Browser:
                 assert "error" not in told, told
                 return dict(told["result"])
 
-    async def open(self, address: str, size: tuple[int, int] = (1200, 800)) -> None:
+    async def open(self, address: str, size: tuple[int, int] = (1200, 800), *, webgl: bool = True) -> None:
+        """Without WebGL, the terminal's text stands in the page's own elements, where a test can read it."""
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
+        if not webgl:
+            taken = "HTMLCanvasElement.prototype.getContext = () => null"
+            await self.call("Page.addScriptToEvaluateOnNewDocument", source=taken)
         await self.resize(*size)
         await self.call("Page.navigate", url=address)
 
@@ -60,8 +64,32 @@ class Browser:
         await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text, windowsVirtualKeyCode=code)
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
-    async def picture(self, path: Path) -> None:
-        path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"]))
+    async def pixels(self, colour: str) -> int:
+        """How many of the page's pixels have a colour, told as a condition on r, g and b: the page counts its own picture."""
+        picture = base64.b64encode(await self.picture()).decode()
+        count = f"""new Promise(done => {{
+            const image = new Image();
+            image.onload = () => {{
+                const canvas = document.createElement("canvas");
+                [canvas.width, canvas.height] = [image.width, image.height];
+                const context = canvas.getContext("2d");
+                context.drawImage(image, 0, 0);
+                const data = context.getImageData(0, 0, image.width, image.height).data;
+                let found = 0;
+                for (let i = 0; i < data.length; i += 4) {{
+                    const [r, g, b] = data.slice(i, i + 3);
+                    if ({colour}) found += 1;
+                }}
+                done(found);
+            }};
+            image.src = "data:image/png;base64,{picture}";
+        }})"""
+        told = await self.call("Runtime.evaluate", expression=count, awaitPromise=True, returnByValue=True)
+        return int(told["result"]["value"])
+
+    async def picture(self) -> bytes:
+        """The page as PNG."""
+        return base64.b64decode((await self.call("Page.captureScreenshot", format="png"))["data"])
 
 
 @asynccontextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +175,31 @@ def test_the_parents_end_is_told_to_all() -> None:
 
     with served() as room:
         asyncio.run(go(room))
+
+
+def test_a_lesson_opens_on_every_page() -> None:
+    async def go(room: Class) -> None:
+        async with page(room, size=(120, 36)) as one:
+            await one.shows("1/12")
+            await one.press("n")
+            await one.shows("2/12")
+            await one.until(lambda: one.told.get("at", "").startswith("at=L"))
+
+    with served("--lesson", "attention") as room:
+        asyncio.run(go(room))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(("--lesson", "nowhere.md"), "nowhere.md"), (("--model", "no-such-model"), "no-such-model"), (("--host", "203.0.113.7"), "--host")],
+)
+def test_what_cannot_be_served_is_one_sentence(flags: tuple[str, ...], words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "txexplain", "serve", "--port", "0", *flags], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 # As an attacker would

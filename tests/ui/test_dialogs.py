@@ -16,6 +16,7 @@ from tests.viz.test_console import FONTS
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
+from txexplain.models.hub import NotHere
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.over import CommandsScreen, OverScreen
 
@@ -96,6 +97,62 @@ def test_every_dialog_can_be_read(storyteller: GPT2, monkeypatch: pytest.MonkeyP
             monkeypatch.delenv(name, raising=False)
     drive(test, storyteller, state, size=(90, 30), options=replace(COLOURS, color=colour, theme=theme))
     assert not {name: pieces for name, pieces in found.items() if pieces}
+
+
+@pytest.mark.parametrize("name", [*(name for name in OPENED if name != "toast"), "fetch"])
+def test_a_key_that_is_no_letter_leaves_the_app_from_every_dialog(storyteller: GPT2, name: str) -> None:
+    async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        base = app.screen
+        if name == "fetch":
+            app.ask_to_fetch(NotHere("gpt2"))
+        else:
+            await pilot.press(*OPENED[name])
+        if name != "editor":
+            await until(pilot, lambda: app.screen is not base, name)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: app._exit, "the end")
+
+    drive(test, storyteller, ExplorerState(prompt=ONCE, location=parse("L2")), size=(90, 30))
+
+
+def test_a_dialog_s_own_keys_and_letters_stay_its_own(storyteller: GPT2) -> None:
+    """Whatever keys the reader chose for the end."""
+
+    async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        base = app.screen
+        for opens, closes in ((("question_mark",), "escape"), (("J",), "escape"), (("e",), "down"), (("f8",), "x")):
+            await pilot.press(*opens)
+            await until(pilot, lambda: app.screen is not base, opens[0])
+            await pilot.press(closes)
+            await pilot.pause()
+            assert not app._exit
+            if closes != "escape":
+                await pilot.press("tab")
+                app.screen.dismiss(None)
+            await until(pilot, lambda: app.screen is base, "the dialog shut")
+        await pilot.press("m")
+        await until(pilot, lambda: app.screen is not base, "models")
+        await pilot.press("f11")
+        await until(pilot, lambda: app._exit, "the end")
+
+    keys = {"quit": ("escape", "down", "x", "f11"), "out": ("backspace",), "down": ("j",), "surprisal": ("f2",), "block_back": ("comma",)}
+    drive(test, storyteller, ExplorerState(prompt=ONCE, location=parse("L2")), size=(90, 30), options=replace(COLOURS, keys=keys))
+
+
+@pytest.mark.parametrize("size", [(3000, 40), (90, 3000)])
+def test_a_screen_of_any_size_is_drawn_as_far_as_can_be(storyteller: GPT2, size: tuple[int, int]) -> None:
+    """A terminal may say that it has 65,535 columns and as many rows; each cell takes memory."""
+
+    async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        within = (min(size[0], 1000), min(size[1], 1000))
+        assert (tuple(app.size), tuple(app.screen.size)) == (within, within)
+        await pilot.resize_terminal(90, 30)
+        await until(pilot, lambda: tuple(app.screen.size) == (90, 30), "a usual size")
+        await pilot.resize_terminal(*size)
+        await until(pilot, lambda: tuple(app.screen.size) == within, "the size")
+        assert app.query_one("#stage").size.width <= within[0]
+
+    drive(test, storyteller, ExplorerState(prompt=ONCE), size=size)
 
 
 def test_an_open_dialog_follows_the_terminals_answers(storyteller: GPT2) -> None:

@@ -16,7 +16,7 @@ import click
 
 from txexplain.cli.commands import COMMANDS, HELP, app
 from txexplain.cli.completion import COMPLETE_VAR, answer
-from txexplain.cli.streams import hold_closed_streams, other_screen
+from txexplain.cli.streams import brings_keys, hold_closed_streams, other_screen
 from txexplain.errors import NO_MEMORY, ExplainError, reason
 from txexplain.text import clean
 
@@ -90,7 +90,7 @@ def refuse(sentence: str) -> NoReturn:
     """One sentence to stderr, and to the browser where the app would be in one; exit code 2."""
     said = f"txexplain: {clean(' '.join(sentence.split()))}"
     click.echo(said, err=True)
-    if other_screen():
+    if other_screen() and brings_keys():
         with suppress(ImportError, AttributeError, ValueError, RuntimeError):  # that screen may be what is wrong
             from txexplain.ui.page import Page
 

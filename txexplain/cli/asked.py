@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,10 @@ from txexplain.engine.sampling import Distribution, check_settings, distribution
 from txexplain.engine.trace import Trace
 from txexplain.errors import PromptError, reason
 from txexplain.explorer.runs import required_run
-from txexplain.explorer.shell import quoted
 from txexplain.explorer.state import from_flags
+from txexplain.front.names import Names, recorded_names
 from txexplain.models import load_model
+from txexplain.shell import quoted
 from txexplain.text import clean
 
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
@@ -44,6 +46,7 @@ class Source:
     model: str
     revision: str | None
     trace: str | None = None
+    prompts: str | None = None
 
     @classmethod
     def of(cls, trace: str | None, **rest: Any) -> Source:
@@ -91,6 +94,23 @@ class Source:
     def token_ids(self, model: GPT2, text: str | None) -> list[int]:
         return list(self.ids) if self.ids is not None else model.prompt_ids(text or "")
 
+    def given(self, changes: Changes | None = None) -> Given:
+        """The one prompt, with the model that is to read it, or the recorded run. Raises UsageError, ExplainError."""
+        if self.trace is not None:
+            return Given(None, recorded=Trace.load(self.trace), path=self.trace)
+        text = self.required_text()
+        return Given(self.load(), text, self.ids, changes or Changes())
+
+    def each(self, changes: Changes | None = None) -> Iterator[Given]:
+        """The prompts of a file, a line each, as they are read. Raises UsageError, ExplainError."""
+        assert self.prompts is not None
+        if self.ids is not None or self.trace is not None or any(text is not None for text in (*self.prompt, self.prompt_text, self.file)):
+            raise click.UsageError("--prompts brings the prompts: give no other prompt, ids or trace with it.")
+        lines = read_lines(self.prompts)
+        model = self.load()
+        for text in lines:
+            yield Given(model, text, changes=changes or Changes())
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -115,14 +135,60 @@ class Changes:
             raise click.UsageError("A recorded run can't be changed: give the model and the prompt without --trace.")
         return cls(given, other, other_ids)
 
-    def made(self, source: Source, model: GPT2) -> tuple[Intervention, ...]:
-        """What they come to in this model. Raises InterventionError."""
-        return self.run(source, model).trace.interventions if self.edits else ()
 
-    def run(self, source: Source, model: GPT2) -> Lens:
-        """The run asked for. Raises InterventionError for what is no change, or not of this model and prompt."""
-        state = from_flags(prompt=source.required_text(), ids=source.ids, edits=self.edits, other=self.other, other_ids=self.other_ids)
-        return required_run(state, model)
+@dataclass(frozen=True)
+class Given:
+    """What a command looks at: a prompt as text or ids with its model, or a recorded run and where it was read from."""
+
+    model: GPT2 | None
+    text: str | None = None
+    given_ids: tuple[int, ...] | None = None
+    changes: Changes = field(default_factory=Changes)
+    recorded: Trace | None = None
+    path: str = ""
+
+    @property
+    def reads(self) -> GPT2:
+        assert self.model is not None  # commands that take no trace always have one
+        return self.model
+
+    @cached_property
+    def ids(self) -> list[int]:
+        """The prompt's tokens. Raises PromptError, TokenizerError."""
+        if self.recorded is not None:
+            return list(self.recorded.ids)
+        return list(self.given_ids) if self.given_ids is not None else self.reads.prompt_ids(self.text or "")
+
+    @cached_property
+    def lens(self) -> Lens:
+        """The run. Raises ExplainError, as InterventionError for what is no change, or not of this model and prompt."""
+        if self.recorded is not None:
+            return Lens(self.recorded, None)
+        changes = self.changes
+        state = from_flags(prompt=self.text, ids=self.given_ids, edits=changes.edits, other=changes.other, other_ids=changes.other_ids)
+        return required_run(state, self.reads)
+
+    @property
+    def interventions(self) -> tuple[Intervention, ...]:
+        """What the changes come to in this model. Raises InterventionError."""
+        return self.lens.trace.interventions if self.changes.edits else ()
+
+    @property
+    def names(self) -> Names:
+        """What tokens are called."""
+        return recorded_names(self.lens) if self.model is None else self.model.tokenizer
+
+    @property
+    def name(self) -> str:
+        """The model's, or that of the one which a trace was recorded from."""
+        return self.model.name if self.model is not None else self.lens.trace.model or "trace"
+
+    @property
+    def prompt(self) -> str | None:
+        """The prompt's text: as it was given, or what its ids say."""
+        if self.text is not None:
+            return self.text
+        return self.recorded.prompt if self.recorded is not None else self.names.decode(self.ids)
 
 
 @dataclass(frozen=True)
@@ -147,6 +213,24 @@ class Sampling:
 
     def distribution(self, trace: Trace) -> Distribution:
         return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+
+def read_lines(path: str) -> Iterator[str]:
+    """The lines of a file, or of standard input where path is `-`, without their ends, as they come. Raises UsageError, PromptError."""
+    if not path:
+        raise click.UsageError("--prompts needs the name of a file, or - for a pipe.")
+    where = "standard input" if path == "-" else path
+    try:
+        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
+            for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
+                if len(line) > LARGEST_PROMPT:
+                    raise PromptError(f"Line {number} of {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
+                try:
+                    yield line.removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+                except UnicodeDecodeError:
+                    raise PromptError(f"Line {number} of {where} isn't UTF-8; save the file as UTF-8.") from None
+    except OSError as error:
+        raise click.UsageError(f"The prompts can't be read from {where}: {reason(error).lower()}.") from None
 
 
 def read_prompt(path: str) -> str:

@@ -29,10 +29,13 @@ from txexplain.cli.flags import (
     flag,
     json_flag,
     lesson_flags,
+    prompts_flags,
     revision_flag,
     run_flags,
+    runs_flags,
     sampling_flags,
     source_flags,
+    stage_flag,
     unsaid_change_flags,
     view_flags,
 )
@@ -142,7 +145,7 @@ click.version_option(__version__, prog_name="txexplain", message="%(prog)s %(ver
 predict = command(
     "predict",
     "numbers:predict",
-    run_flags,
+    runs_flags,
     change_flags,
     sampling_flags,
     flag("--top", type=Whole(min=1), metavar="N", default=10, help="How many candidates [10]."),
@@ -155,7 +158,7 @@ predict = command(
 generate = command(
     "generate",
     "numbers:generate",
-    source_flags,
+    prompts_flags,
     change_flags,
     sampling_flags,
     flag("--tokens", "count", type=Whole(min=0), metavar="N", default=40, help="How many tokens at most [40]."),
@@ -169,7 +172,7 @@ generate = command(
 tokens = command(
     "tokens",
     "numbers:tokens",
-    source_flags,
+    prompts_flags,
     json_flag,
     help="""How text becomes tokens: their ids, their text and their bytes.
 
@@ -192,15 +195,16 @@ trace = command(
 attention = command(
     "attention",
     "numbers:attention",
-    run_flags,
+    runs_flags,
     change_flags,
     flag(
         "--at",
         metavar="PLACE",
         required=True,
         shell_complete=complete_place,
-        help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values.",
+        help="A head at a stage: L5H1 (softmax), L5H1:qk, :scaled, :masked, :values; or L5.attn, heads.",
     ),
+    stage_flag,
     json_flag,
     flag("--csv", "as_csv", is_flag=True, help="A line for each query and key."),
     help="""One head's grid in numbers: a row for each query, a column for each key.
@@ -211,7 +215,7 @@ attention = command(
 head_stats = command(
     "head-stats",
     "numbers:head_stats",
-    source_flags,
+    prompts_flags,
     change_flags,
     json_flag,
     help="""What every head does on a prompt, measured from its attention.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import click
 
 from txexplain.files import megabytes
 from txexplain.models.convert import convert as converted
+from txexplain.shell import joined
 from txexplain.text import clean
 from txexplain.viz.numbers import several
 
@@ -19,4 +19,4 @@ def convert(path: Path, folder: Path, base: str | None, python: str | None) -> N
     click.echo(clean(f"{folder}: {several(done.tensors, 'tensor')}, {megabytes(done.bytes)}"))
     for note in done.notes:
         click.echo(clean(note))
-    click.echo(clean(f"txexplain --model {shlex.quote(str(folder))}"))
+    click.echo(clean(joined(("txexplain", "--model", str(folder)))))

@@ -21,6 +21,7 @@ SHELLS = ("bash", "zsh", "fish")
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
+LARGEST_SEED = (1 << 64) - 1
 
 
 class Whole(click.IntRange):
@@ -145,10 +146,14 @@ SOURCE = (
     flag("--revision", metavar="REV", hidden=True, help="The repo's revision."),
 )
 TRACE = flag("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt.")
-SEED = flag("--seed", type=Whole(min=0), metavar="N", default=0, help="Seed of the draws [0].")
+SEED = flag("--seed", type=Whole(min=0, max=LARGEST_SEED), metavar="N", default=0, help="Seed of the draws [0].")
+
+PROMPTS = flag("--prompts", metavar="FILE|-", shell_complete=complete_file, help="A prompt a line; a JSON document a line comes out.")
 
 source_flags = Group("source", "asked:Source", SOURCE)
+prompts_flags = Group("source", "asked:Source", (*SOURCE, PROMPTS))
 run_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE))
+runs_flags = Group("source", "asked:Source.of", (*SOURCE, TRACE, PROMPTS))
 
 
 def change_group(*, hidden: bool) -> Group:
@@ -198,5 +203,8 @@ lesson_flags = Group(
     ),
 )
 cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
+stage_flag = flag(
+    "--stage", type=click.Choice(STAGE_NAMES), metavar="STAGE", help="Of many heads: qk, scaled, masked, softmax, values [softmax]."
+)
 json_flag = flag("--json", "as_json", is_flag=True, help="One JSON document.")
 revision_flag = flag("--revision", metavar="REV", help="The repo's revision.")

@@ -21,7 +21,7 @@ def listed(as_json: bool) -> None:
         return
     found = [load(str(path)) for path in shipped()]
     if as_json:
-        print_json([{"name": lesson.name, "title": lesson.title, "pages": len(lesson.pages)} for lesson in found])
+        print_json("lessons", {"lessons": [{"name": each.name, "title": each.title, "pages": len(each.pages)} for each in found]})
     else:
         rows = [(lesson.name, str(len(lesson.pages)), lesson.title) for lesson in found]
         print_table(("name", "pages", "title"), rows, right=(1,))
@@ -37,7 +37,8 @@ def check(lesson: str, model: str, fetch: bool) -> None:
 def counted(files: tuple[Path, ...], as_json: bool) -> None:
     found = report(files)
     if as_json:
-        print_json([each | {"answers": {str(n): count for n, count in each["answers"].items()}} for each in found])
+        questions = [each | {"answers": {str(n): count for n, count in each["answers"].items()}} for each in found]
+        print_json("lessons-report", {"questions": questions})
     else:
         rows = [
             (each["lesson"], str(each["page"]), f"{each['right']} of {each['answered']}",

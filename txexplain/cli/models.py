@@ -21,7 +21,7 @@ def listed(as_json: bool) -> None:
         return
     found = report.known_models()
     if as_json:
-        print_json([entry.to_dict() for entry in found])
+        print_json("models", {"models": [entry.to_dict() for entry in found]})
         return
     rows = [
         (entry.name, entry.state, f"{entry.parameters:,}" if entry.parameters else UNKNOWN, megabytes(entry.bytes or 0)) for entry in found
@@ -32,7 +32,7 @@ def listed(as_json: bool) -> None:
 def info(name: str, revision: str | None, as_json: bool) -> None:
     found = report.info(name, revision)
     if as_json:
-        print_json(found)
+        print_json("models-info", found)
         return
     sizes = found["architecture"]
     lines = [
@@ -60,10 +60,10 @@ def verify(name: str, revision: str | None, as_json: bool) -> None:
                 click.echo(clean(f"ok  {what}: {finding}"))
     except ExplainError as error:
         if as_json:
-            print_json({"name": name, "ok": False, "checks": good, "error": str(error)})
+            print_json("models-verify", {"name": name, "ok": False, "checks": good, "error": str(error)})
         raise
     if as_json:
-        print_json({"name": name, "ok": True, "checks": good, "error": None})
+        print_json("models-verify", {"name": name, "ok": True, "checks": good, "error": None})
 
 
 def pull(name: str, revision: str | None) -> None:
@@ -81,7 +81,7 @@ def cache(clear: bool, as_json: bool) -> None:
     total = sum(copy.bytes for copy in found)
     if as_json:
         rows = [{"of": copy.of, "file": copy.path.name, "bytes": copy.bytes} for copy in found]
-        print_json({"folder": str(folder), "bytes": total, "most": widened.MOST, "removed": clear, "copies": rows})
+        print_json("models-cache", {"folder": str(folder), "bytes": total, "most": widened.MOST, "removed": clear, "copies": rows})
         return
     if found and not clear:
         print_table(("copy of", "size"), [(copy.of, megabytes(copy.bytes)) for copy in found], right=(1,))

@@ -7,99 +7,127 @@ import csv
 import fnmatch
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import click
 
-from txexplain.cli.asked import Changes, Sampling, Source
-from txexplain.cli.output import print_json, print_table, writable
+from txexplain.cli.asked import Changes, Given, Sampling, Source
+from txexplain.cli.output import print_documents, print_table, writable
 from txexplain.cli.streams import unicode_out
-from txexplain.engine.derive import Lens
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.measures import head_measures
 from txexplain.engine.model import GPT2
+from txexplain.engine.ops import Array
 from txexplain.engine.sampling import Distribution, Draw, uniform
-from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import Trace, activation_names
 from txexplain.errors import NotRecorded, PromptError, TraceError
-from txexplain.explorer.location import MEASURES, Dims, Level, check, parse
+from txexplain.explorer.location import MEASURES, Dims, Level, Location, check, parse
 from txexplain.facts.head import grid
 from txexplain.files import megabytes
-from txexplain.front.names import Recorded, recorded_names
+from txexplain.front.names import Names
 from txexplain.text import clean
 from txexplain.viz.bars import bar
 from txexplain.viz.numbers import measure, number, percent, several
 from txexplain.viz.palette import Palette
 
-Names = Tokenizer | Recorded
-
 BAR = 20  # cells
-
-
-def answered(source: Source, changes: Changes) -> tuple[str, Lens, Names]:
-    """The run asked for, or the recorded one: its model's name, the run, and what tokens are called. Raises TraceError."""
-    source.required_text()
-    if source.trace is None:
-        model = source.load()
-        return model.name, changes.run(source, model), model.tokenizer
-    lens = Lens(Trace.load(source.trace), None)
-    return lens.trace.model or "trace", lens, recorded_names(lens)
+SEEN = 1 << 16  # tokens whose row is kept: a text says most of its tokens again and again
 
 
 def predict(source: Source, changes: Changes, sampling: Sampling, top: int, as_json: bool) -> None:
-    name, lens, names = answered(source, changes)
-    trace = lens.trace
-    if "logits" not in trace:
-        raise TraceError(f"The trace {source.trace} has no logits, which the probabilities come from; record it with them.")
-    dist = sampling.distribution(trace)
-    candidates = dist.order[:top].tolist()
-    if not as_json:
-        print_candidates(name, names, dist, candidates)
+    if as_json or source.prompts is not None:
+        print_documents(source, "predict", lambda given: predicted(given, sampling, top), changes)
         return
-    prompt = trace.prompt if source.text is None else source.text
-    tokens = [token_fields(names, i) for i in trace.ids]
-    following = [candidate_fields(names, dist, i) for i in candidates]
-    shown = {"temperature": dist.temperature, "sampling": sampling_fields(dist), "next": following}
-    print_json({"model": name, "prompt": prompt, "tokens": tokens, **shown})
+    given = source.given(changes)
+    dist = sampling.distribution(with_logits(given))
+    print_candidates(given.name, given.names, dist, dist.order[:top].tolist())
+
+
+def predicted(given: Given, sampling: Sampling, top: int) -> dict[str, Any]:
+    dist = sampling.distribution(with_logits(given))
+    return {
+        "model": given.name,
+        "prompt": given.prompt,
+        "tokens": [token_fields(given.names, i) for i in given.ids],
+        "temperature": dist.temperature,
+        "sampling": sampling_fields(dist),
+        "next": [candidate_fields(given.names, dist, i) for i in dist.order[:top].tolist()],
+    }
+
+
+def with_logits(given: Given) -> Trace:
+    """The run, which has logits. Raises TraceError."""
+    trace = given.lens.trace
+    if "logits" not in trace:
+        raise TraceError(f"The trace {given.path} has no logits, which the probabilities come from; record it with them.")
+    return trace
 
 
 def generate(source: Source, changes: Changes, sampling: Sampling, count: int, seed: int, as_json: bool) -> None:
-    text = source.required_text()
-    model = source.load()
-    ids = model.checked(source.token_ids(model, text))
-    draws = draw_tokens(model, ids, sampling, seed, count, changes.made(source, model))
-    if as_json:
-        drawn = list(draws)
-        prompt = model.tokenizer.decode(ids) if text is None else text
-        tokens = [token_fields(model.tokenizer, d.id) | draw_fields(d) for d in drawn]
-        print_json({"model": model.name, "prompt": prompt, "seed": seed, "tokens": tokens})
-    else:
-        drawn = stream(model, draws)
+    if as_json or source.prompts is not None:
+        print_documents(source, "generate", lambda given: generated(given, sampling, count, seed), changes)
+        return
+    given = source.given(changes)
+    drawn = stream(given.reads, draw_tokens(given.reads, given.reads.checked(given.ids), sampling, seed, count, given.interventions))
+    say_if_full(given.reads, drawn, count)
+
+
+def generated(given: Given, sampling: Sampling, count: int, seed: int) -> dict[str, Any]:
+    model = given.reads
+    drawn = list(draw_tokens(model, model.checked(given.ids), sampling, seed, count, given.interventions))
+    say_if_full(model, drawn, count)
+    tokens = [token_fields(model.tokenizer, d.id) | draw_fields(d) for d in drawn]
+    return {"model": model.name, "prompt": given.prompt, "seed": seed, "tokens": tokens}
+
+
+def say_if_full(model: GPT2, drawn: Sequence[Draw], count: int) -> None:
     if len(drawn) < count and not (drawn and drawn[-1].id in model.config.eos_token_ids):
         click.echo(clean(f"txexplain: {model.name} reads at most {model.config.n_positions} tokens: the text ends here."), err=True)
 
 
 def tokens(source: Source, as_json: bool) -> None:
-    text = source.required_text()
-    tokenizer = source.load().tokenizer
-    ids = list(source.ids) if source.ids is not None else tokenizer.encode(text or "")
+    if as_json or source.prompts is not None:
+        print_documents(source, "tokens", tokens_document)
+        return
+    given = source.given()
+    tokenizer, ascii = given.reads.tokenizer, not unicode_out()
+
+    @lru_cache(maxsize=SEEN)
+    def row(id: int) -> tuple[str, str, str]:
+        return str(id), tokenizer.display(id, ascii=ascii), tokenizer.token_bytes(id).hex(" ")
+
+    print_table(("id", "token", "bytes"), map(row, text_ids(given)), right=(0,))
+
+
+def tokens_document(given: Given) -> dict[str, Any]:
+    tokenizer = given.reads.tokenizer
+
+    @lru_cache(maxsize=SEEN)
+    def fields(id: int) -> dict[str, Any]:
+        return token_fields(tokenizer, id) | {"bytes": tokenizer.token_bytes(id).hex()}
+
+    return {"model": given.name, "tokens": map(fields, text_ids(given))}
+
+
+def text_ids(given: Given) -> list[int]:
+    """The ids of a text of any length, or those that were given. Raises PromptError, TokenizerError."""
+    tokenizer = given.reads.tokenizer
+    ids = list(given.given_ids) if given.given_ids is not None else tokenizer.encode(given.text or "")
     if outside := [i for i in ids if i >= tokenizer.n_vocab]:
         last = tokenizer.n_vocab - 1
-        raise PromptError(f"Token id {outside[0]} is not in the vocabulary of {source.model}; its ids go from 0 to {last}.")
-    if as_json:
-        print_json([token_fields(tokenizer, i) | {"bytes": tokenizer.token_bytes(i).hex()} for i in ids])
-    else:
-        rows = [(str(i), tokenizer.display(i, ascii=not unicode_out()), tokenizer.token_bytes(i).hex(" ")) for i in ids]
-        print_table(("id", "token", "bytes"), rows, right=(0,))
+        raise PromptError(f"Token id {outside[0]} is not in the vocabulary of {given.name}; its ids go from 0 to {last}.")
+    return ids
 
 
 def trace(source: Source, changes: Changes, path: Path, only: tuple[str, ...], all_logits: bool) -> None:
-    text = source.required_text()
+    source.required_text()
     target = writable(path)
-    model = source.load()
-    names = chosen_names(only, model)
-    recorded = model.forward(source.token_ids(model, text), interventions=changes.made(source, model), all_logits=all_logits)
+    given = source.given(changes)
+    names = chosen_names(only, given.reads)
+    recorded = given.reads.forward(given.ids, interventions=given.interventions, all_logits=all_logits)
     recorded.save(target, only=names)
     told = f"{several(len(names), 'tensor')} of {several(len(recorded.ids), 'token')}, {megabytes(target.stat().st_size)}"
     click.echo(clean(f"{path}: {told}"))
@@ -116,50 +144,115 @@ def chosen_names(only: Sequence[str], model: GPT2) -> list[str]:
     return [name for name in names if not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only)]
 
 
-def attention(source: Source, changes: Changes, at: str, as_json: bool, as_csv: bool) -> None:
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv are two forms of the same numbers: give one of them.")
-    source.required_text()
-    place = parse(at)
-    if place.level is not Level.HEAD:
-        raise click.UsageError(f"--at {place} isn't a head's grid; name a head and a stage, as L5H1:scaled.")
-    name, lens, names = answered(source, changes)
-    check(place, Dims.of(lens.config, lens.trace.n_tokens, lens.trace.model or "this trace"))
-    try:
-        values = grid(lens, place.block, place.head, place.stage).astype("float32")  # [T, T]
-    except NotRecorded as missing:
-        raise TraceError(f"The trace {source.trace} has no {missing.what}, which this takes; record it with that.") from None
-    n, after_mask = len(values), place.stage not in ("qk", "scaled")
-    cells = [[None if after_mask and j > i else float(str(values[i, j])) for j in range(n)] for i in range(n)]  # float32's own figures
-    ids = lens.trace.ids
-    if as_json:
-        head = {"block": place.block, "head": place.head, "stage": place.stage}
-        print_json({"model": name, "tokens": [token_fields(names, i) for i in ids], **head, "values": cells})
-    elif as_csv:
-        lines = csv.writer(sys.stdout, lineterminator="\n")
-        lines.writerow(("query", "key", "query_token", "key_token", place.stage))
-        shown = [names.display(i) for i in ids]
-        lines.writerows((i, j, shown[i], shown[j], cell) for i, row in enumerate(cells) for j, cell in enumerate(row) if cell is not None)
-    else:
-        print_grid(cells, [names.display(i, ascii=not unicode_out()) for i in ids])
+@dataclass(frozen=True)
+class Grids:
+    """Which heads' grids are asked for, and at which stage: one head's, or those of all heads of a block or of the model."""
+
+    place: Location
+    stage: str
+
+    @classmethod
+    def of(cls, at: str, stage: str | None) -> Grids:
+        """Raises LocationError, UsageError."""
+        place = parse(at)
+        if place.level is Level.HEAD:
+            if stage is not None:
+                raise click.UsageError(f"--at {place} names a stage itself: leave --stage out.")
+            return cls(place, place.stage)
+        if place.level not in (Level.ATTN, Level.HEADS):
+            raise click.UsageError(f"--at {place} isn't a head's grid; name a head and a stage, as L5H1:scaled, or L5.attn, or heads.")
+        return cls(place, stage or "softmax")
+
+    @property
+    def many(self) -> bool:
+        return self.place.level is not Level.HEAD
+
+    def heads(self, given: Given) -> list[tuple[int, int]]:
+        """Their blocks and heads. Raises LocationError, and TraceError where a block's weren't recorded, before anything is printed."""
+        lens, place = given.lens, self.place
+        check(place, Dims.of(lens.config, lens.trace.n_tokens, lens.trace.model or "this trace"))
+        if place.level is Level.HEAD:
+            return [(place.block, place.head)]
+        blocks = range(lens.config.n_layer) if place.level is Level.HEADS else [place.block]
+        for block in blocks:
+            self.values(given, block, 0)
+        return [(block, head) for block in blocks for head in range(lens.config.n_head)]
+
+    def values(self, given: Given, block: int, head: int) -> Array:
+        """A head's grid [T, T]. Raises TraceError."""
+        try:
+            return grid(given.lens, block, head, self.stage).astype("float32")
+        except NotRecorded as missing:
+            raise TraceError(f"The trace {given.path} has no {missing.what}, which this takes; record it with that.") from None
+
+    def cells(self, given: Given, block: int, head: int) -> list[list[float | None]]:
+        """A list a query, each with float32's own figures a key; None beyond the mask. Raises TraceError."""
+        values = self.values(given, block, head)  # [T, T]
+        n, after_mask = len(values), self.stage not in ("qk", "scaled")
+        return [[None if after_mask and j > i else float(str(values[i, j])) for j in range(n)] for i in range(n)]
+
+
+def attention(source: Source, changes: Changes, at: str, stage: str | None, as_json: bool, as_csv: bool) -> None:
+    if as_csv and (as_json or source.prompts is not None):
+        raise click.UsageError("--json and --csv are two forms of the same numbers: give one of them, and with --prompts --json alone.")
+    grids = Grids.of(at, stage)
+    if as_json or source.prompts is not None:
+        print_documents(source, "attention", lambda given: grids_document(given, grids), changes)
+        return
+    given = source.given(changes)
+    if as_csv:
+        write_grids(given, grids)
+        return
+    names = [given.names.display(i, ascii=not unicode_out()) for i in given.ids]
+    for n, (block, head) in enumerate(grids.heads(given)):
+        if grids.many:
+            click.echo(f"{chr(10) if n else ''}L{block}H{head}:{grids.stage}")
+        print_grid(grids.cells(given, block, head), names)
+
+
+def grids_document(given: Given, grids: Grids) -> dict[str, Any]:
+    """One head's grid, or a list of heads' grids."""
+    heads = grids.heads(given)
+    tokens = [token_fields(given.names, i) for i in given.ids]
+    document = {"model": given.name, "prompt": given.prompt, "tokens": tokens}
+    if not grids.many:
+        block, head = heads[0]
+        return document | {"block": block, "head": head, "stage": grids.stage, "values": grids.cells(given, block, head)}
+    found = ({"block": block, "head": head, "values": grids.cells(given, block, head)} for block, head in heads)
+    return document | {"stage": grids.stage, "heads": found}
+
+
+def write_grids(given: Given, grids: Grids) -> None:
+    """A line for each query and key, of each head where there are many."""
+    lines = csv.writer(sys.stdout, lineterminator="\n")
+    lines.writerow((*(("block", "head") if grids.many else ()), "query", "key", "query_token", "key_token", grids.stage))
+    names = [given.names.display(i) for i in given.ids]
+    for block, head in grids.heads(given):
+        first = (block, head) if grids.many else ()
+        for i, row in enumerate(grids.cells(given, block, head)):
+            lines.writerows((*first, i, j, names[i], names[j], cell) for j, cell in enumerate(row) if cell is not None)
 
 
 def head_stats(source: Source, changes: Changes, as_json: bool) -> None:
-    text = source.required_text()
-    model = source.load()
-    recorded = model.forward(source.token_ids(model, text), interventions=changes.made(source, model))
-    n_layer, n_head = model.config.n_layer, model.config.n_head
-    measures = head_measures(recorded, n_layer, n_head)
-    heads = {f"L{i}H{j}": {name: float(measures.of(name)[i, j]) for name in MEASURES} for i in range(n_layer) for j in range(n_head)}
-    if as_json:
-        tokens = [token_fields(model.tokenizer, i) for i in recorded.ids]
-        prompt = recorded.prompt if text is None else text
-        found = [{"head": head} | values for head, values in heads.items()]
-        print_json({"model": model.name, "prompt": prompt, "tokens": tokens, "heads": found})
+    if as_json or source.prompts is not None:
+        print_documents(source, "head-stats", stats_document, changes)
         return
-    ascii = not unicode_out()
-    rows = [(head, *(measure(name, value, ascii=ascii) for name, value in values.items())) for head, values in heads.items()]
+    found, ascii = measured(source.given(changes)), not unicode_out()
+    rows = [(head, *(measure(name, value, ascii=ascii) for name, value in values.items())) for head, values in found.items()]
     print_table(("head", *MEASURES), rows, right=range(1, 1 + len(MEASURES)))
+
+
+def stats_document(given: Given) -> dict[str, Any]:
+    tokens = [token_fields(given.names, i) for i in given.ids]
+    found = [{"head": head} | values for head, values in measured(given).items()]
+    return {"model": given.name, "prompt": given.prompt, "tokens": tokens, "heads": found}
+
+
+def measured(given: Given) -> dict[str, dict[str, float]]:
+    """What every head does, by its name."""
+    n_layer, n_head = given.lens.config.n_layer, given.lens.config.n_head
+    measures = head_measures(given.lens.trace, n_layer, n_head)
+    return {f"L{i}H{j}": {name: float(measures.of(name)[i, j]) for name in MEASURES} for i in range(n_layer) for j in range(n_head)}
 
 
 # Generation

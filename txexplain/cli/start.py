@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from contextlib import suppress
@@ -14,7 +15,7 @@ import click
 from txexplain.cli.asked import Changes, Sampling, Source
 from txexplain.cli.flags import AUTO
 from txexplain.cli.output import print_json, print_table, writable
-from txexplain.cli.streams import is_terminal, other_screen, unicode_out
+from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicode_out
 from txexplain.cli.views import Opened, View, first_state, first_view
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Dims, check
@@ -37,6 +38,8 @@ def app(
     for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
         if given and opened.name is None:
             raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
+    if pace is not None and math.isnan(pace):  # which is in every range
+        raise click.UsageError("--pace is a number of seconds; nan is none.")
     check_terminal(source.file)
     state, lesson = first_view(source, sampling, view, opened, changes), opened.lesson
     pace = Reads.pace if pace is None else pace
@@ -64,7 +67,9 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
 
 
 def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
-    """The app where Textual is told to show it; the exit code."""
+    """The app where Textual is told to show it; the exit code. Raises UsageError."""
+    if not brings_keys():
+        raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't; start without that variable.")
     from txexplain.ui.app import run_app
 
     return run_app(state, options, lens, reads)
@@ -128,7 +133,7 @@ def take_keyboard(file: str | None) -> None:
 def keys(as_json: bool) -> None:
     actions = rebound(ACTIONS, read_config().keys)
     if as_json:
-        print_json([{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions])
+        print_json("keys", {"actions": [{"id": action.id, "keys": list(action.keys), "help": action.help} for action in actions]})
         return
     ascii = not unicode_out()
     rows = [(action.id, " ".join(key_name(key, ascii=ascii) for key in action.keys) or "none", action.help) for action in actions]

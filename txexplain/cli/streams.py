@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import selectors
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +37,21 @@ def is_terminal(stream: Any) -> bool:
 def other_screen() -> bool:
     """Whether Textual is told to show the app elsewhere than on a terminal, as textual-serve does in a browser."""
     return bool(os.environ.get("TEXTUAL_DRIVER"))
+
+
+def shows_colours() -> bool:
+    """Whether what is printed may have colours: on a terminal that has them, unless the reader wants none."""
+    return is_terminal(sys.stdout) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+def brings_keys() -> bool:
+    """Whether standard input can be waited for, as a driver of Textual's does: a file, or none, can't."""
+    with selectors.DefaultSelector() as selector:
+        try:
+            selector.register(0, selectors.EVENT_READ)
+        except OSError:
+            return False
+    return True
 
 
 def unicode_out(stream: TextIO | None = None) -> bool:

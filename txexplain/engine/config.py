@@ -11,6 +11,7 @@ from typing import Any
 
 from txexplain.bounded import TooMuch, load_json
 from txexplain.errors import CheckpointError, reason
+from txexplain.files import read_whole
 from txexplain.text import shown
 
 ACTIVATION_NAMES = (
@@ -194,7 +195,7 @@ def read_json(path: Path, remedy: str) -> Any:
             raise CheckpointError(f"{path} isn't a file; {remedy}.")
         if status.st_size > LONGEST_FILE:
             raise CheckpointError(f"{path} has {status.st_size} bytes, too many for a checkpoint's JSON file; fetch it again.")
-        text = path.read_bytes()
+        text = read_whole(path, LONGEST_FILE)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path} can't be read ({reason(error)}); {remedy}.") from None
     try:

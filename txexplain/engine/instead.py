@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from txexplain.bounded import load_json
 from txexplain.files import read_whole
+from txexplain.shell import quoted
 from txexplain.text import shown
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def of_other_names(stored: Mapping[str, Stored], path: Path) -> str | None:
 def converted(path: Path) -> str:
     """The command that makes a checkpoint of what can't be opened as it is."""
     path = path.parent if path.name in (WEIGHTS, WEIGHTS_INDEX) else path
-    return f"`txexplain convert {shlex.quote(str(path))} FOLDER` makes a folder that opens"
+    return f"`txexplain convert {quoted(str(path))} FOLDER` makes a folder that opens"
 
 
 def adapter(path: Path) -> str:

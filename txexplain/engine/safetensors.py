@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from txexplain.bounded import TooMuch, load_json
 from txexplain.engine.memory import free_memory
 from txexplain.errors import CheckpointError, ExplainError, reason
-from txexplain.files import megabytes
+from txexplain.files import megabytes, only_regular
 from txexplain.text import shown
 
 Floats = NDArray[np.float32]
@@ -134,12 +134,12 @@ def read_safetensors(
 
 
 def map_safetensors(source: Source, opener: Callable[[str, int], int] | None = None) -> Mapped:
-    """Map a file and check its header. `opener` opens it, as open()'s does."""
+    """Map a file and check its header. `opener` opens it, as open()'s does; by default nothing but a regular file."""
     try:
         kind = source.path.stat().st_mode
         if not stat.S_ISREG(kind):  # to open a pipe would wait for its writer
             raise source.refusal(f"is a {'folder' if stat.S_ISDIR(kind) else 'device or pipe'}, not a .safetensors file")
-        with open(source.path, "rb", opener=opener) as file:
+        with open(source.path, "rb", opener=opener or only_regular) as file:
             status = os.fstat(file.fileno())
             start = file.read(8)
             length = header_length(start, status.st_size, source)

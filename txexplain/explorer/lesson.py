@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from txexplain.bounded import load_toml
 from txexplain.errors import LessonError, LocationError, reason
 from txexplain.explorer.location import MEASURES, STAGES, parse
 from txexplain.explorer.state import ExplorerState, from_flags
+from txexplain.files import only_regular
 from txexplain.text import shown
 
 SHIPPED = Path(__file__).parents[1] / "lessons"
@@ -177,7 +178,7 @@ def load(name: str) -> Lesson:
     """A lesson by its name or path. Raises LessonError."""
     path = find(name)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=only_regular) as file:
             data = file.read(LARGEST + 1)
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -245,7 +246,7 @@ def parse_page(file: str, number: int, front: str, body: str, before: Page | Non
     if len(front) > LONGEST_FRONT:
         raise LessonError(f"{where}: the front matter has {len(front)} characters; {LONGEST_FRONT} are the most.")
     try:
-        given = tomllib.loads(front)
+        given = load_toml(front)
     except (ValueError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else reason(error)
         raise LessonError(f"{where}: the front matter isn't TOML: {said}.") from None

@@ -25,7 +25,7 @@ from txexplain.explorer.location import (
     zoom_in,
     zoom_out,
 )
-from txexplain.explorer.shell import joined
+from txexplain.shell import joined
 
 STOPS = (0.0, 0.05, *(round(0.1 * n, 1) for n in range(1, 21)), *(0.5 * n for n in range(5, 21)))
 HOTTEST = STOPS[-1]

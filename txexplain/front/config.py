@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import errno
 import re
-import tomllib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from txexplain.bounded import load_toml
 from txexplain.errors import ExplainError, reason
 from txexplain.files import make_folder, own_folder, read_whole, write_whole
 from txexplain.front.actions import ACTIONS, key_of
@@ -54,7 +54,7 @@ def read_config() -> Config:
     """What the file says; nothing where there is none. Raises ConfigError."""
     try:
         path = config_path()
-        told = tomllib.loads(read_text(path))
+        told = load_toml(read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return Config()
     except OSError as error:
@@ -122,11 +122,11 @@ def with_theme(old: str, theme: str) -> str:
     """
     line = f'theme = "{theme}"'
     try:
-        wanted = {**tomllib.loads(old), "theme": theme}
+        wanted = {**load_toml(old), "theme": theme}
         for start, end in (*((found.start(), found.end()) for found in THEME_LINE.finditer(old)), (0, 0)):
             new = old[:start] + line + ("\n" if start == end else "\r" if old[start:end].endswith("\r") else "") + old[end:]
             with suppress(ValueError):
-                if tomllib.loads(new) == wanted:
+                if load_toml(new) == wanted:
                     return new
     except (ValueError, RecursionError):
         pass

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from txexplain.bounded import load_json
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.errors import ExplainError, LessonError, reason
@@ -131,6 +131,7 @@ def pictures(scene: Scene) -> Iterable[tuple[str, Canvas]]:
 
 # Answers
 
+MOST_VALUES = 100_000  # of a file of answers: some for each page
 LONGEST_NAME = 255  # characters: a lesson's name is its file's
 
 
@@ -172,7 +173,7 @@ def report(paths: Iterable[Path]) -> list[dict[str, Any]]:
 def answers_in(path: Path) -> list[tuple[str, dict[str, Any]]]:
     """One file's answers, each with its lesson's name. Raises LessonError."""
     try:
-        document = json.loads(read_whole(path, LARGEST))
+        document = load_json(read_whole(path, LARGEST), MOST_VALUES)
         if document["format"] != "txexplain-answers/1":
             raise ValueError("its format is another")
         found = [(document["lesson"], answer) for answer in document["answers"]]

@@ -36,6 +36,8 @@ class Recorded:
         return self.gpt2.decode(ids) if self.gpt2 is not None else "".join(map(self.display, ids))
 
 
+Names = Tokenizer | Recorded
+
 RECORDED: WeakKeyDictionary[Lens, Recorded] = WeakKeyDictionary()  # what each run that is still open calls its tokens
 
 

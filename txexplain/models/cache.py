@@ -7,17 +7,20 @@ with the commit that a branch or tag named last, and `.no_exist/COMMIT` with the
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from txexplain.engine.config import LONGEST_FILE
-from txexplain.files import is_there, make_folder, open_kept, ours, put_file, put_link, read_whole, write_whole
+from txexplain.bounded import load_json
+from txexplain.engine.config import LONGEST_FILE, MOST_VALUES
+from txexplain.errors import ModelNotFound, reason
+from txexplain.files import is_there, make_folder, only_regular, open_kept, ours, put_file, put_link, read_whole, write_whole
 from txexplain.models.known import KNOWN
+from txexplain.text import shown
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # a sha256; or a sha1, as Git takes it of a file or of its bytes alone
@@ -27,14 +30,27 @@ VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece
 TOKENIZER = (*VOCABULARY, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 SHORT_NAMES = {known.repo: name for name, known in KNOWN.items()}  # as from_pretrained("gpt2") names what it caches
 CHUNK = 1 << 20
+LONGEST_REF = 1000  # bytes
+MOST_NOTED = 1_000_000  # values of a note of all files of a repository
 OPEN = 0o777  # what the umask leaves of it: a cache may be meant for several
 
 
 def root() -> Path:
-    """The folder of all repositories. Raises ImportError without huggingface_hub, which knows the variables that name it."""
-    from huggingface_hub import constants
+    """The folder of all repositories. Raises ImportError without huggingface_hub, which knows the variables that name it; ModelNotFound."""
+    told = str(settings().HF_HUB_CACHE)
+    try:
+        return Path(told).expanduser()
+    except RuntimeError:
+        raise ModelNotFound(f"The Hugging Face cache can't be {shown(told)}: there is no such home; let HF_HOME name a folder.") from None
 
-    return Path(constants.HF_HUB_CACHE).expanduser()
+
+def settings() -> Any:
+    """What huggingface_hub reads in the environment. Raises ImportError without it; ModelNotFound where it can't read a variable."""
+    try:
+        from huggingface_hub import constants
+    except ValueError as error:
+        raise ModelNotFound(f"A variable HF_… of the environment isn't what huggingface_hub takes: {reason(error)}. Mend it.") from None
+    return constants
 
 
 def stores(repo: str) -> list[Path]:
@@ -76,7 +92,8 @@ def snapshot(store: Path, revision: str | None) -> Path | None:
     if revision is not None:
         return None
     with suppress(OSError):
-        named = {path.read_text("ascii", "replace").strip() for path in (store / "refs").rglob("*") if path.is_file()}
+        refs = [path for path in (store / "refs").rglob("*") if path.is_file()]
+        named = {read_ref(store, path.relative_to(store / "refs").as_posix()) for path in refs}
         others = [path for path in snapshots.iterdir() if COMMIT.fullmatch(path.name) and path.name not in named and is_whole(path)]
         return max(others, key=lambda path: path.stat().st_mtime, default=None)
     return None
@@ -91,7 +108,7 @@ def ref_path(store: Path, revision: str) -> Path | None:
 def read_ref(store: Path, revision: str) -> str | None:
     path = ref_path(store, revision)
     with suppress(OSError, ValueError):
-        text = read_whole(path, 1000).decode("ascii").strip() if path is not None else ""
+        text = read_whole(path, LONGEST_REF).decode("ascii").strip() if path is not None else ""
         return text if COMMIT.fullmatch(text) else None
     return None
 
@@ -113,7 +130,7 @@ def shards_of(folder: Path) -> list[str]:
 
 def shard_names(index: bytes) -> list[str]:
     """The files that the text of an index names. Raises ValueError for what isn't one."""
-    document = json.loads(index)
+    document = load_json(index, MOST_VALUES)
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
     names = set(weight_map.values()) if isinstance(weight_map, dict) and all(isinstance(v, str) for v in weight_map.values()) else set()
     if not names or not all(FILE.fullmatch(name) and name.endswith(".safetensors") for name in names):
@@ -131,7 +148,7 @@ def lacks_tokenizer(folder: Path) -> bool:
     if all((store / ".no_exist" / commit / name).exists() for name in VOCABULARY[:2]):
         return False
     with suppress(OSError, ValueError, RecursionError, AttributeError, TypeError):
-        listed = json.loads(read_whole(store / "trees" / f"{commit}.json", LONGEST_FILE))  # huggingface_hub's own note
+        listed = load_json(read_whole(store / "trees" / f"{commit}.json", LONGEST_FILE), MOST_NOTED)  # huggingface_hub's own note
         files = listed.get("files", listed)
         return CONFIG not in files or any(name in files for name in VOCABULARY)
     return True
@@ -155,7 +172,7 @@ def is_damaged(file: Path) -> bool:
 def matches(file: Path, digest: str, alive: Callable[[], object] = lambda: None) -> bool:
     """Whether a file's bytes have a checksum. alive: called now and then; what it raises ends the reading."""
     try:
-        with file.open("rb") as data:
+        with open(file, "rb", opener=only_regular) as data:
             if len(digest) == 64:
                 sums = [hashlib.sha256()]
             else:

@@ -7,7 +7,6 @@ byte that arrives is a byte; the reader's token goes to the hub alone.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -16,8 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
+from txexplain.bounded import load_json
 from txexplain.errors import ModelNotFound, reason
-from txexplain.models.cache import COMMIT, DIGEST, FILE
+from txexplain.models.cache import COMMIT, DIGEST, FILE, settings
 from txexplain.text import shown
 
 OR_A_FOLDER = "or name a folder that holds a GPT-2"
@@ -27,6 +27,7 @@ REDIRECTS = 5
 CHUNK = 1 << 16  # bytes of a download: as many are lost where it breaks, and may pass until it stops
 LARGEST_ANSWER = 16_000_000  # bytes of a JSON document
 MOST_FILES = 100_000  # in one repository
+MOST_VALUES = 1_000_000  # of a JSON document
 
 
 class Unreachable(ModelNotFound):
@@ -48,10 +49,10 @@ class Endpoint:
     def __init__(self, repo: str, revision: str | None, alive: Callable[[], object]) -> None:
         """alive: called with each piece that arrives; what it raises ends the work. Raises Unreachable where no network may be used."""
         try:
-            from huggingface_hub import constants, get_session, get_token
+            from huggingface_hub import get_session, get_token
         except ImportError as error:
             raise ModelNotFound(f"{repo} can't be fetched: {reason(error)}; install huggingface-hub, {OR_A_FOLDER}.") from None
-        self.repo, self.revision, self.alive = repo, revision, alive
+        self.repo, self.revision, self.alive, constants = repo, revision, alive, settings()
         self.base = str(constants.ENDPOINT)
         if constants.HF_HUB_OFFLINE:
             name = next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name)), "HF_HUB_OFFLINE")
@@ -117,7 +118,7 @@ class Endpoint:
         with closing(self.answer("GET", url)) as response:
             data = self.bounded(response)
         try:
-            return json.loads(data)
+            return load_json(data, MOST_VALUES)
         except (ValueError, RecursionError):
             raise self.unbelievable("what isn't JSON") from None
 
@@ -207,17 +208,17 @@ class Endpoint:
 def host() -> str:
     """What is asked, as it is said to people."""
     try:
-        from huggingface_hub import constants
-    except ImportError:
-        return shown(urlsplit(HUB).netloc)
-    base = str(constants.ENDPOINT)
-    return shown(urlsplit(base).netloc.rpartition("@")[2] or base)
+        base = str(settings().ENDPOINT)
+    except (ImportError, ModelNotFound):
+        base = HUB
+    try:
+        return shown(urlsplit(base).netloc.rpartition("@")[2] or base)
+    except ValueError:  # no address at all
+        return shown(base)
 
 
 def unreachable(repo: str, why: str, remedy: str = "connect to the network") -> Unreachable:
-    from huggingface_hub import constants
-
-    at = "" if origin(str(constants.ENDPOINT)) == origin(HUB) else f" at {host()} (HF_ENDPOINT)"
+    at = "" if origin(str(settings().ENDPOINT)) == origin(HUB) else f" at {host()} (HF_ENDPOINT)"
     return Unreachable(f"{repo} isn't on this machine and the Hugging Face hub{at} can't be reached ({why}); {remedy}, {OR_A_FOLDER}.")
 
 

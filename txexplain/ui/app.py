@@ -24,7 +24,7 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter, Monochrome, NoColor
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -45,7 +45,6 @@ from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb, place_of
 from txexplain.explorer.runs import run
-from txexplain.explorer.shell import typable
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Doing, footer, rebound
 from txexplain.front.config import remember_theme
@@ -56,6 +55,7 @@ from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress, Stopped
 from txexplain.models.report import known_models
+from txexplain.shell import typable
 from txexplain.text import clean, one_line
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.explain import ExplainScreen
@@ -93,6 +93,7 @@ FRAME = 0.03  # seconds between the frames of a zoom
 REST = 2.0  # seconds without news after which freed memory is given back
 ONLY_TEXT = OnlyText()
 COLOR_SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
+LARGEST_SIDE = 1000  # cells of what is drawn, as of a picture
 SAID = 1000  # characters of a sentence that pops up
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
@@ -264,7 +265,23 @@ class ExplorerApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Paste) and not isinstance(self.focused, PromptEditor):
             event.text = event.text[:SAID]  # a field of one line would work for minutes on megabytes
+        if isinstance(event, events.Resize):
+            event.size = at_most(event.size)
+        if isinstance(event, events.Key) and self.leaves(event):
+            self.do_quit()
+            return
         await super().on_event(event)
+
+    def leaves(self, key: events.Key) -> bool:
+        """Whether a key ends the app over a dialog, too: no letter, which may be typed there, and none that the dialog has a use for."""
+        if len(self.screen_stack) < 2 or key.key not in self.ending_keys:
+            return False
+        return not key.is_printable and key.key not in self.screen.active_bindings
+
+    @property
+    def size(self) -> Size:
+        """The terminal's, as far as it is drawn on."""
+        return at_most(super().size)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         few = self.tones.depth in ("16", "none")  # where dim is the terminal's own, not a mixed colour
@@ -1562,6 +1579,11 @@ class ExplorerApp(App[None]):
         for action in ACTIONS:
             if action.id != "palette":
                 yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
+
+
+def at_most(size: Size) -> Size:
+    """A size that can be drawn: a terminal may say any."""
+    return Size(min(size.width, LARGEST_SIDE), min(size.height, LARGEST_SIDE))
 
 
 def put(widget: Widget, rect: Rect) -> None:

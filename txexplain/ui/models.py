@@ -12,7 +12,7 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Static
 
-from txexplain.errors import ExplainError, ModelNotFound
+from txexplain.errors import ExplainError, ModelNotFound, sentence_of
 from txexplain.files import megabytes
 from txexplain.models.endpoint import host
 from txexplain.models.hub import NotHere, Stopped, offer, repo_id
@@ -69,16 +69,17 @@ class ModelsScreen(ChooseScreen):
     hint = "↑ ↓ move   ⏎ open, or fetch and open   esc back"
 
     class Listed(Message):
-        """What models there are is known."""
+        """What models there are is known; or a sentence why it isn't."""
 
-        def __init__(self, models: Sequence[Model]) -> None:
+        def __init__(self, models: Sequence[Model], sentence: str = "") -> None:
             super().__init__()
-            self.models = models
+            self.models, self.sentence = models, sentence
 
     def __init__(self, tones: Palette, present: str, arrival: Callable[[], Arrival | None], known: Callable[[], Sequence[Model]]) -> None:
         super().__init__(tones)
         self.present, self.arrival, self.known = present, arrival, known
         self.models: Sequence[Model] | None = None
+        self.sentence = ""
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -87,15 +88,18 @@ class ModelsScreen(ChooseScreen):
     @in_thread("look")
     def look(self) -> None:
         """The cache is read from the disk, which may take longer than a key may."""
-        self.post_message(self.Listed(self.known()))
+        try:
+            self.post_message(self.Listed(self.known()))
+        except (ExplainError, OSError) as error:
+            self.post_message(self.Listed((), sentence_of(error)))
 
     def on_models_screen_listed(self, message: Listed) -> None:
-        self.models = message.models
+        self.models, self.sentence = message.models, message.sentence
         self.at = next((i for i, model in enumerate(message.models) if model.name == self.present), 0)
         self.update()
 
     def nothing(self) -> str:
-        return "looking for models …"
+        return self.sentence or "looking for models …"
 
     def update(self) -> None:
         """List the models as they stand now."""

@@ -13,6 +13,7 @@ import sys
 import threading
 from codecs import getincrementaldecoder
 from collections.abc import Generator, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,7 @@ from textual._time import get_time
 from textual._xterm_parser import XTermParser
 from textual.app import App, ScreenStackError
 from textual.driver import Driver
+from textual.drivers._writer_thread import WriterThread
 from textual.events import InputEvent, Key, Paste
 from textual.keys import Keys
 from textual.message import Message
@@ -270,6 +272,20 @@ async def passed(*way: MessagePump) -> None:
             waiting.cancel()
 
 
+class Writer(WriterThread):
+    """What writes to the terminal. Once that is gone, what is still written goes nowhere, and nobody waits for it."""
+
+    gone = False
+
+    def run(self) -> None:
+        try:
+            super().run()
+        except OSError:
+            self.gone = True
+            while self._queue.get() is not None:
+                pass
+
+
 def with_keyboard(driver: type[Driver]) -> type[Driver]:
     """A driver that reads so, and fills its app's inbox."""
     module: Any = sys.modules[driver.__module__]
@@ -283,6 +299,8 @@ def with_keyboard(driver: type[Driver]) -> type[Driver]:
             if hasattr(module, "XTermParser"):  # the driver makes the parser and the decoder that its module names
                 module.XTermParser = lambda debug=False: TerminalParser(debug, ahead.pop() if ahead else "")
                 module.getincrementaldecoder = lambda encoding: partial(getincrementaldecoder(encoding), errors="replace")
+            if hasattr(module, "WriterThread"):
+                module.WriterThread = Writer
             super().start_application_mode()
 
         def send_message(self, message: Message) -> None:
@@ -295,6 +313,13 @@ def with_keyboard(driver: type[Driver]) -> type[Driver]:
                 self._loop.call_soon_threadsafe(inbox.put, message)
             else:
                 super().send_message(message.key if isinstance(message, Alt) else message)
+
+        def run_input_thread(self) -> None:
+            """A browser's keys come through a pipe: once that ends, nobody is there."""
+            super().run_input_thread()
+            if self.is_web:
+                with suppress(RuntimeError):  # the loop has ended already
+                    self._loop.call_soon_threadsafe(self._app.exit)
 
         def insist(self) -> None:
             """The key that ends the app ends it also where the loop that answers keys is stuck."""

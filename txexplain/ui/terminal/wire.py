@@ -457,7 +457,7 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
             self.closing = True
             self.wire.wanted.clear()
             self.stop_waiting()
-            if self.line.answers:
+            if self.line.answers and not getattr(getattr(self, "_writer_thread", None), "gone", False):
                 self.line.quiet.wait(LOST)
             super().disable_input()
 

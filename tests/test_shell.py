@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import txexplain
 from tests.examples import examples
-from txexplain.explorer.shell import joined, quoted, typable
 from txexplain.explorer.state import ExplorerState
+from txexplain.shell import joined, quoted, typable
 
 NASTY = [
     "", "a\\'\";touch PWNED;#",
@@ -102,3 +104,10 @@ def test_plain_words_stay_plain() -> None:
 def test_what_is_a_key_where_it_is_pasted_is_not_typable(text: str) -> None:
     assert not typable(text)
     assert typable("Grüße, 日本 🙂 \\ ' !")
+
+
+def test_no_module_quotes_in_another_way() -> None:
+    """What the standard library makes of a word is read otherwise by fish and csh."""
+    modules = sorted(Path(txexplain.__file__).parent.rglob("*.py"))
+    assert len(modules) > 80
+    assert [path.name for path in modules if re.search(r"\bshlex\b", path.read_text("utf-8"))] == []
