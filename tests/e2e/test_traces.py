@@ -193,6 +193,17 @@ def test_a_trace_without_logits_has_no_next_token(tmp_path: Path, files: dict[st
     assert "Next token: not recorded" in ok("describe", "--trace", str(tmp_path / "t"))
 
 
+def test_a_trace_of_ids_alone_is_a_trace(tmp_path: Path) -> None:
+    """It holds no tensor, and so is empty as a mapping."""
+    save_file({"ids": np.array([1, 2])}, tmp_path / "t")
+    for command in (("predict",), ("attention", "--at", "L0H0")):
+        result = run(*command, "--trace", str(tmp_path / "t"))
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert "The trace" in result.stderr
+        assert "has no" in result.stderr
+    assert "2 tokens" in ok("describe", "--trace", str(tmp_path / "t"))
+
+
 def test_the_default_models_name_is_no_conflict(files: dict[str, str]) -> None:
     result = CliRunner().invoke(cli, ["predict", "--trace", files["whole"]], env={"TXEXPLAIN_MODEL": "/no/such/model"})
     assert result.exit_code == 0

@@ -32,6 +32,7 @@ SECONDS = 20  # of the processor
 LONGEST_SENTENCE = 700
 Words = list[str]
 CANARY = "as it was\n"
+STRANGER = 54321  # a user whom no machine has
 
 
 def around(rng: Random, most: int) -> int:
@@ -168,7 +169,7 @@ def lesson(rng: Random, folder: Path) -> Words:
 
 
 def planted(rng: Random, folder: Path) -> Words:
-    """A folder in which links wait under names that a program might write to on its way."""
+    """A folder in which links wait under names that a program might write to on its way, or, where two users can be had, under its own."""
     outside = folder.parent / "outside"
     target = rng.choice(("out.svg", "out.safetensors", "out.txt"))
     for name in (f".{target}.part", f".{target}", f"{target}.part", f"{target}.tmp", f".{target}.tmp", f"{target}~"):
@@ -176,10 +177,35 @@ def planted(rng: Random, folder: Path) -> Words:
     for number in range(os.getpid() - 3, os.getpid() + 40):
         for name in (f".{target}.{number}", f"{target}.{number}"):
             (folder / name).symlink_to(outside)
-    path = str(folder / target)
+    path = folder / target
+    if os.geteuid() == 0 and rng.random() < 0.7:
+        path = strangers(rng, folder, path)
+    path = str(path)
     if target.endswith("svg"):
         return rng.choice([["render", "hi", "-o", path], ["poster", "hi", "-o", path], ["render", "--lesson", "transformer", "-o", path]])
     return ["trace", "hi", "-o", path] if target.endswith("safetensors") else ["render", "hi", "-o", path]
+
+
+def strangers(rng: Random, folder: Path, path: Path) -> Path:
+    """A way to a file on which another user made a link, or gave a file of the reader's a second name."""
+    outside, theirs, way = folder.parent / "outside", folder / "theirs", folder / "way"
+    match rng.choice(("file", "new", "own", "circle", "folder", "up", "hard")):
+        case "hard":
+            os.link(outside, path)
+            return path
+        case "own":  # the reader's own link leads to theirs
+            path.symlink_to(theirs)
+            theirs.symlink_to(outside)
+            os.lchown(theirs, STRANGER, STRANGER)
+            return path
+        case "folder" | "up" as kind:
+            way.symlink_to(folder.parent if kind == "folder" else "..")
+            os.lchown(way, STRANGER, STRANGER)
+            return way / rng.choice(("", "./", "case/../")) / f"new{path.suffix}"
+        case kind:
+            path.symlink_to({"file": outside, "new": folder.parent / "new", "circle": path}[kind])
+            os.lchown(path, STRANGER, STRANGER)
+            return path
 
 
 def config(rng: Random, folder: Path) -> Words:
@@ -227,7 +253,7 @@ def run(words: Words, folder: Path) -> tuple[int, str, float]:
 
 def fault_of(code: int, said: str, outside: Path) -> str:
     """What is wrong with an end, or nothing."""
-    if outside.read_text() != CANARY:
+    if outside.read_text() != CANARY or {path.name for path in outside.parent.iterdir()} - {"outside", "case"}:
         return "something outside was written"
     if code < 0:
         return f"{signal.Signals(-code).name} after {SECONDS} s" if -code == signal.SIGXCPU else signal.Signals(-code).name

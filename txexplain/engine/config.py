@@ -25,6 +25,7 @@ ALIASES = {
     "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head", "max_position_embeddings": "n_positions",
 }  # fmt: skip
 LARGEST = 1 << 24  # no size in a GPT-2's config comes near it; a lie about one must not ask for all memory
+MOST_TOKENS = 1 << 20  # of a vocabulary: the largest of any model has a quarter of them, and each key sorts them all
 MOST_BLOCKS = 1_000  # the deepest GPT-2 has 48
 MOST_HEADS = 1 << 16  # of all blocks; GPT-3 has 9,216
 LONGEST_FILE = 10_000_000  # bytes
@@ -73,7 +74,7 @@ class GPT2Config:
         fields = fields | {ALIASES[name]: value for name, value in fields.items() if name in ALIASES}
         get = Fields(fields, source)
         n_embd = get.size("n_embd", cls.n_embd)
-        vocab_size = get.size("vocab_size", cls.vocab_size)
+        vocab_size = get.size("vocab_size", cls.vocab_size, MOST_TOKENS)
         config = cls(
             vocab_size=vocab_size,
             # n_ctx is the same size under its first name; transformers, too, goes by n_positions where they differ.
