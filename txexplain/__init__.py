@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from txexplain.engine.attribution import Direct, direct, lens
     from txexplain.engine.effects import Effects, effects
     from txexplain.engine.interventions import Cut, Set
+    from txexplain.engine.loss import Loss, loss
     from txexplain.engine.model import GPT2
     from txexplain.engine.sampling import Distribution, Draw, distribution, draw, uniform
     from txexplain.engine.tokenizer import Tokenizer
@@ -25,6 +26,7 @@ _HOME = {
     "Effects": "txexplain.engine.effects",
     "ExplainError": "txexplain.errors",
     "GPT2": "txexplain.engine.model",
+    "Loss": "txexplain.engine.loss",
     "Distribution": "txexplain.engine.sampling",
     "Draw": "txexplain.engine.sampling",
     "direct": "txexplain.engine.attribution",
@@ -37,6 +39,7 @@ _HOME = {
     "Trace": "txexplain.engine.trace",
     "lens": "txexplain.engine.attribution",
     "load_model": "txexplain.models",
+    "loss": "txexplain.engine.loss",
 }
 
 __all__ = [
@@ -47,6 +50,7 @@ __all__ = [
     "Draw",
     "Effects",
     "ExplainError",
+    "Loss",
     "Set",
     "Tokenizer",
     "Trace",
@@ -57,6 +61,7 @@ __all__ = [
     "effects",
     "lens",
     "load_model",
+    "loss",
     "uniform",
 ]
 

@@ -35,6 +35,7 @@ from txexplain.cli.flags import FLOWS as OFFERED
 from txexplain.cli.output import strict
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, draw, uniform
+from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
 from txexplain.errors import ExplainError
 from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
@@ -45,7 +46,8 @@ TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61,
 ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = (
-    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "attention", "head-stats", "models", "completion",
+    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "loss", "attention", "head-stats", "models",
+    "completion",
     "lessons", "poster", "keys", "serve", "convert",
 )  # fmt: skip
 
@@ -251,6 +253,69 @@ def test_head_stats_as_a_table_and_without_copies() -> None:
         assert cells[4] == "none"
         assert float(cells[2].rstrip("%").replace("−", "-")) == pytest.approx(100 * each["previous"], rel=0.06)
         assert float(cells[5].replace("−", "-")) == pytest.approx(each["entropy"], rel=0.01)
+
+
+# loss
+
+
+def test_loss_tells_each_token_and_the_whole(storyteller: GPT2) -> None:
+    got = document("loss", ONCE)
+    ids = storyteller.tokenizer.encode(ONCE)
+    scored = surprisal(storyteller.forward(ids), storyteller.unembedding)
+    first, *rest = got["tokens"]
+    assert first == {"id": ids[0], "text": "Once", "bits": None, "probability": None, "rank": None, "expected": None}
+    for token, id, each in zip(rest, ids[1:], scored[1:], strict=True):
+        assert each is not None
+        expected = {"id": each.expected, "text": storyteller.tokenizer.decode([each.expected]), "probability": each.expected_probability}
+        assert token == {
+            "id": id, "text": storyteller.tokenizer.decode([id]), "bits": each.bits, "probability": each.probability, "rank": each.rank + 1,
+            "expected": expected,
+        }  # fmt: skip
+    assert (got["scored"], got["window"], got["stride"]) == (6, 256, 128)
+    assert got["bits"] == pytest.approx(sum(token["bits"] for token in rest))
+    assert got["loss"] == pytest.approx(got["bits"] * np.log(2) / 6)
+    assert got["perplexity"] == pytest.approx(np.exp(got["loss"]))
+    assert (got["bytes"], got["bits_per_byte"]) == (24, pytest.approx(got["bits"] / 24))
+
+
+def test_loss_as_a_table_as_csv_and_of_a_recorded_run(tmp_path: Path) -> None:
+    got = document("loss", ONCE)
+    table = ok("loss", ONCE).splitlines()
+    assert table[0].split() == ["at", "token", "bits", "probability", "rank", "expected"]
+    for position, (line, token) in enumerate(zip(table[1:8], got["tokens"], strict=True)):
+        assert line.split()[:2] == [str(position), token["text"].strip()]
+        assert token["bits"] is None or f"{token['bits']:.2f}" in line.split()
+    assert f"perplexity {got['perplexity']:.2f}" in table[-1]
+    lines = list(csv.DictReader(ok("loss", ONCE, "--csv").splitlines()))
+    assert [(int(line["id"]), line["bits"]) for line in lines] == [
+        (t["id"], "" if t["bits"] is None else str(t["bits"])) for t in got["tokens"]
+    ]
+    path = str(tmp_path / "t.safetensors")
+    ok("trace", ONCE, "-o", path, "--all-logits")
+    recorded = document("loss", "--trace", path)
+    assert recorded["perplexity"] == pytest.approx(got["perplexity"], rel=1e-4)
+    assert (recorded["window"], recorded["bytes"]) == (None, 24)
+    ok("trace", ONCE, "-o", path)
+    assert "--all-logits" in sentence("loss", "--trace", path)
+
+
+def test_loss_of_a_long_text_says_its_windows(storyteller: GPT2) -> None:
+    text = "The cat sat on the mat. " * 60
+    ids = storyteller.tokenizer.encode(text)
+    assert len(ids) > 256
+    got = document("loss", text, "--stride", "100")
+    assert (got["window"], got["stride"], got["scored"]) == (256, 100, len(ids) - 1)
+    assert got["loss"] == txexplain.loss(storyteller, ids, stride=100).mean
+    last = "Windows of 256 tokens, stride 100: each token after the first 256 has at least 156 before it."
+    assert ok("loss", text, "--stride", "100").splitlines()[-1] == last
+    assert "Windows" not in ok("loss", "The cat sat")
+    assert document("loss", "")["tokens"][0]["id"] == 50256
+    assert document("loss", "")["perplexity"] is None
+    assert "0 tokens of 1 scored." in ok("loss", "")
+    assert "257" in sentence("loss", "x", "--stride", "257")
+    assert "--csv" in sentence("loss", "x", "--csv", "--json")
+    assert document("loss", text, "--ablate", "L2.mlp=zero")["loss"] > document("loss", text)["loss"]
+    assert "windows" in sentence("loss", text, "--cut", "[3,1]")
 
 
 # generate

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "attention": ["Once", "--at", "L0H0"],
     "attention --at heads": ["Once"],
     "head-stats": ["Once"],
+    "loss": ["Once upon"],
     "lessons": [],
     "lessons report": [],
     "models": [],

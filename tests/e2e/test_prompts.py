@@ -35,6 +35,7 @@ def documents(result: Result) -> list[Any]:
         ["attention", "--at", "L2H3:scaled"],
         ["attention", "--at", "L1.attn"],
         ["head-stats"],
+        ["loss", "--window", "4"],
     ],
     ids=" ".join,
 )
@@ -104,6 +105,7 @@ COMMANDS = [
     ["tokens"],
     ["attention", "--at", "L0H0"],
     ["head-stats"],
+    ["loss"],
     ["describe"],
     ["explain", "--at", "L0H0"],
     ["trace", "-o", "OUT.safetensors"],

@@ -14,6 +14,7 @@ import click
 
 from txexplain.cli.flags import given_in_order
 from txexplain.cli.streams import terminal_progress, waited_for
+from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
@@ -158,6 +159,20 @@ class Given:
         if self.recorded is not None:
             return list(self.recorded.ids)
         return list(self.given_ids) if self.given_ids is not None else self.reads.prompt_ids(self.text or "")
+
+    @cached_property
+    def whole_ids(self) -> list[int]:
+        """The tokens of a text of any length, none of an empty one, or those that were given. Raises PromptError, TokenizerError."""
+        tokenizer = self.reads.tokenizer
+        ids = list(self.given_ids) if self.given_ids is not None else tokenizer.encode(self.text or "")
+        if outside := [i for i in ids if i >= tokenizer.n_vocab]:
+            last = tokenizer.n_vocab - 1
+            raise PromptError(f"Token id {outside[0]} is not in the vocabulary of {self.name}; its ids go from 0 to {last}.")
+        return ids
+
+    @property
+    def config(self) -> GPT2Config:
+        return self.lens.config if self.model is None else self.model.config
 
     @cached_property
     def lens(self) -> Lens:

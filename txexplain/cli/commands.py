@@ -25,6 +25,7 @@ from txexplain.cli.flags import (
     complete_file,
     complete_model,
     complete_place,
+    csv_flag,
     cursor_flag,
     flag,
     json_flag,
@@ -38,6 +39,7 @@ from txexplain.cli.flags import (
     stage_flag,
     unsaid_change_flags,
     view_flags,
+    windows_flags,
 )
 
 HELP = ("-h", "--help")
@@ -49,7 +51,7 @@ Usage: txexplain [FLAGS] [PROMPT]          explore GPT-2 at work on your prompt
 Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 
 Commands (txexplain COMMAND --help says more):
-  numbers:   predict, generate, tokens, attention, head-stats
+  numbers:   predict, generate, tokens, loss, attention, head-stats
   pictures:  render, poster; words: describe, explain; runs: trace, open
   more:      lessons, models, convert, serve, keys, completion
 
@@ -210,6 +212,22 @@ attention = command(
     help="""One head's grid in numbers: a row for each query, a column for each key.
 
     Example: txexplain attention "Once upon a time" --at L5H1:scaled --csv
+    """,
+)
+loss = command(
+    "loss",
+    "loss:loss",
+    runs_flags,
+    unsaid_change_flags,
+    windows_flags,
+    json_flag,
+    csv_flag,
+    help="""How well the model foretells a text, token by token and as a whole.
+
+    Surprisal in bits; loss, perplexity and bits per byte. A longer text than
+    the context is read in windows, each a stride after the one before.
+
+    Example: txexplain loss --file chapter.txt --stride 64
     """,
 )
 head_stats = command(
@@ -412,7 +430,7 @@ completion = command(
 COMMANDS: dict[str, click.Command] = {
     str(each.name): each
     for each in (
-        predict, generate, tokens, trace, attention, head_stats, render, poster, describe, explain, opened, keys,
+        predict, generate, tokens, trace, attention, head_stats, loss, render, poster, describe, explain, opened, keys,
         lessons, models, convert, serve, completion,
     )
 }  # fmt: skip

@@ -202,6 +202,15 @@ lesson_flags = Group(
         flag("--fetch", is_flag=True, hidden=True),
     ),
 )
+csv_flag = flag("--csv", "as_csv", is_flag=True, help="A line for each token.")
+windows_flags = Group(
+    "windows",
+    "loss:Windows",
+    (
+        flag("--window", type=Whole(min=1), metavar="N", help="Tokens read at once [the model's context]."),
+        flag("--stride", type=Whole(min=1), metavar="N", help="Tokens from one window to the next [half a window]."),
+    ),
+)
 cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
 stage_flag = flag(
     "--stage", type=click.Choice(STAGE_NAMES), metavar="STAGE", help="Of many heads: qk, scaled, masked, softmax, values [softmax]."

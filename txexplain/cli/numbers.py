@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from txexplain.cli.asked import Changes, Given, Sampling, Source
-from txexplain.cli.output import print_documents, print_table, writable
+from txexplain.cli.output import print_documents, print_table, token_fields, writable
 from txexplain.cli.streams import unicode_out
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.measures import head_measures
@@ -23,7 +23,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.trace import Trace, activation_names
-from txexplain.errors import NotRecorded, PromptError, TraceError
+from txexplain.errors import NotRecorded, TraceError
 from txexplain.explorer.location import MEASURES, Dims, Level, Location, check, parse
 from txexplain.facts.head import grid
 from txexplain.files import megabytes
@@ -99,7 +99,7 @@ def tokens(source: Source, as_json: bool) -> None:
     def row(id: int) -> tuple[str, str, str]:
         return str(id), tokenizer.display(id, ascii=ascii), tokenizer.token_bytes(id).hex(" ")
 
-    print_table(("id", "token", "bytes"), map(row, text_ids(given)), right=(0,))
+    print_table(("id", "token", "bytes"), map(row, given.whole_ids), right=(0,))
 
 
 def tokens_document(given: Given) -> dict[str, Any]:
@@ -109,17 +109,7 @@ def tokens_document(given: Given) -> dict[str, Any]:
     def fields(id: int) -> dict[str, Any]:
         return token_fields(tokenizer, id) | {"bytes": tokenizer.token_bytes(id).hex()}
 
-    return {"model": given.name, "tokens": map(fields, text_ids(given))}
-
-
-def text_ids(given: Given) -> list[int]:
-    """The ids of a text of any length, or those that were given. Raises PromptError, TokenizerError."""
-    tokenizer = given.reads.tokenizer
-    ids = list(given.given_ids) if given.given_ids is not None else tokenizer.encode(given.text or "")
-    if outside := [i for i in ids if i >= tokenizer.n_vocab]:
-        last = tokenizer.n_vocab - 1
-        raise PromptError(f"Token id {outside[0]} is not in the vocabulary of {given.name}; its ids go from 0 to {last}.")
-    return ids
+    return {"model": given.name, "tokens": map(fields, given.whole_ids)}
 
 
 def trace(source: Source, changes: Changes, path: Path, only: tuple[str, ...], all_logits: bool) -> None:
@@ -296,10 +286,6 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
 
 
 # What is printed of them
-
-
-def token_fields(tokenizer: Names, id: int) -> dict[str, Any]:
-    return {"id": id, "text": tokenizer.decode([id])}
 
 
 def draw_fields(draw: Draw) -> dict[str, Any]:

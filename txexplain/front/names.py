@@ -35,6 +35,10 @@ class Recorded:
     def decode(self, ids: Sequence[int]) -> str:
         return self.gpt2.decode(ids) if self.gpt2 is not None else "".join(map(self.display, ids))
 
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes that an id stands for; none where a file shows tokens by its list alone."""
+        return self.gpt2.token_bytes(token_id) if self.gpt2 is not None else b""
+
 
 Names = Tokenizer | Recorded
 
