@@ -355,7 +355,7 @@ def test_a_file_of_grids_is_looked_at_row_by_row(tmp_path: Path) -> None:
 def test_one_wrong_number_in_a_grid_of_many_rows_is_found(
     tmp_path: Path, name: str, at: tuple[int, int, int], value: float, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("txexplain.engine.trace.AT_ONCE", 7000)
+    monkeypatch.setattr("txexplain.engine.tracefile.AT_ONCE", 7000)
     path = trace_file(tmp_path / "run.safetensors", 1000, name, n_head=2)
     with path.open("r+b") as file:
         file.seek(path.stat().st_size - 4 * 2_000_000 + 4 * (at[0] * 1_000_000 + at[1] * 1000 + at[2]))

@@ -187,6 +187,7 @@ BROKEN: dict[str, tuple[bytes, list[str]]] = {
     "not json": (raw(b"{'x': 1}"), ["header", "JSON"]),
     "nan": (raw(b'{"x": NaN}'), ["header", "NaN"]),
     "a list": (raw([]), ["header", "JSON object"]),
+    "a byte order mark": (raw(b'\xef\xbb\xbf{"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', b"\0" * 8), ["JSON object"]),
     "deep": (raw(b'{"x": ' + b"[" * 100_000), ["header", "JSON"]),
     "twice": (raw(b'{"x": %b, "x": %b}' % ((json.dumps(X["x"]).encode(),) * 2), b"\0" * 8), ["x", "twice"]),
     "field twice": (raw(b'{"x": {"dtype": "F32", "dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}', b"\0" * 8), ["dtype", "twice"]),

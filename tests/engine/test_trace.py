@@ -113,21 +113,20 @@ def low_inf() -> np.ndarray:
         ({"ids": np.array([1, -2, 3])}, "ids"),
         ({"ids": np.array([1.0, 2.0, 3.0], dtype=np.float32)}, "ids"),
         ({"blocks.0.attn.pattern": np.zeros((2, 3, 4), dtype=np.float32)}, "blocks.0.attn.pattern is float32"),
-        ({"blocks.0.attn.pattern": np.zeros((2, 3, 3), dtype=np.float64)}, "float64"),
+        ({"blocks.0.attn.pattern": np.zeros((2, 3, 3), dtype=np.int32)}, "int32"),
+        ({"blocks.0.attn.pattern": np.zeros((2, 2, 3, 3), dtype=np.float32)}, "a batch of 2 runs"),
         ({"blocks.0.attn.pattern": np.full((2, 3, 3), np.nan, dtype=np.float32)}, "pattern holds numbers that aren't finite"),
         ({"blocks.0.attn.attn_scores": low_inf()}, "attn_scores holds numbers that aren't finite"),
         ({"blocks.0.resid_mid": np.zeros((4, 6), dtype=np.float32)}, "resid_mid"),
         ({"logits": np.zeros((2, 9), dtype=np.float32)}, "logits"),
         ({"logits": np.zeros((3, 9, 1), dtype=np.float32)}, "logits"),
         ({"logits": np.zeros(3, dtype=np.float32)}, "token id 3, but its vocabulary has 3"),
-        ({"weird": np.zeros(3, dtype=np.float32)}, "weird"),
-        ({"\x1b[2J": np.zeros(3, dtype=np.float32)}, "none of GPT-2's activations"),
         ({"blocks.0.attn.pattern": np.tril(np.full((2, 3, 3), 1.5, dtype=np.float32))}, "aren't shares"),
         ({"blocks.0.attn.pattern": np.tril(np.full((2, 3, 3), -0.5, dtype=np.float32))}, "aren't shares"),
         ({"blocks.0.attn.pattern": np.full((2, 3, 3), 0.3, dtype=np.float32)}, "aren't shares"),
         ({"blocks.1.attn.pattern": np.tril(np.full((3, 3, 3), 0.3, dtype=np.float32))}, "blocks.1.attn.pattern"),
         ({"blocks.0.attn.q": np.zeros((3, 3, 4), dtype=np.float32)}, "blocks.0.attn.q"),
-        ({"blocks.123456.attn.pattern": np.zeros((2, 3, 3), dtype=np.float32)}, "none of GPT-2's activations"),
+        ({"blocks.123456.attn.pattern": np.zeros((2, 3, 3), dtype=np.float32)}, "of a block that its model doesn't have"),
         ({"ids": np.array([1, 2, 1 << 40])}, "no vocabulary"),
         ({"ids": np.arange(70_000) % 50}, "70000 tokens"),
     ],
@@ -282,7 +281,9 @@ def test_the_activation_of_a_run_without_its_config_is_the_one_of_its_neurons(tr
     for post, told in ((ACTIVATIONS[name](pre), ACTIVATIONS[name]), (pre * np.float32(0.5), None)):
         save_file({"ids": np.array(IDS), "blocks.0.mlp.pre": pre, "blocks.0.mlp.post": post.astype(np.float32)}, tmp_path / "t")
         found = Lens(Trace.load(tmp_path / "t"), None).activation
-        assert (None if found is None else ACTIVATIONS[found]) is told
+        assert (found is None) == (told is None)
+        if found is not None:  # some names have one formula, and gelu_10 is gelu for numbers below 10
+            np.testing.assert_array_equal(ACTIVATIONS[found](pre), post)
     assert Lens(load_part(trace, tmp_path / "a", ["blocks.0.mlp.post"]), None).activation is None
 
 

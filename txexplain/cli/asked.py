@@ -98,7 +98,10 @@ class Source:
     def given(self, changes: Changes | None = None) -> Given:
         """The one prompt, with the model that is to read it, or the recorded run. Raises UsageError, ExplainError."""
         if self.trace is not None:
-            return Given(None, recorded=Trace.load(self.trace), path=self.trace)
+            recorded = Trace.load(self.trace)
+            for note in recorded.notes:
+                click.echo(clean(f"txexplain: {note}"), err=True)
+            return Given(None, recorded=recorded, path=self.trace)
         text = self.required_text()
         return Given(self.load(), text, self.ids, changes or Changes())
 

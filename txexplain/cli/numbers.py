@@ -17,6 +17,7 @@ import click
 from txexplain.cli.asked import Changes, Given, Sampling, Source
 from txexplain.cli.output import print_documents, print_table, token_fields, writable
 from txexplain.cli.streams import unicode_out
+from txexplain.engine import tracefile
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.measures import head_measures
 from txexplain.engine.model import GPT2
@@ -114,24 +115,30 @@ def tokens_document(given: Given) -> dict[str, Any]:
 
 def trace(source: Source, changes: Changes, path: Path, only: tuple[str, ...], all_logits: bool) -> None:
     source.required_text()
+    tracefile.require_suffix(path)
     target = writable(path)
     given = source.given(changes)
     names = chosen_names(only, given.reads)
     recorded = given.reads.forward(given.ids, interventions=given.interventions, all_logits=all_logits)
-    recorded.save(target, only=names)
-    told = f"{several(len(names), 'tensor')} of {several(len(recorded.ids), 'token')}, {megabytes(target.stat().st_size)}"
+    count = tracefile.save(recorded, target, names)
+    told = f"{several(count, 'tensor')} of {several(len(recorded.ids), 'token')}, {megabytes(target.stat().st_size)}"
     click.echo(clean(f"{path}: {told}"))
 
 
 def chosen_names(only: Sequence[str], model: GPT2) -> list[str]:
     """The tensors that patterns like blocks.5.* name, of those that a run of the model makes. Raises UsageError."""
     names = activation_names(model.config.n_layer)
+    called = {name: tracefile.in_file([name]) for name in names}  # a LayerNorm's result has two names
+    chosen: set[str] = set()
     for pattern in only:
-        if not fnmatch.filter(names, pattern):
+        plain = tracefile.HOOK.sub("", pattern)
+        found = {name for name, all in called.items() if any(fnmatch.fnmatchcase(each, plain) for each in all)}
+        if not found:
             raise click.UsageError(
                 f"--only {pattern or repr(pattern)}: no tensor has such a name; they are called {names[0]}, blocks.0.attn.pattern, logits."
             )
-    return [name for name in names if not only or any(fnmatch.fnmatchcase(name, pattern) for pattern in only)]
+        chosen |= found
+    return [name for name in names if not only or name in chosen]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from txexplain.engine.memory import free_memory
 from txexplain.engine.safetensors import FLOAT_DTYPES, Source, Stored, map_safetensors
 from txexplain.engine.steps import sizes, weight_letters
 from txexplain.errors import CheckpointError, ExplainError, reason
-from txexplain.files import megabytes
+from txexplain.files import is_there, megabytes
 from txexplain.text import shown
 
 Floats = NDArray[np.float32]
@@ -72,6 +73,14 @@ class Checkpoint:
     files: tuple[Path, ...]
     dtype: str  # as stored: "F16", or "F16, F32" where they differ
     notes: tuple[str, ...] = ()  # what is there and isn't shown, in sentences
+    identity: str = ""  # of its files, as a Layout's
+    opened: tuple[Callable[[Path], Checkpoint], Path] | None = None  # how, and from where; None for what came from memory
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: where the weights lie, so that both map the same; of what came from memory the weights themselves."""
+        if self.opened is not None:
+            return opened_again, (*self.opened, self.identity)
+        return from_memory, (self.config, dict(self.tensors), self.dtype, self.notes)
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ def open_checkpoint(path: Path, widened: Callable[[Layout], Mapping[str, Floats]
     `widened` makes the weights that aren't float32 as they are stored; by default in memory of this process alone.
     Raises CheckpointError: one sentence that names the file, and the tensor where it is about one.
     """
-    return checkpoint_of(read_layout(path), widened)
+    layout = read_layout(path)
+    return replace(checkpoint_of(layout, widened), opened=(open_checkpoint, path.absolute()))
 
 
 def checkpoint_of(layout: Layout, widened: Callable[[Layout], Mapping[str, Floats]] | None = None) -> Checkpoint:
@@ -100,7 +110,22 @@ def checkpoint_of(layout: Layout, widened: Callable[[Layout], Mapping[str, Float
     for name, shape in layout.zeros.items():
         tensors[name] = np.zeros(shape, dtype=np.float32)
         tensors[name].flags.writeable = False
-    return Checkpoint(layout.config, MappingProxyType(tensors), layout.folder, layout.files, layout.dtype, layout.notes)
+    return Checkpoint(layout.config, MappingProxyType(tensors), layout.folder, layout.files, layout.dtype, layout.notes, layout.identity)
+
+
+def opened_again(open_one: Callable[[Path], Checkpoint], path: Path, identity: str) -> Checkpoint:
+    """A checkpoint that another process had open. Raises CheckpointError where its files aren't the same any more."""
+    checkpoint = open_one(path)
+    if checkpoint.identity != identity:
+        raise CheckpointError(f"The checkpoint {path} changed since it was opened elsewhere; open it there again.")
+    return checkpoint
+
+
+def from_memory(config: GPT2Config, tensors: Mapping[str, Floats], dtype: str, notes: tuple[str, ...]) -> Checkpoint:
+    """A checkpoint of arrays, which nobody may write to from now on."""
+    for array in tensors.values():
+        array.flags.writeable = False
+    return Checkpoint(config, MappingProxyType(dict(tensors)), Path(), (), dtype, notes)
 
 
 def read_layout(path: Path) -> Layout:
@@ -108,7 +133,7 @@ def read_layout(path: Path) -> Layout:
     folder, files, weight_map, source = find_files(path)
     config = GPT2Config.from_file(folder / "config.json")
     layout = fitted(config, gather(files), source, weight_map)
-    beside = ("The adapter that lies beside the model isn't part of what is shown.",) if (folder / instead.ADAPTER).exists() else ()
+    beside = ("The adapter that lies beside the model isn't part of what is shown.",) if is_there(folder / instead.ADAPTER) else ()
     return replace(layout, folder=folder, files=files, notes=layout.notes + beside)
 
 

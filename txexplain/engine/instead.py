@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from txexplain.bounded import load_json
-from txexplain.files import read_whole
+from txexplain.files import is_there, read_whole
 from txexplain.shell import quoted
 from txexplain.text import shown
 
@@ -60,7 +60,7 @@ def of_a_folder(path: Path) -> str:
 
 def of_a_file(path: Path) -> str | None:
     """What a file is that isn't safetensors; None where neither its name nor its first bytes tell."""
-    if path.parent.joinpath(ADAPTER).exists() and path.name.startswith("adapter_"):
+    if is_there(path.parent / ADAPTER) and path.name.startswith("adapter_"):
         return f"belongs to {adapter(path.parent)}"
     if path.name == "config.json":
         return f"is a config: name its folder, {path.parent}"
@@ -137,7 +137,7 @@ def models_in(path: Path, names: Iterable[str]) -> Iterator[Path]:
     folders = [path / name for name in names]
     folders += [folder / name for folder in folders if folder.name == "snapshots" for name in listed(folder)]
     for folder in sorted(folders, key=lambda each: ([int(n) for n in re.findall(r"\d{1,9}", each.name)][-1:], each.name)):
-        if any((folder / name).exists() for name in (WEIGHTS, WEIGHTS_INDEX)):
+        if any(is_there(folder / name) for name in (WEIGHTS, WEIGHTS_INDEX)):
             yield folder
 
 

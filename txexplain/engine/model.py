@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,9 @@ class GPT2:
         self.blocks = [block_weights(self.weights, layer) for layer in range(self.config.n_layer)]
         self.kept = Kept()  # what was computed of the model itself
         self.unembedding = self.weights.get("lm_head.weight", self.weights["wte.weight"])  # [V, d]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return GPT2, (self.checkpoint, self.tokenizer, self.name)
 
     def __repr__(self) -> str:
         return f"GPT2({self.name}, {self.config.n_layer} blocks × {self.config.n_head} heads, d {self.config.n_embd})"

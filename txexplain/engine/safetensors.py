@@ -127,10 +127,15 @@ def read_safetensors(
     source = Source(path, what, error)
     mapped = map_safetensors(source)
     stored = [Stored(entry, mapped.data, source) for entry in mapped.entries]
+    require_memory_for(stored, source)
+    return {entry.name: as_array(mapped.data, entry) for entry in mapped.entries}, mapped.metadata
+
+
+def require_memory_for(stored: Iterable[Stored], source: Source) -> None:
+    """Raise the source's error where there isn't so much memory as tensors take that aren't float32 as they are stored."""
     copied = sum(4 * each.size for each in stored if each.entry.dtype in FLOAT_DTYPES and not each.is_ready)
     if (free := free_memory()) is not None and copied > free:
         raise source.refusal(f"must be copied to float32, which takes {megabytes(copied)} of memory, and {megabytes(free)} are free")
-    return {entry.name: as_array(mapped.data, entry) for entry in mapped.entries}, mapped.metadata
 
 
 def map_safetensors(source: Source, opener: Callable[[str, int], int] | None = None) -> Mapped:
@@ -176,6 +181,8 @@ def header_length(start: bytes, size: int, source: Source) -> int:
 
 def parse_header(text: bytes, source: Source) -> tuple[list[Entry], dict[str, str]]:
     """The entries of a header by their bytes' place, and its metadata."""
+    if not text.startswith(b"{"):  # as the format says; Python's JSON would take a byte order mark before it
+        raise source.refusal("has a header that isn't a JSON object; fetch it again")
     try:
         text.decode("utf-8")  # JSON may be UTF-16 elsewhere, here not
         header = load_json(text, MOST_VALUES, object_pairs_hook=unique, parse_int=natural, parse_constant=no_constant)
@@ -184,8 +191,6 @@ def parse_header(text: bytes, source: Source) -> tuple[list[Entry], dict[str, st
     except (ValueError, RecursionError) as problem:
         why = str(problem) if isinstance(problem, HeaderError) else "isn't valid JSON"
         raise source.refusal(f"has a header that {why}; fetch it again") from None
-    if not isinstance(header, dict):
-        raise source.refusal("has a header that isn't a JSON object; fetch it again")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise source.refusal("has a header whose __metadata__ doesn't map strings to strings; fetch it again")

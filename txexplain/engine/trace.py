@@ -6,8 +6,6 @@ continues: each forward pass adds one part to every tensor, and parts are joined
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import re
 import threading
@@ -15,43 +13,33 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.bounded import load_json
-from txexplain.engine.config import LARGEST, MOST_VALUES, GPT2Config
-from txexplain.engine.room import lack_for_look
-from txexplain.engine.safetensors import let_go, read_safetensors
+from txexplain.engine.config import GPT2Config
 from txexplain.engine.steps import STEPS, activation_letters, sizes
-from txexplain.engine.tokenizer import LONGEST_TOKEN
-from txexplain.errors import CheckpointError, NotRecorded, TraceError, reason
-from txexplain.files import write_whole
-from txexplain.text import clean, shown, visible
+from txexplain.errors import CheckpointError, NotRecorded, TraceError
+from txexplain.text import shown
 
 Floats = NDArray[np.float32]
 Parts = tuple[Floats, ...]
 
-FORMAT = "txexplain-trace/1"
 SQUARE = (".attn_scores", ".pattern")  # [H, T, T]; all others but the logits have a row a token first
 PER_HEAD = (".q", ".k", ".v", ".z")  # [T, H, dh]
 GROWING = (".attn.q", ".attn.k", ".attn.v")  # recorded whole, as views of buffers that grow in place
 CHUNK = 32  # so many parts of fewer rows each are put together as one: a token each, they would be thousands of small arrays
 SPARE = 2  # times its own size: so much memory at most a part of a run may keep alive after its other rows were given up
-HOOK = re.compile(r"(?<![^.])hook_")
 EMPTY_CELL = {".attn_scores": -np.inf, ".pattern": 0.0}  # what stands above the diagonal
-LONGEST_SHOWN = 8 * LONGEST_TOKEN  # characters of a token as it is shown: a byte may be shown as some
-AT_ONCE = 1 << 20  # numbers that are looked at in one go
-MOST_TOKENS = 1 << 16  # in a file: far above any GPT-2's context, and a screen can still count them
 LARGEST_NUMBER = 1e9  # far beyond any GPT-2's; what follows from numbers up to it, a cube or a sum of squares, still is a float32
-SMALLEST_SCALE = 1e-7  # a LayerNorm's is sqrt(variance + eps), and eps some 1e-5
-ROUNDING = 1e-2  # how far a share may lie outside of 0 to 1: a file may come from a run in half precision
 
 
 @cache
 def canonical(name: str) -> str:
-    """One name for one tensor: what enters block L+1 is what left block L."""
+    """One name for one tensor: what enters block L+1 is what left block L, and TransformerLens 4 calls a LayerNorm's result its `out`."""
+    if name.endswith((".ln1.out", ".ln2.out")) or name == "ln_final.out":
+        return name.removesuffix("out") + "normalized"
     match = re.fullmatch(r"blocks\.([1-9]\d*)\.resid_pre", name) if name.endswith("resid_pre") else None
     return f"blocks.{int(match[1]) - 1}.resid_post" if match else name
 
@@ -119,6 +107,7 @@ class Trace(Mapping[str, Floats]):
         origin: object = None,
         kv_cache: Any = None,
         interventions: tuple[Any, ...] = (),
+        notes: tuple[str, ...] = (),
         lazy: Mapping[str, Callable[[], Floats]] | None = None,
     ) -> None:
         self.ids: tuple[int, ...] = tuple(int(i) for i in ids)
@@ -129,6 +118,7 @@ class Trace(Mapping[str, Floats]):
         self.origin = origin  # the GPT2 that made it; its rows may only be continued by the same weights
         self.kv_cache = kv_cache  # the buffers that q, k and v are views of, with room for more rows
         self.interventions = interventions  # what was changed on the way: a run is its model, its ids and these
+        self.notes = notes  # what a reader is told of a file from elsewhere
         # Tensors that follow from others have no parts until somebody looks at them; then they are computed.
         self._lazy = {canonical(name): make for name, make in (lazy or {}).items()}
         # Its keys never change: one thread may walk over them while another looks at a tensor.
@@ -138,8 +128,8 @@ class Trace(Mapping[str, Floats]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For another process: every tensor as it is; what made it, and could go on from it, stays here."""
-        parts = {name: (np.ascontiguousarray(self[name]),) for name in self.names}
-        known = {name: getattr(self, name) for name in ("config", "model", "prompt", "tokens", "interventions")}
+        parts = {name: (np.ascontiguousarray(self[name]),) for name in dict.fromkeys(map(canonical, self.names))}
+        known = {name: getattr(self, name) for name in ("config", "model", "prompt", "tokens", "interventions", "notes")}
         return partial(Trace, **known), (self.ids, parts)
 
     @property
@@ -203,7 +193,7 @@ class Trace(Mapping[str, Floats]):
         )
 
     def __repr__(self) -> str:
-        return f"Trace({self.model or 'unknown model'}, {self.n_tokens} tokens, {len(self._parts)} tensors)"
+        return f"Trace({self.model or 'unknown model'}, {self.n_tokens} tokens, {len(self)} tensors)"
 
     @property
     def last_logits(self) -> Floats:
@@ -218,7 +208,7 @@ class Trace(Mapping[str, Floats]):
             return self
         made = self._lazy | more
         told = partial(Trace, config=self.config, model=self.model, prompt=self.prompt, tokens=self.tokens)
-        whole = told(self.ids, self._parts, interventions=self.interventions, lazy=made)
+        whole = told(self.ids, self._parts, interventions=self.interventions, notes=self.notes, lazy=made)
         whole.run = self.run
         return whole
 
@@ -233,23 +223,12 @@ class Trace(Mapping[str, Floats]):
     def save(self, path: str | os.PathLike[str], *, only: Iterable[str] | None = None) -> None:
         """Write a safetensors file: the tensors as float32, `ids` as int64, and what is known of the run as metadata.
 
-        The file appears whole or not at all; one that it replaces hands on its permissions.
-        Raises TraceError where the file can't be written.
+        The file appears whole or not at all; one that it replaces hands on its permissions. The same run gives the same bytes.
+        Raises TraceError where the file can't be written, or is called as one of another kind.
         """
-        from safetensors.numpy import save
+        from txexplain.engine import tracefile
 
-        names = self.names if only is None else [name for name in self.names if name in set(only)]
-        tensors: dict[str, Any] = {name: np.ascontiguousarray(self[name]) for name in names}
-        tensors["ids"] = np.array(self.ids, dtype=np.int64)
-        metadata = {"format": FORMAT, "model": clean(self.model), "prompt": self.prompt}
-        if self.config is not None:
-            metadata["config"] = json.dumps(self.config.to_dict())
-        if self.tokens is not None:
-            metadata["tokens"] = json.dumps(list(self.tokens))
-        try:
-            write_whole(Path(path), save(tensors, metadata))
-        except OSError as error:
-            raise TraceError(f"The trace can't be written to {path}: {reason(error).lower()}; name another file.") from None
+        tracefile.save(self, Path(path), only)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trace:
@@ -257,15 +236,9 @@ class Trace(Mapping[str, Floats]):
 
         Raises TraceError where the file isn't a trace, or where its parts don't fit each other.
         """
-        tensors, metadata = read_safetensors(Path(path), what="trace", error=TraceError)
-        where = f"The trace {path}"
-        tensors = plain(where, tensors)
-        ids = read_ids(where, tensors)
-        config = read_config(where, metadata)
-        tokens = read_tokens(where, metadata, len(ids))
-        parts = {name: (array,) for name, array in by_one_name(where, checked(where, tensors, config, len(ids))).items()}
-        model = shown(metadata["model"], 200) if metadata.get("model") else ""
-        return cls(ids, parts, config=config, tokens=tokens, model=model, prompt=metadata.get("prompt", ""))
+        from txexplain.engine import tracefile
+
+        return tracefile.load(Path(path))
 
 
 def join(name: str, parts: Parts) -> Floats:
@@ -320,122 +293,6 @@ def held(view: Floats) -> Floats:
     return view
 
 
-def plain(where: str, tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """A file's tensors as a Trace has them: TransformerLens's cache calls attn.pattern attn.hook_pattern, and has a batch before [H, T, T].
-
-    Raises TraceError where one is there under both names.
-    """
-    found: dict[str, NDArray[Any]] = {}
-    for given, array in tensors.items():
-        name = HOOK.sub("", given)
-        if name in found:
-            raise TraceError(f"{where} holds {name} and {given}, which are two names of one tensor; remove one of the two.")
-        axes = 1 if name == "ids" else 3 if name.endswith((*SQUARE, *PER_HEAD)) else 2
-        found[name] = array[0] if array.ndim == axes + 1 and len(array) == 1 else array
-    return found
-
-
-def read_ids(where: str, tensors: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
-    ids = tensors.get("ids")
-    if ids is None or ids.ndim != 1 or ids.dtype.kind not in "iu" or ids.size == 0 or ids.min() < 0:
-        raise TraceError(f"{where} has no list of token ids (a tensor `ids` of whole numbers): it isn't one that txexplain can show.")
-    if ids.size > MOST_TOKENS:
-        raise TraceError(f"{where} says that it has {ids.size} tokens; txexplain opens traces of at most {MOST_TOKENS}.")
-    if ids.max() >= LARGEST:
-        raise TraceError(f"{where} holds the token id {ids.max()}, which no vocabulary has.")
-    return tuple(ids.tolist())
-
-
-def read_config(where: str, metadata: Mapping[str, str]) -> GPT2Config | None:
-    if "config" not in metadata:
-        return None
-    try:
-        return GPT2Config.from_dict(load_json(metadata["config"].encode(), MOST_VALUES), source=where)
-    except (ValueError, RecursionError, CheckpointError) as error:
-        raise TraceError(f"{where} holds a config that can't be used: {error}") from None
-
-
-def read_tokens(where: str, metadata: Mapping[str, str], n_tokens: int) -> tuple[str, ...] | None:
-    if "tokens" not in metadata:
-        return None
-    try:
-        tokens = load_json(metadata["tokens"].encode(), n_tokens)
-    except (ValueError, RecursionError):
-        tokens = None
-    if not isinstance(tokens, list) or len(tokens) != n_tokens or not all(isinstance(t, str) for t in tokens):
-        raise TraceError(f"{where} holds a list of tokens that isn't {n_tokens} strings, one for each id.")
-    if len(longest := max(tokens, key=len)) > LONGEST_SHOWN:
-        raise TraceError(f"{where} holds a token of {len(longest):,} characters; {LONGEST_SHOWN:,} are the most.")
-    return tuple(visible(token) for token in tokens)
-
-
-def checked(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> dict[str, Floats]:
-    """The activations of a file, each of the shape that the others ask for, and finite where it must be."""
-    told = config or guess_config(where, tensors)
-    require_room(where, tensors, config, n_tokens)
-    require_memory(where, tensors, told, n_tokens)
-    known = expected_shapes(told, n_tokens)
-    good: dict[str, Floats] = {}
-    for name, array in tensors.items():
-        if name == "ids":
-            continue
-        if name == "logits":
-            V = told.vocab_size if array.ndim in (1, 2) else "V"
-            fits = array.shape in ((V,), (n_tokens, V))
-            wanted = f"[{V}] or [{n_tokens}, {V}]"
-        elif name in known:
-            fits, wanted = array.shape == known[name], str(list(known[name]))
-        else:
-            raise TraceError(f"{where} has a tensor {shown(name)}, which is none of GPT-2's activations here; remove it from the file.")
-        if array.dtype != np.float32 or not fits:
-            raise TraceError(f"{where}: {name} is {array.dtype} {list(array.shape)}, but must be float32 {wanted}.")
-        found = looked_at(name, array)
-        let_go(array)
-        if not found.finite:
-            raise TraceError(f"{where}: {name} holds numbers that aren't finite.")
-        if found.largest > LARGEST_NUMBER:
-            raise TraceError(
-                f"{where}: {name} holds a number of size {found.largest:.2g}; beyond {LARGEST_NUMBER:g} the views would be wrong."
-            )
-        if name.endswith(".scale") and found.least < SMALLEST_SCALE:
-            raise TraceError(f"{where}: {name} holds numbers that aren't a LayerNorm's scales: each is at least {SMALLEST_SCALE:g}.")
-        if name.endswith(".pattern") and not found.shares:
-            raise TraceError(
-                f"{where}: {name} holds numbers that aren't shares: each is 0 to 1, and 0 where the key comes after the query."
-            )
-        good[name] = array
-    return good
-
-
-def by_one_name(where: str, tensors: Mapping[str, Floats]) -> dict[str, Floats]:
-    """The activations by their canonical names. Raises TraceError where a file holds one under both its names, and they differ."""
-    found: dict[str, Floats] = {}
-    for name, array in tensors.items():
-        own = canonical(name)
-        if own in found and not np.array_equal(found[own], array):
-            raise TraceError(f"{where} holds {own} once more under the name {name}, with other numbers; remove one of the two.")
-        found[own] = array
-    return found
-
-
-def require_room(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config | None, n_tokens: int) -> None:
-    """Raise TraceError for more tokens than the model reads, or an id outside of its vocabulary."""
-    if config is not None and n_tokens > config.n_positions:
-        raise TraceError(f"{where} has {n_tokens} tokens, but its config says that the model reads at most {config.n_positions}.")
-    V = config.vocab_size if config is not None else known_sizes(tensors).get("vocab_size")
-    largest = int(tensors["ids"].max())
-    if V is not None and largest >= V:
-        raise TraceError(f"{where} holds the token id {largest}, but its vocabulary has {V} tokens.")
-
-
-def require_memory(where: str, tensors: Mapping[str, NDArray[Any]], config: GPT2Config, n_tokens: int) -> None:
-    """Raise TraceError for grids, recorded or to be computed from what is, that don't fit into memory."""
-    grids = [tensors[name] for name in tensors if name.endswith(SQUARE)]
-    attends = grids or any(name.endswith(".q") for name in tensors)
-    if attends and (lack := lack_for_look(config, n_tokens, sum(grid.nbytes for grid in grids))):
-        raise TraceError(f"{where} is too long: {lack}.")
-
-
 def known_sizes(tensors: Mapping[str, NDArray[Any]]) -> dict[str, int]:
     """The sizes of the model that the shapes of its activations tell, under their names in a config."""
 
@@ -464,48 +321,3 @@ def guess_config(where: str, tensors: Mapping[str, NDArray[Any]], n_tokens: int 
         return GPT2Config.from_dict({"model_type": "gpt2", **sizes}, source=where)
     except CheckpointError as error:
         raise TraceError(f"{where} holds tensors that don't fit one model: {error}") from None
-
-
-class Found(NamedTuple):
-    """What the numbers of a tensor are like. Of a grid those above the diagonal are apart."""
-
-    finite: bool  # every number that a query sees; above the diagonal, scores may be −inf
-    largest: float  # without its sign; above the diagonal, scores may be any that a mask puts there
-    least: float
-    shares: bool  # whether a pattern can be softmax's: between 0 and 1, nothing above the diagonal
-
-
-def looked_at(name: str, array: Floats) -> Found:
-    """Look at every number once, some rows at a time: a file may be much larger than what it takes of the disk."""
-    finite, largest, least, empty = True, 0.0, math.inf, True
-    for rows, later in in_rows(name, array):
-        if later is None:
-            seen, hidden = rows, rows[:0]
-        else:
-            seen, hidden = rows[~later], rows[later]
-        scores = name.endswith(".attn_scores")
-        finite &= bool(np.isfinite(seen).all() and (not np.isnan(hidden).any() and not np.isposinf(hidden).any() if scores else True))
-        if not scores:
-            finite &= bool(np.isfinite(hidden).all())
-            empty &= not hidden.any()
-        if not finite:
-            break
-        seen = seen if scores else rows
-        largest = max(largest, float(seen.max(initial=0.0)), -float(seen.min(initial=0.0)))
-        least = min(least, float(seen.min(initial=math.inf)))
-    return Found(finite, largest, least, empty and least >= -ROUNDING and largest <= 1 + ROUNDING)
-
-
-def in_rows(name: str, array: Floats) -> Iterator[tuple[Floats, NDArray[np.bool_] | None]]:
-    """A tensor's numbers, some rows at a time, and of a grid's rows which keys come after the query. Shapes: [n, …], [n, T] or None."""
-    if not name.endswith(SQUARE):
-        step = max(1, AT_ONCE // max(1, array[:1].size))
-        for start in range(0, len(array), step):
-            yield array[start : start + step], None
-        return
-    n_tokens = array.shape[-1]
-    step = max(1, AT_ONCE // n_tokens)
-    for head in array:  # [T, T]
-        for start in range(0, n_tokens, step):
-            rows = head[start : start + step]  # [n, T]
-            yield rows, np.arange(n_tokens) > np.arange(start, start + len(rows))[:, None]

@@ -15,7 +15,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ class Copy:
 
 def open_shared(path: Path) -> Checkpoint:
     """Open a checkpoint; what must be widened is shared with other sessions where that can be. Raises CheckpointError."""
-    return open_checkpoint(path, widened)
+    return replace(open_checkpoint(path, widened), opened=(open_shared, path.absolute()))
 
 
 def widened(layout: Layout) -> Mapping[str, Floats]:

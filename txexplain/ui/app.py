@@ -640,6 +640,8 @@ class ExplorerApp(App[None]):
         """A trace file's run, which stays what it is: there is no model to ask anything else."""
         self.lens = lens
         self.message = ""
+        if lens.trace.notes:
+            self.say(" ".join(lens.trace.notes))
         self.distribution = distribution_of(self.lens, self.state)
         self.remember()
         self.state = self.state.fit(self.dims())

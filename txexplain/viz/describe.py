@@ -68,6 +68,7 @@ def describe(scene: Scene) -> str:
         f"{scene.model_name}: {sizes}. {several(scene.n_tokens, 'token')}: {tokens}.",
         f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.level]}",
         f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
+        *trace.notes,
     ]
     try:
         heading, rows = TABLES[scene.location.level](scene)
