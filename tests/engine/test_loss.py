@@ -102,12 +102,11 @@ def test_each_window_is_changed_alike(storyteller: GPT2) -> None:
     plain = loss(storyteller, ids, stride=50).tokens
     for token, start in ((100, 0), (300, 50)):
         alone = surprisal(storyteller.forward(ids[start : token + 1], interventions=[off]), storyteller.unembedding)[-1]
-        each, without = found[token], plain[token]
+        each = found[token]
         assert each is not None
         assert alone is not None
-        assert without is not None
         assert each.bits == pytest.approx(alone.bits, abs=1e-3)
-        assert abs(each.bits - without.bits) > 1e-3
+    assert sum(one != other for one, other in zip(found, plain, strict=True)) > len(ids) // 2, "and not as in a run without"
     for fixed in (txexplain.Cut(0, edges=[(3, 1)]), txexplain.Set("embed", 0, rows=2)):
         assert loss(storyteller, ids[:200], interventions=[fixed]).scored == 199
         with pytest.raises(InterventionError, match="256 tokens"):
