@@ -15,7 +15,8 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
-from txexplain.viz.palette import Palette
+from txexplain.viz.palette import Palette, blend
+from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import draw_stage
 
@@ -89,6 +90,17 @@ def levels_of(kind: str, n_levels: int, values: np.ndarray, low: float, high: fl
         reach = max(abs(low), abs(high))
         low, high = -reach, reach
     return np.rint((values - low) / (high - low) * (n_levels - 1)).astype(int)
+
+
+def strip_of(ramp: Ramp, shown: np.ndarray, vector: np.ndarray) -> list[int]:
+    """The colours of a vector's strip, whose cells show some of its numbers: half as strong but for the largest twentieth."""
+    levels = levels_of("diverging", ramp.levels, shown, vector.min(), vector.max())
+    least = sorted(map(abs, vector.tolist()))[-max(1, round(len(vector) / 20))]
+    ground = ramp.palette.rgb("background")
+    return [
+        ramp.colour(level) if abs(value) >= least else blend(ramp.colour(level), ground, 0.5)
+        for level, value in zip(levels.tolist(), np.asarray(shown).tolist(), strict=True)
+    ]
 
 
 def strips(canvas: Canvas, colours: list[int]) -> list[tuple[int, int]]:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import unicodedata
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.viz.reading import to_fraction
-from txexplain.viz.bars import bar, slider, sparkline
+from txexplain.viz.bars import bar, braille, slider, sparkline
 from txexplain.viz.palette import Palette
 
 fractions, widths = st.floats(0, 1), st.integers(1, 60)
@@ -55,3 +58,17 @@ def test_the_knob_lies_where_the_position_is(palette: Palette) -> None:
     knobs = [slider(position / 10, 21, palette).index(palette.glyphs.knob) for position in range(11)]
     assert knobs == [round(1 + position * 1.8) for position in range(11)]
     assert all(len(slider(position / 7, 21, palette)) == 21 for position in range(-3, 12))
+
+
+def test_points_in_braille_are_where_they_were() -> None:
+    points = np.random.default_rng(0).random((8, 10)) < 0.4
+    rows = braille(points)
+    assert [len(row) for row in rows] == [5, 5]
+    names = {1: (0, 0), 2: (1, 0), 3: (2, 0), 4: (0, 1), 5: (1, 1), 6: (2, 1), 7: (3, 0), 8: (3, 1)}  # of Unicode's dots: row, column
+    found = np.zeros_like(points)
+    for y, x in np.ndindex(2, 5):
+        dots = unicodedata.name(rows[y][x]).rpartition("-")[2] if rows[y][x] != " " else ""
+        for dot in dots:
+            row, column = names[int(dot)]
+            found[4 * y + row, 2 * x + column] = True
+    assert (found == points).all()

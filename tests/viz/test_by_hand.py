@@ -67,7 +67,7 @@ def test_a_neuron_that_was_set_stands_off_its_curve(tiny: GPT2, value: float) ->
     lens = Lens(edited(tiny, IDS, Set("blocks.1.mlp.post", value, index=7)), tiny)
     stage = rooms(lens, "L1.mlp[7]")[0].split("\n")
     (point,) = [(y, row.index("●")) for y, row in enumerate(stage) if "●" in row]
-    curve = [y for y, row in enumerate(stage) if "·" in row[point[1] - 26 :] and y > 1]
+    curve = [y for y, row in enumerate(stage) if any("\u2800" < char <= "\u28ff" for char in row)]
     assert point[0] < min(curve) if value > 0 else point[0] > max(curve[:3])
     assert "changed by hand: mlp.post" in stage[1]
 

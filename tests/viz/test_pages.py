@@ -36,7 +36,7 @@ def last_number(canvas: Canvas, name: str) -> str:
     rows = canvas.text()
     y = next(y for y, row in enumerate(rows) if y and row.startswith(f" {name} "))
     for row in rows[y : y + 2]:
-        if (found := re.search(rf"(?<=[ ])({FIGURE}) *$", row)) and "norm" not in row:
+        if (found := re.search(rf"(?<=[ ])({FIGURE}) *$", row)) and ", norm " not in row:
             return found[1]
     raise AssertionError((name, rows))
 

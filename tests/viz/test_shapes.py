@@ -36,7 +36,7 @@ def shown(canvas: Canvas) -> np.ndarray:
     """A canvas as samples, each block drawn where the SVG pictures draw it. Shapes: -> [8h, 8w]."""
     across, down = FINE
     image = canvas.bg.astype(np.int64).repeat(down, axis=0).repeat(across, axis=1)
-    for y, x in np.argwhere(canvas.chars != " ").tolist():
+    for y, x in np.argwhere(np.isin(canvas.chars, list(BLOCKS))).tolist():
         left, top, width, height = BLOCKS[canvas.chars[y, x]]
         rows = slice(y * down + round(top * down), y * down + round((top + height) * down))
         image[rows, x * across + round(left * across) : x * across + round((left + width) * across)] = canvas.fg[y, x]

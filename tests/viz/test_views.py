@@ -25,6 +25,7 @@ from tests.viz.reading import (
     shows,
     shows_percent,
     stage_at,
+    strip_of,
     strips,
     unit,
     value,
@@ -537,8 +538,7 @@ def test_strips_and_grid_of_a_block_have_their_numbers_colours(tiny_lens: Lens, 
         vector = trace[f"blocks.{layer}.{TENSORS[tile]}"][token]
         role = "mlp" if tile == "out" else "attention" if tile == "proj" else "residual"
         ramp = Ramp("diverging", role, palette)
-        colours = [ramp.colour(i) for i in levels_of("diverging", ramp.levels, vector, vector.min(), vector.max())]
-        assert strips(canvas, colours), (size, tile)
+        assert strips(canvas, strip_of(ramp, vector, vector)), (size, tile)
         mean = trace[f"blocks.{layer}.attn.pattern"].mean(axis=0)
         ramp = Ramp("sequential", "attention", palette)
         for query in (3, 5, 6):
@@ -555,8 +555,7 @@ def test_q_k_and_v_in_a_block_are_the_tokens_own(tiny_lens: Lens) -> None:
             for cells in range(12, len(vector) + 1):  # each shows the number of greatest size among those that it stands for
                 parts = np.split(vector, np.arange(1, cells) * len(vector) // cells)
                 largest = [part[np.abs(part).argmax()] for part in parts]
-                levels = levels_of("diverging", ramp.levels, largest, vector.min(), vector.max())
-                found += strips(canvas, [ramp.colour(i) for i in levels])
+                found += strips(canvas, strip_of(ramp, np.array(largest), vector))
             assert found, (size, letter)
 
 
@@ -810,7 +809,7 @@ def test_the_row_that_a_product_sits_in(tiny_lens: Lens) -> None:
         for name, i in (("q", query), ("k", key)):
             vector = tiny_lens.trace[f"blocks.{layer}.attn.{name}"][i, head]
             ramp = Ramp("diverging", {"q": "query", "k": "key"}[name], Palette())
-            assert strips(canvas, [ramp.colour(i) for i in levels_of("diverging", ramp.levels, vector, vector.min(), vector.max())])
+            assert strips(canvas, strip_of(ramp, vector, vector))
 
 
 @pytest.mark.parametrize("size", STAGES)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from txexplain.viz.palette import Palette
 
 
@@ -37,3 +40,11 @@ def slider(position: float, cells: int, palette: Palette) -> str:
     at = round(min(max(position, 0.0), 1.0) * (inner - 1))
     line = palette.glyphs.horizontal
     return left + line * at + palette.glyphs.knob + line * (inner - 1 - at) + right
+
+
+def braille(points: NDArray[np.bool_]) -> list[str]:
+    """Points as rows of characters, two across and four down in each. Shapes: points [4h, 2w] -> h texts of w."""
+    height, width = points.shape
+    dots = points.reshape(height // 4, 4, width // 2, 2).transpose(0, 2, 3, 1).reshape(height // 4, width // 2, 8)
+    bits = np.array([1, 2, 4, 64, 8, 16, 32, 128])  # of each column from above; the lowest two dots came later (Unicode 3.0)
+    return ["".join(chr(0x2800 + int(code)) if code else " " for code in row) for row in (dots * bits).sum(axis=2)]

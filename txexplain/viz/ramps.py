@@ -14,6 +14,8 @@ from txexplain.viz.palette import Palette, contrast
 
 MASKED = -1
 DEEPEST = 0.92  # how near the top of a sequential scale comes to the role's colour
+QUIET = 0.5  # how strong what isn't to lead is
+CALM = 0.6  # and a wall of bars
 READABLE = 4.5  # contrast of text (WCAG 2.1, level AA)
 SHADES, ASCII_SHADES, CONSOLE_SHADES = " ░▒▓█", " .:*#", " ·░▒█"
 SIGNS, ASCII_SIGNS, CONSOLE_SIGNS = "≡=- ░▒▓", "%=- .*#", "═=- ░▒█"
@@ -98,15 +100,22 @@ class Ramp:
         else:
             canvas.put(x, y, self.glyph(level) * width, self.role)
 
-    def cells(self, canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], levels: NDArray[np.int64]) -> None:
-        """Show rows of levels, each in `size` columns and rows: what `cell` shows of each, all at once. Shapes: levels [h, w]."""
+    def cells(
+        self, canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], levels: NDArray[np.int64],
+        strong: NDArray[np.bool_] | None = None,
+    ) -> None:  # fmt: skip
+        """Show rows of levels, each in `size` columns and rows: what `cell` shows of each, all at once; where they aren't to be
+        strong, in quiet colours. Shapes: levels, strong [h, w].
+        """
         (left, top), (cell, tall) = corner, size
         if not self.coloured:
             for row, column in np.ndindex(*levels.shape):
                 for line in range(tall):
                     self.cell(canvas, left + column * cell, top + row * tall + line, cell, int(levels[row, column]))
             return
-        colours = np.array([*self.colours, AS_IT_IS])[levels]  # the last is what MASKED, −1, picks
+        table = [*self.colours, *quiet(self), AS_IT_IS]  # the last is what MASKED, −1, picks
+        quieter = 0 if strong is None else np.where(strong | (levels == MASKED), 0, self.levels)
+        colours = np.array(table)[levels + quieter]
         canvas.fill(left, top, levels.shape[1] * cell, levels.shape[0] * tall)
         canvas.paint(left, top, colours.repeat(tall, axis=0).repeat(cell, axis=1))
         marks = (" " * cell, self.palette.glyphs.masked.center(cell))
@@ -122,6 +131,12 @@ class Ramp:
 def colours_of(ramp: Ramp) -> list[int]:
     """A ramp's colours: every frame makes its ramps anew, and they are few."""
     return ramp.mixed()
+
+
+@lru_cache(maxsize=64)
+def quiet(ramp: Ramp) -> list[int]:
+    """A ramp's colours, part of the way back to the background."""
+    return [ramp.palette.faded(colour, 1 - QUIET) for colour in ramp.colours]
 
 
 @lru_cache(maxsize=64)

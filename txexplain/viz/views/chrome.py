@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from txexplain.explorer.location import breadcrumb
 from txexplain.text import cell_width, clip, wrapped
 from txexplain.viz.bars import bar
-from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas
+from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas, Ink
 from txexplain.viz.numbers import count, points
 from txexplain.viz.scene import Scene
 
@@ -236,7 +236,7 @@ def put_moved(canvas: Canvas, scene: Scene, tokens: Iterable[tuple[int, float]],
         canvas.put(x, y, "nothing", "faint", width=max(0, end - x))
 
 
-def balance(canvas: Canvas, value: float, ends: tuple[float, float], corner: tuple[int, int], cells: int, role: str) -> None:
+def balance(canvas: Canvas, value: float, ends: tuple[float, float], corner: tuple[int, int], cells: int, role: Ink) -> None:
     """A number as a bar from the line that stands for 0: to its right, or to its left, on one scale; `ends` are the least and greatest.
 
     Where none is negative there is no line, and bars begin at the left.

@@ -13,6 +13,8 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.strips import Vector, draw_strips
 
+LEAST_NEAREST = 8  # rows that must be free under the strips for the nearest tokens to stand there
+
 
 def draw_embed(scene: Scene) -> Canvas:
     """The token's own story above; below, the rows that are added, or the tokens that lie nearest."""
@@ -27,7 +29,7 @@ def draw_embed(scene: Scene) -> Canvas:
         y += 1
     y += int(scene.height > 20)
     if place.face == "nearest":
-        draw_nearest(canvas, scene, id_, y)
+        draw_nearest(canvas, scene, id_, y, "v shows the strips again")
         return canvas
     wte, wpe, both = (vector(scene.result, name, token) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
     vectors = [
@@ -35,14 +37,17 @@ def draw_embed(scene: Scene) -> Canvas:
         Vector("wpe", "residual", wpe, f"row {token} of wpe: the place"),
         Vector("wte + wpe", "text", both, "what block L0 reads"),
     ]
-    y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 14), place)
+    y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 19 if scene.height >= 40 else 16), place)
     element = place.element
     if element is not None and element < len(wte):
         a, b, c = (number(v.facts[element], ascii=scene.palette.ascii) for v in vectors)
         worked = f"element {element}: {a} + {b} = {c}" if b[0] not in "-−" else f"element {element}: {a} + ({b}) = {c}"
         holds = recomputable(scene.result, "blocks.0.resid_pre", row=token)
         canvas.put(1, y + 1, worked if holds else f"element {element} = {c}: changed by hand", "text")
-    elif y + 1 < scene.height:
+        y += 2
+    if scene.height - y > LEAST_NEAREST and scene.result.model is not None:
+        draw_nearest(canvas, scene, id_, y + 1, "v shows more of them")
+    elif element is None and y + 1 < scene.height:
         turn = "v shows the tokens that lie nearest"
         fitting(canvas, y + 1, f"{turn}; arrows move over elements and tokens", turn, ink="faint")
     return canvas
@@ -77,7 +82,7 @@ def last_merges(steps: list[str], arrow: str, room: int) -> str:
     return steps[-1]
 
 
-def draw_nearest(canvas: Canvas, scene: Scene, id_: int, y: int) -> None:
+def draw_nearest(canvas: Canvas, scene: Scene, id_: int, y: int, turn: str) -> None:
     """The tokens whose rows of wte point most nearly the same way."""
     rows = scene.height - y - 3
     found = nearest(scene.result, id_).tokens[: max(1, rows)]
@@ -88,6 +93,5 @@ def draw_nearest(canvas: Canvas, scene: Scene, id_: int, y: int) -> None:
         at = y + 1 + row
         canvas.put(1, at, clip(scene.id_label(near.id), label - 1, scene.palette.glyphs.ellipsis), "text")
         canvas.put(1 + label, at, number(near.cosine, ascii=scene.palette.ascii), "text", attrs=BOLD, width=figure - 1, align="right")
-        canvas.put(1 + label + figure, at, bar(max(near.cosine, 0.0), room, scene.palette), "residual")
-    again = "v shows the strips again"
-    fitting(canvas, scene.height - 1, f"a full bar is cosine 1, the token itself; {again}", f"a full bar is cosine 1; {again}", ink="faint")
+        canvas.put(1 + label + figure, at, bar(max(near.cosine, 0.0), room, scene.palette), "bar")
+    fitting(canvas, scene.height - 1, f"a full bar is cosine 1, the token itself; {turn}", f"a full bar is cosine 1; {turn}", ink="faint")

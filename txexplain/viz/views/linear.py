@@ -16,7 +16,7 @@ from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number
-from txexplain.viz.ramps import Ramp, span
+from txexplain.viz.ramps import CALM, Ramp, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
@@ -109,7 +109,9 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     ]
     low = scene.height < 24
     under = replace(place, element=place.source)
-    y = draw_strips(canvas, scene, vectors, 2, 4 if low else 10, under, lambda n: replace(place, source=n, element=element))
+    below = 4 + (3 if place.level is Level.QKV else 3 + scene.config.n_head)  # rows of the sum, the outputs and the heads' parts
+    height = 4 if low else max(10, min(19, scene.height - 3 - below))
+    y = draw_strips(canvas, scene, vectors, 2, height, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
     canvas.put(1, y, largest_terms(sum_, times, scene.width - 2, ascii), "muted")
     x = 1 + canvas.put(1, y + 1, f"= {number(sum_.total, ascii=ascii)} + bias {signed(sum_.bias, ascii)} = ", "text")
@@ -170,11 +172,11 @@ def shares(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
     fitting(canvas, y, f"{parts}; bias {bias}; their sum, attn_out, {whole}", f"{parts}; bias {bias}; attn_out {whole}")
     y += 1
     if scene.height - y >= config.n_head:
-        largest = max(lengths) or 1.0
+        largest, calm = max(lengths) or 1.0, scene.palette.mix("background", "attention", CALM)
         for head, length in enumerate(lengths):
             canvas.put(1, y + head, f"H{head}", "attention", width=4)
             canvas.put(5, y + head, number(length, ascii=ascii), "text", width=9, align="right")
-            canvas.put(16, y + head, bar(length / largest, scene.width - 18, scene.palette), "attention")
+            canvas.put(16, y + head, bar(length / largest, scene.width - 18, scene.palette), calm)
             canvas.target(1, y + head, scene.width - 2, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
         return
     across = max(1, (scene.width - 2) // ENTRY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.errors import ChangedByHand
@@ -14,8 +15,10 @@ from txexplain.facts.by_hand import recomputable
 from txexplain.facts.linear import FC, dot
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.text import cell_width, clip
+from txexplain.viz.bars import braille
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
+from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import balance, put_moved, title
 from txexplain.viz.views.linear import largest_terms, signed
@@ -56,7 +59,7 @@ def draw_mlp(scene: Scene) -> Canvas:
     for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if adds is not None else "")):
         canvas.put(x, y, text, "faint", width=8 if x == 1 else FIGURE - 1, align="left" if x == 1 else "right")
     ends = (listed.by.least, listed.by.greatest)
-    rows = scene.height - y - 1
+    rows, calm = scene.height - y - 1, scene.palette.mix("background", "mlp", CALM)
     at = order.index(here)
     first = max(0, min(at - rows // 2, len(order) - rows))
     for row, neuron in enumerate(order[first : first + rows]):
@@ -67,7 +70,7 @@ def draw_mlp(scene: Scene) -> Canvas:
         figures = [pre[neuron], post[neuron], *([] if adds is None else [adds[neuron]])]
         for column, value in enumerate(figures):
             canvas.put(9 + column * FIGURE, line, number(value, ascii=ascii), "text", width=FIGURE - 1, align="right")
-        balance(canvas, listed.by[neuron], ends, (bar_at, line), max(3, width - bar_at - 1), "mlp")
+        balance(canvas, listed.by[neuron], ends, (bar_at, line), max(3, width - bar_at - 1), calm)
         canvas.target(0, line, width, 1, replace(place, face=by, neuron=neuron))
     if curve_wide:
         curve(canvas, scene, pre, (pre[here], post[here]), (width + 1, y), (CURVE, min(scene.height - y, 12)))
@@ -98,12 +101,27 @@ def curve(
     zero = round((0 - low) / (high - low) * (width - 1))
     for row in range(y0 + 1, y0 + 1 + rows):
         canvas.put(x0 + zero, row, scene.palette.glyphs.vertical, "rule")
-    for column, value in enumerate(outputs):
-        canvas.put(x0 + column, row_of(float(value)), scene.palette.glyphs.dot, "mlp", attrs=BOLD)
+    if scene.palette.ascii:
+        for column, value in enumerate(outputs.tolist()):
+            canvas.put(x0 + column, row_of(value), scene.palette.glyphs.dot, "mlp", attrs=BOLD)
+    else:
+        fine = activation(np.linspace(low, high, 2 * width, dtype=np.float32)).astype(np.float64)
+        for row, text in enumerate(braille(line_of((top - fine) / ((top - bottom) or 1.0), 4 * rows)), start=y0 + 1):
+            for column in (i for i, char in enumerate(text) if char != " "):
+                canvas.put(x0 + column, row, text[column], "mlp", attrs=BOLD)
     canvas.put(x0 + round((at - low) / (high - low) * (width - 1)), row_of(after), scene.palette.glyphs.knob, "accent", attrs=BOLD)
     left, right = (number(value, ascii=scene.palette.ascii) for value in (low, high))
     canvas.put(x0, y0 + height - 1, left, "faint")
     canvas.put(x0 + width - cell_width(right), y0 + height - 1, right, "faint")
+
+
+def line_of(parts: NDArray[np.float64], height: int) -> NDArray[np.bool_]:
+    """A line through points, a column each, without gaps. Shapes: parts [w], 0 at the top, 1 at the bottom -> [height, w]."""
+    at = np.rint(parts * (height - 1)).astype(int)
+    before = np.r_[at[0], at[:-1]]
+    rows = np.arange(height)[:, None]
+    near = np.where(at > before, before + 1, np.where(at < before, before - 1, at))  # from beside where the column before ends
+    return np.asarray((rows >= np.minimum(near, at)) & (rows <= np.maximum(near, at)))
 
 
 def draw_neuron(scene: Scene) -> Canvas:
@@ -172,7 +190,7 @@ def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
     rows = scene.height - y - 1
     first = max(0, min(scene.token - rows // 2, len(values) - rows))
     ends = (values.least, values.greatest)
-    label, figure = 16, 10
+    label, figure, calm = 16, 10, scene.palette.mix("background", "mlp", CALM)
     for row, token in enumerate(range(first, min(first + rows, len(values)))):
         line, lit = y + 1 + row, token == scene.token
         if lit:
@@ -186,5 +204,5 @@ def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
         )
         value = values[token]
         canvas.put(1 + label, line, number(value, ascii=ascii), "text", width=figure - 1, align="right")
-        balance(canvas, value, ends, (1 + label + figure, line), scene.width - label - figure - 3, "mlp")
+        balance(canvas, value, ends, (1 + label + figure, line), scene.width - label - figure - 3, calm)
         canvas.target(0, line, scene.width, 1, ("token", token))

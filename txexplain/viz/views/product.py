@@ -12,6 +12,7 @@ from txexplain.viz.numbers import exact, number
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import balance, fitting, put_moved, title
+from txexplain.viz.views.strips import largest
 
 LABEL = 9
 AIRY = 14  # rows from which on empty ones part the picture's steps
@@ -65,7 +66,8 @@ def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, each: VectorF
     ramp = Ramp("diverging", role, scene.palette)
     pooled, _ = pool(each.values, room(scene))
     cells = max(1, min(4, room(scene) // len(pooled)))
-    ramp.cells(canvas, (1 + LABEL, y), (cells, 1), ramp.quantise(pooled, each.least, each.greatest)[None])
+    levels = ramp.quantise(pooled, each.least, each.greatest)
+    ramp.cells(canvas, (1 + LABEL, y), (cells, 1), levels[None], largest(each.values, pooled)[None])
     canvas.put(scene.width - 19, y, f"{number(each.least)} to {number(each.greatest)}", "muted", width=18, align="right")
     return y + 1
 

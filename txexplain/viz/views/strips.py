@@ -14,12 +14,15 @@ from txexplain.explorer.location import Location
 from txexplain.facts.vector import VectorFacts
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, number, shape
-from txexplain.viz.ramps import Ramp, pool
+from txexplain.viz.palette import Palette
+from txexplain.viz.ramps import DEEPEST, QUIET, Ramp, pool
 from txexplain.viz.scene import Scene
+from txexplain.viz.shapes import Picture, rectangle
 
 NAME, FIGURES = 12, 20  # cells of a row's name at the left, and of its numbers at the right
 MARGIN = 1
-WIDEST = 4  # cells of one element
+WIDEST, TALLEST = 4, 4  # cells of one element; rows of the columns that strips are where there is room
+STRONG = 0.05  # the part of a vector's elements, the largest, that is shown at full strength
 Leads = Callable[[int], Location]  # where a click on an element goes
 
 
@@ -43,8 +46,10 @@ class Vector:
 
 
 def strip_cells(width: int, length: int, left: int = NAME) -> tuple[int, int]:
-    """How many cells a strip has in a width, and how many columns each takes; `left` columns are for its name."""
-    room = max(1, width - 2 * MARGIN - left - FIGURES)
+    """How many cells a strip has in a width, and how many columns each takes; `left` columns are for its name, and then some at the
+    right for its numbers: without, a heading has both.
+    """
+    room = max(1, width - 2 * MARGIN - left - (FIGURES if left else 0))
     cells = min(length, room)
     return cells, max(1, min(room // cells, WIDEST))
 
@@ -56,9 +61,9 @@ def cell_of(element: int, length: int, cells: int) -> int:
     return int(np.searchsorted(np.arange(1, cells + 1) * length // cells, element, side="right"))
 
 
-def lines_each(vectors: Sequence[Vector], height: int) -> int:
-    """Lines that a vector takes: 1 its strip, 2 a heading too, 3 a line of air too."""
-    return max(1, min(3, height // max(1, len(vectors))))
+def lines_each(vectors: Sequence[Vector], height: int, palette: Palette) -> int:
+    """Lines that a vector takes: 1 its strip, 2 a heading too, 3 a line of air too; from 4 on the strip is columns of several rows."""
+    return max(1, min(2 + TALLEST if palette.pixels else 3, height // max(1, len(vectors))))
 
 
 def draw_strips(
@@ -70,16 +75,16 @@ def draw_strips(
     or to where `to` says that an element leads.
     """
     length = max(len(vector.values) for vector in vectors)
-    tall = lines_each(vectors, height - 1)
+    tall = lines_each(vectors, height - 1, scene.palette)
     left = NAME if tall == 1 else 0
     cells, each = strip_cells(scene.width, length, left)
     for vector in vectors:
         if tall >= 2:
-            heading(canvas, scene, vector, y)
+            heading(canvas, scene, vector, y, place.element)
         row = y + int(tall >= 2)
-        one_strip(canvas, scene, vector, row, (length, cells, each), place, named=tall == 1, to=to)
+        one_strip(canvas, scene, vector, row, (length, cells, each), place, named=tall == 1, to=to, rows=max(1, tall - 2))
         y += tall
-    if tall == 3:
+    if tall >= 3:
         y -= 1
     if place.element is not None and place.element < length:
         x = MARGIN + left + cell_of(place.element, length, cells) * each
@@ -88,19 +93,22 @@ def draw_strips(
         canvas.put(x + 2 if x + 2 + len(text) < scene.width else x - 1 - len(text), y, text, "accent")
     else:
         _, pooled = pool(np.zeros(length), cells)
-        text, room = f"{length} elements" + (f" in {pooled}" if pooled else ""), cells * each + FIGURES
+        text, room = f"{length} elements" + (f" in {pooled}" if pooled else ""), cells * each + (FIGURES if left else 0)
         canvas.put(MARGIN + left, y, text if len(text) <= room else pooled, "faint", width=room)
     return y + 1
 
 
-def heading(canvas: Canvas, scene: Scene, vector: Vector, y: int) -> None:
-    """A vector's name, shape and formula, and its least, greatest and length at the right."""
+def heading(canvas: Canvas, scene: Scene, vector: Vector, y: int, element: int | None = None) -> None:
+    """A vector's name, shape and formula, and at the right its least, greatest and length, or the number under the cursor."""
     ascii, facts = scene.palette.ascii, vector.facts
+    here = element is not None and element < len(vector.values)
     text = f"{number(facts.least, ascii=ascii)} to {number(facts.greatest, ascii=ascii)}, norm {number(facts.length, ascii=ascii)}"
+    if element is not None and here:
+        text = exact(facts[element])
     right = scene.width - MARGIN - len(text)
     x = MARGIN + canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD)
     if len(vector.values) > 1:
-        canvas.put(right, y, text, "muted")
+        canvas.put(right, y, text, "accent" if here else "muted", attrs=BOLD if here else 0)
     said = (f"  {shape(vector.whole, ascii=ascii)}" if vector.whole else "", f"  = {vector.formula}" if vector.formula else "")
     for words, ink in zip(said, ("muted", "text"), strict=True):
         if words and x + len(words) < (right if len(vector.values) > 1 else scene.width):
@@ -117,6 +125,7 @@ def one_strip(
     *,
     named: bool,
     to: Leads | None = None,
+    rows: int = 1,
 ) -> None:
     """One vector's cells, with its name at the left where no heading has it and its numbers at the right."""
     length, cells, each = layout
@@ -128,21 +137,51 @@ def one_strip(
         return
     if len(vector.values) != length:
         raise ValueError(f"{vector.name} has {len(vector.values)} elements beside {length}")
-    ramp = Ramp(vector.kind, vector.role, scene.palette)
     pooled, _ = pool(vector.values, cells)
     low, high = vector.facts.least, vector.facts.greatest
     shown = peaks(vector.values, cells)
     x = MARGIN + (NAME if named else 0)
-    levels = ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high)
-    ramp.cells(canvas, (x, y), (each, 1), levels[None])
-    leads = to or (lambda element: replace(place, element=element))
-    canvas.board(x, y, each * len(pooled), 1, (x, y), (each, 1), lambda _, cell: leads(shown[cell]))
+    strong = largest(vector.values, pooled)
     if place.element is not None and place.element < length:
+        strong[cell_of(place.element, length, cells)] = True
+    if rows > 1:
+        columns(canvas, pooled, strong, (low, high), (x, y), (each, rows))
+    else:
+        ramp = Ramp(vector.kind, vector.role, scene.palette)
+        levels = ramp.quantise(pooled, 0.0 if vector.kind == "sequential" else low, high)
+        ramp.cells(canvas, (x, y), (each, 1), levels[None], strong[None])
+    leads = to or (lambda element: replace(place, element=element))
+    canvas.board(x, y, each * len(pooled), rows, (x, y), (each, rows), lambda _, cell: leads(shown[cell]))
+    if named and place.element is not None and place.element < length:
         text = exact(vector.facts[place.element])
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "accent", attrs=BOLD, width=FIGURES, align="right")
     elif named:
         text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "muted", width=FIGURES, align="right")
+
+
+def largest(values: NDArray[Any], pooled: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which cells show one of a vector's largest elements, a twentieth of them. Shapes: values [n], pooled [c] -> [c]."""
+    count = max(1, round(STRONG * len(values)))
+    return np.asarray(np.abs(pooled) >= np.sort(np.abs(np.asarray(values, dtype=np.float64)))[-count])
+
+
+def columns(
+    canvas: Canvas, pooled: NDArray[np.float64], strong: NDArray[np.bool_], ends: tuple[float, float], corner: tuple[int, int],
+    size: tuple[int, int],
+) -> None:  # fmt: skip
+    """Signed numbers as columns from the line that stands for 0, as high as they are large, `size` (width, height of all) each."""
+    (each, rows), low, high = size, min(ends[0], 0.0), max(ends[1], 0.0)
+    zero = rows if low == 0 else 0 if high == 0 else max(1, min(rows - 1, round(high / (high - low) * rows)))  # rows above the line
+    unit = min(zero / high if high else np.inf, (rows - zero) / -low if low else np.inf)
+    picture = Picture(each * len(pooled), rows)
+    for role, sign in (("positive", 1), ("negative", -1)):
+        shapes = []
+        for i in np.flatnonzero(sign * pooled > 0).tolist():
+            tall = max(1 / 8, abs(float(pooled[i])) * unit)
+            shapes.append(rectangle(i * each, zero - tall if sign > 0 else zero, each, tall, DEEPEST * (1 if strong[i] else QUIET)))
+        picture.add(role, *shapes)
+    canvas.draw(*corner, picture)
 
 
 def peaks(values: NDArray[Any], cells: int) -> list[int]:
@@ -160,4 +199,5 @@ def plain_strip(canvas: Canvas, scene: Scene, vector: VectorFacts, role: str, x:
     ramp = Ramp("diverging", role, scene.palette)
     pooled, _ = pool(vector.values, width)
     each = max(1, min(width // len(pooled), WIDEST))
-    ramp.cells(canvas, (x, y), (each, 1), ramp.quantise(pooled, vector.least, vector.greatest)[None])
+    levels = ramp.quantise(pooled, vector.least, vector.greatest)
+    ramp.cells(canvas, (x, y), (each, 1), levels[None], largest(vector.values, pooled)[None])
