@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tests.examples import examples
 from tests.sparse import refusal, sparse_checkpoint, sparse_file, within
 from txexplain import cli
 from txexplain.bounded import STRING, TooMuch, count_values, load_json
@@ -30,9 +26,8 @@ from txexplain.engine.measures import head_measures
 from txexplain.engine.model import GPT2
 from txexplain.engine.room import longest, look_bytes, run_bytes
 from txexplain.engine.safetensors import LONGEST_HEADER, read_safetensors
-from txexplain.engine.tokenizer import LONGEST_TOKEN, Tokenizer, _check_reachable, _is_reached, _merge_steps
 from txexplain.engine.trace import Trace
-from txexplain.errors import CheckpointError, PromptError, TokenizerError, TraceError
+from txexplain.errors import CheckpointError, PromptError, TraceError
 from txexplain.models import load_model
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -51,117 +46,6 @@ def at_most(most: int) -> Iterator[None]:
         assert tracemalloc.get_traced_memory()[1] - before < most
     finally:
         tracemalloc.stop()
-
-
-# Tokenizers
-
-
-def tokenizer_folder(folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    document = json.loads((JSON_FOLDER / "tokenizer.json").read_text(encoding="utf-8"))
-    change(document)
-    (folder / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
-    return folder
-
-
-def doubled(document: dict[str, Any]) -> None:
-    """Tokens of 2, 4, 8 … 8192 times the letter a."""
-    model = document["model"]
-    model["merges"] = [["a" * 2**n, "a" * 2**n] for n in range(13)]
-    model["vocab"] = {token: id for token, id in model["vocab"].items() if len(token) == 1} | {
-        "a" * 2 ** (n + 1): 400 + n for n in range(13)
-    }
-
-
-def added(document: dict[str, Any]) -> None:
-    document["added_tokens"] = [{"content": "x" * 600, "id": 5}]
-
-
-def unused(document: dict[str, Any]) -> None:
-    document["model"]["vocab"]["y" * 700] = 999
-
-
-def crowded(document: dict[str, Any]) -> None:
-    document["nothing"] = [[]] * 1_100_000
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (doubled, ["8,192 characters", "512 are the most"]),
-        (added, ["600 characters", "512"]),
-        (unused, ["700 characters", "512"]),
-        (crowded, ["values", "1,000,000"]),
-    ],
-)
-def test_a_tokenizer_that_is_a_bomb_is_refused_by_name(tmp_path: Path, change: Callable[[dict[str, Any]], None], said: list[str]) -> None:
-    tokenizer_folder(tmp_path, change)
-    with at_most(20 * MB), pytest.raises(TokenizerError) as error:
-        Tokenizer.from_folder(tmp_path, 1000)
-    for part in ("tokenizer.json", *said):
-        assert part in str(error.value)
-
-
-def test_merges_of_too_many_bytes_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(JSON_FOLDER / "tokenizer.json", tmp_path)
-    monkeypatch.setattr("txexplain.engine.tokenizer.MOST_BYTES", 100)
-    with pytest.raises(TokenizerError, match=r"tokenizer\.json.*more than 100 bytes"):
-        Tokenizer.from_folder(tmp_path, 1000)
-
-
-def is_built(token: bytes, pair: tuple[bytes, bytes], ranks: Mapping[bytes, int]) -> bool:
-    """By merging, step by step."""
-    steps = list(_merge_steps(token, ranks))
-    return steps[-1] == [token] and steps[-2] == [*pair]
-
-
-Merges = list[tuple[int, int]]  # of the tokens so far, by their place
-
-
-@examples(300)
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), min_size=1, max_size=14))
-def test_that_merges_build_their_tokens_is_found_as_merging_finds_it(wanted: Merges) -> None:
-    merged = [bytes([b]) for b in range(256)]
-    halves: list[tuple[bytes, bytes]] = []
-    letters = [merged[97], merged[98], merged[99]]
-    for left, right in wanted:
-        tokens = letters + merged[256:]
-        pair = tokens[left % len(tokens)], tokens[right % len(tokens)]
-        if pair[0] + pair[1] not in merged and len(pair[0] + pair[1]) < 60:
-            merged.append(pair[0] + pair[1])
-            halves.append(pair)
-    ranks = {token: rank for rank, token in enumerate(merged)}
-    right = all(is_built(token, pair, ranks) for token, pair in zip(merged[256:], halves, strict=True))
-    try:
-        _check_reachable(Path("x"), merged, halves)
-    except TokenizerError:
-        assert not right
-    else:
-        assert right
-
-
-class Counted(dict[bytes, int]):
-    asked = 0
-
-    def get(self, key: bytes, default: Any = None) -> Any:
-        self.asked += 1
-        return super().get(key, default)
-
-
-def test_a_token_is_checked_in_no_more_steps_than_it_has_bytes() -> None:
-    """The border between two chains that grew towards it, a byte at a time."""
-    merged = [bytes([b]) for b in range(256)]
-    split = [(0, 0)] * 256
-    left, right = [97], [98]
-    for n in range(250):
-        for chain, pair in ((left, (n % 90, left[-1])), (right, (right[-1], 100 + n % 90))):
-            merged.append(merged[pair[0]] + merged[pair[1]])
-            split.append(pair)
-            chain.append(len(merged) - 1)
-    merged.append(merged[left[-1]] + merged[right[-1]])
-    split.append((left[-1], right[-1]))
-    ranks = Counted((token, rank) for rank, token in enumerate(merged))
-    assert _is_reached(len(merged) - 1, merged, ranks, split)
-    assert len(merged[-1]) - 2 <= ranks.asked <= len(merged[-1]) <= LONGEST_TOKEN
 
 
 # Headers, and other JSON

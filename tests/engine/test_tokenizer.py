@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import socket
 import unicodedata
 from collections.abc import Callable
@@ -19,12 +18,12 @@ from rich.cells import cell_len
 
 from tests.examples import examples
 from txexplain.engine import tokenizer as module
-from txexplain.engine.tokenizer import END_OF_TEXT, Tokenizer
+from txexplain.engine.tokenizer import END_OF_TEXT, Tokenizer, gpt2_with
+from txexplain.engine.vocabulary import open_folder
 from txexplain.errors import TokenizerError
 from txexplain.text import cell_width, clip, display_bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-JSON_FOLDER, MERGES_FOLDER = GOLDEN / "tokenizer" / "json", GOLDEN / "tokenizer" / "merges"
 # Text with the pattern's corners: runs of spaces, apostrophes, changes of class, and characters that are in no version of Unicode.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(" \n'sdr1!é漢\u0301\u0378\u3000\x1c"), max_size=60)
 
@@ -103,7 +102,7 @@ def test_nothing_opens_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", refuse)
     module._gpt2.cache_clear()
     assert Tokenizer.gpt2().encode("Hello world") == [15496, 995]
-    assert Tokenizer.from_folder(JSON_FOLDER, 901).encode("Hello world")
+    assert open_folder(GOLDEN / "tokenizer" / "json", 901).encode("Hello world")
 
 
 # Long texts.
@@ -224,123 +223,18 @@ def test_merges_build_every_token_one_pair_at_a_time(gpt2: Tokenizer) -> None:
             assert after[i] == before[i] + before[i + 1]
 
 
-# A checkpoint's own files.
+# GPT-2's own in a model that adds tokens.
 
 
-@pytest.mark.parametrize("folder", [JSON_FOLDER, MERGES_FOLDER], ids=["tokenizer.json", "merges.txt"])
-def test_a_folders_tokenizer_gives_the_ids_that_transformers_gives(folder: Path) -> None:
-    tokenizer = Tokenizer.from_folder(folder, 1000)
-    for case in cases(folder / "cases.json"):
-        assert tokenizer.encode(case["text"]) == case["ids"], case["text"]
-        assert tokenizer.decode(case["ids"]) == case["text"]
-    assert tokenizer.n_vocab == 1000
-    assert tokenizer.name == folder.name
-
-
-@pytest.mark.parametrize("folder", [JSON_FOLDER, MERGES_FOLDER], ids=["tokenizer.json", "merges.txt"])
-def test_added_tokens_are_known_by_id_and_never_typed(folder: Path) -> None:
-    tokenizer = Tokenizer.from_folder(folder, 1000)
-    assert tokenizer.display(900) == "[SEP]"
-    assert tokenizer.merges(900) == [[b"[SEP]"]]
-    assert 900 not in tokenizer.encode("[SEP]")
-    assert tokenizer.decode(tokenizer.encode("a[SEP]<pad><|endoftext|>")) == "a[SEP]<pad><|endoftext|>"
-    vocab = json.loads((MERGES_FOLDER / "vocab.json").read_text())
-    assert tokenizer.display(vocab["<|endoftext|>"]) == END_OF_TEXT
-    assert vocab["<|endoftext|>"] not in tokenizer.encode(END_OF_TEXT)
-    assert tokenizer.display(950) == "#950"
-
-
-def test_merges_of_a_folders_tokenizer_follow_its_own_order() -> None:
-    tokenizer = Tokenizer.from_folder(JSON_FOLDER, 901)
-    (id,) = tokenizer.encode(" the")
-    assert tokenizer.merges(id)[-1] == [b" the"]
-    assert len(tokenizer.merges(id)) == 4
-
-
-def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
-    assert Tokenizer.from_folder(tmp_path, 50257).encode("Hello world") == [15496, 995]
-    ids_only = Tokenizer.from_folder(tmp_path, 61)
-    assert ids_only.display(60) == "#60"
-    assert ids_only.decode([1, 60]) == "#1#60"
-    with pytest.raises(TokenizerError, match="--ids"):
-        ids_only.encode("Hello")
-
-
-def edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
-    def write(folder: Path) -> None:
-        document = json.loads((JSON_FOLDER / "tokenizer.json").read_text())
-        change(document)
-        (folder / "tokenizer.json").write_text(json.dumps(document))
-
-    return write
-
-
-def two_ways_to_one_token(document: dict[str, Any]) -> None:
-    model = document["model"]
-    # QZ comes first, so that the file's Q + ZJ never happens, while the library would merge QZ + J
-    model["merges"] += [["Q", "Z"], ["Z", "J"], ["Q", "ZJ"]]
-    model["vocab"] |= {"QZ": 1001, "ZJ": 1002, "QZJ": 1003}
-
-
-BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "no JSON": (lambda folder: (folder / "tokenizer.json").write_text("{"), "can't be read as JSON"),
-    "no object": (lambda folder: (folder / "tokenizer.json").write_text("[]"), "isn't a JSON object"),
-    "deep": (lambda folder: (folder / "tokenizer.json").write_text("[" * 100_000), "can't be read as JSON"),
-    "WordPiece": (edit(lambda d: d["model"].update(type="WordPiece")), "isn't BPE"),
-    "split on spaces": (edit(lambda d: d.update(pre_tokenizer={"type": "Whitespace"})), "pre_tokenizer isn't ByteLevel"),
-    "no pattern": (edit(lambda d: d["pre_tokenizer"].update(use_regex=False)), "pre_tokenizer isn't ByteLevel"),
-    "prefix space": (edit(lambda d: d["pre_tokenizer"].update(add_prefix_space=True)), "add_prefix_space"),
-    "lower case": (edit(lambda d: d.update(normalizer={"type": "Lowercase"})), "Lowercase"),
-    "dropout": (edit(lambda d: d["model"].update(dropout=0.1)), "dropout"),
-    "no merges": (edit(lambda d: d["model"].pop("merges")), "merges"),
-    "merge of three": (edit(lambda d: d["model"]["merges"].append("a b c")), "isn't a pair"),
-    "merge of numbers": (edit(lambda d: d["model"]["merges"].append([1, 2])), "isn't a pair"),
-    "unknown half": (edit(lambda d: d["model"]["merges"].append("zzq a")), "two earlier tokens"),
-    "the same merge again": (edit(lambda d: d["model"]["merges"].append(d["model"]["merges"][0])), "two earlier tokens"),
-    "merges out of order": (edit(lambda d: d["model"]["merges"].reverse()), "two earlier tokens"),
-    "unreachable": (edit(two_ways_to_one_token), "don't build"),
-    "a byte missing": (edit(lambda d: d["model"]["vocab"].pop("Ā")), "vocab lacks"),
-    "an id twice": (edit(lambda d: d["model"]["vocab"].update(a=d["model"]["vocab"]["b"])), "same id"),
-    "an id that is no number": (edit(lambda d: d["model"]["vocab"].update(a="b")), "the id of"),
-    "an id below zero": (edit(lambda d: d["model"]["vocab"].update(a=-1)), "the id of"),
-    "an id beyond the model": (edit(lambda d: d["model"]["vocab"].update(a=9000)), "only 2000 ids"),
-    "added without id": (edit(lambda d: d["added_tokens"].append({"content": "x"})), "no id"),
-}
-
-
-@pytest.mark.parametrize(("spoil", "said"), BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_a_file_that_we_cannot_honour_is_refused_in_one_sentence(tmp_path: Path, spoil: Callable[[Path], object], said: str) -> None:
-    spoil(tmp_path)
-    with pytest.raises(TokenizerError, match=said) as error:
-        Tokenizer.from_folder(tmp_path, 2000)
-    assert str(tmp_path / "tokenizer.json") in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_bad_merges_txt(tmp_path: Path) -> None:
-    shutil.copytree(MERGES_FOLDER, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "merges.txt").write_bytes(b"#version: 0.2\n\xff\xfe a\n")
-    with pytest.raises(TokenizerError, match=r"merges\.txt can't be read"):
-        Tokenizer.from_folder(tmp_path, 1000)
-    (tmp_path / "merges.txt").write_text("#version: 0.2\nĠt he r\n", encoding="utf-8")
-    with pytest.raises(TokenizerError, match="isn't a pair"):
-        Tokenizer.from_folder(tmp_path, 1000)
-
-
-@pytest.mark.parametrize("there", ["vocab.json", "merges.txt"])
-def test_half_a_tokenizer_is_named_and_never_passed_over(tmp_path: Path, there: str) -> None:
-    shutil.copy(MERGES_FOLDER / there, tmp_path)
-    (missing,) = {"vocab.json", "merges.txt"} - {there}
-    with pytest.raises(TokenizerError, match=f"{missing} can't be read"):
-        Tokenizer.from_folder(tmp_path, 50257)
-
-
-def test_a_refusal_names_the_file_at_fault(tmp_path: Path) -> None:
-    for file, text in (("merges.txt", "#version: 0.2\nx y z\n"), ("added_tokens.json", '{"[SEP]": "x"}'), ("vocab.json", '{"a": "x"}')):
-        shutil.copytree(MERGES_FOLDER, tmp_path, dirs_exist_ok=True)
-        (tmp_path / file).write_text(text, encoding="utf-8")
-        with pytest.raises(TokenizerError, match=file):
-            Tokenizer.from_folder(tmp_path, 1000)
+def test_typed_tokens_are_found_longest_first_and_are_text_when_plain() -> None:
+    with_users = gpt2_with("name", 50300, {50257: "<|user|>", 50258: "<|user|>!"}, {"<|user|>": 50257, "<|user|>!": 50258})
+    hello = Tokenizer.gpt2().encode("Hello")
+    assert with_users.encode("<|user|>Hello<|user|>!<|user|>") == [50257, *hello, 50258, 50257]
+    assert with_users.encode("<|user|>Hello<|user|>!", limit=1) == [50257, *hello]
+    assert with_users.plain().encode("<|user|>Hello") == Tokenizer.gpt2().encode("<|user|>Hello")
+    assert with_users.plain().display(50258) == with_users.display(50258) == "<|user|>!"
+    assert with_users.plain().plain() is not with_users
+    assert with_users.n_vocab == 50300
 
 
 def test_damaged_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

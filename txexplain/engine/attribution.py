@@ -103,7 +103,7 @@ def row_of(trace: Trace, at: int | None) -> int:
 def token_id(model: GPT2, token: int | str) -> int:
     """A token by its id, or by its text, which must be one token. Raises PromptError, TokenizerError."""
     if isinstance(token, str):
-        ids = model.tokenizer.encode(token)
+        ids = model.tokenizer.candidates(token)
         if len(ids) != 1:
             raise PromptError(f"{token!r} is {len(ids)} tokens to {model.name}; give one token, perhaps with a space before it, or an id.")
         return ids[0]

@@ -11,11 +11,11 @@ from txexplain.models import cache
 from txexplain.models.bundled import NAME, bundled_path, weights_dir
 from txexplain.models.hub import REPOS, NotHere, Progress, fetch, repo_id
 from txexplain.models.hub import pull as pull_repo
+from txexplain.models.tokenizers import named_tokenizer, open_tokenizer
 from txexplain.text import shown
 
 if TYPE_CHECKING:
     from txexplain.engine.model import GPT2
-    from txexplain.engine.tokenizer import Tokenizer
 
 __all__ = ["bundled_path", "load_model", "open_tokenizer", "pull", "resolve", "weights_dir"]
 
@@ -24,12 +24,14 @@ def load_model(
     name_or_path: str | os.PathLike[str] | None = NAME,
     *,
     revision: str | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
     may_fetch: bool = True,
 ) -> GPT2:
     """Open a GPT-2 by name ("storyteller", "gpt2", …), folder, .safetensors file, or hub repository; its weights are mapped.
 
     None is the model that TXEXPLAIN_MODEL names, or the bundled one; `revision` is a hub repository's branch, tag or commit.
+    `tokenizer` names another than the model's own: that of a model, a folder or a repository.
     `progress` is told a download's bytes: those that are there, and all of them as far as known. What it raises ends the download.
     may_fetch: whether what isn't on this machine is fetched; without, no network is asked.
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
@@ -41,18 +43,10 @@ def load_model(
     keep_freed_memory()
     name = named(name_or_path)
     checkpoint = open_shared(resolve(name, revision=revision, progress=progress, may_fetch=may_fetch))
-    return GPT2(checkpoint, open_tokenizer(name, checkpoint.folder, checkpoint.config.vocab_size), name)
-
-
-def open_tokenizer(name: str, folder: Path, vocab_size: int) -> Tokenizer:
-    """The tokenizer of a model's folder; ids only, and why, where the cache holds the model without the tokenizer that it may have."""
-    from txexplain.engine.tokenizer import Tokenizer
-
-    if not cache.lacks_tokenizer(folder):
-        found = Tokenizer.from_folder(folder, vocab_size)
-        return Tokenizer.ids_only(name, vocab_size) if found.has_no_text else found  # a snapshot's folder is called as its commit
-    why = f"{shown(name)} was cached without its tokenizer: connect to the network and `txexplain models pull {shown(name)}` fetches it"
-    return Tokenizer.ids_only(name, vocab_size, f"{why}, or give the prompt as numbers with --ids 1,2,3")
+    size = checkpoint.config.vocab_size
+    if tokenizer is not None:
+        return GPT2(checkpoint, named_tokenizer(os.fspath(tokenizer), size, progress=progress, may_fetch=may_fetch), name)
+    return GPT2(checkpoint, open_tokenizer(name, checkpoint.folder, size), name)
 
 
 def resolve(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from txexplain.bounded import load_json
-from txexplain.engine.config import LONGEST_FILE, MOST_VALUES
+from txexplain.engine.config import LONGEST_FILE, MOST_VALUES, TOKENIZER_FILES
 from txexplain.errors import ModelNotFound, reason
 from txexplain.files import is_there, make_folder, only_regular, open_kept, ours, put_file, put_link, read_whole, write_whole
 from txexplain.models.known import KNOWN
@@ -26,8 +26,9 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{64}|[0-9a-f]{40}")  # a sha256; or a sha1, as Git takes it of a file or of its bytes alone
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")  # of a repository's top folder
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
-VOCABULARY = ("tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model")  # any of them makes a tokenizer
-TOKENIZER = (*VOCABULARY, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+VOCABULARY = TOKENIZER_FILES  # any of them makes a tokenizer
+SETTINGS = "tokenizer_config.json"
+TOKENIZER = (*VOCABULARY, SETTINGS, "special_tokens_map.json", "added_tokens.json")
 SHORT_NAMES = {known.repo: name for name, known in KNOWN.items()}  # as from_pretrained("gpt2") names what it caches
 CHUNK = 1 << 20
 LONGEST_REF = 1000  # bytes
@@ -140,18 +141,45 @@ def shard_names(index: bytes) -> list[str]:
 
 def lacks_tokenizer(folder: Path) -> bool:
     """Whether a cached snapshot has no tokenizer, and it isn't known that its repository has none either."""
-    store, commit = folder.parent.parent, folder.name
-    if folder.parent.name != "snapshots" or any(os.path.lexists(folder / name) for name in VOCABULARY):
+    if folder.parent.name != "snapshots" or any(os.path.lexists(folder / name) for name in VOCABULARY) or is_published_gpt2(folder):
         return False
-    if store.name in {f"models--{name.replace('/', '--')}" for pair in SHORT_NAMES.items() for name in pair}:
-        return False  # their tokenizer is GPT-2's, which is here
-    if all((store / ".no_exist" / commit / name).exists() for name in VOCABULARY[:2]):
+    return may_have(folder, VOCABULARY, VOCABULARY[:2])
+
+
+def lacks_settings(folder: Path) -> bool:
+    """Whether a cached snapshot has a tokenizer without its settings, and it isn't known that there are none."""
+    if folder.parent.name != "snapshots" or not any(os.path.lexists(folder / name) for name in VOCABULARY):
+        return False
+    return not os.path.lexists(folder / SETTINGS) and may_have(folder, (SETTINGS,), (SETTINGS,))
+
+
+def may_have(folder: Path, names: Sequence[str], usual: Sequence[str]) -> bool:
+    """Whether a snapshot's repository may have one of these files, by what is noted in the cache: at the least of the usual ones."""
+    store, commit = folder.parent.parent, folder.name
+    if all((store / ".no_exist" / commit / name).exists() for name in usual):
         return False
     with suppress(OSError, ValueError, RecursionError, AttributeError, TypeError):
         listed = load_json(read_whole(store / "trees" / f"{commit}.json", LONGEST_FILE), MOST_NOTED)  # huggingface_hub's own note
         files = listed.get("files", listed)
-        return CONFIG not in files or any(name in files for name in VOCABULARY)
+        return CONFIG not in files or any(name in files for name in names)
     return True
+
+
+def is_published_gpt2(folder: Path) -> bool:
+    """Whether a snapshot is of one of the well-known GPT-2s, whose tokenizer is the one that is here."""
+    published = {f"models--{name.replace('/', '--')}" for pair in SHORT_NAMES.items() for name in pair}
+    return folder.parent.name == "snapshots" and folder.parent.parent.name in published
+
+
+def with_tokenizer(repo: str) -> Path | None:
+    """The folder of a repository's tokenizer, whatever else is there of it: the commit of main, else the one cached last."""
+    try:
+        folders = [folder for store in stores(repo) for folder in (store / "snapshots").glob("*")]
+        mains = {read_ref(store, "main") for store in stores(repo)}
+    except ImportError:
+        return None
+    having = [folder for folder in folders if COMMIT.fullmatch(folder.name) and any((folder / name).exists() for name in VOCABULARY)]
+    return max(having, key=lambda folder: (folder.name in mains, folder.stat().st_mtime), default=None)
 
 
 # Checksums

@@ -16,13 +16,14 @@ from txexplain.engine.config import GPT2Config, read_json
 from txexplain.errors import CheckpointError, ModelNotFound, reason
 from txexplain.files import make_folder, megabytes, put_file
 from txexplain.models import cache
-from txexplain.models.cache import CONFIG, INDEX, TOKENIZER, VOCABULARY, WEIGHTS
+from txexplain.models.cache import CONFIG, INDEX, SETTINGS, TOKENIZER, VOCABULARY, WEIGHTS
 from txexplain.models.endpoint import OR_A_FOLDER, Endpoint, Remote, Unreachable, is_transport, unreachable
 from txexplain.models.known import KNOWN
 from txexplain.text import shown
 
 Progress = Callable[[int, int], None]  # (bytes that are there, all bytes as far as known)
 
+ABSENT = (*VOCABULARY, SETTINGS)  # what is noted where a repository lacks it, so that nobody asks for it again
 REPOS = {name: known.repo for name, known in KNOWN.items()}
 TRIES = 5  # in a row without a byte
 ROOM = 10_000_000  # bytes of the disk that a download leaves free
@@ -60,7 +61,7 @@ def fetch(repo: str, revision: str | None, progress: Progress | None = None) -> 
     folder = cache.found(repo, revision)
     if folder is None:
         return download(repo, revision, progress)
-    if cache.lacks_tokenizer(folder):
+    if cache.lacks_tokenizer(folder) or cache.lacks_settings(folder):
         with suppress(ModelNotFound):  # the weights are there; who types a prompt is told
             complete(repo, folder, progress)
     return folder
@@ -127,7 +128,7 @@ def download(repo: str, revision: str | None, progress: Progress | None, *, veri
                 f"choose a repository that has a model.safetensors (converted weights may wait as --revision refs/pr/1), {OR_A_FOLDER}."
             )
         work.bring([*(name for name in TOKENIZER if name in names), *weights], told)
-        cache.note(store, commit, revision or "main", [name for name in VOCABULARY if name not in names])
+        cache.note(store, commit, revision or "main", [name for name in ABSENT if name not in names])
         return work.folder
 
 
@@ -139,7 +140,21 @@ def complete(repo: str, folder: Path, progress: Progress | None) -> None:
         commit, names = hub.describe()
         store = folder.parent.parent
         Download(hub, store, commit, verify=False).bring([name for name in TOKENIZER if name in names], told)
-        cache.note(store, commit, commit, [name for name in VOCABULARY if name not in names])
+        cache.note(store, commit, commit, [name for name in ABSENT if name not in names])
+
+
+def fetch_tokenizer(repo: str, progress: Progress | None = None) -> Path:
+    """The local folder of a repository's tokenizer: from the cache, else downloaded, and nothing else. Raises ModelNotFound."""
+    folder = cache.with_tokenizer(repo)
+    if folder is not None:
+        return folder
+    with saying(repo):
+        told = Told(progress)
+        hub = Endpoint(repo, None, told.again)
+        commit, names = hub.describe()
+        work = Download(hub, cache.home(repo), commit, verify=False)
+        work.bring([name for name in (CONFIG, *TOKENIZER) if name in names], told)
+        return work.folder
 
 
 class Told:

@@ -17,10 +17,11 @@ from txexplain.engine.safetensors import Stored
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.errors import CheckpointError
 from txexplain.files import megabytes, read_whole
-from txexplain.models import cache, open_tokenizer, resolve
+from txexplain.models import cache, resolve
 from txexplain.models.bundled import NAME, bundled_path
 from txexplain.models.hub import repo_id
 from txexplain.models.known import KNOWN
+from txexplain.models.tokenizers import open_tokenizer
 from txexplain.models.widened import open_shared, require_equal
 
 SAMPLE = "Once upon a time there was a café, 日本 and 42 cats."
@@ -176,11 +177,15 @@ def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
 def sample_ids(name: str, tokenizer: Tokenizer, config: GPT2Config) -> tuple[list[int], str]:
     """Ids to try a model with, and how its tokenizer did. Raises CheckpointError where text doesn't survive it."""
     if tokenizer.has_no_text:
-        return list(range(min(8, config.vocab_size))), "none: prompts are given as ids"
+        return list(range(min(8, config.vocab_size))), f"none: {tokenizer.why}"
     ids = tokenizer.encode(SAMPLE)
-    if tokenizer.decode(ids) != SAMPLE or max(ids) >= config.vocab_size:
-        raise CheckpointError(f"{name}: its tokenizer doesn't give a text back as it was; its files are damaged or another model's.")
-    return ids, f"{tokenizer.n_vocab:,} ids; text comes back as it went in"
+    if max(ids, default=0) >= config.vocab_size:
+        raise CheckpointError(
+            f"{name}: its tokenizer has the id {max(ids)}, and the model only {config.vocab_size}; it is another model's."
+        )
+    same = tokenizer.decode(tokenizer.encode(SAMPLE, bare=True)).strip() == SAMPLE
+    said = "text comes back as it went in" if same else "text comes back changed, as its tokenizer sees it"
+    return ids or [0], f"{tokenizer.n_vocab:,} ids; {said}"
 
 
 def all_finite(stored: Stored) -> bool:

@@ -176,7 +176,7 @@ def candidate(arguments: tuple[str, ...], distribution: Distribution, scene: Sce
     if not arguments[0].startswith('"'):
         return int(distribution.order[rank(arguments[0], distribution)])
     text = unquoted(arguments[0]) or ""
-    ids = scene.result.weights().tokenizer.encode(text)
+    ids = scene.result.weights().tokenizer.candidates(text)
     if len(ids) != 1:
         raise NotThere(f"{shown(repr(text))} is {len(ids)} tokens; name one token, with the space that begins it")
     return ids[0]

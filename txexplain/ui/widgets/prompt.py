@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
@@ -111,11 +110,9 @@ class PromptEditor(TextArea):
         if self.tokenizer is None or len(self.text) > SHOWN:
             return
         try:
-            pieces = [self.tokenizer.token_bytes(i) for i in self.tokenizer.encode(self.text)]
+            self.boundaries = self.tokenizer.ends(self.text)
         except (ValueError, TokenizerError):  # a model may bring no tokenizer: the forward pass says so
             return
-        ends = list(accumulate(len(char.encode("utf-8", "replace")) for char in self.text))
-        self.boundaries = [bisect_right(ends, start) for start in accumulate(len(piece) for piece in pieces)]
 
     def get_line(self, line_index: int) -> Text:
         """A line as it is shown: control characters visible, every other token on a ground of its own."""

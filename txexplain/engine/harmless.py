@@ -1,0 +1,291 @@
+"""What a stranger's tokenizer.json may ask for: nothing that takes time or memory out of all proportion to the text it is given.
+
+The `tokenizers` library runs whatever such a file describes, inside this process, where nothing can stop it. So every part is looked at
+first: what kind it is, how long its strings are, how much longer than the text its result can be, and whether its patterns are read in a
+time proportional to the text. What isn't known to be harmless is refused in a few words, and the model opens with ids only.
+"""
+
+from __future__ import annotations
+
+import binascii
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from txexplain.engine.config import LARGEST
+from txexplain.engine.tokenizer import LONGEST_TOKEN
+from txexplain.text import shown
+
+MOST_BYTES = 8_000_000  # of all tokens together; GPT-2's have 0.3 million
+MOST_ADDED = 20_000  # added tokens
+MOST_PARTS = 64  # normalizers, pre-tokenizers, decoders … of one file
+MOST_GROWTH = 64  # how many times longer than the text its normalized form may be
+MOST_AROUND = 64  # tokens that a template puts around a text
+LONGEST_WORD = 1000  # characters that WordPiece tries every piece of; BERT's is 100
+LONGEST_PATTERN = 2000  # characters
+
+Json = Mapping[str, Any]
+
+
+class Unfit(Exception):
+    """Why a tokenizer's files can't be used, as the end of a sentence."""
+
+
+def require_harmless(document: Json) -> None:
+    """Raise Unfit unless a tokenizer.json's parts are all of a known kind and size."""
+    require_model(document.get("model"))
+    added = document.get("added_tokens") or []
+    if not isinstance(added, list) or not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in added):
+        raise Unfit("an added token has no content")
+    require_added([each["content"] for each in added])
+    growth = 1.0
+    for part in parts_of(document, "normalizer"):
+        growth *= growth_of(part)
+    if growth > MOST_GROWTH:
+        raise Unfit(f"its normalizer makes a text {growth:,.0f} times as long")
+    for part in parts_of(document, "pre_tokenizer"):
+        require_pattern(part)
+    for part in parts_of(document, "decoder"):
+        if part["type"] == "Replace":
+            growth_of(part)
+        require_short(part.get("content"))
+    for part in parts_of(document, "post_processor"):
+        if part["type"] == "TemplateProcessing":
+            require_template(part)
+
+
+# Tokens
+
+
+def require_model(model: Any) -> None:
+    """Raise Unfit unless a model's vocabulary, merges and numbers are such as a library takes."""
+    kind = kind_of(model) if isinstance(model, dict) else None
+    if kind not in ("BPE", "Unigram", "WordPiece", "WordLevel"):
+        raise Unfit("it names no model that is known: BPE, Unigram, WordPiece or WordLevel")
+    vocab = model.get("vocab")
+    if kind == "Unigram":
+        require_scores(vocab, model.get("unk_id"))
+    else:
+        require_ids(vocab)
+    if model.get("dropout"):
+        raise Unfit("it merges at random (dropout), so that a text has other ids each time")
+    for name in ("unk_token", "continuing_subword_prefix", "end_of_word_suffix"):
+        require_short(model.get(name))
+    if model.get("continuing_subword_prefix") and kind == "BPE":
+        raise Unfit("its BPE has a continuing_subword_prefix")
+    longest = model.get("max_input_chars_per_word", 100)
+    if kind == "WordPiece" and not (type(longest) is int and 0 <= longest <= LONGEST_WORD):
+        raise Unfit(f"its max_input_chars_per_word isn't a number up to {LONGEST_WORD}")
+    if kind == "BPE":
+        require_merges(model.get("merges"), vocab)
+
+
+def kind_of(model: Json) -> Any:
+    """BPE, Unigram, WordPiece or WordLevel; older files don't say it."""
+    return model.get("type", "BPE" if "merges" in model else None)
+
+
+def require_ids(table: Any, what: str = "vocab") -> None:
+    """Raise Unfit unless a table maps tokens of reasonable lengths to ids."""
+    if not isinstance(table, dict):
+        raise Unfit(f"its {what} is missing")
+    for token, id in table.items():
+        if type(id) is not int or not 0 <= id <= LARGEST:
+            raise Unfit(f"the id of {clipped(token)} is {clipped(id)}")
+    require_tokens(table)
+
+
+def require_tokens(tokens: Mapping[str, Any] | Sequence[str]) -> None:
+    longest = max(map(len, tokens), default=0)
+    if longest > LONGEST_TOKEN:
+        token = next(token for token in tokens if len(token) == longest)
+        raise Unfit(f"it has a token of {longest:,} characters, {clipped(token)}…, and {LONGEST_TOKEN} are the most")
+    if sum(map(len, tokens)) > MOST_BYTES:
+        raise Unfit(f"its tokens have more than {MOST_BYTES:,} characters together")
+
+
+def require_scores(vocab: Any, unknown: Any) -> None:
+    """Raise Unfit unless a Unigram's vocabulary is a list of tokens with their log-probabilities."""
+    if not isinstance(vocab, list) or not vocab or not all(is_scored(each) for each in vocab):
+        raise Unfit("its vocab isn't a list of tokens with their scores")
+    require_tokens([token for token, _ in vocab])
+    if unknown is not None and not (type(unknown) is int and 0 <= unknown < len(vocab)):
+        raise Unfit(f"its unk_id is {clipped(unknown)}")
+
+
+def is_scored(each: Any) -> bool:
+    if not isinstance(each, list | tuple) or len(each) != 2:
+        return False
+    token, score = each
+    return isinstance(token, str) and token != "" and type(score) in (int, float) and math.isfinite(score) and abs(score) < 1e30
+
+
+def require_merges(merges: Any, vocab: Mapping[str, int]) -> None:
+    """Raise Unfit unless each merge is of two tokens into one, all three of the vocabulary."""
+    if not isinstance(merges, list):
+        raise Unfit("its merges are missing")
+    for merge in merges:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(isinstance(half, str) for half in pair):
+            raise Unfit(f"the merge {clipped(merge)} isn't a pair")
+        if not (pair[0] in vocab and pair[1] in vocab and pair[0] + pair[1] in vocab):
+            raise Unfit(f"the merge {clipped(merge)} isn't of two tokens of its vocab into another")
+
+
+def require_added(tokens: Sequence[str]) -> None:
+    """Raise Unfit for added tokens too many or too long."""
+    if len(tokens) > MOST_ADDED:
+        raise Unfit(f"it has more than {MOST_ADDED:,} added tokens")
+    require_tokens(tokens)
+
+
+def require_short(value: Any) -> None:
+    if value is not None and (not isinstance(value, str) or len(value) > LONGEST_TOKEN):
+        raise Unfit(f"{clipped(value)}… is no string, or longer than {LONGEST_TOKEN} characters")
+
+
+# Parts
+
+NORMALIZERS = (
+    "NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "Strip", "StripAccents", "BertNormalizer", "ByteLevel", "Prepend", "Replace",
+    "Precompiled",
+)  # fmt: skip
+PRE_TOKENIZERS = (
+    "ByteLevel", "BertPreTokenizer", "Whitespace", "WhitespaceSplit", "Punctuation", "Digits", "Metaspace", "CharDelimiterSplit",
+    "UnicodeScripts", "Split",
+)  # fmt: skip
+DECODERS = ("ByteLevel", "WordPiece", "Metaspace", "BPEDecoder", "ByteFallback", "Fuse", "Strip", "Replace", "CTC")
+PROCESSORS = ("TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel")
+KINDS = {
+    "normalizer": ("normalizers", NORMALIZERS),
+    "pre_tokenizer": ("pretokenizers", PRE_TOKENIZERS),
+    "decoder": ("decoders", DECODERS),
+    "post_processor": ("processors", PROCESSORS),
+}
+
+
+def parts_of(document: Json, what: str) -> list[dict[str, Any]]:
+    """A document's normalizers, pre-tokenizers …, those of sequences in their order. Raises Unfit for one of another kind."""
+    part, (inside, known) = document.get(what), KINDS[what]
+    found: list[dict[str, Any]] = []
+    waiting = [] if part is None else [part]
+    while waiting:
+        each = waiting.pop()
+        kind = each.get("type") if isinstance(each, dict) else None
+        if kind == "Sequence" and isinstance(each.get(inside), list):
+            waiting += reversed(each[inside])
+        elif kind in known:
+            found.append(each)
+        else:
+            raise Unfit(f"its {what} {clipped(kind)} isn't one that is known")
+        if len(found) + len(waiting) > MOST_PARTS:
+            raise Unfit(f"its {what} has more than {MOST_PARTS} parts")
+    return found
+
+
+def require_template(part: Json) -> None:
+    """Raise Unfit unless a template puts a few tokens around a text, each of which it says the ids of."""
+    single, specials = part.get("single"), part.get("special_tokens")
+    if not isinstance(single, list) or not isinstance(specials, dict) or not all(map(is_special, specials.values())):
+        raise Unfit("its post_processor is no template of tokens with their ids")
+    if len(single) > MOST_AROUND or sum(len(each["ids"]) for each in specials.values()) > MOST_AROUND:
+        raise Unfit(f"its post_processor puts more than {MOST_AROUND} tokens around a text")
+    for piece in single:
+        kind, token = next(iter(piece.items())) if isinstance(piece, dict) and len(piece) == 1 else ("", None)
+        id = token.get("id") if isinstance(token, dict) else None
+        if not (kind == "Sequence" and id == "A") and not (kind == "SpecialToken" and isinstance(id, str) and id in specials):
+            raise Unfit(f"its post_processor doesn't say the id of {clipped(piece)}")
+
+
+def is_special(value: Any) -> bool:
+    """Whether it is a template's entry for a token: as many ids as tokens."""
+    ids, tokens = (value.get("ids"), value.get("tokens")) if isinstance(value, dict) else (None, None)
+    if not isinstance(ids, list) or not isinstance(tokens, list):
+        return False
+    return len(ids) == len(tokens) and all(type(id) is int and 0 <= id <= LARGEST for id in ids)
+
+
+def growth_of(part: Json) -> float:
+    """How many times longer than its text what a normalizer makes of it may be. Raises Unfit."""
+    if part["type"] == "Precompiled":
+        return charsmap_growth(part.get("precompiled_charsmap"))
+    if part["type"] == "Prepend":
+        require_short(part.get("prepend"))
+    if part["type"] != "Replace":
+        return 1.0
+    content = part.get("content") or ""
+    require_short(content)
+    pattern = require_pattern(part)
+    return max(1.0, len(content.encode("utf-8", "replace")) / len(pattern.encode("utf-8", "replace"))) if pattern else 1.0 + len(content)
+
+
+def require_pattern(part: Json) -> str:
+    """The string that a part looks for; empty where it is a regular expression, which must be harmless. Raises Unfit."""
+    pattern = part.get("pattern")
+    if pattern is None:
+        return ""
+    given = pattern.get("String", pattern.get("Regex")) if isinstance(pattern, dict) and len(pattern) == 1 else None
+    if not isinstance(given, str) or not given or len(given) > LONGEST_PATTERN:
+        raise Unfit("a pattern of its isn't a string, or is too long")
+    if "String" in pattern:
+        return given
+    if given not in KNOWN_PATTERNS and not HARMLESS.fullmatch(given):
+        raise Unfit(f"its pattern {clipped(given)} isn't one that is known to take little time")
+    return ""
+
+
+# Patterns: of each alternative, all that may go on without end stands where nothing after it can fail, so that a text is read once. What is
+# known by heart are those of well-known models, which look ahead.
+
+ATOM = (
+    r"(?:\\[pP]\{\^?[A-Za-z_]{1,30}\}|\\[sSdDwWnrtfvh]|\\x[0-9a-fA-F]{2}|\\[^A-Za-z0-9\s]"
+    r"|\[\^?(?:\\[pP]\{\^?[A-Za-z_]{1,30}\}|\\[sSdDwWnrtfvh]|\\[^A-Za-z0-9\s]|[^\[\]\\&])+\]|[^\\\[\](){}|*+?.^$]|\.)"
+)
+FEW = rf"(?:{ATOM}(?:\?|\{{[0-9]{{1,2}}(?:,[0-9]{{1,2}})?\}})?)"
+WORDS = r"\((?:\?:|\?i:)?[A-Za-z' ]+(?:\|[A-Za-z' ]+)*\)\??"
+REST = rf"(?:{ATOM}(?:[*+]|\{{[0-9]{{1,2}},\}})\+?(?:{ATOM}[*?]\+?)*)"
+ALTERNATIVE = rf"(?:(?:{FEW}|{WORDS}){{0,20}}{REST}?|\\s\+\(\?!\\S\)|\(\?i:(?:'[a-z]+\|?)+\))"
+HARMLESS = re.compile(rf"\(?{ALTERNATIVE}(?:\|{ALTERNATIVE}){{0,50}}\)?")
+KNOWN_PATTERNS = (
+    # GPT-2
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    # GPT-4's cl100k_base; Llama 3, Qwen 2 and 3
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    # GPT-4o's o200k_base
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    # Bloom
+    r" ?[^(\s|[.,!?…。，、।۔،])]+",
+)
+
+
+# The character maps of sentencepiece: a double-array trie, and behind it what its leaves point to.
+
+
+def charsmap_growth(encoded: Any) -> float:
+    """How many times longer than its text what a map makes of it may be. Raises Unfit for a trie that leads out of itself."""
+    try:
+        data = binascii.a2b_base64(encoded, strict_mode=True)
+        size = int.from_bytes(data[:4], "little")
+        units, texts = np.frombuffer(data[4 : 4 + size], "<u4").astype(np.int64), data[4 + size :]
+        texts.decode("utf-8")
+    except (TypeError, ValueError):
+        raise Unfit("its precompiled_charsmap can't be read") from None
+    leaf = units >= 1 << 31
+    inner = np.flatnonzero(~leaf)
+    offset = (units >> 10) << ((units & (1 << 9)) >> 6)
+    leads = (inner ^ offset[inner]) | 0xFF
+    points = units[leaf] & 0x7FFFFFFF
+    starts = np.frombuffer(texts, np.uint8)
+    if len(units) == 0 or size % 4 or (leads >= len(units)).any() or (points >= len(texts)).any() or (starts[points] & 0xC0 == 0x80).any():
+        raise Unfit("its precompiled_charsmap leads out of itself")
+    return float(max(1, max(map(len, texts.split(b"\0")))))
+
+
+def clipped(value: object) -> str:
+    return shown(ascii(value), 60)

@@ -1,0 +1,391 @@
+"""The tokenizer that a model's folder brings, with the ids that transformers' AutoTokenizer gives for that folder.
+
+Which files count, which settings hold and in which order tokens are added is transformers' (5.24): for a GPT-2 it takes no more than the
+vocabulary, the merges, the added tokens and the post-processor of a tokenizer.json, unless a class is named that takes all of it. A text
+then goes through the `tokenizers` library, or where the vocabulary is GPT-2's own through tiktoken, with the same ids. What can't be
+honoured opens as ids only, with each token's text where a vocabulary tells it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from txexplain.bounded import load_json
+from txexplain.engine.added_tokens import Json, settings_of, tokens_of
+from txexplain.engine.config import TOKENIZER_FILES
+from txexplain.engine.harmless import Unfit, clipped, kind_of, parts_of, require_harmless
+from txexplain.engine.library import BYTE_TO_CHARACTER, LibraryTokenizer, Spelling
+from txexplain.engine.tokenizer import GPT2_VOCABULARY, LONGEST_FILE, LONGEST_TOKEN, Tokenizer, gpt2_with
+from txexplain.errors import reason
+from txexplain.files import is_there, read_whole
+
+if TYPE_CHECKING:
+    import tokenizers
+
+MOST_VALUES = 1_000_000  # of a JSON file: three for each token, of which GPT-2 has 50,257
+MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7a6bbc0"  # of GPT-2's, a line each
+FEW = 500  # added tokens that are looked for in a text beside GPT-2's own
+# The classes of transformers: one that takes a tokenizer.json as it is, other names of what we build, and those that are built in ways of
+# their own. A class that it doesn't know takes a tokenizer.json as it is, too.
+WHOLE, GPT2, BERT, LLAMA = "TokenizersBackend", "GPT2Tokenizer", "BertTokenizer", "LlamaTokenizer"
+SAME = {
+    "LxmertTokenizer": BERT,
+    "MobileBertTokenizer": BERT,
+    "SqueezeBertTokenizer": BERT,
+    "PreTrainedTokenizer": WHOLE,
+    "PythonBackend": WHOLE,
+}
+OTHERS = """
+    Albert Auto Bart Barthez Bartpho Basic BertGeneration BertJapanese Bertweet BigBird BioGpt Blenderbot BlenderbotSmall ByT5 CLIP CTRL
+    Camembert Canine Character Clvp CodeGen CodeLlama Cohere ConvBert Cpm CpmAnt DPRContextEncoder DPRQuestionEncoder DPRReader Deberta
+    DebertaV2 Dia DistilBert Esm Esmc FNet FSMT FastSpeech2Conformer Flaubert Funnel GPTNeoX GPTNeoXJapanese GPTSw3 Gemma Herbert LED
+    Lasr LayoutLMv2 LayoutLMv3 LayoutXLM Luke M2M100 MBart MBart50 MLuke MPNet Marian MarkupLM Mecab Mgpstr Mvp MyT5 Nllb Nougat
+    OpenAIGPT PLBart Parakeet Pegasus Perceiver Phobert Pop2Piano ProphetNet Qwen2 Qwen3_5 Rag Reformer RemBert RoCBert RoFormer Roberta
+    SeamlessM4T Siglip Siglip2 Speech2Text SpeechT5 Splinter T5 Tapas Tipsv2 Udop VideoPrism Vits Wav2Vec2CTC Wav2Vec2PhonemeCTC Whisper
+    Wordpiece XGLM XLM XLMRoberta XLNet
+"""
+BY_MODEL = {"gpt2": GPT2, "bert": BERT, "llama": LLAMA}
+
+USUAL = {  # the named tokens that a class has by itself
+    GPT2: dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
+    BERT: {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"},
+    LLAMA: {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},
+    WHOLE: {},
+}
+EMPTY: Json = dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")) | {
+    "version": "1.0",
+    "added_tokens": [],
+}
+
+
+def open_folder(folder: Path, vocab_size: int, name: str = "") -> Tokenizer:
+    """The tokenizer of a folder for a model of vocab_size ids.
+
+    Nothing in a folder keeps its model from opening: what can't be read gives ids only, which say why once a text is typed.
+    Raises TokenizerError where GPT-2's own ranks are missing or damaged.
+    """
+    name = name or folder.name
+    files = Files(folder)
+    try:
+        if any(map(files.has, TOKENIZER_FILES)):
+            return Plan(files).tokenizer(name, vocab_size)
+        declared = files.declared()
+    except Unfit as why:
+        return Tokenizer.ids_only(name, vocab_size, f"{files.said} can't be used: {why}", texts_of(folder))
+    if vocab_size != GPT2_VOCABULARY or declared not in (None, GPT2):
+        return Tokenizer.ids_only(name, vocab_size)
+    return gpt2_with(name, vocab_size, note=f"{name} brings no tokenizer, so GPT-2's tokens are assumed; --tokenizer names another")
+
+
+@dataclass
+class Files:
+    """A folder's files, read when they are asked for; `said` is the one that was asked for last."""
+
+    folder: Path
+    said: str = ""
+
+    def has(self, name: str) -> bool:
+        return is_there(self.folder / name)
+
+    def read(self, name: str) -> bytes:
+        """Raises Unfit."""
+        self.said = str(self.folder / name)
+        try:
+            return read_whole(self.folder / name, LONGEST_FILE)
+        except (OSError, ValueError) as error:
+            raise Unfit(f"it can't be read ({reason(error)}); fetch it again") from None
+
+    def json(self, name: str) -> Json:
+        """What a JSON file holds, nothing where it isn't there. Raises Unfit."""
+        if not self.has(name):
+            return {}
+        try:
+            document = load_json(self.read(name), MOST_VALUES)
+        except (ValueError, RecursionError) as error:
+            raise Unfit(f"it can't be read as JSON ({reason(error)}); fetch it again") from None
+        if not isinstance(document, dict):
+            raise Unfit("it isn't a JSON object")
+        return document
+
+    def lines(self, name: str) -> list[str]:
+        """The lines of a text. Raises Unfit."""
+        try:
+            text = self.read(name).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Unfit(f"it can't be read ({reason(error)}); fetch it again") from None
+        lines = [line.removesuffix("\r") for line in text.split("\n")]
+        return lines if lines[-1] else lines[:-1]
+
+    def declared(self) -> str | None:
+        """The class of the tokenizer that tokenizer_config.json names, or else config.json. Raises Unfit."""
+        for name in ("tokenizer_config.json", "config.json"):
+            declared = self.json(name).get("tokenizer_class")
+            if declared is not None and not isinstance(declared, str):
+                raise Unfit(f"its tokenizer_class is {clipped(declared)}")
+            if declared:
+                return declared.removesuffix("Fast")
+        return None
+
+
+class Plan:
+    """What transformers makes of a folder's files. Each method raises Unfit where they can't be honoured."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.whole = files.has("tokenizer.json")
+        self.kind = self.class_of()
+        config = files.json("tokenizer_config.json")
+        if config.get("fast_tokenizer_files") not in (None, [], ["tokenizer.json"]):
+            raise Unfit("it has a tokenizer.json for each version of transformers (fast_tokenizer_files)")
+        self.settings = settings_of(config, files.json("special_tokens_map.json"), whole=self.whole)
+        older = files.json("added_tokens.json")
+        self.document = files.json("tokenizer.json")
+        if self.whole and not isinstance(self.document.get("model"), dict):
+            raise Unfit("it has no model")
+        self.tokens = tokens_of(self.settings, self.usual(), older, self.document.get("added_tokens") or [])
+
+    def usual(self) -> dict[str, str]:
+        """The named tokens that a class has by itself, or by what a tokenizer.json fills texts up with."""
+        padding = self.document.get("padding")
+        filler = padding.get("pad_token") if isinstance(padding, dict) else None
+        return USUAL[self.kind] | ({"pad_token": filler} if isinstance(filler, str) and self.kind in (WHOLE, LLAMA) else {})
+
+    def class_of(self) -> str:
+        declared = self.files.declared()
+        usual = WHOLE if self.whole else GPT2
+        kind = declared or BY_MODEL.get(str(self.files.json("config.json").get("model_type")), usual)
+        kind = SAME.get(kind, kind)
+        if kind == LLAMA and self.whole and b'"ByteLevel"' in self.files.read("tokenizer.json"):
+            return WHOLE
+        if kind.removesuffix("Tokenizer") in OTHERS.split() or kind in ("MistralCommonBackend", "SentencePieceBackend"):
+            raise Unfit(f"its tokenizer is a {kind}, which transformers builds in a way of its own")
+        return kind if kind in USUAL else WHOLE
+
+    def tokenizer(self, name: str, vocab_size: int) -> Tokenizer:
+        document = {GPT2: self.gpt2, BERT: self.bert, LLAMA: self.llama, WHOLE: self.as_it_is}[self.kind]()
+        require_harmless(document)
+        library = self.library(document)
+        added = library.get_added_tokens_decoder()
+        typed = {token.content: id for id, token in added.items() if not (token.special and library.encode_special_tokens)}
+        simple = len(added) <= FEW and not any(token.lstrip or token.rstrip or token.single_word for token in added.values())
+        if simple and is_gpt2(document, {token.content for token in added.values()}) and not library.num_special_tokens_to_add(False):
+            return gpt2_with(name, vocab_size, {id: token.content for id, token in added.items()}, typed)
+        model = document["model"]
+        pairs = pairs_of(model["merges"]) if kind_of(model) == "BPE" else []
+        return LibraryTokenizer(
+            name, vocab_size, library, spelling_of(document), pairs, typed, lambda: self.without_added(document, library)
+        )
+
+    # What each class makes of the files: a tokenizer.json without its added tokens
+
+    def as_it_is(self) -> Json:
+        if not self.whole:
+            self.require("")
+        return self.document | {"truncation": None, "padding": None}
+
+    def gpt2(self) -> Json:
+        """Byte-level BPE by the vocabulary and the merges."""
+        model = self.bpe() if self.whole else self.bpe_of_two_files()
+        space = self.flag("add_prefix_space", False)
+        level = {"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": True, "use_regex": True}
+        decoder = level | {"add_prefix_space": True}
+        return EMPTY | {"pre_tokenizer": level, "decoder": decoder, "post_processor": self.document.get("post_processor"), "model": model}
+
+    def llama(self) -> Json:
+        """BPE over a whole text with its spaces as ▁, and bytes for what the vocabulary lacks."""
+        space = self.flag("add_prefix_space", True)
+        scheme = ("always" if self.settings.get("legacy") else "first") if space else "never"
+        metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": False}
+        decoders: list[Json] = [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
+        decoders += [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if space else []
+        model = self.bpe() | {"fuse_unk": True, "byte_fallback": True, "unk_token": None}
+        decoder = {"type": "Sequence", "decoders": decoders}
+        return EMPTY | {
+            "pre_tokenizer": metaspace,
+            "decoder": decoder,
+            "post_processor": self.document.get("post_processor"),
+            "model": model,
+        }
+
+    def bert(self) -> Json:
+        """WordPiece of BERT's words, in lower case unless the settings say otherwise."""
+        self.require("WordPiece", "vocab.txt")
+        lines = [] if self.whole else self.files.lines("vocab.txt")
+        normalizer = {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": self.flag("tokenize_chinese_chars", True),
+            "strip_accents": self.settings.get("strip_accents"),
+            "lowercase": self.flag("do_lower_case", True),
+        }
+        model = {
+            "type": "WordPiece",
+            "unk_token": str(self.tokens.named.get("unk_token")),
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100,
+            "vocab": self.document["model"].get("vocab") if self.whole else {line.rstrip(): id for id, line in enumerate(lines)},
+        }
+        decoder = {"type": "WordPiece", "prefix": "##", "cleanup": True}
+        return EMPTY | {"normalizer": normalizer, "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": decoder, "model": model}
+
+    def bpe(self) -> Json:
+        self.require("BPE")
+        return bpe_of(self.document["model"].get("vocab"), self.document["model"].get("merges"))
+
+    def bpe_of_two_files(self) -> Json:
+        self.require("BPE", "vocab.json", "merges.txt")
+        vocab = self.files.json("vocab.json")
+        return bpe_of(vocab, [line for line in self.files.lines("merges.txt") if not line.startswith("#version")])
+
+    def require(self, model: str, *instead: str) -> None:
+        """Raise Unfit unless a tokenizer.json has this kind of model, or where there is none, the other files are there."""
+        if self.whole and (kind := kind_of(self.document["model"])) != model:
+            remedy = f'write {{"tokenizer_class": "{WHOLE}"}} into a tokenizer_config.json beside it to have it taken as it is'
+            raise Unfit(f"its model is {clipped(kind)[1:-1]}, but transformers makes a {self.kind} of it, which wants {model}; {remedy}")
+        if not self.whole and (missing := [name for name in instead or ("tokenizer.json",) if not self.files.has(name)]):
+            self.files.said = str(self.files.folder)
+            raise Unfit(f"a {self.kind} wants {' and '.join(missing)}, which {'is' if len(missing) == 1 else 'are'}n't there")
+
+    def flag(self, name: str, usual: bool) -> bool:
+        value = self.settings.get(name)
+        if value is not None and type(value) is not bool:
+            raise Unfit(f"its {name} is {clipped(value)}")
+        return usual if value is None else value
+
+    # The library's tokenizer
+
+    def library(self, document: Json) -> tokenizers.Tokenizer:
+        library = made(document)
+        from tokenizers import AddedToken
+
+        added = self.tokens.to_add(token.content for token in library.get_added_tokens_decoder().values())
+        ask(lambda: library.add_tokens([AddedToken(**vars(token)) for token in added]))
+        library.encode_special_tokens = self.flag("split_special_tokens", False)
+        self.surround(library)
+        return library
+
+    def surround(self, library: tokenizers.Tokenizer) -> None:
+        """Have the library put around a text what the settings say: its class's own, or the tokens for its start and end."""
+        from tokenizers import processors
+
+        named, explicit = self.tokens.named, {"add_bos_token", "add_eos_token"} & self.settings.keys()
+        if self.kind == BERT:
+            first, last = str(named.get("cls_token")), str(named.get("sep_token"))
+        elif explicit or library.post_processor is None:
+            first = str(named.get("bos_token", "")) if self.settings.get("add_bos_token") else ""
+            last = str(named.get("eos_token", "")) if self.settings.get("add_eos_token") else ""
+        else:
+            return
+        single = " ".join(f"{part}:0" for part in (first, "$A", last) if part)
+        around = [(token, library.token_to_id(token)) for token in (first, last) if token]
+        library.post_processor = ask(lambda: processors.TemplateProcessing(single=single, special_tokens=around))
+
+    def without_added(self, document: Json, library: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+        """The same where added tokens are ordinary text."""
+        plain = made(document | {"added_tokens": []})
+        plain.post_processor = library.post_processor
+        return plain
+
+
+def made(document: Json) -> tokenizers.Tokenizer:
+    """The library's tokenizer of a document. Raises Unfit."""
+    try:
+        from tokenizers import Tokenizer as Library
+    except ImportError as error:
+        raise Unfit(f"the tokenizers library isn't there ({reason(error)})") from None
+    return ask(lambda: Library.from_str(json.dumps(document)))
+
+
+def ask(question: Any) -> Any:
+    """What the library answers. Raises Unfit, also where it panics, which is a BaseException that can't be imported."""
+    try:
+        return question()
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            if type(error).__name__ != "PanicException":
+                raise
+            raise Unfit("the tokenizers library failed on it") from None
+        raise Unfit(f"the tokenizers library refuses it: {reason(error)}") from None
+
+
+def bpe_of(vocab: Any, merges: Any) -> Json:
+    return {
+        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
+        "byte_fallback": False, "ignore_merges": False, "vocab": vocab, "merges": merges,
+    }  # fmt: skip
+
+
+def pairs_of(merges: Sequence[Any]) -> list[tuple[str, str]]:
+    """Merges as pairs; they were found to be such."""
+    return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
+
+
+def is_gpt2(document: Json, added: set[str]) -> bool:
+    """Whether a document says exactly what GPT-2's own tokenizer does, but for its added tokens."""
+    model, level, decoder = document["model"], document.get("pre_tokenizer") or {}, document.get("decoder") or {}
+    plain = not any(model.get(key) for key in ("continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"))
+    split = level.get("type") == "ByteLevel" and not level.get("add_prefix_space", True) and level.get("use_regex", True)
+    if not (plain and split and decoder.get("type") == "ByteLevel" and not parts_of(document, "normalizer") and kind_of(model) == "BPE"):
+        return False
+    pairs = pairs_of(model["merges"])
+    if hashlib.sha256("\n".join(map(" ".join, pairs)).encode("utf-8", "replace")).hexdigest() != MERGES_SHA256:
+        return False
+    names = [*BYTE_TO_CHARACTER.values(), *map("".join, pairs)]
+    vocab = model["vocab"]
+    return all(vocab.get(name) == id for id, name in enumerate(names)) and vocab.keys() - set(names) <= added
+
+
+def spelling_of(document: Json) -> Spelling:
+    decoders, splits = parts_of(document, "decoder"), parts_of(document, "pre_tokenizer")
+    return Spelling(decoders, not decoders and any(each["type"] == "ByteLevel" for each in splits))
+
+
+# What each id stands for, where no text can be read
+
+
+def texts_of(folder: Path) -> dict[int, bytes]:
+    """The text of each id by the first vocabulary in a folder that can be read."""
+    files = Files(folder)
+    for read in (whole_vocabulary, dict_vocabulary, listed_vocabulary):
+        try:
+            if spelled := {id: token for id, token in read(files).items() if len(token) <= LONGEST_TOKEN}:
+                spelling = guessed(spelled.values())
+                return {id: spelling.bytes_of(token) for id, token in spelled.items()}
+        except Unfit:
+            continue
+    return {}
+
+
+def whole_vocabulary(files: Files) -> dict[int, str]:
+    document = files.json("tokenizer.json")
+    model, added = document.get("model"), document.get("added_tokens")
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    if isinstance(vocab, list):
+        vocab = {each[0]: id for id, each in enumerate(vocab) if isinstance(each, list) and each and isinstance(each[0], str)}
+    entries = [each for each in added if isinstance(each, dict)] if isinstance(added, list) else []
+    return told(vocab) | told({each.get("content"): each.get("id") for each in entries if isinstance(each.get("content"), str)})
+
+
+def dict_vocabulary(files: Files) -> dict[int, str]:
+    return told(files.json("vocab.json"))
+
+
+def listed_vocabulary(files: Files) -> dict[int, str]:
+    return dict(enumerate(line.rstrip() for line in files.lines("vocab.txt")))
+
+
+def told(vocab: Any) -> dict[int, str]:
+    return {id: token for token, id in vocab.items() if type(id) is int} if isinstance(vocab, dict) else {}
+
+
+def guessed(tokens: Any) -> Spelling:
+    """How a vocabulary's tokens are spelled, by the sign that it has for a space."""
+    signs = {token[0] for token in tokens if token}
+    if "Ġ" in signs:
+        return Spelling([], byte_level=True)
+    return Spelling([{"type": "Metaspace"}] if "▁" in signs else [], byte_level=False)
