@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 from tests.engine.odd_checkpoints import BASE, IDS, base, renamed, with_config, with_tensors, write
 from txexplain.cli import cli
 from txexplain.errors import CheckpointError, ExplainError
-from txexplain.models import load_model
+from txexplain.models import load_model, unpickle
 from txexplain.models.convert import convert
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "convert"
@@ -265,3 +266,49 @@ def test_every_refusal_that_names_the_command_can_be_followed(tmp_path: Path) ->
     assert words[::2] == ["convert", "FOLDER"]
     assert CliRunner().invoke(cli, [*words[:2], str(tmp_path / "new")]).exit_code == 0
     close(tmp_path / "new", PLAIN)
+
+
+def test_a_tensor_that_is_larger_than_what_is_stored_of_it_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stride of 0 makes a matrix of any size of one number."""
+
+    def tensor(numbers: int, stored: int) -> Any:
+        storage = SimpleNamespace(nbytes=lambda: stored)
+        return SimpleNamespace(
+            dtype="torch.float32", shape=(numbers,), numel=lambda: numbers, element_size=lambda: 4, data_ptr=lambda: 1,
+            untyped_storage=lambda: storage,
+        )  # fmt: skip
+
+    with pytest.raises(SystemExit) as ended:
+        unpickle.write({"h.0.attn.bias": tensor(1 << 45, 4)}, {}, None)
+    assert ended.value.code == 4
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "h.0.attn.bias is larger than what is stored of it")
+
+
+def test_nobody_is_told_to_let_a_pickle_run_what_it_likes() -> None:
+    """PyTorch's own words for a refusal are how to go round it."""
+
+    class UnpicklingError(Exception):
+        pass
+
+    asks = "Weights only load failed. Re-running `torch.load` with `weights_only` set to `False` will likely succeed. {}"
+    assert (
+        unpickle.why(UnpicklingError(asks.format("Unsupported global: GLOBAL posix.system was not an allowed")))
+        == "it asks for posix.system"
+    )
+    assert unpickle.why(UnpicklingError(asks.format("Unsupported operand 149"))) == "it holds more than tensors and plain values"
+    assert unpickle.why(RuntimeError("a\nb")) == "RuntimeError: a b"
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sparse file of kilobytes may claim a matrix of a hundred gigabytes."""
+    for what, patched in (
+        ("MB of memory on its way, and 0.0 MB are free", ("txexplain.models.convert.free_memory", lambda: 1000)),
+        ("MB, and the disk has 0.0 MB left", ("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(*patched)
+            with pytest.raises(CheckpointError, match=what):
+                convert(BASE, tmp_path / "new")
+        assert not (tmp_path / "new").exists()
+    convert(BASE, tmp_path / "new")

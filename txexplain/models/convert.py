@@ -6,7 +6,9 @@ Tensors go through one at a time, in the order in which they can be read. A pick
 from __future__ import annotations
 
 import json
+import math
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +23,11 @@ from txexplain.bounded import load_json
 from txexplain.engine import instead
 from txexplain.engine.checkpoint import Found, find_files, fitted, gather, plain_name
 from txexplain.engine.config import MOST_VALUES, GPT2Config, read_json
+from txexplain.engine.memory import free_memory
 from txexplain.engine.safetensors import DTYPES, Entry, Source, Stored, header_length, header_of, parse_header, require_exact_cover
 from txexplain.engine.steps import WEIGHTS
 from txexplain.errors import CheckpointError
-from txexplain.files import make_folder, read_whole, write_whole
+from txexplain.files import make_folder, megabytes, read_whole, write_whole
 from txexplain.models.cache import OPEN, TOKENIZER, VOCABULARY
 from txexplain.text import shown
 
@@ -235,6 +238,7 @@ def write(parts: Parts, folder: Path, source: Source) -> Converted:
             if each.name in kept:
                 yield data
 
+    require_room(placed, kept, folder, source)
     make_folder(folder, OPEN)
     write_whole(folder / instead.WEIGHTS, pieces())
     write_whole(folder / "config.json", (json.dumps(parts.config, indent=2) + "\n").encode("ascii"))
@@ -242,6 +246,18 @@ def write(parts: Parts, folder: Path, source: Source) -> Converted:
     if left := sorted(each.name for each in placed if each.name not in kept and not BUFFER.fullmatch(each.name)):
         notes = (*notes, f"Left out, since no GPT-2 language model has it: {', '.join(shown(name, 40) for name in left[:MOST_NAMED])}.")
     return Converted(len(listed), (folder / instead.WEIGHTS).stat().st_size, notes)
+
+
+def require_room(placed: Sequence[Placed], kept: set[str], folder: Path, source: Source) -> None:
+    """Raise CheckpointError where a tensor doesn't fit into memory, or all of them onto the disk: files may claim more than they hold."""
+    sizes = {each.name: math.prod(each.shape) * np.dtype(DTYPES[each.given.dtype]).itemsize for each in placed}
+    largest = 2 * max(sizes.values(), default=0)  # as it was read, and as it is written
+    if (free := free_memory()) is not None and largest > free:
+        raise source.refusal(f"holds a tensor that takes {megabytes(largest)} of memory on its way, and {megabytes(free)} are free")
+    total = sum(size for name, size in sizes.items() if name in kept)
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if total > (left := shutil.disk_usage(there).free):
+        raise source.refusal(f"makes a file of {megabytes(total)}, and the disk has {megabytes(left)} left")
 
 
 def full_name(name: str) -> str:

@@ -6,6 +6,7 @@ Exit codes: 3 without a PyTorch that can do this, 4 for a file that holds someth
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,10 +34,18 @@ def main(paths: list[str]) -> None:
                 zipped = file.read(2) == b"PK"
             loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
         except Exception as error:
-            end(4, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            end(4, why(error))
         tensors.update(state(loaded, torch.Tensor))
         sizes.update(plain(loaded))
     write(tensors, sizes, torch)
+
+
+def why(error: Exception) -> str:
+    """Why a pickle wasn't read; without PyTorch's advice, which is to let the file run what it likes."""
+    if type(error).__name__ == "UnpicklingError":
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        return f"it asks for {named[1]}" if named else "it holds more than tensors and plain values"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def state(loaded: Any, kind: type) -> dict[str, Any]:
@@ -63,6 +72,8 @@ def write(tensors: dict[str, Any], sizes: dict[str, Any], torch: Any) -> None:
     for name, tensor in tensors.items():
         if str(tensor.dtype) in DTYPES and not (name.endswith("lm_head.weight") and tensor.data_ptr() in wte):
             size = tensor.numel() * tensor.element_size()
+            if size > tensor.untyped_storage().nbytes():  # one number, said to be a matrix of any size
+                end(4, f"{name} is larger than what is stored of it")
             header[name] = {"dtype": DTYPES[str(tensor.dtype)], "shape": list(tensor.shape), "data_offsets": [at, at + size]}
             chosen.append(tensor)
             at += size
