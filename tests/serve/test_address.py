@@ -45,6 +45,7 @@ def test_a_link_decides_no_model_and_no_file() -> None:
 @pytest.mark.parametrize(
     "query",
     ["temperature=nan", "temperature=-1", "temperature=hot", "top-k=0", "top-p=2", "top-k=3&top-p=0.5", "seed=1e9", "ids=1,x",
+     "seed=-1", "seed=" + "9" * 4000,
      "at=nowhere", "flow=x", "prompt=" + "a" * LONGEST],
 )  # fmt: skip
 def test_what_a_link_cannot_say_is_a_sentence(query: str) -> None:

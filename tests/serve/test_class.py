@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
 from tests.serve.room import Class, page, served
+from txexplain.serve import web
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="guests are forks, on Linux")
 
@@ -310,6 +312,46 @@ def test_escape_sequences_in_a_prompt_reach_no_screen(room: Class) -> None:
             assert b"\x1b]52;" not in came
             assert b"\x1b[2J" not in came.partition(b"Next token")[2]
             assert "\u202e".encode() not in came
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("hello", ["[" * 60_000, "[" + "1," * 1000 + "1]", "{}", "1", '"'], ids=lambda text: text[:3])
+def test_a_first_word_of_any_form_is_answered(room: Class, hello: str) -> None:
+    async def go() -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{room.origin}/ws", origin=room.origin) as socket:
+            await socket.send_str(hello)
+            message = await socket.receive(timeout=60)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.PROTOCOL_ERROR)
+
+    asyncio.run(go())
+
+
+def test_what_is_said_to_a_page_that_takes_nothing_is_held_back() -> None:
+    """A picture is a message beside the screen: a page that asks for one after another and reads none fills no memory here."""
+
+    class Deaf:
+        async def send_str(self, text: str) -> None:
+            await asyncio.Event().wait()
+
+        send_bytes = receive = send_str
+
+    async def go() -> None:
+        paused: list[bool] = []
+        told = SimpleNamespace(pause=lambda guest, so: paused.append(so), failed=asyncio.Event())
+        guest = SimpleNamespace(over=asyncio.Event(), key="", why="")
+        room = SimpleNamespace(house=told, tell_end=never, listen=never)
+        talking = asyncio.create_task(web.Class.talk(room, Deaf(), guest, (80, 24), ""))  # type: ignore[arg-type]
+        while not hasattr(guest, "hear"):
+            await asyncio.sleep(0)
+        for _ in range(9):
+            guest.hear({"download": "a.svg", "data": "x" * (web.SLOW // 8)})
+        assert paused
+        assert all(paused)
+        talking.cancel()
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
 
     asyncio.run(go())
 

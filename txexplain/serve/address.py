@@ -10,6 +10,7 @@ from txexplain.errors import ExplainError, LocationError, PromptError
 from txexplain.explorer.state import FLOWS, ExplorerState, from_flags
 from txexplain.text import shown
 
+LARGEST_SEED = (1 << 64) - 1
 LONGEST = 8_000  # characters; browsers and proxies take this much
 FLAGS = ("at", "prompt", "ids", "seed", "flow", "temperature", "top-k", "top-p", "greedy")
 SERVED = ("--model", "--revision", "--trace")  # what the house decides, not a link
@@ -36,6 +37,9 @@ def state_of(query: str, model: str) -> ExplorerState:
         raise AddressError(f"This link is longer than {LONGEST} characters.")
     given = dict(known(parse_qsl(query, keep_blank_values=True)))
     try:
+        seed = int(given.get("seed", "0"))
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ValueError
         warmth = float(given.get("temperature", "1"))
         top_k = int(given["top-k"]) if "top-k" in given else None
         top_p = float(given["top-p"]) if "top-p" in given else None
@@ -49,7 +53,7 @@ def state_of(query: str, model: str) -> ExplorerState:
             top_k=top_k,
             top_p=top_p,
             greedy="greedy" in given,
-            seed=int(given.get("seed", "0")),
+            seed=seed,
             flow=FLOWS[FLOWS.index(given.get("flow", FLOWS[0]))],
         )
     except (LocationError, PromptError) as error:

@@ -180,13 +180,14 @@ class House:
             self.loop.remove_reader(guest.channel)
 
     def pause(self, guest: Guest, paused: bool) -> None:
-        """Let the guest's app wait while its page is slow; the terminal holds what it draws."""
+        """Let the guest's app wait while its page is slow; the terminal and the channel hold what it draws and says."""
         if guest.over.is_set():
             return
-        if paused:
-            self.loop.remove_reader(guest.screen)
-        else:
-            self.loop.add_reader(guest.screen, self.painted, guest)
+        for handle, take in ((guest.screen, self.painted), (guest.channel, self.said)):
+            if paused:
+                self.loop.remove_reader(handle)
+            else:
+                self.loop.add_reader(handle, take, guest)
 
     async def press(self, guest: Guest, data: bytes) -> None:
         """Keys for the guest's app, which takes them as fast as it can."""

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from txexplain import __version__
+from txexplain.bounded import load_json
 from txexplain.serve.house import CLOSED, MODES, Guest, House, HouseError, clamped
 from txexplain.serve.limits import Bucket, Limits, Seats
 
@@ -33,6 +34,7 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 SLOW = 1_000_000  # bytes on their way to one page from which on its app waits
+MOST_VALUES = 20  # of what a page says of itself
 HELLO = 10.0  # seconds in which a page says how large it is
 
 
@@ -83,11 +85,11 @@ class Class:
         socket = web.WebSocketResponse(max_msg_size=self.limits.message, heartbeat=30.0, compress=False)
         await socket.prepare(request)
         try:
-            hello = json.loads(await socket.receive_str(timeout=HELLO))
+            hello = load_json((await socket.receive_str(timeout=HELLO)).encode("utf-8", "replace"), MOST_VALUES)
             columns, rows = hello["size"]
             size = clamped(int(columns), int(rows))
             key, query, theme = (str(hello.get(name, "")) for name in ("key", "query", "theme"))
-        except (TypeError, ValueError, KeyError, TimeoutError, OverflowError):
+        except (TypeError, ValueError, KeyError, TimeoutError, OverflowError, RecursionError):
             await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"not a page of this class")
             return socket
         guest = self.known(key)
@@ -137,7 +139,8 @@ class Class:
         news: asyncio.Queue[bytes | str | None] = asyncio.Queue()
         waiting = 0
 
-        def show(data: bytes) -> None:
+        def show(data: bytes | str) -> None:
+            """Of what the app draws, and of what it says beside that: a page that takes no more must not fill this machine's memory."""
             nonlocal waiting
             waiting += len(data)
             if waiting > SLOW:
@@ -147,20 +150,17 @@ class Class:
         async def send() -> None:
             nonlocal waiting
             while (each := await news.get()) is not None:
-                if isinstance(each, str):
-                    await socket.send_str(each)
-                    continue
-                await socket.send_bytes(each)
+                await (socket.send_str(each) if isinstance(each, str) else socket.send_bytes(each))
                 if waiting > SLOW >= waiting - len(each):
                     self.house.pause(guest, False)
                 waiting -= len(each)
             await socket.close()
 
         guest.shown, guest.show, guest.seen = True, show, monotonic()
-        guest.hear = lambda message: news.put_nowait(json.dumps(message))
-        news.put_nowait(json.dumps({"key": guest.key}))
+        guest.hear = lambda message: show(json.dumps(message))
+        show(json.dumps({"key": guest.key}))
         if first:
-            news.put_nowait(first.encode())
+            show(first.encode())
             guest.resize(*size)
             guest.tell({"repaint": True})
         sending = asyncio.create_task(send())
@@ -202,7 +202,7 @@ class Class:
 def size_of(text: str) -> tuple[int, int] | None:
     """A page's new size; None for any other message."""
     with suppress(TypeError, ValueError, KeyError, OverflowError, RecursionError):
-        told: Any = json.loads(text)
+        told: Any = load_json(text.encode("utf-8", "replace"), MOST_VALUES)
         columns, rows = told["size"]
         return int(columns), int(rows)
     return None
