@@ -40,7 +40,7 @@ PATIENCE = 600.0  # seconds until a condition that never comes true is a fault
 @asynccontextmanager
 async def started(model: GPT2, state: ExplorerState, size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[ExplorerApp, Pilot[Any]]]:
     """The app on its first whole screen, generating as fast as it can once it is asked to."""
-    app = ExplorerApp(state, UiOptions(color="truecolor"), lambda: model)
+    app = ExplorerApp(state, UiOptions(color="truecolor"), lambda progress: model)
     async with app.run_test(size=size, notifications=False) as pilot:
         app.pace = 0.001
         await until(pilot, lambda: at_rest(app), "the first screen")
@@ -55,7 +55,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> 
 
 
 def at_rest(app: ExplorerApp) -> bool:
-    return app.lens is not None and not app.running and not app.generating and not any(worker.is_running for worker in app.workers)
+    return app.lens is not None and not app.running and not app.generating and not app.work.jobs
 
 
 def length(app: ExplorerApp) -> int:

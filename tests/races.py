@@ -25,7 +25,6 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -40,7 +39,6 @@ from textual.app import App
 from textual.geometry import Size
 from textual.keys import _character_to_key, _get_unicode_name_from_key
 from textual.message_pump import MessagePump
-from textual.worker import get_current_worker
 
 from txexplain.engine import derive
 from txexplain.engine.cores import CORES
@@ -49,17 +47,20 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
-from txexplain.errors import ModelNotFound
+from txexplain.errors import ExplainError, ModelNotFound
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
+from txexplain.models.hub import Progress, Stopped
 from txexplain.models.report import Entry
 from txexplain.ui import app as ui
+from txexplain.ui import jobs
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.models import ModelsScreen
 from txexplain.ui.widgets.picture import Picture
+from txexplain.ui.work import Does, Heard, Job, Work
 from txexplain.viz.screen import draw_pane
 
 SAVED = Path(__file__).parent / "golden" / "saved" / "one"  # 2 blocks of 2 heads, a vocabulary of 300, room for 64 tokens
@@ -152,36 +153,38 @@ class Timer:
         return f"{self.what}#{self.number}"
 
 
-class Threads(ThreadPoolExecutor):
-    """A thread for each job, which begins at a gate; knows which jobs aren't over, and what they raised."""
+class Raced(Work):
+    """The app's channel: each job begins at a gate. Knows which jobs aren't over, and what they raised."""
 
-    def __init__(self, walk: Walk) -> None:
-        super().__init__(max_workers=200, thread_name_prefix="race")
+    def __init__(self, walk: Walk, post: Callable[[Heard], object]) -> None:
+        super().__init__(post)
         self.walk = walk
+        self.turns = walk.engine
 
-    def submit(self, job: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:
+    def spawn(self, job: Job, does: Does) -> None:
         walk = self.walk
         walk.jobs += 1
         number = walk.jobs
-        walk.live[number] = get_current_worker().group
+        walk.live[number] = job.key
 
-        def run() -> Any:
-            walk.here.number = number
+        def gated(job: Job) -> object:
+            walk.gate("begin")
             try:
-                walk.gate("begin")
-                return job(*args, **options)
+                return does(job)
+            except (ExplainError, Stopped):
+                raise
             except BaseException as error:
                 walk.raised.append(error)
                 raise
+
+        def run() -> None:
+            walk.here.number = number
+            try:
+                self.run(job, gated)
             finally:
-                walk.here.number = 0
+                walk.live.pop(number, None)
 
-        def ended(_: Future[Any]) -> None:
-            walk.live.pop(number, None)
-
-        future = super().submit(run)
-        future.add_done_callback(ended)
-        return future
+        threading.Thread(target=run, name=f"race {number}", daemon=True).start()
 
 
 class Engine:
@@ -304,23 +307,21 @@ class Walk:
             return call
 
         app.set_timer = partial(self.set_timer, app)  # type: ignore[assignment]
-        app.engine = self.engine  # type: ignore[assignment]
+        app.work = Raced(self, lambda message: app.post_message(message))
         app.open_model = self.opened
         app.list_models = self.listed
         app.animation_level = "none"
         with (
             mock.patch.object(GPT2, "stoppable_forward", lambda model, ids, **options: self.forward(model, ids, **options)),
             mock.patch.object(ui, "load_model", self.opened),
-            mock.patch.object(ui, "surprisal", gated(surprisal)),
-            mock.patch.object(ui, "Threads", partial(Threads, self)),
-            mock.patch.object(ui, "CHUNK", 2),
-            mock.patch.object(ui, "RIBBONS_AT_ONCE", 4),
+            mock.patch.object(jobs, "surprisal", gated(surprisal)),
+            mock.patch.object(jobs, "CHUNK", 2),
+            mock.patch.object(jobs, "RIBBONS_AT_ONCE", 4),
             mock.patch.object(derive, "SWIFT", 0),
             mock.patch.object(derive, "norm_shares", gated(derive.norm_shares)),
             mock.patch.object(derive, "rollout_shares", gated(derive.rollout_shares)),
             mock.patch.object(derive, "head_measures", gated(derive.head_measures)),
             mock.patch.object(App, "post_message", lambda pump, message: self.post(pump, message)),
-            mock.patch.object(ModelsScreen, "post_message", lambda pump, message: self.post(pump, message)),
         ):
             yield
 
@@ -519,15 +520,14 @@ async def settle(walk: Walk, app: ExplorerApp, pilot: Any, truth: Truth) -> None
 def started(walk: Walk, how: str, trace: Path) -> ExplorerApp:
     """The app with a prompt, with a lesson, or with a recorded run."""
 
-    def load() -> GPT2 | Lens:
+    def load(progress: Progress) -> GPT2 | Lens:
         if how == "recorded":
             walk.gate("whole")
             return Lens(Trace.load(trace), None)
-        return walk.opened("one", app.first.progress)
+        return walk.opened("one", progress)
 
     state = from_flags(model="one", trace=str(trace)) if how == "recorded" else ExplorerState(model="one", prompt=PROMPT)
-    app = ExplorerApp(state, UiOptions(color="truecolor"), load, Reads(lesson=LESSON) if how == "lesson" else None)
-    return app
+    return ExplorerApp(state, UiOptions(color="truecolor"), load, Reads(lesson=LESSON) if how == "lesson" else None)
 
 
 async def mixed(walk: Walk, app: ExplorerApp, pilot: Any, truth: Truth, script: Sequence[str]) -> None:

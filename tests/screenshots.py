@@ -94,7 +94,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[None]) -> None:
     """Until the screen shows the result of what is asked."""
     loop = asyncio.get_running_loop()
     end = loop.time() + PATIENCE
-    while app.lens is None or app.running or app.queued or any(worker.is_running for worker in app.workers):
+    while app.lens is None or app.running or app.queued or app.work.jobs:
         if loop.time() > end:
             raise TimeoutError("The app doesn't settle.")
         await pilot.pause(0.002)
@@ -131,7 +131,7 @@ def run(
     """The app with a model, from its first full screen on."""
 
     async def go() -> None:
-        app = ExplorerApp(state, UiOptions(theme=theme, color="truecolor"), lambda: model, reads)
+        app = ExplorerApp(state, UiOptions(theme=theme, color="truecolor"), lambda progress: model, reads)
         app.animation_level = "none"
         async with app.run_test(size=size) as pilot:
             await settled(app, pilot)

@@ -124,7 +124,7 @@ def app() -> str:
     from txexplain.ui.app import ExplorerApp
 
     async def go() -> str:
-        explorer = ExplorerApp(ExplorerState(), UiOptions(color="truecolor"), lambda: load_model("storyteller"))
+        explorer = ExplorerApp(ExplorerState(), UiOptions(color="truecolor"), lambda progress: load_model("storyteller"))
         async with explorer.run_test(size=(100, 30)) as pilot:
             while explorer.lens is None:
                 await pilot.pause()

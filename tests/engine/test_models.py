@@ -80,7 +80,7 @@ from txexplain.front.options import UiOptions
 said = CliRunner().invoke(cli, ["predict", "Once upon a time there was a"])
 assert said.exit_code == 0 and "%" in said.stdout, said.output
 async def go():
-    app = ExplorerApp(ExplorerState(), UiOptions(), load_model)
+    app = ExplorerApp(ExplorerState(), UiOptions())
     async with app.run_test() as pilot:
         while app.lens is None:
             await pilot.pause()

@@ -202,7 +202,7 @@ def pumps(app: App) -> Iterator[MessagePump]:
 
 # Settling
 
-OURS = {"load", "arrive", "forward", "measure", "flow", "surprisal"}  # the workers whose result the screen waits for
+OURS = {"load", "arrive", "forward", "measure", "flow", "surprisal"}  # the jobs whose result the screen waits for
 
 
 def computes(app: App) -> bool:
@@ -210,7 +210,7 @@ def computes(app: App) -> bool:
     typed = app.typing is not None and app.typing._task is not None and not app.typing._task.done()
     resized = app._resize_timer is not None or app._resize_event is not None
     paints = bool(app.screen._layout_required or app.screen._dirty_widgets)
-    works = any(worker.is_running and worker.group in OURS for worker in app.workers)
+    works = bool(OURS & set(app.work.jobs))
     return paints or resized or app.running or bool(app.queued) or typed or works
 
 

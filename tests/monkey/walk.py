@@ -51,7 +51,7 @@ class Watched(ExplorerApp):
     CSS_PATH = inspect.getfile(ExplorerApp).removesuffix("app.py") + "app.tcss"
 
     def __init__(self, start: Start, world: World, seen: Seen) -> None:
-        super().__init__(start.state, start.options, lambda: world.opened(start.state), start.reads)
+        super().__init__(start.state, start.options, lambda progress: world.opened(start.state), start.reads)
         self.seen = seen
         self.list_models = lambda: world.entries(start.kind)  # type: ignore[method-assign]
         self.open_model = world.open_model

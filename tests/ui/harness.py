@@ -42,16 +42,16 @@ def drive(
 ) -> None:
     """Run a test against a new app; by default from the first full screen on."""
 
-    def given() -> GPT2:
-        assert model is not None
-        return model
+    give = load or (None if model is None else lambda: model)
+    opening = None if give is None else lambda progress: give()
 
     async def go() -> None:
-        app = ExplorerApp(state or ExplorerState(), options, load or given, reads)
+        app = ExplorerApp(state or ExplorerState(), options, opening, reads)
         async with app.run_test(size=size, notifications=True) as pilot:
             if wait:
                 await settled(app, pilot)
             await test(app, pilot)
+        app.work.join()
 
     asyncio.run(go())
 
@@ -70,7 +70,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[Any]) -> None:
     """Until nothing runs and the screen shows the result of what is asked."""
     await until(
         pilot,
-        lambda: app.lens is not None and not app.running and not app.queued and not any(w.is_running for w in app.workers),
+        lambda: app.lens is not None and not app.running and not app.queued and not app.work.jobs,
         "a settled screen",
     )
 
@@ -161,6 +161,7 @@ class SlowForward:
         self.real = GPT2.stoppable_forward
         self.gates: dict[tuple[int, ...], threading.Event] = {}
         self.started: list[tuple[int, ...]] = []
+        self.ended: list[tuple[int, ...]] = []
         self.shut = True
         monkeypatch.setattr(GPT2, "stoppable_forward", lambda model, ids, **options: self.run(model, ids, **options))
 
@@ -172,7 +173,9 @@ class SlowForward:
         self.started.append(tuple(ids))
         if self.shut:
             assert gate.wait(PATIENCE)
-        return self.real(model, ids, **(options | {"should_stop": None}))
+        trace = self.real(model, ids, **(options | {"should_stop": None}))
+        self.ended.append(tuple(ids))
+        return trace
 
     def open(self) -> None:
         """Let everything through from now on."""

@@ -58,7 +58,7 @@ def record(
     found: list[str] = []
 
     async def go() -> None:
-        app = Recorded(state or ExplorerState(), options, lambda: model, reads)
+        app = Recorded(state or ExplorerState(), options, lambda progress: model, reads)
         async with app.run_test(size=size, notifications=True) as pilot:
             await settled(app, pilot)
             await test(app, pilot)

@@ -52,11 +52,14 @@ from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.front.actions import ACTIONS, GLYPHS
 from txexplain.front.options import UiOptions
 from txexplain.ui import app as module
-from txexplain.ui.app import Arriving, ExplorerApp, Ran
+from txexplain.ui.app import ExplorerApp
 from txexplain.ui.help import HelpScreen
+from txexplain.ui.jobs import Arriving
+from txexplain.ui.jobs import forward as forward_job
 from txexplain.ui.models import Arrival
 from txexplain.ui.over import BriefToast
 from txexplain.ui.widgets.picture import Picture
+from txexplain.ui.work import Heard, Job
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import Palette
@@ -554,38 +557,29 @@ def test_keys_work_while_the_model_runs_and_the_screen_says_it_does(storyteller:
 def test_an_old_result_never_replaces_a_newer_one(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, newest_first: bool) -> None:
     slow = SlowForward(monkeypatch)
     slow.shut = False
-    answered: list[int] = []
-    real = ExplorerApp.on_ran
-
-    def on_ran(app: ExplorerApp, message: Ran) -> None:
-        answered.append(message.serial)
-        real(app, message)
-
-    monkeypatch.setattr(ExplorerApp, "on_ran", on_ran)
     old, new = (storyteller.prompt_ids(text) for text in ("The cat", "The dog"))
 
     async def test(app: App, hand: Hand) -> None:
-        app.engine = nullcontext()  # type: ignore[assignment]  # so that the newer run can end first
+        app.work.turns = nullcontext()  # type: ignore[assignment]  # so that the newer run can end first
         slow.shut = True
         await hand.press("slash")
         await write(app, hand, "The cat")
         await until(hand, lambda: tuple(old) in slow.started, "a run for the first text")
         await hand.press("backspace", "backspace", "backspace", *"dog")
         await until(hand, lambda: tuple(new) in slow.started, "a run for the second text")
-        newest = app.serial
         first, second = (new, old) if newest_first else (old, new)
-        answered.clear()
         slow.gate(first).set()
-        await until(hand, lambda: len(answered) == 1, "the first answer")
+        await until(hand, lambda: tuple(first) in slow.ended, "the first answer")
         assert app.lens is not None
         if newest_first:
-            assert (answered, app.running, app.lens.trace.ids) == ([newest], False, tuple(new))
+            await until(hand, lambda: not app.running, "the newest answer on the screen")
+            assert app.lens.trace.ids == tuple(new)
         else:
             assert app.running
             assert app.lens.trace.ids == tuple(storyteller.prompt_ids(ONCE))
             assert "computing" in screen_text(app)[0]
         slow.gate(second).set()
-        await until(hand, lambda: len(answered) == 2, "the second answer")
+        await until(hand, lambda: tuple(second) in slow.ended, "the second answer")
         await settled(app, hand)
         assert app.lens.trace.ids == tuple(new)
         assert app.editor.text == "The dog"
@@ -608,9 +602,10 @@ def test_a_run_that_nobody_waits_for_is_stopped(storyteller: GPT2, monkeypatch: 
 
     async def test(app: App, hand: Hand) -> None:
         assert stopped == [False]
-        app.serial += 1  # what a newer request does
-        app.forward(app.serial - 1, storyteller, replace(app.state, prompt="Old"), None)
-        await until(hand, lambda: not any(w.is_running for w in app.workers), "the old run's end")
+        with app.work.turns:  # while it waits for its turn, it is given up
+            app.work.start("forward", forward_job(storyteller, replace(app.state, prompt="Old"), None), app.ran)
+            app.work.stop("forward")
+        await until(hand, lambda: not app.work.threads, "the old run's end")
         assert stopped == [False]  # it wasn't even begun
         assert app.lens is not None
         assert app.lens.trace.prompt == ONCE
@@ -1065,14 +1060,14 @@ def test_news_that_come_when_the_screens_are_gone(storyteller: GPT2) -> None:
     apps: list[ExplorerApp] = []
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
-        app.arrival = Arrival("another", lambda arrival: None)
+        app.arrival = Arrival("another")
         apps.append(app)
 
     drive(test, storyteller)
     (app,) = apps
     assert not app.screen_stack
-    app.arrival = Arrival("another", lambda arrival: None)
-    asyncio.run(app._on_message(Arriving(app.arrival)))
+    app.arrival = Arrival("another")
+    asyncio.run(app._on_message(Heard(Job("arrive", app.work, app.arrived), Arriving(1, 2))))
 
 
 def test_a_timer_that_is_late_rings(storyteller: GPT2) -> None:

@@ -59,7 +59,7 @@ def metered(
     async def go() -> None:
         Metered.wire = Wire()
         Metered.wire.resize(*SIZE)
-        app = Metered(ExplorerState(prompt=prompt, location=parse(at)), COLOURS, lambda: model)
+        app = Metered(ExplorerState(prompt=prompt, location=parse(at)), COLOURS, lambda progress: model)
         app.animation_level = animation  # type: ignore[assignment]
         async with app.run_test(size=SIZE) as pilot:
             await settled(app, pilot)

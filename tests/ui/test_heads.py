@@ -189,7 +189,7 @@ def test_a_long_measurement_is_waited_for_off_the_keys_path(storyteller: GPT2, m
     async def test(app: App, hand: Hand) -> None:
         assert app.lens is not None
         assert "measures" not in app.lens.__dict__
-        with app.engine:
+        with app.work.turns:
             await hand.press("a", "v")
             await until(hand, lambda: place(app) == "heads:self", "the sorted atlas")
             assert any("Measuring all 48 heads" in line for line in pane_text(app, "stage"))

@@ -74,7 +74,7 @@ def test_a_model_goes_as_soon_as_another_is_open(storyteller: GPT2) -> None:
     earlier = weakref.ref(present[0])
 
     async def go() -> None:
-        app = ExplorerApp(ExplorerState(prompt="red blue"), UiOptions(color="truecolor"), present.pop)
+        app = ExplorerApp(ExplorerState(prompt="red blue"), UiOptions(color="truecolor"), lambda progress: present.pop())
         async with app.run_test(size=(120, 40), notifications=False) as pilot:
             for key in ("space", "a", "escape", "o", "escape", "i"):
                 await long.until(pilot, lambda: long.at_rest(app), f"rest before {key}")
@@ -140,8 +140,8 @@ def test_freed_memory_is_given_back_beside_the_keys_once_nothing_happens(storyte
 
 HEAPS = """
 import ctypes, sys, threading
-from txexplain.ui.threads import Threads
-threads = Threads() if sys.argv[1] == "app" else None
+from txexplain.ui.work import Work
+work = Work(print) if sys.argv[1] == "app" else None
 together = threading.Barrier(4)
 def work():
     kept = [bytearray(4000) for _ in range(100)]

@@ -20,6 +20,7 @@ from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
 from txexplain.models.report import Entry
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.jobs import Arriving
 from txexplain.ui.models import ModelsScreen
 
 App, Hand = ExplorerApp, Pilot[None]
@@ -272,7 +273,7 @@ def test_the_first_model_tells_its_download(storyteller: GPT2) -> None:
         return storyteller
 
     async def test(app: App, hand: Hand) -> None:
-        app.first.progress(120_000_000, 548_000_000)
+        app.work.jobs["load"].tell(Arriving(120_000_000, 548_000_000))
         await until(hand, lambda: "Fetching storyteller: 120 of 548 MB, 21%" in "\n".join(screen_text(app)), "the progress")
         go.set()
         await settled(app, hand)
@@ -304,7 +305,7 @@ def test_another_model_can_be_chosen_while_the_first_is_on_its_way(storyteller: 
         else:
             await until(hand, lambda: "There is no such model." in "\n".join(screen_text(app)), "the sentence")
         go.set()
-        await until(hand, lambda: not any(worker.is_running for worker in app.workers), "the first one's load ends")
+        await until(hand, lambda: not app.work.threads, "the first one's load ends")
         assert (app.state.model, app.model is None) == (("owner/small", False) if works else ("storyteller", True))
         assert app.model is not storyteller
 

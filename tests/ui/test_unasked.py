@@ -18,7 +18,7 @@ from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.lessons import Reads
-from txexplain.ui.app import ExplorerApp, first_model
+from txexplain.ui.app import ExplorerApp
 from txexplain.ui.models import FetchScreen
 
 SAVED = Path(__file__).parents[1] / "golden" / "saved" / "one"
@@ -75,7 +75,7 @@ def test_a_pages_model_comes_by_the_readers_own_keys_alone(storyteller: GPT2, hu
 
 
 def test_no_more_is_fetched_than_was_agreed_to(storyteller: GPT2, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("txexplain.ui.models.MARGIN", 0)
+    monkeypatch.setattr("txexplain.ui.jobs.MARGIN", 0)
     monkeypatch.setattr("txexplain.ui.models.offer", lambda repo: 1000)
 
     async def read(app: ExplorerApp, pilot: Pilot[None]) -> None:
@@ -115,24 +115,8 @@ def test_the_first_page_asks_too_and_the_pages_beside_it_have_the_readers_model(
         assert app.state.model == "storyteller"
         assert hub.asked == []
 
-    state = ExplorerState(model="owner/name")
-    made: list[ExplorerApp] = []
-
-    def load() -> GPT2:
-        return first_model(made[0], state)
-
-    async def remembered(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        await read(app, pilot)
-
-    monkey = ExplorerApp.__init__
-
-    def noted(self: ExplorerApp, *rest: object, **more: object) -> None:
-        made.append(self)
-        monkey(self, *rest, **more)  # type: ignore[arg-type]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ExplorerApp, "__init__", noted)
-        drive(remembered, None, state, load=load, reads=Reads(parse_lesson(TEXT, "mine"), page=2), wait=False)
+    reads = Reads(parse_lesson(TEXT, "mine"), page=2)
+    drive(read, None, ExplorerState(model="owner/name"), reads=reads, wait=False)
 
 
 @pytest.mark.parametrize("reads", [Reads(parse_lesson(TEXT, "mine"), fetch=True), Reads(parse_lesson(TEXT, "mine"), model="owner/name")])

@@ -144,7 +144,7 @@ class GuestApp(ExplorerApp):
     def __init__(
         self, state: ExplorerState, options: UiOptions, served: Served, channel: socket.socket, reads: Reads | None = None
     ) -> None:
-        super().__init__(state, options, lambda: served.model, reads)
+        super().__init__(state, options, lambda progress: served.model, reads)
         self.actions = tuple(each for each in self.actions if each.id not in CLOSED)
         self.channel, self.told, self.wrong = channel, "", ""
         self.sending = threading.Lock()

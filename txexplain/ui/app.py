@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,22 +28,20 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.worker import Worker, WorkerState
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw, uniform
-from txexplain.engine.surprisal import CHUNK, Surprise, surprisal
+from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Run
-from txexplain.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, reason, sentence_of
+from txexplain.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, reason
 from txexplain.explorer.contrast import token_text
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Level, Location, breadcrumb, place_of
-from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Doing, footer, rebound
 from txexplain.front.config import remember_theme
@@ -53,14 +50,16 @@ from txexplain.front.names import recorded_names
 from txexplain.front.options import UiOptions
 from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of, roomy, scene_of
 from txexplain.models import load_model
-from txexplain.models.hub import NotHere, Progress, Stopped
+from txexplain.models.hub import NotHere, Progress
 from txexplain.models.report import known_models
 from txexplain.shell import typable
 from txexplain.text import clean, one_line
+from txexplain.ui import jobs
 from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.inks import Inks, theme_of
+from txexplain.ui.jobs import Arriving, Opening, Ran
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, FetchScreen, ModelsScreen
 from txexplain.ui.over import CommandsScreen, move_cursor
@@ -71,9 +70,9 @@ from txexplain.ui.terminal.keyboard import Inbox, with_keyboard
 from txexplain.ui.terminal.rescue import can_stop, crash_report, on_end
 from txexplain.ui.terminal.visible import OnlyText
 from txexplain.ui.terminal.wire import Wire, thrifty
-from txexplain.ui.threads import Threads, Turns, in_thread
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
+from txexplain.ui.work import Failed, Heard, Work
 from txexplain.viz.canvas import Canvas, plain
 from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.palette import THEMES
@@ -88,7 +87,6 @@ FOCUS = ("stage", "panel", "side", "prompt")
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
-RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 FRAME = 0.03  # seconds between the frames of a zoom
 REST = 2.0  # seconds without news after which freed memory is given back
 ONLY_TEXT = OnlyText()
@@ -98,74 +96,6 @@ SAID = 1000  # characters of a sentence that pops up
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its own measure it does so often, and a key waits for 50 ms
-
-
-class News(Message):
-    """What a worker tells the app."""
-
-
-class Loaded(News):
-    """What the app starts with, or a lesson's page needs, is there: a model or a recorded run; or why it isn't."""
-
-    def __init__(self, arrival: Arrival, found: GPT2 | Lens | None, why: Exception | None = None) -> None:
-        super().__init__()
-        self.arrival, self.found, self.why = arrival, found, why
-
-
-class Arriving(News):
-    """A model on its way has come further."""
-
-    def __init__(self, arrival: Arrival) -> None:
-        super().__init__()
-        self.arrival = arrival
-
-
-class Arrived(News):
-    """Another model is open; or `sentence` says why it isn't."""
-
-    def __init__(self, arrival: Arrival, model: GPT2 | None, sentence: str = "") -> None:
-        super().__init__()
-        self.arrival, self.model, self.sentence = arrival, model, sentence
-
-
-class Ran(News):
-    """A forward pass ended; `serial` tells which request it answers."""
-
-    def __init__(self, serial: int, lens: Lens, seconds: float) -> None:
-        super().__init__()
-        self.serial, self.lens, self.seconds = serial, lens, seconds
-
-
-class Traced(News):
-    """The shares that the ribbons show were computed."""
-
-    def __init__(self, lens: Lens, mode: str) -> None:
-        super().__init__()
-        self.lens, self.mode = lens, mode
-
-
-class Measured(News):
-    """What every head does was measured."""
-
-    def __init__(self, lens: Lens) -> None:
-        super().__init__()
-        self.lens = lens
-
-
-class Surprised(News):
-    """How surprising the prompt's tokens were was computed."""
-
-    def __init__(self, lens: Lens, values: tuple[Surprise | None, ...]) -> None:
-        super().__init__()
-        self.lens, self.values = lens, values
-
-
-class Failed(News):
-    """A request can't be answered; the sentence says why."""
-
-    def __init__(self, serial: int, sentence: str) -> None:
-        super().__init__()
-        self.serial, self.sentence = serial, sentence
 
 
 class ExplorerApp(App[None]):
@@ -189,7 +119,8 @@ class ExplorerApp(App[None]):
         for keys in (action.keys if action.id == "jump" else [",".join(action.keys)])
     ]
 
-    def __init__(self, state: ExplorerState, options: UiOptions, load: Callable[[], GPT2 | Lens], reads: Reads | None = None) -> None:
+    def __init__(self, state: ExplorerState, options: UiOptions, load: Opening | None = None, reads: Reads | None = None) -> None:
+        """load: what it starts with, where that isn't the model that the state names."""
         self.tones = palette_of(options)
         self.actions = rebound(ACTIONS, options.keys)
         self.ending_keys = next(action.keys for action in self.actions if action.id == "quit")
@@ -198,11 +129,10 @@ class ExplorerApp(App[None]):
         self.state = state
         self.options = options
         self.shows_cursor = options.cursor
-        self.load = load
+        self.load = load or self.opening(state)
         self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
         self.list_models = known_models
         self.arrival: Arrival | None = None  # the model that will take the present one's place
-        self.first = Arrival(state.model, self.first_arriving)  # the one that the app, or a lesson's page, starts with
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
         self.measuring: WeakSet[Lens] = WeakSet()  # whose heads are being measured, or were; a run isn't kept for that
@@ -226,7 +156,6 @@ class ExplorerApp(App[None]):
         self.scroll = 0  # and its first row
         self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
         self.marks: tuple[tuple[Mark, ...], Mark | None] = ((), None)  # those in the pane of the keys, and the cursor's
-        self.serial = 0
         self.running = False
         self.clock: Timer | None = None
         self.late = False  # the run has lasted long enough for the old result to fade
@@ -241,7 +170,7 @@ class ExplorerApp(App[None]):
         self.reader = Reader(self, reads or Reads())
         # The models that the reader named; with the size agreed to, where a question told one.
         self.granted: dict[str, int | None] = {state.model if reads is None else reads.model: None}
-        self.engine = Turns()  # one BLAS job at a time
+        self.work = Work(self.post_message)
         self.inbox = Inbox(self)
         self.asking: Asking | None = None  # the terminal, while what it answered isn't read
 
@@ -290,7 +219,6 @@ class ExplorerApp(App[None]):
         return [*found, *([] if self.tones.depth == "truecolor" else [Inks(self.tones)]), ONLY_TEXT]
 
     def on_mount(self) -> None:
-        asyncio.get_running_loop().set_default_executor(Threads())
         self.listen()
         self.screen_change_signal.subscribe(self, lambda _: self.point(self.layout_of(*self.size)))
         self.screen.set_class(True, "explorer")
@@ -302,7 +230,7 @@ class ExplorerApp(App[None]):
         self.query_one("#stage").focus()
         if self.reader.asked.clock:
             self.set_interval(1.0, self.draw)
-        self.load_model(self.first, self.load)
+        self.work.start("load", jobs.load(self.state.model, self.load), self.loaded)
 
     def listen(self) -> None:
         """Let the signals that end a program end this one in order."""
@@ -327,17 +255,20 @@ class ExplorerApp(App[None]):
 
     async def _on_message(self, message: Message) -> None:
         """News that come when the screens are gone already are no news."""
-        if self.screen_stack or not isinstance(message, News):
+        if self.screen_stack or not isinstance(message, Heard):
             try:
                 await super()._on_message(message)
             except MemoryError:
                 self.do_without(message)
-        if isinstance(message, News) and self.screen_stack:
+        if isinstance(message, Heard) and self.screen_stack:
             self.tidy_soon()
+
+    def on_heard(self, message: Heard) -> None:
+        self.work.hear(message)
 
     def do_without(self, message: Message) -> None:
         """There isn't enough memory for what a message asks for."""
-        if isinstance(message, Ran | Loaded | Arrived):
+        if isinstance(message, Heard) and message.job.key in ("forward", "load", "arrive"):
             self.fail(NO_MEMORY)
         else:
             self.say(NO_MEMORY)
@@ -395,7 +326,7 @@ class ExplorerApp(App[None]):
         scene = self.scene(width, height)
         if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens not in self.measuring:
             self.measuring.add(self.lens)
-            self.measure(self.lens)
+            self.work.start("measure", jobs.measures(self.lens), self.found)
         rects = self.layout_of(width, height)
         self.drawn = {name: now for name, now in self.drawn.items() if name in rects}  # what isn't shown keeps no run
         for name, rect in rects.items():
@@ -496,29 +427,22 @@ class ExplorerApp(App[None]):
 
     # The model
 
-    @in_thread("load")
-    def load_model(self, arrival: Arrival, load: Callable[[], GPT2 | Lens]) -> None:
-        try:
-            self.post_message(Loaded(arrival, load()))
-        except Stopped:
-            return
-        except (ExplainError, OSError, MemoryError) as error:
-            self.post_message(Loaded(arrival, None, error))
-
-    def first_arriving(self, arrival: Arrival) -> None:
-        self.post_message(Arriving(arrival))
-
-    def on_loaded(self, message: Loaded) -> None:
-        if message.arrival is not self.first or self.first.stopped:
-            return  # another was chosen meanwhile
-        if isinstance(message.found, Lens):
-            self.open_run(message.found)
-        elif message.found is not None:
-            self.use(message.found)
-        elif isinstance(message.why, NotHere):
-            self.ask_to_fetch(message.why)
+    def loaded(self, what: GPT2 | Lens | Failed | Arriving) -> None:
+        """The model that the app, or a lesson's page, starts with is there, or a recorded run; or why it isn't."""
+        if isinstance(what, Arriving):
+            if self.model is None:
+                coming = Arrival(self.state.model, what.done, what.total)
+                megabytes = f"{round(coming.done / 1e6)} of {round(coming.total / 1e6)} MB"
+                self.message = f"Fetching {coming.name}: {megabytes}, {coming.percent}%"
+                self.show_arrival()
+        elif isinstance(what, Lens):
+            self.open_run(what)
+        elif isinstance(what, GPT2):
+            self.use(what)
+        elif isinstance(what.error, NotHere):
+            self.ask_to_fetch(what.error)
         else:
-            self.fail(sentence_of(message.why) if message.why else "")
+            self.fail(what.sentence)
 
     def ask_to_fetch(self, lacking: NotHere) -> None:
         """A page wants a model that isn't here. Only a key of the reader's brings it: a lesson is a file that others write."""
@@ -532,7 +456,7 @@ class ExplorerApp(App[None]):
 
         self.message = f"{lacking.name} isn't on this machine."
         self.draw()
-        question = FetchScreen(self.tones, lacking)
+        question = FetchScreen(self.tones, self.work, lacking)
         self.push_screen(question, answered)
 
     def use(self, model: GPT2) -> None:
@@ -552,28 +476,17 @@ class ExplorerApp(App[None]):
     def fetch(self, name: str) -> None:
         """Open another model, after a download where that takes one. The present one stays until then."""
         self.granted[name] = None
-        self.stop_arrival()
-        self.arrival = Arrival(name, lambda arrival: self.post_message(Arriving(arrival)))
+        self.arrival = Arrival(name)
         if self.lens is None:  # there is no present one to go on with
-            self.first.stopped = True
+            self.work.stop("load")
             self.message = f"Loading {name} …"
         self.draw()
-        self.bring(self.arrival)
-
-    @in_thread("arrive", exclusive=False)
-    def bring(self, arrival: Arrival) -> None:
-        try:
-            self.post_message(Arrived(arrival, self.open_model(arrival.name, arrival.progress)))
-        except Stopped:
-            return
-        except (ExplainError, OSError, MemoryError) as error:
-            self.post_message(Arrived(arrival, None, sentence_of(error)))
+        self.work.start("arrive", jobs.load(name, lambda progress: self.open_model(name, progress)), self.arrived)
 
     def stop_arrival(self) -> None:
         """A download that runs ends at its next piece."""
-        if self.arrival is not None:
-            self.arrival.stopped = True
-            self.arrival = None
+        self.work.stop("arrive")
+        self.arrival = None
 
     def give_up_arrival(self) -> None:
         """The reader stops what is on its way; where nothing else is shown, the screen says what stands there now."""
@@ -584,40 +497,36 @@ class ExplorerApp(App[None]):
             self.run_model()  # which says again what the prompt lacks
         self.draw()
 
-    def on_arriving(self, message: Arriving) -> None:
-        if message.arrival is self.first and self.model is None and not self.first.stopped:
-            megabytes = f"{round(message.arrival.done / 1e6)} of {round(message.arrival.total / 1e6)} MB"
-            self.message = f"Fetching {message.arrival.name}: {megabytes}, {message.arrival.percent}%"
-        elif message.arrival is not self.arrival:
-            return
-        self.show_arrival()
-
     def show_arrival(self) -> None:
         self.draw()
         if isinstance(self.screen, ModelsScreen):
             self.screen.update()
 
-    def on_arrived(self, message: Arrived) -> None:
-        if message.arrival is not self.arrival:
+    def arrived(self, what: GPT2 | Failed | Arriving) -> None:
+        """Another model has come further, is open, or can't be opened."""
+        assert self.arrival is not None
+        if isinstance(what, Arriving):
+            self.arrival = replace(self.arrival, done=what.done, total=what.total)
+            self.show_arrival()
             return
-        self.arrival = None
-        if message.model is None:
+        name, self.arrival = self.arrival.name, None
+        if isinstance(what, Failed):
             if self.lens is None:
-                self.message = message.sentence
+                self.message = what.sentence
             else:
-                self.say(message.sentence)
+                self.say(what.sentence)
             self.show_arrival()
             return
         if isinstance(self.screen, ModelsScreen):
             self.screen.dismiss(None)
         self.state = replace(
-            self.kept_prompt(message.model).unedited(), model=message.arrival.name, revision=None, trace=None,
-            k=min(self.state.k, message.model.config.vocab_size),
+            self.kept_prompt(what).unedited(), model=name, revision=None, trace=None,
+            k=min(self.state.k, what.config.vocab_size),
         )  # fmt: skip
         self.generating, self.queued, self.prefix, self.cost = False, 0, None, ""
         self.lens = self.distribution = self.last_draw = None  # what was there is the other model's
-        self.first.stopped = True
-        self.use(message.model)
+        self.work.stop("load")
+        self.use(what)
         self.draw()
 
     def kept_prompt(self, model: GPT2) -> ExplorerState:
@@ -661,13 +570,12 @@ class ExplorerApp(App[None]):
         """Ask for the model's answer to the present prompt; an answer to an earlier request is dropped."""
         if self.model is None:
             return
-        self.serial += 1
         self.start_clock()
-        self.forward(self.serial, self.model, self.state, self.prefix)
+        self.work.start("forward", jobs.forward(self.model, self.state, self.prefix), self.ran)
 
     def outdate(self) -> None:
         """Nobody waits any more for what runs: it is told to stop, and its result is dropped."""
-        self.serial += 1
+        self.work.stop("forward")
         self.running = False
 
     def start_clock(self) -> None:
@@ -683,41 +591,24 @@ class ExplorerApp(App[None]):
             self.late = True
             self.draw()
 
-    @in_thread("forward")
-    def forward(self, serial: int, model: GPT2, state: ExplorerState, prefix: Lens | None) -> None:
-        def outdated() -> bool:
-            return serial != self.serial
-
-        try:
-            with self.engine:
-                start = time.perf_counter()
-                lens = None if outdated() else run(state, model, prefix, outdated)
-                seconds = time.perf_counter() - start
-                if lens is None:
-                    return
-                at_once = state.location.level is Level.MODEL and lens.trace.n_tokens <= RIBBONS_AT_ONCE
-                if at_once and not lens.flow_lacks(state.flow):
-                    lens.flow(state.flow)
-            self.post_message(Ran(serial, lens, seconds))
-        except (ExplainError, MemoryError) as error:
-            self.post_message(Failed(serial, sentence_of(error)))
-
-    def on_ran(self, message: Ran) -> None:
-        if message.serial != self.serial:
+    def ran(self, what: Ran | Failed) -> None:
+        """A forward pass ended."""
+        if isinstance(what, Failed):
+            self.fail(what.sentence)
             return
         self.running = False
-        self.lens = message.lens
-        self.prefix = message.lens
+        self.lens = what.lens
+        self.prefix = what.lens
         self.message = ""
-        self.cost = f"{1000 * message.seconds:.0f} ms"
+        self.cost = f"{1000 * what.seconds:.0f} ms"
         self.distribution = distribution_of(self.lens, self.state)
         self.remember()
         self.candidate = 0
-        self.state = self.state.with_last_row(message.lens.trace.n_tokens).fit(self.dims())
+        self.state = self.state.with_last_row(what.lens.trace.n_tokens).fit(self.dims())
         self.draw()
         self.entitle()
         self.reader.arrived()
-        self.trace_flow(message.lens, self.state.flow)
+        self.trace_flow(what.lens, self.state.flow)
         self.find_surprisal()
         self.go_on()
 
@@ -727,10 +618,6 @@ class ExplorerApp(App[None]):
         name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {prompt[:SAID]}".split()).rstrip(":"))
         if (entitle := getattr(self._driver, "entitle", None)) is not None:
             entitle(plain(name, self.tones))
-
-    def on_failed(self, message: Failed) -> None:
-        if message.serial == self.serial:
-            self.fail(message.sentence)
 
     def fail(self, sentence: str) -> None:
         """There is nothing to show, and a sentence that says why."""
@@ -742,32 +629,15 @@ class ExplorerApp(App[None]):
         self.lens = self.distribution = self.last_draw = None  # what was there answers another prompt
         self.draw()
 
-    @in_thread("measure")
-    def measure(self, lens: Lens) -> None:
-        """What every head does takes long on a long prompt: it is measured once the atlas asks."""
-        with self.engine:
-            if lens is self.lens:
-                lens.measures  # noqa: B018
-        self.post_message(Measured(lens))
-
-    def on_measured(self, message: Measured) -> None:
-        if message.lens is self.lens:
+    def found(self, what: Failed | None) -> None:
+        """Something that takes long was found out about the present run."""
+        if what is None:
             self.draw()
+        elif not isinstance(what.error, NotRecorded):
+            self.say(what.sentence)
 
-    @in_thread("flow")
     def trace_flow(self, lens: Lens, mode: str) -> None:
-        """The ribbons' shares take longer than a key may: they are traced after the frame."""
-        try:
-            with self.engine:
-                if lens is self.lens:
-                    lens.flow(mode)
-        except NotRecorded:
-            return
-        self.post_message(Traced(lens, mode))
-
-    def on_traced(self, message: Traced) -> None:
-        if message.lens is self.lens and message.mode == self.state.flow:
-            self.draw()
+        self.work.start("flow", jobs.flow(lens, mode), self.found)
 
     def find_surprisal(self, width: int = 0, height: int = 0) -> None:
         """Compute what the open strip lacks, once the frame stands."""
@@ -775,47 +645,27 @@ class ExplorerApp(App[None]):
         lacking = self.lens is not None and known is not None and len(known) < self.lens.trace.n_tokens
         if self.lens is not None and lacking and self.lens not in self.surprising:
             self.surprising.add(self.lens)
-            self.be_surprised(self.lens, self.surprised)
+            self.work.start("surprisal", jobs.surprise(self.lens, self.surprised), partial(self.be_surprised, self.lens.trace.run))
 
-    @in_thread("surprisal")
-    def be_surprised(self, lens: Lens, earlier: tuple[Run | None, tuple[Surprise | None, ...]]) -> None:
-        """Chunk by chunk, so that a forward pass never waits for more than one."""
-        values = earlier[1][: lens.trace.run.shared(earlier[0])]
-        ids = lens.trace.ids[: len(values)]
-        unembedding = None if lens.model is None else lens.model.unembedding
-        try:
-            while lens is self.lens:
-                with self.engine:
-                    values = surprisal(lens.trace, unembedding, (ids, values), CHUNK)
-                ids = lens.trace.ids[: len(values)]
-                if len(values) == lens.trace.n_tokens:
-                    self.post_message(Surprised(lens, values))
-                    return
-        except NotRecorded:
+    def be_surprised(self, run: Run, what: tuple[Surprise | None, ...] | Failed) -> None:
+        """How surprising the tokens of the present run are is known."""
+        if isinstance(what, Failed):
+            self.found(what)
             return
-
-    def on_surprised(self, message: Surprised) -> None:
-        if message.lens is self.lens:
-            self.surprised = (message.lens.trace.run, message.values)
-            self.draw()
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        if event.state is not WorkerState.ERROR or event.worker.error is None:
-            return
-        if not isinstance(event.worker.error, MemoryError):
-            raise event.worker.error
-        self.say(NO_MEMORY)
+        self.surprised = (run, what)
+        self.draw()
 
     def use_model(self, state: ExplorerState) -> None:
         """Load the model that a state names, and run the state's prompt with it; whatever was on its way isn't wanted any more."""
         self.stop_arrival()
-        self.first.stopped = True
-        self.first = Arrival(state.model, self.first_arriving, self.granted.get(state.model))
         self.outdate()
         self.state, self.lens, self.prefix, self.distribution, self.model = state, None, None, None, None
         self.message = f"Loading {state.model} …"
-        may = self.may_fetch(state.model)
-        self.load_model(self.first, partial(load_model, state.model, revision=state.revision, progress=self.first.progress, may_fetch=may))
+        self.work.start("load", jobs.load(state.model, self.opening(state), self.granted.get(state.model)), self.loaded)
+
+    def opening(self, state: ExplorerState) -> Opening:
+        """Opens the model that a state names."""
+        return lambda progress: load_model(state.model, revision=state.revision, progress=progress, may_fetch=self.may_fetch(state.model))
 
     def may_fetch(self, name: str) -> bool:
         """Whether a model may be fetched: the reader named it, or said so."""
@@ -1257,7 +1107,7 @@ class ExplorerApp(App[None]):
                     self.focus_pane("panel")
                 self.draw()
 
-        self.push_screen(FindScreen(self.tones, distribution, replace(scene, lens=None).id_label), found)
+        self.push_screen(FindScreen(self.tones, self.work, distribution, replace(scene, lens=None).id_label), found)
 
     def do_examples(self) -> None:
         """Begin again with a prompt that shows something."""
@@ -1329,7 +1179,7 @@ class ExplorerApp(App[None]):
 
     def do_models(self) -> None:
         """The list of models: one that is picked is opened; the one on its way, stopped."""
-        screen = ModelsScreen(self.tones, "" if self.state.trace else self.state.model, lambda: self.arrival, self.list_models)
+        screen = ModelsScreen(self.tones, self.work, "" if self.state.trace else self.state.model, lambda: self.arrival, self.list_models)
 
         def picked(number: int | None) -> None:
             if number is None or screen.models is None:
@@ -1480,9 +1330,7 @@ class ExplorerApp(App[None]):
     def on_unmount(self) -> None:
         """Nobody waits for a forward pass any more, nor for a download, nor for what follows from a result."""
         self.inbox.close()
-        self.outdate()
-        self.first.stopped = True
-        self.stop_arrival()
+        self.work.end()
         self.lens = None
 
     # The prompt
@@ -1518,7 +1366,7 @@ class ExplorerApp(App[None]):
         """Typing: the newest text wins, and a run for an older one is told to stop at once."""
         self.state = self.state.with_prompt(message.text)
         self.last_draw = None
-        self.serial += 1
+        self.work.stop("forward")
         if self.model is not None:
             self.start_clock()
         self.draw()
@@ -1594,12 +1442,6 @@ def put(widget: Widget, rect: Rect) -> None:
     widget.styles.width, widget.styles.height = rect.width, rect.height
 
 
-def first_model(app: ExplorerApp, state: ExplorerState) -> GPT2:
-    """The model that the app starts with."""
-    may = app.may_fetch(state.model)
-    return load_model(state.model, revision=state.revision, progress=app.first.progress, may_fetch=may)
-
-
 def run_app(
     state: ExplorerState, options: UiOptions, lens: Lens | None = None, reads: Reads | None = None, asking: Asking | None = None
 ) -> int:
@@ -1611,8 +1453,9 @@ def run_app(
         options = asking.told(options)
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, lambda: lens or first_model(app, state), reads)
+    app = ExplorerApp(state, options, None if lens is None else lambda progress: lens, reads)
     app.asking = asking
     gc.set_threshold(*LITTER)
     app.run(mouse=reads is None or not reads.lecture)
+    app.work.join()
     return app.return_code or 0

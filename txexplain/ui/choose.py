@@ -22,7 +22,7 @@ from txexplain.explorer.search import find_tokens
 from txexplain.front.actions import key_of
 from txexplain.text import clip
 from txexplain.ui.over import OverScreen, point_at, point_at_field
-from txexplain.ui.threads import in_thread
+from txexplain.ui.work import Failed, Work
 from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette
@@ -219,21 +219,15 @@ class FindScreen(ChooseScreen):
     heading = "Find a token"
     hint = "type part of a token   ↑ ↓ move   ⏎ go there   esc back"
 
-    class Spelled(Message):
-        """How every token looks is known."""
-
-        def __init__(self, texts: list[str]) -> None:
-            super().__init__()
-            self.texts = texts
-
-    def __init__(self, tones: Palette, distribution: Distribution, label: Callable[[int], str]) -> None:
+    def __init__(self, tones: Palette, work: Work, distribution: Distribution, label: Callable[[int], str]) -> None:
         super().__init__(tones)
-        self.distribution, self.label = distribution, label
+        self.work, self.distribution, self.label = work, distribution, label
         self.texts: list[str] | None = None
         self.order = distribution.order.tolist()
 
     def on_unmount(self) -> None:
         """A screen that was left is part of a cycle, and stays until Python looks for garbage: without the vocabulary."""
+        self.work.stop("spell")
         self.texts, self.order, self.entries = None, [], []
 
     def field(self) -> ComposeResult:
@@ -242,15 +236,15 @@ class FindScreen(ChooseScreen):
     def on_mount(self) -> None:
         super().on_mount()
         self.query_one(Input).focus()
-        self.spell()
+        # Fifty thousand labels take longer than a key may.
+        self.work.start("spell", lambda job: [self.label(token) for token in range(len(self.order))], self.spelled)
 
-    @in_thread("spell")
-    def spell(self) -> None:
-        """Fifty thousand labels take longer than a key may."""
-        self.post_message(self.Spelled([self.label(token) for token in range(len(self.order))]))
-
-    def on_find_screen_spelled(self, message: Spelled) -> None:
-        self.texts = message.texts
+    def spelled(self, texts: list[str] | Failed) -> None:
+        """How every token looks is known."""
+        if isinstance(texts, Failed):
+            self.app.notify(texts.sentence, markup=False)
+            return
+        self.texts = texts
         self.look()
 
     def on_input_changed(self) -> None:

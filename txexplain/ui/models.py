@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.widgets import Static
 
-from txexplain.errors import ExplainError, ModelNotFound, sentence_of
 from txexplain.files import megabytes
 from txexplain.models.endpoint import host
-from txexplain.models.hub import NotHere, Stopped, offer, repo_id
+from txexplain.models.hub import NotHere, offer, repo_id
 from txexplain.ui.choose import ChooseScreen, Entry
 from txexplain.ui.over import OverScreen
-from txexplain.ui.threads import in_thread
+from txexplain.ui.work import Failed, Work
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
@@ -28,29 +27,15 @@ if TYPE_CHECKING:
     from txexplain.models.report import Entry as Model
 
 BAR = 24  # cells
-MARGIN = 10_000_000  # bytes that a download may have more than was said: a well-known model's size is that of its weights alone
 
 
+@dataclass(frozen=True)
 class Arrival:
-    """A model that was asked for and isn't open yet. The worker that opens it writes, the screen reads."""
+    """A model that was asked for and isn't open yet: bytes that are there, and all of them, once that is known."""
 
-    def __init__(self, name: str, changed: Callable[[Arrival], object], most: int | None = None) -> None:
-        """most: as many bytes the reader agreed to; None: any number."""
-        self.name, self.most = name, most
-        self.changed = changed
-        self.done = self.total = 0
-        self.stopped = False
-
-    def progress(self, done: int, total: int) -> None:
-        """What a download tells; raises Stopped once nobody waits for it."""
-        if self.stopped:
-            raise Stopped
-        if self.most is not None and total > self.most + MARGIN:
-            raise ModelNotFound(f"{self.name} isn't fetched: it has {megabytes(total)} now, and you were told {megabytes(self.most)}.")
-        before = self.words
-        self.done, self.total = done, total
-        if self.words != before:
-            self.changed(self)
+    name: str
+    done: int = 0
+    total: int = 0
 
     @property
     def percent(self) -> int:
@@ -68,34 +53,28 @@ class ModelsScreen(ChooseScreen):
     heading = "Models"
     hint = "↑ ↓ move   ⏎ open, or fetch and open   esc back"
 
-    class Listed(Message):
-        """What models there are is known; or a sentence why it isn't."""
-
-        def __init__(self, models: Sequence[Model], sentence: str = "") -> None:
-            super().__init__()
-            self.models, self.sentence = models, sentence
-
-    def __init__(self, tones: Palette, present: str, arrival: Callable[[], Arrival | None], known: Callable[[], Sequence[Model]]) -> None:
+    def __init__(
+        self, tones: Palette, work: Work, present: str, arrival: Callable[[], Arrival | None], known: Callable[[], Sequence[Model]]
+    ) -> None:
         super().__init__(tones)
-        self.present, self.arrival, self.known = present, arrival, known
+        self.work, self.present, self.arrival, self.known = work, present, arrival, known
         self.models: Sequence[Model] | None = None
         self.sentence = ""
 
     def on_mount(self) -> None:
         super().on_mount()
-        self.look()
+        self.work.start("look", lambda job: self.known(), self.listed)  # the cache is read from the disk: that may take long
 
-    @in_thread("look")
-    def look(self) -> None:
-        """The cache is read from the disk, which may take longer than a key may."""
-        try:
-            self.post_message(self.Listed(self.known()))
-        except (ExplainError, OSError) as error:
-            self.post_message(self.Listed((), sentence_of(error)))
+    def on_unmount(self) -> None:
+        self.work.stop("look")
 
-    def on_models_screen_listed(self, message: Listed) -> None:
-        self.models, self.sentence = message.models, message.sentence
-        self.at = next((i for i, model in enumerate(message.models) if model.name == self.present), 0)
+    def listed(self, models: Sequence[Model] | Failed) -> None:
+        """What models there are is known."""
+        if isinstance(models, Failed):
+            self.models, self.sentence = (), models.sentence
+        else:
+            self.models = models
+        self.at = next((i for i, model in enumerate(self.models) if model.name == self.present), 0)
         self.update()
 
     def nothing(self) -> str:
@@ -135,16 +114,9 @@ class FetchScreen(OverScreen[bool]):
     FetchScreen Static { width: 1fr; height: auto; }
     """
 
-    class Told(Message):
-        """What the hub says of the size; or a sentence why it says nothing."""
-
-        def __init__(self, size: int | None, sentence: str = "") -> None:
-            super().__init__()
-            self.bytes, self.sentence = size, sentence
-
-    def __init__(self, tones: Palette, lacking: NotHere, ask: Callable[[str], int] | None = None) -> None:
+    def __init__(self, tones: Palette, work: Work, lacking: NotHere, ask: Callable[[str], int] | None = None) -> None:
         super().__init__()
-        self.tones, self.model, self.bytes = tones, lacking.name, lacking.bytes
+        self.tones, self.work, self.model, self.bytes = tones, work, lacking.name, lacking.bytes
         self.ask = ask or (lambda name: offer(repo_id(name) or name))
         self.host = host()
         self.asking, self.sentence = False, ""
@@ -180,15 +152,16 @@ class FetchScreen(OverScreen[bool]):
         elif not self.asking and not self.sentence:
             self.asking = True
             self.show()
-            self.inquire()
+            self.work.start("inquire", lambda job: self.ask(self.model), self.answered)
 
-    @in_thread("inquire")
-    def inquire(self) -> None:
-        try:
-            self.post_message(self.Told(self.ask(self.model)))
-        except ExplainError as error:
-            self.post_message(self.Told(None, str(error)))
+    def on_unmount(self) -> None:
+        self.work.stop("inquire")
 
-    def on_fetch_screen_told(self, message: Told) -> None:
-        self.asking, self.bytes, self.sentence = False, message.bytes, message.sentence
+    def answered(self, size: int | Failed) -> None:
+        """What the hub says of the size; or why it says nothing."""
+        self.asking = False
+        if isinstance(size, Failed):
+            self.sentence = size.sentence
+        else:
+            self.bytes = size
         self.show()
