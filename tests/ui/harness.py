@@ -70,7 +70,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[Any]) -> None:
     """Until nothing runs and the screen shows the result of what is asked."""
     await until(
         pilot,
-        lambda: app.lens is not None and not app.running and not app.queued and not app.work.jobs,
+        lambda: app.lens is not None and not (app.running or app.queued or app.work.jobs or app.motion),
         "a settled screen",
     )
 
