@@ -406,7 +406,7 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
         name, ids = state.model, lens.trace.ids
         wanted = tuple(state.ids if state.ids is not None else app.model.prompt_ids(state.prompt))
         assert scene.stale or ids == wanted, "an old result is shown as current"
-        assert app.prefix is None or app.prefix.origin is app.model
+        assert app.prefix is None or app.prefix.model is app.model
         fresh = truth.lens(name, ids)
         assert close(lens.trace.last_logits, fresh.trace.last_logits), "the logits aren't a fresh run's"
         best = distribution(fresh.trace.last_logits, **state.sampling)
