@@ -17,10 +17,11 @@ from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
+from txexplain.errors import LessonError
 from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped, state_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
-from txexplain.front.lessons import check_page, prompt_ids, read
+from txexplain.front.lessons import check_lesson, check_page, prompt_ids, read
 from txexplain.front.scenes import scene_of, surprisal_of
 from txexplain.viz.live import fill
 from txexplain.viz.palette import Palette
@@ -122,11 +123,11 @@ def test_every_page_is_on_screen_word_for_word(run: Read) -> None:
             assert said in shown
 
 
-def test_there_are_three_lessons_of_twenty_pages_and_more_with_questions_and_marks() -> None:
-    assert len(LESSONS) == 3
-    assert sum(len(lesson.pages) for lesson in LESSONS) >= 20
+def test_there_are_six_lessons_of_fifty_pages_and_more_with_questions_and_marks() -> None:
+    assert [lesson.name for lesson in LESSONS] == ["transformer", "attention", "rest", "sampling", "weights", "since"]
+    assert sum(len(lesson.pages) for lesson in LESSONS) >= 50
     for lesson in LESSONS:
-        assert 2 <= sum(bool(page.question) for page in lesson.pages) <= 3
+        assert 2 <= sum(bool(page.question) for page in lesson.pages) <= 4
         assert all(page.highlight for page in lesson.pages)
 
 
@@ -414,6 +415,111 @@ def test_the_cache_changes_nothing(storyteller: GPT2, once: Lens) -> None:
     for layer in range(storyteller.config.n_layer):
         for name in ("attn.k", "attn.v", "resid_post"):
             np.testing.assert_array_equal(continued[f"blocks.{layer}.{name}"][:7], once.trace[f"blocks.{layer}.{name}"])
+
+
+def test_pages_hold_what_they_claim(storyteller: GPT2) -> None:
+    """`holds` is tried by checking a lesson; a page that says what isn't so is refused."""
+    pages = [(lesson, page) for lesson in LESSONS for page in lesson.pages if page.holds]
+    assert pages
+    for lesson, page in pages:
+        check_lesson(replace(lesson, pages=(page,)), storyteller.name, lambda _: storyteller, Palette())
+        turned = tuple(text.translate(str.maketrans("<>", "><")) for text in page.holds)
+        with pytest.raises(LessonError, match="isn't so here"):
+            check_lesson(replace(lesson, pages=(replace(page, holds=turned),)), storyteller.name, lambda _: storyteller, Palette())
+
+
+def test_the_steps_of_sampling_in_their_order(once: Lens) -> None:
+    logits = once.trace["logits"].astype(np.float64)
+    shares = np.exp(logits / 0.8 - logits.max() / 0.8)
+    shares /= shares.sum()
+    order = np.argsort(-shares, kind="stable")
+    kept = order[: int(np.searchsorted(np.cumsum(shares[order]), 0.9)) + 1]
+    wanted = np.zeros_like(shares)
+    wanted[kept] = shares[kept] / shares[kept].sum()
+    np.testing.assert_allclose(distribution(once.trace["logits"], 0.8, top_p=0.9).probability, wanted, atol=1e-12)
+
+
+def test_entropy_grows_with_temperature(once: Lens) -> None:
+    bits = [distribution(once.trace["logits"], t).entropy_bits for t in (0.2, 0.5, 1.0, 2.0)]
+    assert bits == sorted(bits)
+    assert bits[0] < bits[-1] / 3
+
+
+def test_greedy_keeps_the_likeliest(once: Lens) -> None:
+    logits = once.trace["logits"]
+    greedy = distribution(logits, 0.0)
+    assert greedy.probability[np.argmax(logits)] == 1
+    assert greedy.probability.sum() == 1
+
+
+def test_the_nucleus_is_wider_where_the_answer_is_open(storyteller: GPT2, once: Lens) -> None:
+    clear = lens_of(storyteller, "The capital of Norway is")
+    kept = [distribution(lens.trace.last_logits, top_p=0.9).kept_count for lens in (clear, once)]
+    assert kept[0] < kept[1]
+
+
+def test_the_number_of_a_draw_is_fixed() -> None:
+    assert uniform(7, 7) == np.random.default_rng([7, 7]).random()
+    assert len({uniform(seed, 7) for seed in range(50)}) == len({uniform(7, count) for count in range(50)}) == 50
+
+
+def test_many_draws_come_near_the_shares(storyteller: GPT2) -> None:
+    dist = distribution(lens_of(storyteller, "The king was").trace.last_logits)
+    drawn = np.bincount([dist.draw(uniform(seed, 3)).id for seed in range(2000)], minlength=len(dist.order))
+    for token in dist.order[:5]:
+        p = float(dist.probability[token])
+        assert abs(drawn[token] / 2000 - p) < 5 * np.sqrt(p * (1 - p) / 2000)
+
+
+def test_surprisal_is_large_where_the_text_turns(storyteller: GPT2) -> None:
+    text = "The little fox lost her red ball. She looked for her red piano"
+    trace = storyteller.forward(storyteller.prompt_ids(text), all_logits=True)
+    shares = [distribution(row).probability[token] for row, token in zip(trace["logits"], trace.ids[1:], strict=False)]
+    bits = -np.log2(shares)
+    assert int(np.argmax(bits)) == len(bits) - 1
+    assert bits[-1] > 10
+
+
+def test_weights_are_the_same_for_every_text(storyteller: GPT2) -> None:
+    before = {name: each.copy() for name, each in storyteller.weights.items()}
+    one, other = (lens_of(storyteller, text).trace["logits"] for text in ("Once upon", "The king"))
+    assert not np.array_equal(one, other)
+    assert all(np.array_equal(before[name], each) for name, each in storyteller.weights.items())
+
+
+def test_parameters_are_counted(storyteller: GPT2) -> None:
+    config, weights = storyteller.config, storyteller.weights
+    d, m = config.n_embd, config.n_inner
+    assert weights["h.0.attn.c_attn.weight"].size + weights["h.0.attn.c_proj.weight"].size == 4 * d * d
+    assert weights["h.0.mlp.c_fc.weight"].size + weights["h.0.mlp.c_proj.weight"].size == 2 * d * m == 8 * d * d
+    assert weights["wte.weight"].size == config.vocab_size * d > sum(each.size for each in weights.values()) / 2
+
+
+def test_one_pass_answers_at_every_position(storyteller: GPT2) -> None:
+    ids = storyteller.prompt_ids("The little fox lost her red ball")
+    whole = storyteller.forward(ids, all_logits=True)["logits"]
+    for end in range(1, len(ids) + 1):
+        np.testing.assert_allclose(whole[end - 1], storyteller.forward(ids[:end])["logits"], atol=2e-4)
+
+
+def test_the_slope_of_the_loss(once: Lens) -> None:
+    """d(−log p(right)) / d logit = share − 1 for the right token, the share for every other: by differences, in float64."""
+    logits, right, step = once.trace["logits"].astype(np.float64), 5, 1e-5
+
+    def loss(at: int, by: float) -> float:
+        moved = logits.copy()
+        moved[at] += by
+        return float(np.log(np.exp(moved - moved.max()).sum()) + moved.max() - moved[right])
+
+    shares = distribution(once.trace["logits"]).probability
+    for token in (right, int(np.argmax(logits))):
+        slope = (loss(token, step) - loss(token, -step)) / (2 * step)
+        assert slope == pytest.approx(shares[token] - (token == right), abs=1e-6)
+
+
+def test_the_same_text_gives_the_same_numbers(storyteller: GPT2, once: Lens) -> None:
+    again = lens_of(storyteller, "Once upon a time there was a")
+    assert all(np.array_equal(again.trace[name], once.trace[name]) for name in once.trace.names)
 
 
 def test_live_values_are_the_traces(storyteller: GPT2, once: Lens) -> None:

@@ -10,8 +10,9 @@
     The strongest head of this kind is {head induction}: {share induction} of its attention …
 
 The front matter between two lines of +++ is TOML: title, model, prompt or ids, at, temperature, top_k or top_p, seed, highlight,
-keys, and for a question: question, answers, answer (the number of the right one, from 1), why. A page has the model and the prompt
-of the page before unless it says otherwise; all else begins anew. Braces hold live values, filled in from the run (VALUES says
+keys, and for a question: question, answers, answer (the number of the right one, from 1), why. `holds` lists comparisons without which
+the page would be false; checking the lesson tries them. A page has the model and the prompt of the page before unless it says
+otherwise (model = "any" pins none); all else begins anew. Braces hold live values, filled in from the run (VALUES says
 which); {{ and }} are braces themselves. An HTML comment isn't shown; a line of it that begins with "claim:" is one of the
 page's claims.
 """
@@ -42,6 +43,8 @@ MOST_LIVE = 100  # live values of a page: each may take a product with the whole
 LONGEST_LIVE = 500  # characters between braces
 LONGEST_KEYS = 200
 RULE = "+++"
+ANY = "any"  # the model of a page that is told of none in particular, after one that was
+COMPARED = re.compile(r"(.+?) (<|>|=) (.+)")
 ANSWERS = 9  # answers are chosen by the digits 1 to 9
 
 # Live values: each name with what follows it; ? may be left out.
@@ -51,7 +54,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "top": ("rank?",), "probability": ("candidate?", "temperature?"), "full": ("candidate?", "temperature?"), "logit": ("candidate?",),
     "rank": ("candidate?",), "entropy": ("temperature?",), "reach": ("share", "temperature?"),
     "token": ("position",), "id": ("position",), "bits": ("position",),
-    "head": ("measure", "rank?"), "share": ("measure", "rank?"), "cell": ("head", "pair"), "strongest": ("head", "position"),
+    "head": ("measure", "rank?"), "share": ("measure", "rank?"), "cell": ("head", "pair"), "moved": ("head", "pair"),
+    "strongest": ("head", "position"),
     "sink": ("block",), "norm": ("part", "position?"), "spread": ("layernorm",), "firing": ("block",), "neuron": ("block",),
 }  # fmt: skip
 NUMBER = r"(?:0|[1-9][0-9]{0,6})"
@@ -67,7 +71,10 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
         "a head like L3H5, L3H5:qk, or what it does like induction",
     ),
     "pair": (rf"{NUMBER},{NUMBER}", "a query and a key like 4,2"),
-    "part": (rf"embed|pos|L{NUMBER}(?:\.(?:attn|mlp))?", "a part of the residual stream: embed, pos, L2, L2.attn or L2.mlp"),
+    "part": (
+        rf"embed|pos|start|L{NUMBER}(?:\.(?:attn|mlp))?",
+        "a part of the residual stream: embed, pos, their sum start, L2, L2.attn or L2.mlp",
+    ),
     "layernorm": (rf"L{NUMBER}\.ln[12]|final", "a LayerNorm: L2.ln1, L2.ln2 or final"),
     "block": (rf"L{NUMBER}", "a block like L2"),
 }
@@ -112,6 +119,7 @@ class Page:
     answer: int = 0  # the number of the right answer, from 1; 0 without a question
     why: tuple[str, ...] = ()  # one reason, or one for each answer
     claims: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()  # what must be so for the page to be true, as "{full 1} > 50%"
 
     def reason_for(self, chosen: int) -> str:
         """Why the answer of this number, from 1, is right or wrong."""
@@ -253,7 +261,7 @@ def parse_page(file: str, number: int, front: str, body: str, before: Page | Non
     text, claims = uncommented(body, where)
     page = Page(number, **checked(where, given), text=text, claims=claims)
     if before is not None:
-        if page.model is None:
+        if page.model is None and "model" not in given:
             page = replace(page, model=before.model)
         if page.prompt is None and page.ids is None:
             page = replace(page, prompt=before.prompt, ids=before.ids)
@@ -289,6 +297,7 @@ KEYS: dict[str, tuple[str, Any]] = {
     "seed": ("a whole number from 0 on", lambda v: is_whole(v) and 0 <= v < 1 << 63),
     "highlight": ("a text in quotes", lambda v: isinstance(v, str)),
     "keys": ('a list of keys like ["]", "enter"]', is_texts),
+    "holds": ('a list of comparisons like ["{full 1} > 50%"]', is_texts),
     "question": ("a text in quotes", lambda v: isinstance(v, str) and v.strip()),
     "answers": (f"a list of 2 to {ANSWERS} texts", lambda v: is_texts(v) and 2 <= len(v) <= ANSWERS and all(each.strip() for each in v)),
     "answer": ("the number of the right answer, from 1", is_whole),
@@ -311,6 +320,8 @@ def checked(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for one, other in (("prompt", "ids"), ("top_k", "top_p")):
         if one in fields and other in fields:
             raise fault(where, other, f"it contradicts {one}; leave one of them out.")
+    if fields.get("model") == ANY:
+        fields["model"] = None
     if isinstance(fields.get("why"), str):
         fields["why"] = (fields["why"],)
     if fields.get("answer") == 0:
@@ -341,6 +352,10 @@ def check_page(where: str, page: Page) -> None:
             live += isinstance(piece, Live)
             if page.model is None and isinstance(piece, str) and (head := FIXED_HEAD.search(piece)):
                 raise fault(where, key, f"{head[0]} is a head of one model; pin it with model, or write {{head induction}} or the like.")
+    for text in page.holds:
+        if not COMPARED.fullmatch(text):
+            raise fault(where, "holds", f"{shown(text)} compares nothing; write values and <, > or = with spaces around it.")
+        live += sum(isinstance(piece, Live) for piece in pieces(text, where, "holds"))
     if live > MOST_LIVE:
         raise LessonError(f"{where}: it has {live} live values, and a page at most {MOST_LIVE}; make more pages of it.")
     place_like(where, "at", page.at)

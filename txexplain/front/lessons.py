@@ -19,7 +19,7 @@ from txexplain.front.lecture import PACE, check_keys
 from txexplain.front.scenes import dims_of, distribution_of, scene_of
 from txexplain.text import shown
 from txexplain.viz.canvas import Canvas
-from txexplain.viz.live import filled, place
+from txexplain.viz.live import filled, place, require_true
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Reading, Scene
 from txexplain.viz.screen import layout
@@ -96,15 +96,16 @@ def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette
             if key not in runs:
                 runs = {}
                 runs = {key: Lens(model.forward(prompt_ids(page, model)), model)}
-            check_page(lesson, page, wanted, runs[key], palette)
+            scene = check_page(lesson, page, wanted, runs[key], palette)
+            require_true(page, scene, where(lesson, page))
         except LessonError:
             raise
         except ExplainError as error:
             raise LessonError(f"{where(lesson, page)}: {error}") from None
 
 
-def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palette) -> None:
-    """Everything about a page that needs its run. Raises LessonError."""
+def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palette) -> Scene:
+    """Everything about a page that any model's run must have; its screen. Raises LessonError."""
     state, reading = read(lesson, page, state_of(page, ExplorerState(model=name)), lens, palette)
     scene = scene_of(
         state,
@@ -120,6 +121,7 @@ def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palet
     if page.highlight is not None and not any(marked_hits(picture, pane, scene) for pane, picture in pictures(scene)):
         sentence = "nothing of that name is on the page's screen; name what can be clicked there, or a pane."
         raise LessonError(f"{where(lesson, page)}, highlight: {shown(page.highlight)}: {sentence}")
+    return scene
 
 
 def pictures(scene: Scene) -> Iterable[tuple[str, Canvas]]:

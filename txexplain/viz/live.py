@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from txexplain.engine.sampling import Distribution, uniform
 from txexplain.errors import LessonError, LocationError, NotRecorded
-from txexplain.explorer.lesson import Live, Page, fault, pieces, unquoted
+from txexplain.explorer.lesson import COMPARED, Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.facts import mlp
 from txexplain.facts.head import grid, row, sink
 from txexplain.facts.heads import ranked
 from txexplain.facts.output import reaching
+from txexplain.facts.product import moved
 from txexplain.facts.prompt import surprise
 from txexplain.facts.vector import vector
 from txexplain.text import shown
@@ -96,6 +97,12 @@ def computed(live: Live, scene: Scene) -> str:
             block, head, stage = head_named(arguments[0], scene)
             cell = float(grid(scene.result, block, head, stage)[query, key])
             return percent(cell, ascii=ascii) if stage == "softmax" else number(cell, ascii=ascii)
+        case "moved":
+            query, key = (position(each, scene) for each in arguments[1].split(","))
+            block, head, _ = head_named(arguments[0], scene)
+            if key > query:
+                raise NotThere("nothing moves from a token to one before it")
+            return number(moved(scene.result, block, head, query, key).length, ascii=ascii)
         case "strongest":
             block, head, stage = head_named(arguments[0], scene)
             query = position(arguments[1], scene)
@@ -225,8 +232,8 @@ def block_named(text: str, scene: Scene) -> int:
 
 def part_named(text: str, scene: Scene) -> str:
     """The activation that a part of the residual stream is."""
-    if text in ("embed", "pos"):
-        return {"embed": "embed", "pos": "pos_embed"}[text]
+    if not text.startswith("L"):
+        return {"embed": "embed", "pos": "pos_embed", "start": "blocks.0.resid_pre"}[text]
     name, _, half = text.partition(".")
     return f"blocks.{block_named(name, scene)}." + {"": "resid_post", "attn": "attn_out", "mlp": "mlp_out"}[half]
 
@@ -243,4 +250,28 @@ def filled(page: Page, scene: Scene, where: str) -> Page:
     )  # fmt: skip
 
 
-__all__ = ["LessonError", "fill", "filled", "located", "place", "value"]
+def require_true(page: Page, scene: Scene, where: str) -> None:
+    """Raise LessonError where something that the page says of the model isn't so."""
+    for text in page.holds:
+        said = fill(text, scene, where, "holds")
+        found = COMPARED.fullmatch(said)
+        assert found is not None
+        left, sign, right = found.groups()
+        if sign == "=":
+            true = left == right
+        else:
+            true = (amount(left, where) < amount(right, where)) == (sign == "<") and amount(left, where) != amount(right, where)
+        if not true:
+            raise fault(where, "holds", f"{text} isn't so here: {said}.")
+
+
+def amount(text: str, where: str) -> float:
+    """A number as live values write it: with a sign, thousands apart, or in percent."""
+    plain = text.strip().replace("−", "-").replace(",", "")
+    try:
+        return float(plain[:-1]) / 100 if plain.endswith("%") else float(plain)
+    except ValueError:
+        raise fault(where, "holds", f"{shown(text)} is no number to compare.") from None
+
+
+__all__ = ["LessonError", "fill", "filled", "located", "place", "require_true", "value"]

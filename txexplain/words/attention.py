@@ -28,7 +28,7 @@ def qkv(look: Look) -> Topic:
         yield from weighed(look, QKV, "x")
 
     roles = {
-        "query": "The query is what {} looks for in the tokens before it",
+        "query": "The query is what {} looks for in itself and the tokens before it",
         "key": "The key is what {} can be found by",
         "value": "The value is what {} hands on to the tokens that look at it",
     }
@@ -115,7 +115,7 @@ MEASURED = {
         "pattern[i, i − 1]",
     ),
     "first": (
-        "The number of a head is the attention that a token gives to the first one, where heads rest that find nothing.",
+        "The number of a head is the attention that a token gives to the first one; heads that find nothing may rest there.",
         "pattern[i, 0]",
     ),
     "induction": (
@@ -204,13 +204,13 @@ def head(look: Look) -> Topic:
         case "qk":
             sentences = (
                 say("How well the query of {} fits the key of {}: their numbers multiplied in pairs, and added up.", q, k),
-                later if hidden else say("The larger it is, the more {} will read from {}.", q, k),
+                later if hidden else say("Only differences within a row count: {} reads most where its row is largest.", q),
             )
             formula, tensors = "q·k = Σ q × k", scores
             made = ((ops.attention_scores, "raw"), (gpt2.block, "attn.attn_scores"))
         case "scaled":
             sentences = (
-                say("Every product is multiplied by the same scale, because longer vectors make larger sums."),
+                say("Every product is multiplied by 1 ÷ √dh: a sum of more products spreads wider."),
                 later if hidden else say("Without it softmax might give nearly all to one token."),
             )
             formula, tensors = "score = q·k × scale", scores

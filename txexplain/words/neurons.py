@@ -30,7 +30,7 @@ def fitting(look: Look) -> Topic:
                 look.lens.config.n_inner,
                 look.here,
             ),
-            say("A large result means that a neuron has found the pattern that it looks for."),
+            say("A large result means that the vector fits what a neuron weighs; many neurons answer to several things."),
         ),
         ("pre = LayerNorm(x) W_fc + b",),
         worked(),
@@ -173,7 +173,7 @@ def neuron_list(look: Look) -> Topic:
         f"L{place.block}: the MLP's neurons",
         (
             say(f"The {{}} neurons of this MLP, sorted by {LISTED[place.face]}.", look.lens.config.n_inner, look.here),
-            say("Each looks for one pattern in the vector and, where it finds it, adds a vector of its own."),
+            say("Each weighs the vector in its own way and, by how it fires, adds a vector of its own: a negative result takes it away."),
         ),
         ("post = activation(LayerNorm(x) W_fc + b)", "mlp_out = post W_proj + b"),
         worked(),

@@ -29,7 +29,7 @@ def block(look: Look) -> Topic:
         f"L{layer}: a block",
         (
             say("The block reads the stream of {} and adds to it twice: what attention fetches, then what the MLP makes of it.", look.here),
-            say("The longer the added vector, the more the block has changed."),
+            say("Lengths, √(Σ x²), don't add up: what points against the stream shortens it."),
         ),
         ("mid = x + attention(LayerNorm(x))", "out = mid + MLP(LayerNorm(mid))"),
         worked(),
@@ -49,9 +49,7 @@ def embedding(look: Look) -> Topic:
     return Topic(
         "The embedding",
         (
-            say(
-                "The model knows {} as number {}: that row of wte is all it has learned of the token alone.", look.here, str(entry(look).id)
-            ),
+            say("The model knows {} as number {}: that row of wte is all that it is given of the token.", look.here, str(entry(look).id)),
             say("Row {} of wpe says where the token stands, and their sum enters the first block.", look.token),
         ),
         ("x = wte[id] + wpe[position]",),
@@ -75,8 +73,8 @@ def nearest(look: Look) -> Topic:
     return Topic(
         "Nearest embeddings",
         (
-            say("Tokens whose rows of wte point the same way as that of {} are alike to the model.", look.here),
-            say("A cosine of 1 means the same direction, 0 that they have nothing in common."),
+            say("Rows of wte that point the same way as that of {} belong to tokens that are used alike.", look.here),
+            say("A cosine of 1 means the same direction, 0 a right angle, −1 the opposite."),
         ),
         ("cos(a, b) = a·b ÷ (‖a‖ × ‖b‖)",),
         worked(),
@@ -97,8 +95,8 @@ def entering(look: Look) -> Topic:
     return Topic(
         f"L{layer}: what enters",
         (
-            say("This vector holds all that the model has gathered about {} up to here: its residual stream.", look.here),
-            say("Each block reads this vector and adds to it; nothing is overwritten."),
+            say("This is the residual stream of {}: what the blocks so far made of it, and of what may come after it.", look.here),
+            say("Each block reads this vector and changes it only by adding, which may also cancel."),
         ),
         ("x = wte[id] + wpe[position]" if layer == 0 else f"x = the output of L{layer - 1}",),
         worked(),
@@ -150,7 +148,7 @@ def added(look: Look, what: str, source: str, addend: str, result: str) -> Topic
         f"L{look.place.block}: add {what}",
         (
             say(f"What {what} made for {{}} is added to its residual stream, element by element.", look.here),
-            say("Nothing is replaced: later blocks still find what earlier ones wrote."),
+            say("Nothing else changes the stream; what points against it takes away from it."),
         ),
         (f"{result} = {source} + {addend}",),
         worked(),
@@ -181,7 +179,8 @@ def part(look: Look) -> Topic:
         yield say("length of this part: {}", look.row(known.adds).length)
         if known.before is not None:
             yield say("the stream was {} long, now {}", look.row(known.before).length, look.row(known.after).length)
-            yield say("cosine to what was there: {}", residual.turn(look.lens, select, look.token))
+            turn = residual.turn(look.lens, select, look.token)
+            yield say("cosine to what was there: {}" + (", so it takes away" if turn < 0 else ""), turn)
 
     return Topic(
         f"Residual stream: {select}",
