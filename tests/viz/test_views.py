@@ -42,7 +42,7 @@ from txexplain.viz.canvas import Canvas, Hit, graphemes
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill
 from txexplain.viz.numbers import percent
-from txexplain.viz.palette import THEMES, Palette
+from txexplain.viz.palette import THEMES, Palette, blend
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_pane, draw_screen, layout
@@ -254,12 +254,18 @@ def test_a_cell_has_the_colour_of_its_number(lens: Lens, stage: str, size: str, 
                 assert (ground == scene.palette.rgb("background")).all()
                 continue
             ramp = ramp_of(scene, at.stage)
-            finite = values[np.isfinite(values)]
-            low = 0.0 if at.stage in ("softmax", "values") else finite.min()
-            level = levels_of(ramp.kind, ramp.levels, values[at.query, at.key], low, finite.max())
-            near = {
-                ramp.colour(min(max(int(level) + step, 0), ramp.levels - 1)) for step in (0, *border(ramp, values, at, low, finite.max()))
-            }
+            if at.stage in ("softmax", "values"):
+                low, high = 0.0, values.max()
+            else:  # around the mean of what the query may look at
+                seen = values[at.query, : at.query + 1]
+                values = values - seen.mean()
+                high = np.abs(seen - seen.mean()).max() or 1.0
+                low = -high
+                values = np.clip(values, low, high)
+            level = levels_of(ramp.kind, ramp.levels, values[at.query, at.key], low, high)
+            near = {ramp.colour(min(max(int(level) + step, 0), ramp.levels - 1)) for step in (0, *border(ramp, values, at, low, high))}
+            if at.key > at.query:  # what the mask will hide is quiet
+                near = {blend(colour, scene.palette.rgb("background"), 0.5) for colour in near}
             assert set(ground.ravel().tolist()) <= near, (at, level)
 
 

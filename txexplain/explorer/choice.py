@@ -6,6 +6,7 @@ from txexplain.engine.derive import Lens
 from txexplain.errors import NotRecorded
 from txexplain.explorer.location import Level, Location, place_of
 from txexplain.explorer.places.vectors import Linear, Vector
+from txexplain.facts.head import row
 from txexplain.facts.linear import PROJ, QKV, DotFacts, dot
 from txexplain.facts.mlp import neurons
 from txexplain.facts.vector import qkv, vector
@@ -36,8 +37,8 @@ def element(lens: Lens, place: Location) -> int:
         tensor = f"blocks.{place.block}.{RESULTS[name]}"
     else:
         return 0
-    row = vector(lens, tensor, token)
-    return row.farthest if name in NORMS else row.largest
+    made = vector(lens, tensor, token)
+    return made.farthest if name in NORMS else made.largest
 
 
 def subject(place: Location) -> str:
@@ -76,3 +77,16 @@ def neuron(lens: Lens, place: Location) -> int:
     if place.neuron is not None:
         return place.neuron
     return neurons(lens, place.block, place.token_index(lens.trace.n_tokens), place.face or "post").order[0]
+
+
+def cursor(lens: Lens, place: Location) -> tuple[int, int]:
+    """The query and key of a head's grid; where no key is selected, the one that the query attends to most."""
+    return place.cursor(lens.trace.n_tokens, strongest(lens, place))
+
+
+def strongest(lens: Lens, place: Location) -> int | None:
+    """The key that a head's selected query attends to most; None where that isn't known."""
+    try:
+        return row(lens, place.block, place.head, place.token_index(lens.trace.n_tokens), "softmax").strongest
+    except NotRecorded:
+        return None

@@ -75,8 +75,10 @@ def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | Non
     dims = replace(Dims.of(config, lens.trace.n_tokens, lens.trace.model or "this trace"), columns=columns, order=order)
     if place is None:
         return dims
-    element, source = choice.marked(lens, clamp(place, dims))  # the place may be of the model before
-    return replace(dims, element=element, source=source)
+    place = clamp(place, dims)  # it may be of the model before
+    element, source = choice.marked(lens, place)
+    key = choice.strongest(lens, place) if place.level in (Level.HEAD, Level.PRODUCT) else None
+    return replace(dims, element=element, source=source, key=key)
 
 
 def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens: Lens | None, **more: Any) -> Scene:

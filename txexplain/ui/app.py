@@ -930,7 +930,7 @@ class ExplorerApp(App[None]):
             return
         name = f"blocks.{place.block}.attn.pattern"
         if name in self.lens.trace:
-            query, _ = place.cursor(self.lens.trace.n_tokens)
+            query = place.token_index(self.lens.trace.n_tokens)
             key = int(self.lens.trace[name][place.head, query, : query + 1].argmax())
             self.moved(lambda state, dims: state.go(replace(place, query=query, key=key, token=None), dims))
 

@@ -276,7 +276,7 @@ def atlas_table(scene: Scene) -> tuple[str, list[Row]]:
 
 def head_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
-    query, key = place.cursor(scene.n_tokens)
+    query, key = choice.cursor(scene.result, place)
     values = grid(scene.result, place.block, place.head, place.stage)[query].tolist()
     rows: list[Row] = [("", "key", NAMES[place.stage])]
     for j, value in enumerate(values):
@@ -287,7 +287,7 @@ def head_table(scene: Scene) -> tuple[str, list[Row]]:
 
 def product_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
-    query, key = place.cursor(scene.n_tokens)
+    query, key = choice.cursor(scene.result, place)
     lens, cell = scene.result, (place.block, place.head, query, key)
     found = score(lens, *cell)
     heading = f"Query {query} {quoted(scene, query)}, key {key} {quoted(scene, key)}:"

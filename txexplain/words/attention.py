@@ -188,7 +188,7 @@ def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
 def head(look: Look) -> Topic:
     """One cell of a head's grid at a stage."""
     place, lens = look.place, look.lens
-    query, key = place.cursor(lens.trace.n_tokens)
+    query, key = choice.cursor(lens, place)
     q, k, hidden = Token(query), Token(key), key > query
     later = say("{} comes after {}, so the mask will hide this one.", k, q)
     scores: tuple[str, ...] = ("attn.q", "attn.k")
@@ -256,7 +256,7 @@ STAGE_NAMES = {"qk": "query · key", "scaled": "scaled", "masked": "masked", "so
 def product(look: Look) -> Topic:
     """One query times one key, and what it moves."""
     place, lens = look.place, look.lens
-    query, key = place.cursor(lens.trace.n_tokens)
+    query, key = choice.cursor(lens, place)
     q, k = Token(query), Token(key)
     cell = (place.block, place.head, query, key)
 

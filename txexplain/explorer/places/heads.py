@@ -156,16 +156,16 @@ class WithCursor(WithHead):
         return replace(super().remember(memory, at), cursor=cursor)
 
     def change(self, at: Location, dims: Dims) -> str:
-        query, key = at.cursor(dims.n_tokens)
+        query, key = at.cursor(dims.n_tokens, dims.key)
         return f"L{at.block}H{at.head}[{query},{key}]" if key <= query else ""
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
-        query, key = at.cursor(dims.n_tokens)
+        query, key = at.cursor(dims.n_tokens, dims.key)
         query, key = (max(0, min(i, dims.n_tokens - 1)) for i in (query + dy, key + dx))
         return replace(at, query=query, key=key, token=None)
 
     def with_token(self, at: Location, token: int, dims: Dims) -> Location:
-        return replace(at, query=token, key=at.cursor(dims.n_tokens)[1], token=None)
+        return replace(at, token=token, query=None) if at.key is None else replace(at, query=token, token=None)
 
 
 class Head(WithCursor):
@@ -201,7 +201,7 @@ class Head(WithCursor):
         return replace(super().remember(memory, at), stage=at.stage)
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
-        query, key = at.cursor(dims.n_tokens)
+        query, key = at.cursor(dims.n_tokens, dims.key)
         return Location(Level.PRODUCT, block=at.block, head=at.head, query=query, key=key)
 
     def out(self, at: Location, memory: Memory) -> Location:

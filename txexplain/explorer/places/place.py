@@ -45,7 +45,7 @@ TAIL = rf"(?::(?P<face>[a-z]+)(?:\.(?P<least>{NUMBER}))?)?(?:\[(?P<inside>[\w.,]
 class Dims:
     """What a transition needs to know of the run: the sizes that bound a Location, and what the present view shows.
 
-    `columns` and `order` say how it lists neurons or heads; `element` and `source` are what it marks where nothing is selected in it.
+    `columns` and `order` say how it lists neurons or heads; `element`, `source` and `key` are what it marks where nothing is selected.
     """
 
     n_layer: int
@@ -58,6 +58,7 @@ class Dims:
     order: tuple[int, ...] | None = None  # the neurons, or the heads (block × n_head + head), as the present view lists them
     element: int | None = None  # None: not known, as of a run that lacks the vector
     source: int | None = None
+    key: int | None = None  # of a head's grid: the one that the selected query attends to most
 
     @classmethod
     def of(cls, config: GPT2Config, n_tokens: int, model: str) -> Dims:
@@ -107,10 +108,11 @@ class Location:
         chosen = self.chosen
         return max(0, n_tokens - 1 if chosen is None else min(chosen, n_tokens - 1))
 
-    def cursor(self, n_tokens: int) -> tuple[int, int]:
-        """The query and key under a head's cursor; without one, the selected token on both."""
+    def cursor(self, n_tokens: int, strongest: int | None = None) -> tuple[int, int]:
+        """The query and key under a head's cursor; without one, the selected token and the key that it attends to most, or itself."""
         query = self.token_index(n_tokens)
-        return query, query if self.key is None else max(0, min(self.key, n_tokens - 1))
+        key = strongest if self.key is None else self.key
+        return query, query if key is None else max(0, min(key, n_tokens - 1))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from txexplain.explorer import choice
 from txexplain.explorer.location import STAGES, Level, Location
 from txexplain.facts.head import Grid, grid, has_stage
 from txexplain.facts.head import row as row_of
@@ -27,6 +29,7 @@ NARROWEST = 14  # cells that a grid's name needs
 TALL = 20  # rows of a stage that has room for three grids and their labels
 FIGURE = 9  # cells that a number takes in the table of the cursor's row
 FOOT = 2  # the readout's rows
+LEAST_RAMP = 4  # cells of a legend's ramp
 STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # every how many columns a position is written
 
 
@@ -97,7 +100,7 @@ def axis_of(words: list[str], cell: int, height: int) -> Axis:
 def plan_of(scene: Scene) -> Plan:
     """Three stages side by side where their cells can be two wide; else the present one, its rows and columns moving with the cursor."""
     n, stage = scene.n_tokens, scene.location.stage
-    query, key = scene.location.cursor(n)
+    query, key = choice.cursor(scene.result, scene.location)
     words = [word(scene, i) for i in range(n)]
     widest = max(cell_width(text) for text in words)
     name = min(max(16, scene.width // 6), widest)
@@ -135,7 +138,7 @@ def draw_head(scene: Scene) -> Canvas:
     """The grid, or three of them where there is room; the cursor's row in numbers; and its cell in words."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, glyphs, n = scene.location, scene.palette.glyphs, scene.n_tokens
-    query, key = place.cursor(n)
+    query, key = choice.cursor(scene.result, place)
     p = plan_of(scene)
     query_labels(canvas, scene, p)
     for number_, stage in enumerate(p.stages):
@@ -178,7 +181,7 @@ def tabs(canvas: Canvas, scene: Scene, values: Grid) -> None:
 def query_labels(canvas: Canvas, scene: Scene, p: Plan) -> None:
     """The queries' tokens, each beside the middle of its row; with positions where the keys have only those."""
     place = scene.location
-    query, key = place.cursor(scene.n_tokens)
+    query, key = choice.cursor(scene.result, place)
     digits = len(str(scene.n_tokens - 1)) + 1 if p.axis.kind == "numbers" else 0
     for row, i in enumerate(p.rows):
         y, lit = p.top + row * p.tall, i == query
@@ -191,7 +194,7 @@ def query_labels(canvas: Canvas, scene: Scene, p: Plan) -> None:
 
 def key_labels(canvas: Canvas, scene: Scene, p: Plan, x: int) -> None:
     """The keys' tokens above the columns in view."""
-    key = scene.location.cursor(scene.n_tokens)[1]
+    key = choice.cursor(scene.result, scene.location)[1]
     if p.axis.kind == "numbers":
         key_numbers(canvas, scene, p, x, key)
         return
@@ -244,7 +247,7 @@ def key_numbers(canvas: Canvas, scene: Scene, p: Plan, x: int, key: int) -> None
 def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
     """Below the grids, where there is room: what the cursor's query gets from each key, or from those with the largest shares."""
     place, palette = scene.location, scene.palette
-    query = place.cursor(scene.n_tokens)[0]
+    query = choice.cursor(scene.result, place)[0]
     room = scene.height - FOOT - 1 - y - 1
     if room < min(3, query + 1) or not all(
         has_stage(scene.result, place.block, place.head, stage) for stage in ("qk", "softmax", "values")
@@ -269,7 +272,7 @@ def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
     if cell_width(note) < values - shares - FIGURE - 1:
         canvas.put(shares + FIGURE + 1, y, note, "faint")
     for line, key in enumerate(keys):
-        at, lit = y + 1 + line * every, key == place.cursor(scene.n_tokens)[1]
+        at, lit = y + 1 + line * every, key == choice.cursor(scene.result, place)[1]
         canvas.put(1, at, f"K{key:<{digits}} {word(scene, key)}", "key", "cursor" if lit else None, BOLD if lit else 0, width=name)
         figures = {stage: number(each[key], ascii=palette.ascii) for stage, each in rows.items()}
         canvas.put(first, at, "  ".join(figures[stage].rjust(FIGURE) for stage in ("qk", "scaled", "softmax")), "text")
@@ -283,26 +286,40 @@ def draw_grid(
     """The cells in view, each `size` (width, height); masked ones look masked, and the cursor's is marked."""
     place, (cell, tall) = scene.location, size
     ramp = ramp_of(scene, stage)
-    low, high = bounds(stage, values)
     shown = values[rows.start : rows.stop, columns.start : columns.stop].astype(np.float64)
+    future = np.arange(columns.start, columns.stop)[None, :] > np.arange(rows.start, rows.stop)[:, None]
     if stage not in BEFORE_MASK:
-        future = np.arange(columns.start, columns.stop)[None, :] > np.arange(rows.start, rows.stop)[:, None]
         shown = np.where(future, -np.inf, shown)
-    levels = ramp.quantise(shown, low, high)
-    ramp.cells(canvas, corner, size, levels)
+    if stage in SIGNED:
+        levels = np.array([within_row(ramp, values[i, : i + 1], row) for i, row in zip(rows, shown, strict=True)])
+    else:
+        levels = ramp.quantise(shown, *bounds(stage, values))
+    ramp.cells(canvas, corner, size, levels, ~future)  # before the mask, what it will hide is quiet
+
+    def ink(row: int, column: int) -> int:
+        return canvas.ink("text") if future[row, column] else ramp.ink(int(levels[row, column]))
+
     if cell >= 5:
         for row, column in np.argwhere(levels >= 0).tolist():
             figure = fit(float(shown[row, column]), cell - 2)
             x, y = corner[0] + column * cell + 1, corner[1] + row * tall + (tall - 1) // 2
-            canvas.put(x, y, figure, ramp.ink(int(levels[row, column])), width=cell - 2, align="right")
-    query, key = scene.location.cursor(scene.n_tokens)
+            canvas.put(x, y, figure, ink(row, column), width=cell - 2, align="right")
+    query, key = choice.cursor(scene.result, scene.location)
     if query in rows and key in columns:
         row, column = query - rows.start, key - columns.start
-        cursor_mark(canvas, (corner[0] + column * cell, corner[1] + row * tall), size, ramp.ink(int(levels[row, column])))
+        cursor_mark(canvas, (corner[0] + column * cell, corner[1] + row * tall), size, ink(row, column))
     canvas.board(
         *corner, cell * len(columns), tall * len(rows), corner, size,
         lambda row, column: replace(place, level=Level.HEAD, stage=stage, query=rows[row], key=columns[column], token=None),
     )  # fmt: skip
+
+
+def within_row(ramp: Ramp, seen: Grid, shown: Grid) -> NDArray[np.int64]:
+    """A row's levels around the mean of what its query may look at: softmax sees nothing but the differences in a row."""
+    finite = seen[np.isfinite(seen)].astype(np.float64)
+    mean = float(finite.mean()) if len(finite) else 0.0
+    reach = float(np.abs(finite - mean).max(initial=0.0)) or 1.0
+    return ramp.quantise(np.where(np.isfinite(shown), shown - mean, shown), -reach, reach)
 
 
 def cursor_mark(canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], ink: int) -> None:
@@ -318,11 +335,17 @@ def cursor_mark(canvas: Canvas, corner: tuple[int, int], size: tuple[int, int], 
 
 
 def legend(canvas: Canvas, scene: Scene, stage: str, values: Grid, x: int, y: int, width: int, *, right: bool = False) -> None:
-    """A grid's scale: the data's own least and greatest, and the ramp between them; at the left or the right of its place."""
+    """A grid's scale, at the left or the right of its place: the data's own least and greatest; of scores, which are told apart within
+    their row, what the colours mean.
+    """
     low, high = bounds(stage, values)
-    ends = [number(v, ascii=scene.palette.ascii) for v in (low, high)]
+    ends = tuple(number(v, ascii=scene.palette.ascii) for v in (low, high))
+    if stage in SIGNED:
+        low, high = -1.0, 1.0
+        meant = (f"{ends[0]} to {ends[1]}; below", "above its row's mean"), ("below", "above its row's mean"), ("below", "above")
+        ends = next((words for words in meant if sum(map(len, words)) + 2 + LEAST_RAMP <= width), meant[-1])
     room = min(width - sum(map(len, ends)) - 2, 16)
-    room = room if room >= 4 else 0  # too short for a ramp: its ends alone
+    room = room if room >= LEAST_RAMP else 0  # too short for a ramp: its ends alone
     if right:
         x += max(0, width - room - sum(map(len, ends)) - 2)
     ramp = ramp_of(scene, stage)
@@ -334,7 +357,7 @@ def legend(canvas: Canvas, scene: Scene, stage: str, values: Grid, x: int, y: in
 def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
     """A cell in words: both tokens, the exact number at its stage, and what its row adds up to."""
     glyphs, layer, head, stage = scene.palette.glyphs, place.block, place.head, place.stage
-    query, key = place.cursor(scene.n_tokens)
+    query, key = choice.cursor(scene.result, place)
     x = 1
     for role, letter, i in (("query", "Q", query), ("key", "K", key)):
         text = scene.label(i).strip() or scene.label(i)

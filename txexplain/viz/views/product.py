@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from txexplain.errors import ChangedByHand
+from txexplain.explorer import choice
 from txexplain.facts.head import row, score
 from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
 from txexplain.facts.vector import VectorFacts, vector
@@ -24,7 +25,7 @@ def draw_product(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, glyphs = scene.location, scene.palette.glyphs
     layer, head = place.block, place.head
-    query, key = place.cursor(scene.n_tokens)
+    query, key = choice.cursor(scene.result, place)
     found = pairs(scene.result, layer, head, query, key)  # [dh]
     title(canvas, scene, f"L{layer}H{head}[{query},{key}] {glyphs.dot} one product", f"dh {len(found.q)}")
     x = 1 + canvas.put(1, 1, f"Q{query} {scene.label(query).strip()}", "query", attrs=BOLD, width=None)
