@@ -353,14 +353,14 @@ def test_generate_prints_the_continuation_and_nothing_else(storyteller: GPT2) ->
 
 def test_generation_computes_each_token_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
-    forward = GPT2.forward
+    forward = GPT2.stoppable_forward
 
     def watched(self: GPT2, ids: Any, **options: Any) -> Trace | None:
         prefix = options["prefix"]
         asked.append((len(ids), 0 if prefix is None else len(prefix.ids)))
         return forward(self, ids, **options)
 
-    monkeypatch.setattr(GPT2, "forward", watched)
+    monkeypatch.setattr(GPT2, "stoppable_forward", watched)
     ok("generate", ONCE, "--tokens", "3")
     assert asked == [(7, 0), (8, 7), (9, 8)]
 
@@ -382,7 +382,7 @@ def test_generation_ends_with_the_context_and_says_so() -> None:
 
 def test_end_of_text_ends_generation_silently(monkeypatch: pytest.MonkeyPatch, storyteller: GPT2) -> None:
     (end,) = storyteller.config.eos_token_ids
-    forward = GPT2.forward
+    forward = GPT2.stoppable_forward
 
     def ending(self: GPT2, ids: Any, **options: Any) -> Trace | None:
         trace = forward(self, ids, **options)
@@ -392,7 +392,7 @@ def test_end_of_text_ends_generation_silently(monkeypatch: pytest.MonkeyPatch, s
             trace._parts["logits"] = (logits,)
         return trace
 
-    monkeypatch.setattr(GPT2, "forward", ending)
+    monkeypatch.setattr(GPT2, "stoppable_forward", ending)
     got = document("generate", ONCE, "--tokens", "9")["tokens"]
     assert [token["id"] == end for token in got] == [False, False, True]
     assert "endoftext" not in ok("generate", ONCE, "--tokens", "9")

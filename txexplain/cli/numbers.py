@@ -18,11 +18,11 @@ from txexplain.cli.asked import Changes, Given, Sampling, Source
 from txexplain.cli.output import print_documents, print_table, token_fields, writable
 from txexplain.cli.streams import unicode_out
 from txexplain.engine import tracefile
-from txexplain.engine.interventions import Intervention
+from txexplain.engine.generate import draw_tokens
 from txexplain.engine.measures import head_measures
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
-from txexplain.engine.sampling import Distribution, Draw, uniform
+from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.trace import Trace, activation_names
 from txexplain.errors import NotRecorded, TraceError
 from txexplain.explorer.location import MEASURES, Dims, Level, Location, check, parse
@@ -253,21 +253,6 @@ def measured(given: Given) -> dict[str, dict[str, float]]:
 
 
 # Generation
-
-
-def draw_tokens(
-    model: GPT2, ids: Sequence[int], sampling: Sampling, seed: int, count: int, changes: tuple[Intervention, ...] = ()
-) -> Iterator[Draw]:
-    """Up to count tokens, each drawn with the number of the position that it takes; ends after end of text or with the context."""
-    text, trace = list(ids), None
-    while count > 0 and len(text) < model.config.n_positions:
-        trace = model.forward(text, interventions=changes, prefix=trace)
-        drawn = sampling.distribution(trace).draw(uniform(seed, len(text)))
-        yield drawn
-        if drawn.id in model.config.eos_token_ids:
-            return
-        text.append(drawn.id)
-        count -= 1
 
 
 def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
