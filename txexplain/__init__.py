@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from txexplain.engine.tokenizer import Tokenizer
     from txexplain.engine.trace import Trace
     from txexplain.errors import ExplainError
+    from txexplain.front.notebook import Picture, show
     from txexplain.models import load_model
 
 __version__ = "0.1.0"
@@ -34,12 +35,14 @@ _HOME = {
     "draw": "txexplain.engine.sampling",
     "effects": "txexplain.engine.effects",
     "uniform": "txexplain.engine.sampling",
+    "Picture": "txexplain.front.notebook",
     "Set": "txexplain.engine.interventions",
     "Tokenizer": "txexplain.engine.tokenizer",
     "Trace": "txexplain.engine.trace",
     "lens": "txexplain.engine.attribution",
     "load_model": "txexplain.models",
     "loss": "txexplain.engine.loss",
+    "show": "txexplain.front.notebook",
 }
 
 __all__ = [
@@ -51,6 +54,7 @@ __all__ = [
     "Effects",
     "ExplainError",
     "Loss",
+    "Picture",
     "Set",
     "Tokenizer",
     "Trace",
@@ -62,6 +66,7 @@ __all__ = [
     "lens",
     "load_model",
     "loss",
+    "show",
     "uniform",
 ]
 

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -85,7 +86,10 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     shape = re.search(r"\.shape  # (\(.*?\))", code[0])
     assert shape is not None
     assert str(names["trace"]["blocks.3.attn.pattern"].shape) == shape[1]
-    assert f"txexplain.lens(model, changed)  # {names['readings'].shape}" in code[1]
+    assert f"txexplain.lens(model, changed)  # {names['readings'].shape}" in "".join(code)
+    assert names["picture"]._repr_svg_().startswith("<svg")
+    assert sum(names["bits"]) == pytest.approx(names["score"].bits)
+    np.testing.assert_array_equal(names["mine"].forward(names["trace"].ids)["logits"], names["trace"]["logits"])
     poor, young = (names["model"].tokenizer.encode(word)[0] for word in (" poor", " young"))
     wanted = names["changed"]["logits"][poor] - names["changed"]["logits"][young]
     assert names["parts"].total == pytest.approx(float(wanted), abs=1e-4)

@@ -283,13 +283,18 @@ def weight_shapes(config: GPT2Config, *, with_head: bool) -> dict[str, tuple[int
 
 def lacking(name: str, stored: Mapping[str, Stored], source: Source, weight_map: Mapping[str, Path]) -> ExplainError:
     """Why a weight isn't there, as far as the tensors that are there tell."""
-    if what := instead.of_other_names(stored, source.path):
+    if what := instead.of_other_names(stored, remedy_for(source)):
         return source.refusal(what)
     file = next((file for tensor, file in weight_map.items() if plain_name(tensor) == name), None)
     if file is not None:
         said = f"lacks the tensor {name}, which the index says it holds; fetch it again"
         return Source(file, "checkpoint", CheckpointError).refusal(said)
-    return source.refusal(f"lacks the tensor {name}, which its config.json asks for; it isn't a whole GPT-2")
+    return source.refusal(f"lacks the tensor {name}, which its config asks for; it isn't a whole GPT-2")
+
+
+def remedy_for(source: Source) -> str:
+    """What helps where tensors have other names or lie across."""
+    return instead.converted(source.path) if source.what == "checkpoint" else "give them GPT-2's names, and linear layers as .T"
 
 
 def require_fit(stored: Stored, name: str, shape: tuple[int, ...]) -> None:
@@ -302,9 +307,9 @@ def require_fit(stored: Stored, name: str, shape: tuple[int, ...]) -> None:
         )
     if entry.shape == shape:
         return
-    said = f"stores {name} in the shape {shown(list(entry.shape))}, but its config.json asks for {list(shape)}"
+    said = f"stores {name} in the shape {shown(list(entry.shape))}, but its config asks for {list(shape)}"
     if entry.shape == shape[::-1] and name.startswith("h."):
-        raise source.refusal(f"{said}: it is transposed, for GPT-2 stores [inputs, outputs]; {instead.converted(source.path)}")
+        raise source.refusal(f"{said}: it is transposed, for GPT-2 stores [inputs, outputs]; {remedy_for(source)}")
     raise source.refusal(said)
 
 

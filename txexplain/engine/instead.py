@@ -68,14 +68,14 @@ def of_a_file(path: Path) -> str | None:
     return f"is {': '.join(kind)}" if kind else None
 
 
-def of_other_names(stored: Mapping[str, Stored], path: Path) -> str | None:
+def of_other_names(stored: Mapping[str, Stored], remedy: str) -> str | None:
     """What a file's tensors are, where they aren't called as GPT-2's."""
     if any(LORA.search(name) for name in stored):
         return "holds an adapter that wasn't put into its model (lora_A): do that with peft's merge_and_unload(), and save the result"
     if any(QUANTIZED.search(name) for name in stored):
         return "holds quantized weights: dequantize them (transformers: model.dequantize()), save that and open it"
     if before := next((match[1] for name in stored if (match := WTE.fullmatch(name))), None):
-        return f"holds a GPT-2 whose names begin with {shown(before)}: {converted(path)}"
+        return f"holds a GPT-2 whose names begin with {shown(before)}: {remedy}"
     if not any(name.startswith("h.") for name in stored):
         return f"has no tensor of GPT-2's names (but {shown(next(iter(stored), 'none at all'))}): it is another model's"
     return None

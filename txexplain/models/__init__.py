@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from txexplain.errors import ModelNotFound, reason
 from txexplain.models import cache
@@ -21,15 +22,18 @@ __all__ = ["bundled_path", "load_model", "open_tokenizer", "pull", "resolve", "w
 
 
 def load_model(
-    name_or_path: str | os.PathLike[str] | None = NAME,
+    name_or_path: str | os.PathLike[str] | Mapping[str, Any] | None = NAME,
     *,
     revision: str | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
+    config: Any = None,
     progress: Progress | None = None,
     may_fetch: bool = True,
 ) -> GPT2:
     """Open a GPT-2 by name ("storyteller", "gpt2", …), folder, .safetensors file, or hub repository; its weights are mapped.
 
+    Or one from memory: a state dict (tensors of PyTorch's, or arrays, by their names), which is copied, with `config`, transformers' own
+    or its fields. Its tokens are GPT-2's where it has as many, or those of `tokenizer`.
     None is the model that TXEXPLAIN_MODEL names, or the bundled one; `revision` is a hub repository's branch, tag or commit.
     `tokenizer` names another than the model's own: that of a model, a folder or a repository.
     `progress` is told a download's bytes: those that are there, and all of them as far as known. What it raises ends the download.
@@ -41,12 +45,19 @@ def load_model(
     from txexplain.models.widened import open_shared
 
     keep_freed_memory()
-    name = named(name_or_path)
-    checkpoint = open_shared(resolve(name, revision=revision, progress=progress, may_fetch=may_fetch))
+    if isinstance(name_or_path, Mapping):
+        from txexplain.models.memory import checkpoint_from, tokenizer_for
+
+        name, checkpoint = "state dict", checkpoint_from(name_or_path, config)
+        own = tokenizer_for
+    else:
+        name = named(name_or_path)
+        checkpoint = open_shared(resolve(name, revision=revision, progress=progress, may_fetch=may_fetch))
+        own = open_tokenizer
     size = checkpoint.config.vocab_size
     if tokenizer is not None:
         return GPT2(checkpoint, named_tokenizer(os.fspath(tokenizer), size, progress=progress, may_fetch=may_fetch), name)
-    return GPT2(checkpoint, open_tokenizer(name, checkpoint.folder, size), name)
+    return GPT2(checkpoint, own(name, checkpoint.folder, size), name)
 
 
 def resolve(
