@@ -320,6 +320,17 @@ def test_copies_are_equal_and_share_the_weights_that_are_mapped(again: Any, base
     assert len(pickle.dumps(run)) < 1.2 * sum(run[name].nbytes for name in {n for n in run.names if n != "blocks.1.resid_pre"})
 
 
+@pytest.mark.parametrize("name", ["saved/one", "saved/sharded", "parity/default"])
+def test_a_tokenizer_of_any_kind_goes_along(name: str) -> None:
+    model = load_model(BASE.parents[1] / name)
+    back = pickle.loads(pickle.dumps(model)).tokenizer
+    if model.tokenizer.has_no_text:
+        assert (back.has_no_text, back.why) == (True, model.tokenizer.why)
+        return
+    for tokenizer, other in ((model.tokenizer, back), (model.tokenizer.plain(), back.plain())):
+        assert other.encode("Once upon a <|endoftext|>") == tokenizer.encode("Once upon a <|endoftext|>")
+
+
 def test_weights_that_changed_meanwhile_are_not_taken_for_the_same(tmp_path: Path) -> None:
     for path in BASE.glob("[cm]*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from txexplain.errors import TokenizerError
 from txexplain.files import read_whole
@@ -63,6 +63,10 @@ class Tokenizer:
         self.note = note
         self._texts = texts
         self.why = why
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process, to which no read-only view of a dictionary can go."""
+        return {name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in self.__dict__.items()}
 
     @staticmethod
     def gpt2() -> Tokenizer:

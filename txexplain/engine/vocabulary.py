@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,9 +178,7 @@ class Plan:
             return gpt2_with(name, vocab_size, {id: token.content for id, token in added.items()}, typed)
         model = document["model"]
         pairs = pairs_of(model["merges"]) if kind_of(model) == "BPE" else []
-        return LibraryTokenizer(
-            name, vocab_size, library, spelling_of(document), pairs, typed, lambda: self.without_added(document, library)
-        )
+        return LibraryTokenizer(name, vocab_size, library, spelling_of(document), pairs, typed, partial(without_added, document, library))
 
     # What each class makes of the files: a tokenizer.json without its added tokens
 
@@ -285,11 +284,12 @@ class Plan:
         around = [(token, library.token_to_id(token)) for token in (first, last) if token]
         library.post_processor = ask(lambda: processors.TemplateProcessing(single=single, special_tokens=around))
 
-    def without_added(self, document: Json, library: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
-        """The same where added tokens are ordinary text."""
-        plain = made(document | {"added_tokens": []})
-        plain.post_processor = library.post_processor
-        return plain
+
+def without_added(document: Json, library: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """The same where added tokens are ordinary text."""
+    plain = made(document | {"added_tokens": []})
+    plain.post_processor = library.post_processor
+    return plain
 
 
 def made(document: Json) -> tokenizers.Tokenizer:

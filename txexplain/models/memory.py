@@ -18,7 +18,7 @@ SOURCE = Source(Path("given to load_model"), "state dict", CheckpointError)
 KINDS = {np.dtype(kind): name for name, kind in DTYPES.items() if name != "BF16"}
 
 
-def tokenizer_for(name: str, _: Path, vocab_size: int) -> Tokenizer:
+def tokenizer_for(name: str, folder: Path, vocab_size: int) -> Tokenizer:
     """GPT-2's where the model has as many tokens, else ids alone."""
     return Tokenizer.gpt2() if vocab_size == GPT2_VOCABULARY else Tokenizer.ids_only(name, vocab_size)
 
