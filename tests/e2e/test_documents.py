@@ -29,6 +29,7 @@ ARGUMENTS = {
     "loss": ["Once upon"],
     "lessons": [],
     "lessons report": [],
+    "describe": ["Once upon"],
     "models": [],
     "models info": [SAVED],
     "models cache": [],
@@ -78,10 +79,10 @@ def test_every_command_that_has_documents_stands_in_the_readme() -> None:
 
 
 def lists_of(value: Any) -> Iterator[str]:
-    """Every key inside a document, but those that are a model's own names and sizes."""
+    """Every key inside a document, but those that are a model's own names and sizes, or a table's columns."""
     for item in value if isinstance(value, list) else [value]:
         for key, inner in item.items() if isinstance(item, dict) else ():
-            if key in ("architecture", "parameters_by_part", "checks", "answers"):
+            if key in ("architecture", "parameters_by_part", "checks", "answers", "rows"):
                 continue
             yield key
             yield from lists_of(inner)

@@ -279,6 +279,7 @@ describe = command(
     sampling_flags,
     view_flags,
     lesson_flags,
+    json_flag,
     help="""The app's view in words. Example: txexplain describe "Once upon a time" --at L3H5""",
 )
 explain = command(

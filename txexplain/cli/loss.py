@@ -12,11 +12,12 @@ from typing import Any
 import click
 
 from txexplain.cli.asked import Changes, Given, Source
-from txexplain.cli.output import print_documents, print_table, token_fields
+from txexplain.cli.output import print_documents, print_table
 from txexplain.cli.streams import unicode_out
 from txexplain.engine.loss import Loss, bytes_of, spans, surprises
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.errors import NotRecorded, TraceError
+from txexplain.front.documents import token_fields
 from txexplain.text import clean
 from txexplain.viz.bars import bar
 from txexplain.viz.numbers import number, percent, several

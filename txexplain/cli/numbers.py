@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from txexplain.cli.asked import Changes, Given, Sampling, Source
-from txexplain.cli.output import print_documents, print_table, token_fields, writable
+from txexplain.cli.output import print_documents, print_table, writable
 from txexplain.cli.streams import unicode_out
 from txexplain.engine import tracefile
 from txexplain.engine.generate import draw_tokens
@@ -28,6 +28,7 @@ from txexplain.errors import NotRecorded, TraceError
 from txexplain.explorer.location import MEASURES, Dims, Level, Location, check, parse
 from txexplain.facts.head import grid
 from txexplain.files import megabytes
+from txexplain.front.documents import candidate_fields, sampling_fields, token_fields
 from txexplain.front.names import Names
 from txexplain.text import clean
 from txexplain.viz.bars import bar
@@ -283,25 +284,6 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
 def draw_fields(draw: Draw) -> dict[str, Any]:
     """Greedy too has its number: it is the position's, though any number would fall on the same token."""
     return {"probability": draw.probability, "full_probability": draw.full_probability, "uniform": draw.uniform}
-
-
-def sampling_fields(dist: Distribution) -> dict[str, Any]:
-    setting = {"k": dist.k} if dist.mode == "top-k" else {"p": dist.p} if dist.mode == "top-p" else {}
-    return {"mode": dist.mode, **setting, "kept": dist.kept_count}
-
-
-def candidate_fields(tokenizer: Names, dist: Distribution, id: int) -> dict[str, Any]:
-    rank = dist.rank_of(id)
-    return {
-        "rank": rank + 1,
-        **token_fields(tokenizer, id),
-        "logit": float(dist.logits[id]),
-        "scaled_logit": float(dist.scaled[id]),
-        "probability": float(dist.probability[id]),
-        "full_probability": float(dist.full_probability[id]),
-        "cumulative": float(dist.cumulative[rank]),
-        "kept": bool(dist.kept[id]),
-    }
 
 
 def print_candidates(name: str, names: Names, dist: Distribution, candidates: Sequence[int]) -> None:

@@ -16,7 +16,6 @@ from txexplain.cli.asked import Changes, Given, Source
 from txexplain.cli.streams import shows_colours
 from txexplain.errors import ExplainError, PromptError, reason
 from txexplain.files import followed, write_whole
-from txexplain.front.names import Names
 from txexplain.text import clean
 from txexplain.viz.numbers import several
 from txexplain.viz.tables import GAP, aligned
@@ -75,10 +74,6 @@ def print_documents(source: Source, schema: str, document: Callable[[Given], Map
         sys.stdout.flush()  # who reads them one by one waits for each
     if failed:
         raise PromptError(f"{failed} of {several(count, 'prompt')} can't be read by the model; their documents say why.")
-
-
-def token_fields(names: Names, id: int) -> dict[str, Any]:
-    return {"id": id, "text": names.decode([id])}
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> None:

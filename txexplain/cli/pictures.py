@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from txexplain.cli.asked import Changes, Sampling, Source
-from txexplain.cli.output import writable, write_picture
+from txexplain.cli.output import print_json, writable, write_picture
 from txexplain.cli.views import Opened, View, first_state, first_view
-from txexplain.front.render import describe_screen, explain_screen, render_poster, render_screen
+from txexplain.front.render import describe_document, describe_screen, explain_screen, render_poster, render_screen
 from txexplain.text import clean
 
 
@@ -26,10 +26,13 @@ def render(
     write_picture(path, render_screen(state, view.options(), *size, fmt, side, opened.lesson, opened.page, may_fetch=may_fetch))
 
 
-def describe(source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened) -> None:
+def describe(source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened, as_json: bool) -> None:
     state = first_view(source, sampling, view, opened, changes)
-    text = describe_screen(state, view.options(), opened.lesson, opened.page, may_fetch=opened.may_fetch(source))
-    click.echo(clean(text), nl=False)
+    asked, may_fetch = (state, view.options(), opened.lesson, opened.page), opened.may_fetch(source)
+    if as_json:
+        print_json("describe", describe_document(*asked, may_fetch=may_fetch))
+    else:
+        click.echo(clean(describe_screen(*asked, may_fetch=may_fetch)), nl=False)
 
 
 def poster(source: Source, sampling: Sampling, flow: str, theme: str, path: Path) -> None:

@@ -9,7 +9,6 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer
 from txexplain.text import visible
 from txexplain.viz.canvas import plain_ascii
-from txexplain.viz.scene import Display
 
 
 class Recorded:
@@ -45,7 +44,7 @@ Names = Tokenizer | Recorded
 RECORDED: WeakKeyDictionary[Lens, Recorded] = WeakKeyDictionary()  # what each run that is still open calls its tokens
 
 
-def names_of(lens: Lens) -> Display:
+def names_of(lens: Lens) -> Names:
     """How a result's tokens are called."""
     if lens.model is not None:
         return lens.model.tokenizer

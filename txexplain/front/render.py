@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,15 @@ from txexplain.explorer.location import check
 from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
+from txexplain.front.documents import candidate_fields, token_fields
 from txexplain.front.lessons import page_of, read, where
+from txexplain.front.names import names_of
 from txexplain.front.options import UiOptions
 from txexplain.front.scenes import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere
 from txexplain.viz.canvas import plain_ascii
-from txexplain.viz.describe import describe
+from txexplain.viz.describe import CANDIDATES, describe, document
 from txexplain.viz.live import fill
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.poster import poster
@@ -116,6 +119,24 @@ def describe_screen(
     scene = scene_for(state, options, 80, 24, "", lesson, page, may_fetch=may_fetch)
     text = page_text(scene) + describe(scene)
     return plain_ascii(text) if scene.palette.ascii else text
+
+
+def describe_document(
+    state: ExplorerState, options: UiOptions, lesson: Lesson | None = None, page: int = 1, *, may_fetch: bool = True
+) -> dict[str, Any]:
+    """The view as values; of a lesson's page its text, too."""
+    scene = scene_for(state, options, 80, 24, "", lesson, page, may_fetch=may_fetch)
+    names, trace, distribution = names_of(scene.result), scene.trace, scene.distribution
+    likeliest = [] if distribution is None else distribution.order[:CANDIDATES].tolist()
+    return {
+        "model": scene.model_name,
+        "prompt": trace.prompt,
+        "tokens": [token_fields(names, id) for id in trace.ids],
+        "changes": [str(each) for each in state.edits],
+        **({} if lesson is None else {"page": page_text(scene)}),
+        **document(scene, lambda id: names.decode([id])),
+        "next": [] if distribution is None else [candidate_fields(names, distribution, id) for id in likeliest],
+    }
 
 
 def render_poster(state: ExplorerState, theme: str) -> str:

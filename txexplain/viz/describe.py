@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
@@ -17,12 +18,13 @@ from txexplain.facts.product import moved, moved_reading
 from txexplain.facts.residual import changes
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.flow import LINE_FROM
-from txexplain.viz.numbers import count, exact, number, percent, points, several, shape
+from txexplain.viz.numbers import Figure, count, exact, number, percent, points, several, shape
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import plain_table
 from txexplain.viz.views.atlas import figures, listed_heads, nothing
 from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import known_sizes
+from txexplain.viz.views.edits import changes_text, effect_text
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
 from txexplain.viz.views.linear import dot_of, map_of, meaning
@@ -69,6 +71,7 @@ def describe(scene: Scene) -> str:
         f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.level]}",
         f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
         *trace.notes,
+        *([f"Changed: {'; '.join(filter(None, (changes_text(scene), effect_text(scene))))}."] if scene.changed else []),
     ]
     try:
         heading, rows = TABLES[scene.location.level](scene)
@@ -84,8 +87,70 @@ def describe(scene: Scene) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def document(scene: Scene, text_of: Callable[[int], str]) -> dict[str, Any]:
+    """The same as values: what the view tells, as rows by the names of their columns. text_of: the text of a token of the vocabulary."""
+    found: dict[str, Any] = {
+        "at": str(scene.location),
+        "token": scene.token,
+        "view": VIEWS[scene.location.level],
+        "notes": list(scene.trace.notes),
+        "heading": None,
+        "rows": [],
+        "lacks": None,
+    }
+    try:
+        heading, rows = TABLES[scene.location.level](scene)
+        found |= {"heading": heading, "rows": records(rows, text_of)}
+    except NotRecorded as missing:
+        found["lacks"] = missing.what
+    if scene.location.level is Level.MODEL and scene.ribbons is not None:
+        found["flow"] = [
+            {
+                "block": layer,
+                "moves": [{"from": source, "to": target, "share": share} for source, target, share in moves],
+                "before": [{"token": token, "share": share} for token, share in holders],
+                "others": others,
+            }
+            for layer, (moves, holders, others) in enumerate(flow_of(scene))
+        ]
+    return found
+
+
+def records(rows: Sequence[Row], text_of: Callable[[int], str]) -> list[dict[str, Any]]:
+    """Rows below the first one as values by that one's names; the column without a name marks what is selected."""
+    names, *others = rows
+    return [
+        {name or "selected": value_of(cell, text_of) if name else bool(cell) for name, cell in zip(names, row, strict=True)}
+        for row in others
+    ]
+
+
+def value_of(cell: str, text_of: Callable[[int], str]) -> Any:
+    """What a cell was written of: a number, a token or several; or else its text, and null for an empty one."""
+    if not isinstance(cell, Figure):
+        return cell or None
+    if isinstance(cell.value, list):
+        return [{"id": each["id"], "text": text_of(each["id"]), **each} for each in cell.value]
+    return {"id": cell.value["id"], "text": text_of(cell.value["id"])} if isinstance(cell.value, dict) else cell.value
+
+
 def quoted(scene: Scene, position: int) -> str:
     return f"'{scene.label(position)}'"
+
+
+def named(scene: Scene, position: int) -> str:
+    """A token with its position, which tells two of the same text apart."""
+    return Figure.of(f"{position} {quoted(scene, position)}", position)
+
+
+def by_id(scene: Scene, id: int) -> str:
+    """A token of the vocabulary."""
+    return Figure.of(f"'{scene.id_label(id)}'", {"id": id})
+
+
+def nth(n: int) -> str:
+    """A whole number that counts or tells one of many."""
+    return Figure.of(str(n), n)
 
 
 def mark(chosen: bool) -> str:
@@ -117,7 +182,7 @@ def output_table(scene: Scene) -> tuple[str, list[Row]]:
     for rank in first_of(range(len(distribution.order)), min(scene.candidate, len(distribution.order) - 1)):
         each = candidate(distribution, rank)
         texts = stages(each)
-        rows.append((mark(rank == scene.candidate), str(rank + 1), f"'{scene.id_label(each.id)}'", *(texts[name] for name in names)))
+        rows.append((mark(rank == scene.candidate), nth(rank + 1), by_id(scene, each.id), *(texts[name] for name in names)))
     heading = f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens."
     return f"{heading} {MEANT}:", rows
 
@@ -156,7 +221,7 @@ def linear_table(scene: Scene) -> tuple[str, list[Row]]:
     heading = f"{meaning(scene, element)}: {number(dot.total)} + bias {exact(dot.bias)} = {exact(dot.result)}. Its largest terms:"
     rows: list[Row] = [("", "input", "x", "weight", "x × weight")]
     for i in first_of(dot.terms.order.tolist(), source):
-        rows.append((mark(i == source), str(i), exact(dot.x[i]), exact(dot.weights[i]), number(dot.terms[i])))
+        rows.append((mark(i == source), nth(i), exact(dot.x[i]), exact(dot.weights[i]), number(dot.terms[i])))
     return heading, rows
 
 
@@ -168,12 +233,12 @@ def mlp_table(scene: Scene) -> tuple[str, list[Row]]:
         neuron = place.neuron or 0
         everywhere = mlp.everywhere(scene.result, place.block, neuron)
         rows: list[Row] = [("token", "post")]
-        rows += [(f"{i} {quoted(scene, i)}", exact(everywhere[i])) for i in range(len(everywhere))]
+        rows += [(named(scene, i), exact(everywhere[i])) for i in range(len(everywhere))]
         return f"Neuron {neuron}: pre {exact(pre[neuron])}, post {exact(post[neuron])}. Where it fires:", rows
     here = choice.neuron(scene.result, place)
     rows = [("", "neuron", "pre", "post")]
     for neuron in first_of(mlp.neurons(scene.result, place.block, scene.token, by).order, here):
-        rows.append((mark(neuron == here), str(neuron), exact(pre[neuron]), exact(post[neuron])))
+        rows.append((mark(neuron == here), nth(neuron), exact(pre[neuron]), exact(post[neuron])))
     return f"Its first neurons by {by}, for the selected token:", rows
 
 
@@ -181,7 +246,7 @@ def embed_table(scene: Scene) -> tuple[str, list[Row]]:
     id_ = scene.trace.ids[scene.token]
     if scene.location.face == "nearest":
         rows: list[Row] = [("token", "cosine")]
-        rows += [(f"'{scene.id_label(near.id)}'", exact(near.cosine)) for near in nearest(scene.result, id_).tokens[:CANDIDATES]]
+        rows += [(by_id(scene, near.id), exact(near.cosine)) for near in nearest(scene.result, id_).tokens[:CANDIDATES]]
         return "The nearest tokens by the cosine of their rows of wte:", rows
     heading = "; ".join([f"id {id_}", *(f"{name} {text}" for name, text in story(scene, id_))])
     names = {"wte": "embed", "wpe": "pos_embed", "wte + wpe": "blocks.0.resid_pre"}
@@ -224,24 +289,23 @@ def flow_text(scene: Scene) -> str:
     if scene.ribbons is None:
         lacking = scene.result.flow_lacks(scene.state.flow)
         return f"Where it came from: not recorded: {lacking}." if lacking else "Where it came from: being traced."
-    columns, between = traced(scene)
     rows: list[Row] = [("block", "what moved most in it", "what reaches the selected token, before the block, was in")]
-    for layer, (column, ribbons) in enumerate(zip(columns, between, strict=False)):
-        moves = [i for i in by_size(ribbons.share) if ribbons.source[i] != ribbons.target[i]]
-        told = [
-            f"{named(scene, int(ribbons.source[i]))} → {named(scene, int(ribbons.target[i]))} {percent(float(ribbons.share[i]))}"
-            for i in moves[:MOVES]
-        ]
-        before = held(column, LINE_FROM)
-        holders = [f"{named(scene, i)} {percent(float(column[i]))}" for i in before.tokens]
-        holders += [f"others {percent(before.others)}"] if before.others else []
+    for layer, (moves, before, others) in enumerate(flow_of(scene)):
+        told = [f"{named(scene, source)} → {named(scene, target)} {percent(share)}" for source, target, share in moves]
+        holders = [f"{named(scene, token)} {percent(share)}" for token, share in before]
+        holders += [f"others {percent(others)}"] if others else []
         rows.append((f"L{layer}", ", ".join(told) or "nothing", ", ".join(holders)))
     return f"Where it came from, traced back from the last block ({MODES[scene.state.flow]}):\n{plain_table(rows)}"
 
 
-def named(scene: Scene, position: int) -> str:
-    """A token with its position, which tells two of the same text apart."""
-    return f"{position} {quoted(scene, position)}"
+def flow_of(scene: Scene) -> Iterator[tuple[list[tuple[int, int, float]], list[tuple[int, float]], float]]:
+    """Of each block: what moved most in it (from, to, share); which tokens held a share before it; and what all others held together."""
+    columns, between = traced(scene)
+    for column, ribbons in zip(columns, between, strict=False):
+        moves = [i for i in by_size(ribbons.share) if ribbons.source[i] != ribbons.target[i]][:MOVES]
+        before = held(column, LINE_FROM)
+        told = [(int(ribbons.source[i]), int(ribbons.target[i]), float(ribbons.share[i])) for i in moves]
+        yield told, [(token, float(column[token])) for token in before.tokens], before.others
 
 
 def heads_table(scene: Scene) -> tuple[str, list[Row]]:
@@ -249,8 +313,8 @@ def heads_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("", "head", "strongest key", "share")]
     for head in range(scene.config.n_head):
         each = row(scene.result, layer, head, scene.token)
-        strongest = f"{each.strongest} {quoted(scene, each.strongest)}"
-        rows.append((mark(head == scene.location.head), f"L{layer}H{head}", strongest, number(each.largest)))
+        lit = mark(head == scene.location.head)
+        rows.append((lit, f"L{layer}H{head}", named(scene, each.strongest), number(each.largest)))
     return "Where each head looks most from the selected token:", rows
 
 
@@ -281,7 +345,7 @@ def head_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("", "key", NAMES[place.stage])]
     for j, value in enumerate(values):
         masked = j > query and place.stage not in BEFORE_MASK
-        rows.append((mark(j == key), f"{j} {quoted(scene, j)}", "masked" if masked else exact(value)))
+        rows.append((mark(j == key), named(scene, j), "masked" if masked else exact(value)))
     return f"Row of query {query} {quoted(scene, query)}:", rows
 
 
@@ -294,7 +358,8 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("what", "number"), ("q·k", exact(found.raw))]
     rows.append(("scale", "not recorded" if found.scale is None else number(found.scale)))
     if found.scaled is not None:
-        rows.append(("score", exact(found.scaled) + ("" if found.holds else ", but the scores were changed by hand")))
+        told = exact(found.scaled) + ("" if found.holds else ", but the scores were changed by hand")
+        rows.append(("score", Figure.of(told, found.scaled)))
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
     rows.append(("share", exact(row(lens, place.block, place.head, query).values[key])))
@@ -308,7 +373,8 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
     except ChangedByHand as changed:
         return heading, [*rows, (told, f"not told: {changed.name} was changed by hand")]
     for name, tokens in ((told, reading.raises), ("less likely", reading.lowers)):
-        rows.append((name, ", ".join(f"'{scene.id_label(i)}' {points(change)}" for i, change in tokens) or "nothing"))
+        text = ", ".join(f"'{scene.id_label(i)}' {points(change)}" for i, change in tokens) or "nothing"
+        rows.append((name, Figure.of(text, [{"id": i, "change": change} for i, change in tokens])))
     return heading, rows
 
 

@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 MINUS, INFINITY = "−", "∞"
 LARGEST_PLAIN, SMALLEST_PLAIN = 1e5, 1e-3
+
+
+class Figure(str):
+    """A number as it is written, and `value`, what was written so: a document gives that."""
+
+    value: Any
+
+    @classmethod
+    def of(cls, text: str, value: Any) -> Figure:
+        figure = cls(text)
+        figure.value = value
+        return figure
 
 
 def several(count: int, what: str) -> str:
@@ -23,7 +36,7 @@ def number(x: float, *, ascii: bool = False, sign: bool = False) -> str:
         return "NaN"
     mark = "-" if x < 0 else "+" if sign and x != 0 else ""
     text = mark + ("inf" if math.isinf(x) else magnitude(abs(x)))
-    return text if ascii else text.replace("-", MINUS).replace("inf", INFINITY)
+    return Figure.of(text if ascii else text.replace("-", MINUS).replace("inf", INFINITY), x)
 
 
 def magnitude(x: float) -> str:
@@ -51,11 +64,15 @@ def exact(x: float) -> str:
     """Every figure that a float32 has: what reads back as the same float32."""
     import numpy as np
 
-    return str(np.float32(x)).replace("-", MINUS).replace("inf", INFINITY)
+    return Figure.of(str(np.float32(x)).replace("-", MINUS).replace("inf", INFINITY), float(x))
 
 
 def percent(p: float, *, ascii: bool = False) -> str:
     """A probability in at most 7 cells, right at every size: 54.7%, 0.312%, 3.1e−7%; only 1 is 100%, only 0 is 0%."""
+    return Figure.of(hundredths(p, ascii=ascii), p)
+
+
+def hundredths(p: float, *, ascii: bool) -> str:
     if p <= 0:
         return "0%"
     if p >= 1:
@@ -98,8 +115,8 @@ def tenths(x: float) -> str:
 def measure(name: str, value: float, *, ascii: bool = False) -> str:
     """One measure of what a head does: a share, or for entropy bits; "none" where the prompt gives no occasion."""
     if math.isnan(value):
-        return "none"
-    return f"{number(value, ascii=ascii)} bits" if name == "entropy" else percent(value, ascii=ascii)
+        return Figure.of("none", value)
+    return Figure.of(f"{number(value, ascii=ascii)} bits" if name == "entropy" else percent(value, ascii=ascii), value)
 
 
 def shape(sizes: Sequence[int], *, ascii: bool = False) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from txexplain.explorer.edits import told
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
@@ -22,7 +24,7 @@ def draw_edits(scene: Scene) -> Canvas:
     return canvas
 
 
-def changes_text(scene: Scene, room: int) -> str:
+def changes_text(scene: Scene, room: float = math.inf) -> str:
     """The changes in a few words each; where there is no room for all, how many more there are."""
     each = [told(change) for change in scene.state.edits] or ["changed by hand"]
     for shown in range(len(each), 0, -1):
