@@ -164,11 +164,12 @@ def nothing_left(pattern: Array, first: int) -> None:
 
 def batches(model: GPT2, n_tokens: int, tries: Iterable[Try]) -> Iterator[tuple[Try, ...]]:
     """Tries that are computed together: of one block, so many as fit, and from nearly the same row on."""
+    c = model.config
     batch: list[Try] = []
     rows = 0  # that would be run one by one
     for each in tries:
         n = n_tokens - each.first  # a batch's rows, since the first of them has the most
-        size = n * max(model.config.n_inner, model.config.n_head * n_tokens)
+        size = max(n * c.n_inner, n * c.n_head * n_tokens, 3 * n_tokens * c.n_embd)  # of mlp.post, a pattern, and all rows' q, k and v
         runs = len(batch) + 1
         if batch and (batch[0].layer != each.layer or runs * size > AT_ONCE or runs * n > max(FEW, WASTE * (rows + n))):
             yield tuple(batch)
