@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.lessons import Reads
 from txexplain.models.report import Entry
+from txexplain.text import RAW
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
 
@@ -235,3 +238,23 @@ def test_whatever_a_prompt_is_made_of_it_is_only_text(storyteller: GPT2, benign:
         await press(app, pilot, "y", "space", "i")
 
     assert harmful(record(test, storyteller, ExplorerState(prompt=ONCE)), benign) == []
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_window_s_name_is_only_text(storyteller: GPT2, name: str) -> None:
+    """Of the prompt and the model's name, whatever they hold: a name that ended early would be followed by commands."""
+    names: list[str] = []
+
+    async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        app._driver.entitle = names.append  # type: ignore[union-attr]
+        for model, prompt in (("storyteller", HOSTILE[name]), (HOSTILE[name], ONCE)):
+            app.state = replace(app.state, model=model, prompt=prompt)
+            app.entitle()
+
+    drive(test, storyteller)
+    assert len(names) == 2
+    for text in names:
+        assert text.startswith("txexplain ")
+        assert not RAW.search(text)
+        assert "\n" not in text
+        assert "\t" not in text

@@ -7,6 +7,7 @@ Tab key wait for neither NumPy nor Textual.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +26,11 @@ USUAL = {
     "ESCDELAY": "25",  # ms that a terminal may take to send the rest of a key after Escape
     "TEXTUAL_FPS": "120",  # a key is painted within 8 ms instead of 17
     "OPENBLAS_THREAD_TIMEOUT": "22",  # 2^22 cycles: idle threads of a product sleep after 1.5 ms, not 25; others share the machine
+}
+# What Textual takes of a variable: over other values it ends, or never rests.
+HEEDED = {
+    "TEXTUAL_FPS": r"[1-9][0-9]{0,2}",
+    "TEXTUAL_PRESS": r"(?s)(?!(?:.*,)?wait:(?![0-9]{1,6}(?:,|\Z))).*",
 }
 COLOR_SYSTEMS = ("standard", "256", "truecolor")
 
@@ -100,6 +106,9 @@ def refuse(sentence: str) -> NoReturn:
 
 def main() -> None:
     """The console script."""
+    for name, fits in HEEDED.items():
+        if not re.fullmatch(fits, os.environ.get(name, "")):
+            os.environ.pop(name, None)
     for name, value in USUAL.items():
         os.environ.setdefault(name, value)
     system = os.environ.pop("TEXTUAL_COLOR_SYSTEM", "").lower()

@@ -49,10 +49,11 @@ class Endpoint:
     def __init__(self, repo: str, revision: str | None, alive: Callable[[], object]) -> None:
         """alive: called with each piece that arrives; what it raises ends the work. Raises Unreachable where no network may be used."""
         try:
+            constants = settings()
             from huggingface_hub import get_session, get_token
         except ImportError as error:
             raise ModelNotFound(f"{repo} can't be fetched: {reason(error)}; install huggingface-hub, {OR_A_FOLDER}.") from None
-        self.repo, self.revision, self.alive, constants = repo, revision, alive, settings()
+        self.repo, self.revision, self.alive = repo, revision, alive
         self.base = str(constants.ENDPOINT)
         if constants.HF_HUB_OFFLINE:
             name = next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name)), "HF_HUB_OFFLINE")
