@@ -16,6 +16,7 @@ import txexplain
 from tests.conftest import GOLDEN
 from txexplain import Cut, Set
 from txexplain.engine import model
+from txexplain.engine.attribution import direct_by_key, direct_by_neuron
 from txexplain.engine.gpt2 import gpt2
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
@@ -185,6 +186,21 @@ def test_attributions_add_up_to_the_difference(
     assert said.total == pytest.approx(wanted, abs=1e-4)
     if not changes:
         assert said.changed == pytest.approx(0, abs=1e-4)
+
+
+@given(IDS, st.integers(0, 60), st.integers(0, 60), st.integers(0, T - 1))
+def test_a_head_is_the_sum_of_its_keys_and_an_mlp_of_its_neurons(tiny: GPT2, ids: list[int], a: int, b: int, at: int) -> None:
+    trace = tiny.forward(ids)
+    whole = txexplain.direct(tiny, trace, a, b, at=at)
+    for layer, head in itertools.product(range(L), range(H)):
+        keys = direct_by_key(tiny, trace, layer, head, a, b, at)
+        assert keys.shape == (at + 1,)
+        assert keys.sum() == pytest.approx(whole.head[layer, head], abs=1e-4)
+    u = tiny.unembedding[a].astype(np.float64) - tiny.unembedding[b]
+    gain = tiny.weights["ln_f.weight"] * u
+    for layer in range(L):
+        bias = tiny.blocks[layer]["mlp.c_proj.bias"] @ (gain - gain.mean()) / float(trace["ln_final.scale"][at, 0])
+        assert direct_by_neuron(tiny, trace, layer, a, b, at).sum() + bias == pytest.approx(whole.mlp[layer], abs=1e-4)
 
 
 @given(IDS)

@@ -43,6 +43,12 @@ all_dims = st.builds(
 )
 maybe = st.none() | numbers
 parts = st.none() | st.just("pos") | st.builds("L{}.{}".format, numbers, st.sampled_from(["attn", "mlp"]))
+attributed = (
+    st.none()
+    | st.sampled_from(["embed", "pos", "always", "changed"])
+    | st.builds("L{}.{}".format, numbers, st.sampled_from(["bias", "mlp"]))
+    | st.builds("L{}H{}".format, numbers, numbers)
+)
 
 
 def anything(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[Location]:
@@ -61,6 +67,7 @@ locations = st.one_of(
     anything(level=st.just(Level.FINAL), element=maybe, token=tokens),
     anything(level=st.just(Level.EMBED), element=maybe, token=tokens, face=st.sampled_from([None, "nearest"])),
     anything(level=st.just(Level.RESIDUAL), select=parts, token=tokens),
+    anything(level=st.just(Level.DIRECT), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
     anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
     anything(level=levels(Level.LN1, Level.LN2), block=numbers, element=maybe, token=tokens),
     anything(level=levels(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),
@@ -111,6 +118,8 @@ def test_a_location_survives_its_text(place: Location) -> None:
         ("heads:induction.25[5.11]", Location(Level.HEADS, block=5, head=11, face="induction", least=25)),
         ("residual[L3.attn]@2", Location(Level.RESIDUAL, select="L3.attn", token=2)),
         ("residual[pos]", Location(Level.RESIDUAL, select="pos")),
+        ("direct[L4H3]@2", Location(Level.DIRECT, select="L4H3", token=2)),
+        ("direct:order[always]", Location(Level.DIRECT, select="always", face="order")),
     ],
 )
 def test_the_grammar(text: str, place: Location) -> None:
@@ -250,6 +259,8 @@ def test_any_text_is_a_location_or_a_sentence(text: str) -> None:
         ("L5H1[8,3]", "there is no token 8"),
         ("L5H1:qk[3,8]", "there is no token 8"),
         ("residual[L6.mlp]", "there is no block 6"),
+        ("direct[L6.mlp]", "there is no block 6"),
+        ("direct[L2H16]", "there is no head 16"),
         ("embed[256]", "there is no element 256; the vector's elements go from 0 to 255."),
         ("L5.qkv[768]", "there is no element 768; the vector's elements go from 0 to 767."),
         ("L5.proj[256]", "there is no element 256"),

@@ -15,6 +15,7 @@ from txexplain.engine.config import GPT2Config
 from txexplain.engine.cores import CORES
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.engine.reference import reference
 from txexplain.engine.trace import Trace
 from txexplain.errors import ModelNotFound
 from txexplain.explorer import edits
@@ -122,6 +123,8 @@ class World:
     def model(self, name: str) -> GPT2:
         if name not in self.models:
             self.models[name] = load_model(str(FOLDERS.get(name, name)))
+            if not self.models[name].tokenizer.has_no_text:
+                reference(self.models[name])  # once, and not while a key waits
         return self.models[name]
 
     def record(self) -> None:
@@ -221,6 +224,9 @@ def anywhere(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> str
             return f"L{b}.{level.value}" + pick("", f"[{e}]") + end
         case Level.RESIDUAL:
             return "residual" + pick("", "[pos]", f"[L{b}.attn]", f"[L{b}.mlp]") + end
+        case Level.DIRECT:
+            part = pick("", "[always]", f"[L{b}H{h}]", f"[L{b}.bias]", f"[L{b}.mlp]")
+            return f"direct:{pick(*FACES[level])}{part}{end}"
         case Level.EMBED:
             return "embed" + pick("", ":nearest") + pick("", f"[{e}]") + end
         case Level.FINAL:

@@ -136,8 +136,14 @@ def test_each_fact_asks_for_the_formulas_that_it_rests_on(tiny: GPT2) -> None:
         earlier = Lens(edited(tiny, IDS, Set(name, 0, rows=5)), tiny)
         if name != "blocks.0.attn.z":  # a grid has all rows
             ask(earlier)
-    assert residual.residual(Lens(tiny.forward(IDS), tiny), 6, 5).total is not None
-    assert residual.residual(Lens(edited(tiny, IDS, Set("blocks.0.resid_mid", 0)), tiny), 6, 5).total is None
+
+
+def test_a_stream_that_was_set_has_a_part_more(tiny: GPT2) -> None:
+    lens = Lens(edited(tiny, IDS, Set("blocks.0.resid_mid", 0)), tiny)
+    read = residual.residual(lens, 6, (5, 7)).direct
+    assert read is not None
+    assert abs(read.changed) > 0.01
+    assert read.total == pytest.approx(float(lens.trace.last_logits[5] - lens.trace.last_logits[7]), abs=1e-4)
 
 
 def test_what_left_a_block_and_what_enters_the_next_are_one(tiny: GPT2) -> None:

@@ -17,6 +17,7 @@ from txexplain import words
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer import choice
+from txexplain.facts.direct import DirectFacts, direct
 from txexplain.facts.embed import nearest
 from txexplain.facts.head import row, score
 from txexplain.facts.linear import PROJ, QKV, dot
@@ -52,6 +53,10 @@ def put_cosine(scene: Scene) -> None:
     put(found, "tokens", (replace(found.tokens[0], cosine=TELLTALE), *found.tokens[1:]))
 
 
+def put_part(record: DirectFacts, name: str) -> None:
+    put(record, "parts", record.parts | {name: TELLTALE})
+
+
 # Where, and what is changed in the record there.
 RECORDS: dict[str, Callable[[Scene], Any]] = {
     "L1.ln1@2": lambda scene: put(norm(scene.result, "blocks.1.ln1", 2).x, "mean"),
@@ -69,6 +74,7 @@ RECORDS: dict[str, Callable[[Scene], Any]] = {
     "embed[5]@3": lambda scene: put_element(vector(scene.result, "embed", 3), 5),
     "embed:nearest@3": put_cosine,
     "residual[L0.attn]@4": lambda scene: put(vector(scene.result, "blocks.0.attn_out", 4), "length"),
+    "direct[L1H1]@3": lambda scene: put_part(direct(scene.result, 3, *scene.contrast), "L1H1"),
     "L1[add1]@2": lambda scene: put(vector(scene.result, "blocks.1.resid_mid", 2), "length"),
     "model[L1]@2": lambda scene: put(vector(scene.result, "blocks.1.attn_out", 2), "length"),
     "output": lambda scene: put(candidate(scene.distribution, 0), "logit"),

@@ -271,20 +271,27 @@ def test_the_residual_stream(lens: Lens, size: str) -> None:
         assert seen >= min(2 * c.n_layer, 6)
 
 
-def test_the_parts_of_the_stream_make_it_and_its_logit(lens: Lens) -> None:
+def test_the_parts_of_the_stream_make_it_and_the_difference(lens: Lens) -> None:
+    """At any row: the parts, the LayerNorm's bias and nothing else make A − B."""
     last = lens.trace.n_tokens - 1
-    assert lens.model is not None
-    for of in (3, 17, int(lens.trace.last_logits.argmax())):
-        parts = residual(lens, last, of).parts
-        final = lens.trace[f"blocks.{lens.config.n_layer - 1}.resid_post"][last]
+    for token, a, b in ((last, 3, 17), (last, int(lens.trace.last_logits.argmax()), 5), (2, 5, 9)):
+        facts = residual(lens, token, (a, b))
+        assert facts.direct is not None
+        final = lens.trace[f"blocks.{lens.config.n_layer - 1}.resid_post"][token]
         np.testing.assert_allclose(
-            sum(part.adds.values.astype(np.float64) for part in parts), final, rtol=1e-4, atol=1e-4 * np.abs(final).max()
+            sum(part.adds.values.astype(np.float64) for part in facts.parts), final, rtol=1e-4, atol=1e-4 * np.abs(final).max()
         )
-        bias = float(lens.model.weights["ln_f.bias"].astype(np.float64) @ lens.model.unembedding[of])
-        total = sum(part.logit or 0.0 for part in parts) + bias
-        assert total == pytest.approx(float(lens.trace.last_logits[of]), rel=1e-4, abs=1e-4)
-    text = "\n".join(stage_at(lens, "residual", STAGES["narrow"]).text())
-    assert re.search(rf"a linear reading of .*: {FIGURE} [+−]{FIGURE} from the LayerNorm's bias = {FIGURE}", text)
+        u = lens.weights().unembedding[a].astype(np.float64) - lens.weights().unembedding[b]
+        always = float(lens.weights().weights["ln_f.bias"].astype(np.float64) @ u)
+        total = sum(part.gives or 0.0 for part in facts.parts) + always
+        assert total == pytest.approx(float(lens.trace["ln_final.normalized"][token] @ u), rel=1e-4, abs=1e-4)
+    scene = scene_at(lens, "residual", STAGES["large"])
+    text = "\n".join(draw_stage(scene).text())
+    assert scene.contrast is not None
+    a, b = scene.contrast
+    said = re.search(rf"straight to the end, its scale held; with [+−]{FIGURE} of the LayerNorm's bias the sum is ([+−]{FIGURE})", text)
+    assert said is not None, text
+    assert shows(said[1].replace("+", ""), float(lens.trace.last_logits[a] - lens.trace.last_logits[b]), 1e-3)
 
 
 def test_pages_of_a_trace_alone_say_what_they_lack(tiny_lens: Lens) -> None:
@@ -297,7 +304,7 @@ def test_pages_of_a_trace_alone_say_what_they_lack(tiny_lens: Lens) -> None:
         ("L1.mlp[3]", "not recorded, those are weights"),
         ("embed", "not recorded: this trace came without its tokenizer"),
         ("embed:nearest", "Not recorded"),
-        ("residual", "(not recorded)"),
+        ("residual", "not recorded, that takes the logits and the weights"),
     ):
         scene_text = "\n".join(stage_at(tiny_lens, at, STAGES["narrow"]).text())
         assert says not in scene_text

@@ -47,11 +47,9 @@ def direct(model: GPT2, trace: Trace, a: int | str, b: int | str | None = None, 
     Raises PromptError for a token or a row that isn't there, NotRecorded for a trace that lacks what is read.
     """
     t, w, c = row_of(trace, at), model.weights, model.config
-    u = model.unembedding[token_id(model, a)].astype(np.float64)  # [d]
-    if b is not None:
-        u = u - model.unembedding[token_id(model, b)]  # [d]
+    u = difference(model, a, b)  # [d]
     gain, scale = w["ln_f.weight"].astype(np.float64), float(trace["ln_final.scale"][t, 0])
-    direction = (gain * u - (gain * u).mean()) / scale  # [d]: what a vector in the stream adds to the difference is its product with this
+    direction = direction_of(model, trace, u, t)  # [d]
 
     def row(name: str) -> Doubles:
         return trace[name][t].astype(np.float64)
@@ -62,8 +60,8 @@ def direct(model: GPT2, trace: Trace, a: int | str, b: int | str | None = None, 
     changed = 0.0
     for layer, weights in enumerate(model.blocks):
         prefix = f"blocks.{layer}."
-        out = weights["attn.c_proj.weight"].astype(np.float64).reshape(c.n_head, c.head_dim, -1)  # [H, dh, d]
-        head[layer] = np.einsum("hc,hcd->hd", row(prefix + "attn.z"), out) @ direction  # [H]
+        out = (weights["attn.c_proj.weight"] @ direction).reshape(c.n_head, c.head_dim)  # [H, dh]
+        head[layer] = (row(prefix + "attn.z") * out).sum(axis=1)  # [H]
         bias[layer] = weights["attn.c_proj.bias"] @ direction
         mlp[layer] = row(prefix + "mlp_out") @ direction
         before, attn, mid, after = (row(prefix + name) for name in ("resid_pre", "attn_out", "resid_mid", "resid_post"))
@@ -75,6 +73,38 @@ def direct(model: GPT2, trace: Trace, a: int | str, b: int | str | None = None, 
     changed += float((row("ln_final.normalized") - normalized) @ u)
     embed, pos = float(row("embed") @ direction), float(row("pos_embed") @ direction)
     return Direct(head, bias, mlp, embed, pos, float(w["ln_f.bias"] @ u), changed)
+
+
+def difference(model: GPT2, a: int | str, b: int | str | None) -> Doubles:
+    """The unembedding's row of `a` less that of `b`, if there is one. Shapes: -> [d]. Raises PromptError."""
+    u: Doubles = model.unembedding[token_id(model, a)].astype(np.float64)  # [d]
+    return u if b is None else u - model.unembedding[token_id(model, b)]  # [d]
+
+
+def direction_of(model: GPT2, trace: Trace, u: Doubles, t: int) -> Doubles:
+    """What a vector in a row's stream adds to the difference `u` is its product with this. Shapes: u [d] -> [d]."""
+    gain = model.weights["ln_f.weight"].astype(np.float64)  # [d]
+    direction: Doubles = (gain * u - (gain * u).mean()) / float(trace["ln_final.scale"][t, 0])  # [d]
+    return direction
+
+
+def direct_by_key(
+    model: GPT2, trace: Trace, layer: int, head: int, a: int | str, b: int | str | None = None, at: int | None = None
+) -> Doubles:
+    """A head's part of `direct`, by the keys that it looked at: share × value through W_O. Shapes: -> [at + 1]."""
+    t, dh = row_of(trace, at), model.config.head_dim
+    out = model.blocks[layer]["attn.c_proj.weight"][head * dh : (head + 1) * dh]  # [dh, d]
+    reads = out @ direction_of(model, trace, difference(model, a, b), t)  # [dh]
+    by_key: Doubles = trace[f"blocks.{layer}.attn.pattern"][head, t, : t + 1] * (trace[f"blocks.{layer}.attn.v"][: t + 1, head] @ reads)
+    return by_key
+
+
+def direct_by_neuron(model: GPT2, trace: Trace, layer: int, a: int | str, b: int | str | None = None, at: int | None = None) -> Doubles:
+    """An MLP's part of `direct`, by its neurons; the rest of it is its bias. Shapes: -> [m]."""
+    t = row_of(trace, at)
+    reads = model.blocks[layer]["mlp.c_proj.weight"] @ direction_of(model, trace, difference(model, a, b), t)  # [m]
+    by_neuron: Doubles = trace[f"blocks.{layer}.mlp.post"][t] * reads
+    return by_neuron
 
 
 def lens(model: GPT2, trace: Trace) -> Array:

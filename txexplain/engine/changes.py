@@ -51,6 +51,7 @@ SHORT = {"resid_pre": "resid", "resid_mid": "mid", "attn_out": "attn", "mlp_out"
 TENSORS = {short: name for name, short in SHORT.items()} | {"embed": "embed", "pos": "pos_embed", "neurons": "mlp.post"}
 FORM = "a text like L5H1, L3.mlp=zero, L3.mlp[417], L4.resid@5=from, L5H1[7,3] or [*,3]"
 
+Stop = Callable[[], bool] | None
 Numbers = tuple[int, ...] | None  # ascending; None: all
 
 
@@ -189,15 +190,18 @@ def written(numbers: Numbers) -> str:
 
 
 def resolved(
-    given: Iterable[Intervention | Change | str], model: GPT2, n_tokens: int, donor: Trace | None = None
+    given: Iterable[Intervention | Change | str], model: GPT2, n_tokens: int, donor: Trace | None = None, should_stop: Stop = None
 ) -> tuple[Intervention, ...]:
-    """Texts as what they come to in this model, objects as they are, in the order given. Raises InterventionError."""
+    """Texts as what they come to in this model, objects as they are, in the order given.
+
+    should_stop: asked while means are computed. Raises Stopped then, InterventionError.
+    """
     found: list[Intervention] = []
     for each in given:
         if isinstance(each, str | Change):
             change = (parse(each) if isinstance(each, str) else each).fixed(n_tokens)
             change.check(model.config, model.name)
-            found += cuts(change, model.config) if change.part == "edges" else sets(change, model, donor)
+            found += cuts(change, model.config) if change.part == "edges" else sets(change, model, donor, should_stop)
         else:
             found.append(each)
     return tuple(found)
@@ -216,7 +220,7 @@ def cuts(change: Change, config: GPT2Config) -> list[Intervention]:
     return [Cut(block, head=change.heads, edges=edges, raw=change.value == "raw") for block in change.blocks or range(config.n_layer)]
 
 
-def sets(change: Change, model: GPT2, donor: Trace | None) -> list[Intervention]:
+def sets(change: Change, model: GPT2, donor: Trace | None, should_stop: Stop) -> list[Intervention]:
     """An activation set, block by block."""
     found: list[Intervention] = []
     for name in names(change, model.config.n_layer):
@@ -224,7 +228,7 @@ def sets(change: Change, model: GPT2, donor: Trace | None) -> list[Intervention]
         if isinstance(change.value, float):
             found.append(put(change.value, rows=change.rows))
         elif not change.from_other:
-            found.append(put(of_part(change, mean(model, name)), rows=change.rows))
+            found.append(put(of_part(change, mean(model, name, should_stop)), rows=change.rows))
         elif donor is None:
             raise InterventionError(f'{change} takes its value from another run; give its prompt, as --from "another prompt".')
         else:
@@ -232,11 +236,11 @@ def sets(change: Change, model: GPT2, donor: Trace | None) -> list[Intervention]
     return found
 
 
-def mean(model: GPT2, name: str) -> Array:
-    """An activation's mean over the reference text. Shapes: -> [d], [H, dh] or [m]. Raises TokenizerError."""
+def mean(model: GPT2, name: str, should_stop: Stop) -> Array:
+    """An activation's mean over the reference text. Shapes: -> [d], [H, dh] or [m]. Raises TokenizerError, Stopped."""
     from txexplain.engine.reference import reference  # which runs the model, and so imports it
 
-    return reference(model).means[name]
+    return reference(model, should_stop=should_stop).means[name]
 
 
 def patches(change: Change, other: Array, put: Callable[..., Set]) -> list[Set]:

@@ -83,6 +83,15 @@ def sizes(letters: Iterable[str], config: GPT2Config, n_tokens: int = 0) -> tupl
     return tuple(known[letter] for letter in letters)
 
 
+def stream_parts(n_layer: int, n_head: int) -> list[str]:
+    """All that is added up for a difference of logits, in the order in which it is: "embed", "pos", "L0H0", …, "L0.bias", "L0.mlp", …
+
+    A block's bias is that of W_O; "always" is the last LayerNorm's, "changed" what interventions put into the stream.
+    """
+    blocks = (name for n in range(n_layer) for name in (*(f"L{n}H{head}" for head in range(n_head)), f"L{n}.bias", f"L{n}.mlp"))
+    return ["embed", "pos", *blocks, "always", "changed"]
+
+
 def activation_letters(n_layer: int) -> dict[str, Letters]:
     """Every activation of a whole run of n_layer blocks with its shape in letters, in the order in which they are computed."""
     blocks = {f"blocks.{layer}.{each.name}": each.letters for layer in range(n_layer) for each in STEPS}

@@ -6,6 +6,7 @@
     L5H1[7,3]           the product
     L5.mlp[417]         a neuron
     residual            the selected token's residual stream, part by part
+    direct              what each part of it gives to the difference of two tokens' logits
 
 Brackets name what is selected in a view: model[L3], model[output], L5[qkv], L5.attn[1], heads[5.7], residual[L3.attn],
 an element of a vector in embed[17], L5.ln1[17], final[17], L5.qkv[300], and a weight in L5.qkv:matrix[17,300].
@@ -23,13 +24,13 @@ from difflib import get_close_matches
 from txexplain.engine.steps import TILES
 from txexplain.errors import LocationError
 from txexplain.explorer.places import PLACES
-from txexplain.explorer.places.heads import LEASTS, MEASURES
+from txexplain.explorer.places.heads import LEASTS, MEASURES, WithHead
 from txexplain.explorer.places.place import STAGES, TAIL, Dims, Level, Location, Memory, Parts, Place, shown
 from txexplain.explorer.places.whole import ENDS
 
 __all__ = [
     "ENDS", "FACES", "LEASTS", "MEASURES", "PLACES", "STAGES", "TILES", "Dims", "Level", "Location", "Memory", "breadcrumb", "check",
-    "clamp", "nearest", "parse", "place_of", "remembered", "residual_of", "zoom_in", "zoom_out",
+    "clamp", "direct_of", "nearest", "parse", "place_of", "remembered", "residual_of", "zoom_in", "zoom_out",
 ]  # fmt: skip
 
 FACES = {level: place.faces for level, place in PLACES.items() if place.faces}
@@ -108,6 +109,12 @@ def zoom_out(at: Location, memory: Memory) -> Location:
 def residual_of(at: Location) -> Location:
     """The selected token's residual stream, with the part selected that the place belongs to."""
     return Location(Level.RESIDUAL, select=place_of(at).part(at), token=at.chosen)
+
+
+def direct_of(at: Location) -> Location:
+    """What was added to the selected token's stream, read for A − B, with the part selected that the place belongs to."""
+    part = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else place_of(at).part(at)
+    return Location(Level.DIRECT, select=None if part is None or part.endswith("attn") else part, token=at.chosen)
 
 
 def breadcrumb(at: Location) -> tuple[tuple[str, Location], ...]:

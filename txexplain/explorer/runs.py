@@ -8,6 +8,7 @@ from txexplain.engine.changes import resolved
 from txexplain.engine.derive import Lens
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
+from txexplain.engine.run import Stopped
 from txexplain.engine.trace import Run, Trace
 from txexplain.explorer.contrast import read_token
 from txexplain.explorer.state import ExplorerState
@@ -38,7 +39,10 @@ def run(state: ExplorerState, model: GPT2, before: Lens | None = None, should_st
         donor = one(model, other, (), before, should_stop)
         if donor is None:
             return None
-    changes = resolved(state.edits, model, len(ids), donor)
+    try:
+        changes = resolved(state.edits, model, len(ids), donor, should_stop)
+    except Stopped:
+        return None
     changed = one(model, ids, changes, before, should_stop, trace)
     if changed is None:
         return None

@@ -18,6 +18,7 @@ from txexplain.explorer.location import (
     Location,
     Memory,
     clamp,
+    direct_of,
     parse,
     place_of,
     remembered,
@@ -232,8 +233,16 @@ class ExplorerState:
         """To the selected token's residual stream; from there, back to where it was looked up."""
         if self.location.level is Level.RESIDUAL:
             return self.out(dims)
-        there = self.go(residual_of(self.location), dims)
-        return replace(there, memory=replace(there.memory, before=self.location))
+        return self.look_up(residual_of(self.location), dims)
+
+    def to_direct(self, dims: Dims) -> ExplorerState:
+        """To what the parts of the selected token's stream give to A − B; from there, back."""
+        return self.out(dims) if self.location.level is Level.DIRECT else self.look_up(direct_of(self.location), dims)
+
+    def look_up(self, place: Location, dims: Dims) -> ExplorerState:
+        """A place that is left to where it was looked up from, by way of others of its kind, too."""
+        there, known = self.go(place, dims), self.location.level in (Level.RESIDUAL, Level.DIRECT)
+        return replace(there, memory=replace(there.memory, before=self.memory.before if known else self.location))
 
     def next_least(self) -> ExplorerState:
         """Show only the heads of the atlas that reach the next percentage of the measure that sorts them."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from txexplain.engine.attribution import Direct
 from txexplain.engine.derive import Lens
-from txexplain.facts.by_hand import recomputable
+from txexplain.facts.direct import direct
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts, vector
 
@@ -57,47 +58,39 @@ class PartFacts:
     adds: VectorFacts  # [d]
     after: VectorFacts  # [d], the stream once it was added
     cosine: float  # of the stream after it with the final one
-    logit: float | None  # what it gives to one token's logit, read linearly; None without the weights
+    gives: float | None  # what it gives to the difference of two logits, read straight to the end; None where it isn't read
 
 
 @dataclass(frozen=True)
 class ResidualFacts:
-    """A token's stream. `total` and `bias` add up to the logit of the token that it is read for; both None where it is read for none."""
+    """A token's stream; `direct` is its reading for two tokens, None where it is read for none."""
 
     parts: tuple[PartFacts, ...]
-    total: float | None
-    bias: float | None
+    direct: Direct | None
 
 
 @fact(8)
-def residual(lens: Lens, token: int, of: int | None = None) -> ResidualFacts:
-    """A token's residual stream, read for the logit of the token `of` where one is named. Raises NotRecorded.
+def residual(lens: Lens, token: int, contrast: tuple[int, int] | None = None) -> ResidualFacts:
+    """A token's residual stream, read for the difference of two tokens' logits where they are named. Raises NotRecorded.
 
-    logit: the part through the final LayerNorm with its scale held fast, times the unembedding's row: the parts' sum, plus what
-    that LayerNorm's bias gives, is the logit ("direct logit attribution", Elhage et al. 2021).
-
-    Each part and the stream after it are the run's own, changed or not. Where the stream, the LayerNorm or the logits were changed by hand,
-    the parts don't add up to the logit, and it is read for none.
+    Each part and the stream after it are the run's own, changed or not.
     """
     final = vector(lens, f"blocks.{lens.config.n_layer - 1}.resid_post", token)
     named = [(name, vector(lens, part_of(name).adds, token)) for name in part_names(lens.config.n_layer)]
-    direction = bias = None
-    sums = [part_of(name).after for name, _ in named[1:]] + ["ln_final.scale", "ln_final.normalized", "logits"]
-    if lens.model is not None and of is not None and recomputable(lens, *sums, row=token):
-        gain, row = lens.model.weights["ln_f.weight"], lens.model.unembedding[of].astype(np.float64)  # [d], [d]
-        direction = gain * row / float(lens.trace["ln_final.scale"][token, 0])  # [d]
-        direction = direction - direction.mean()  # LayerNorm takes the mean off: x · (g − mean(g)) = (x − mean(x)) · g
-        bias = float(lens.model.weights["ln_f.bias"].astype(np.float64) @ row)
+    read = None if contrast is None or lens.model is None else direct(lens, token, *contrast).direct
+    gives: list[float | None] = [None] * len(named)
+    if read is not None:
+        attn = read.head.sum(axis=1) + read.attn_bias  # [L]
+        gives = [read.embed, read.pos, *(float(each) for pair in zip(attn, read.mlp, strict=True) for each in pair)]
     stream: NDArray[np.float64] = np.zeros(len(final))
     parts = []
-    for name, adds in named:
+    for (name, adds), gave in zip(named, gives, strict=True):
         stream = stream + adds.values  # [d]
         at = part_of(name).after
         after = vector(lens, at, token) if at in lens.trace else VectorFacts(stream)
         cosine = float(after.values.astype(np.float64) @ final.values / ((after.length * final.length) or 1.0))
-        parts.append(PartFacts(name, adds, after, cosine, None if direction is None else float(adds.values @ direction)))
-    total = None if direction is None else sum(part.logit or 0.0 for part in parts)
-    return ResidualFacts(tuple(parts), total, bias)
+        parts.append(PartFacts(name, adds, after, cosine, gave))
+    return ResidualFacts(tuple(parts), read)
 
 
 @fact(4)

@@ -134,6 +134,9 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "residual", ("d",), "residual stream", "The selected token's residual stream through the model; again to return", "Move", "residual"
     ),
+    Action(
+        "direct", ("D",), "direct attribution", "What each part gives to A's logit less B's, on the direct way; again to return", "Move"
+    ),
     Action("strongest", ("f",), "strongest key", "Go to the row's strongest key", "Move", "strongest", IN_A_HEAD),
     Action("atlas", ("a",), "all heads", "All heads of all blocks", "Move", "atlas"),
     Action(

@@ -15,6 +15,7 @@ from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.direct import direct
 from txexplain.facts.mlp import neurons
 from txexplain.front.depth import depth_of, theme_of
 from txexplain.front.names import names_of
@@ -24,6 +25,7 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.screen import ROOMY
 from txexplain.viz.views.atlas import atlas_of
 from txexplain.viz.views.attn import heads_columns
+from txexplain.viz.views.direct import order_of
 
 
 def palette_of(options: UiOptions) -> Palette:
@@ -64,7 +66,21 @@ def neurons_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
         return None
 
 
-def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | None = None, place: Location | None = None) -> Dims:
+def parts_listed(lens: Lens, place: Location, pair: tuple[int, int] | None) -> tuple[int, ...] | None:
+    """The parts of the difference in the order in which their view lists them; None where they aren't known."""
+    try:
+        return None if pair is None else order_of(direct(lens, place.token_index(lens.trace.n_tokens), *pair), place.face)
+    except NotRecorded:
+        return None
+
+
+def dims_of(
+    lens: Lens,
+    size: tuple[int, int] = (80, 14),
+    palette: Palette | None = None,
+    place: Location | None = None,
+    pair: tuple[int, int] | None = None,
+) -> Dims:
     """The sizes that bound Locations for a result, how a stage of a size lists what a place shows, and what it marks there."""
     config = lens.config
     columns, order = heads_columns(config.n_head, size[0]), None
@@ -72,6 +88,8 @@ def dims_of(lens: Lens, size: tuple[int, int] = (80, 14), palette: Palette | Non
         order, columns = atlas_of(lens, palette or Palette(), place, *size)
     if place is not None and place.level is Level.MLP:
         order = neurons_of(lens, place)
+    if place is not None and place.level is Level.DIRECT:
+        order = parts_listed(lens, place, pair)
     dims = replace(Dims.of(config, lens.trace.n_tokens, lens.trace.model or "this trace"), columns=columns, order=order)
     if place is None:
         return dims

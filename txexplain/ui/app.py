@@ -36,7 +36,7 @@ from txexplain.engine.sampling import Distribution, Draw, uniform
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Run
 from txexplain.errors import NO_MEMORY, ExplainError, LessonError, LocationError, NotRecorded, reason
-from txexplain.explorer.contrast import token_text
+from txexplain.explorer.contrast import contrast, token_text
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.jump import NUMBERED, asked
@@ -839,7 +839,8 @@ class ExplorerApp(App[None]):
 
     def dims(self) -> Dims:
         assert self.lens is not None
-        return dims_of(self.lens, self.query_one("#stage").size, self.tones, self.state.location)
+        pair = contrast(self.state, self.lens)
+        return dims_of(self.lens, self.query_one("#stage").size, self.tones, self.state.location, pair)
 
     def moved(self, step: Callable[[ExplorerState, Dims], ExplorerState]) -> None:
         """A step that needs to know the model's and the prompt's sizes."""
@@ -922,6 +923,9 @@ class ExplorerApp(App[None]):
 
     def do_residual(self) -> None:
         self.moved(lambda state, dims: state.to_residual(dims))
+
+    def do_direct(self) -> None:
+        self.moved(lambda state, dims: state.to_direct(dims))
 
     def do_strongest(self) -> None:
         """The key that the row's query attends to most."""

@@ -23,7 +23,8 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.tables import plain_table
 from txexplain.viz.views.atlas import figures, listed_heads, nothing
 from txexplain.viz.views.block import TILES
-from txexplain.viz.views.chrome import known_sizes
+from txexplain.viz.views.chrome import contrast_name, known_sizes
+from txexplain.viz.views.direct import facts_of, order_of
 from txexplain.viz.views.edits import changes_text, effect_text
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
@@ -32,7 +33,7 @@ from txexplain.viz.views.model import MODES, traced
 from txexplain.viz.views.norms import steps_of
 from txexplain.viz.views.output import MEANT, stage_names, stages
 from txexplain.viz.views.panel import sampling_text
-from txexplain.viz.views.residual import parts_of
+from txexplain.viz.views.residual import GIVES, parts_of
 
 VIEWS: dict[Level, str] = {
     Level.MODEL: "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the "
@@ -53,6 +54,8 @@ VIEWS: dict[Level, str] = {
     Level.PRODUCT: "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
     Level.FINAL: "The final LayerNorm, whose result meets every row of the unembedding.",
     Level.RESIDUAL: "The selected token's residual stream: every part that was added to it, from the embedding to the last block.",
+    Level.DIRECT: "What each part that was added to the selected token's stream gives to the difference of two tokens' logits, straight "
+    "to the end: a reading, not a cause.",
     Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
 }
 CANDIDATES = 10
@@ -267,14 +270,26 @@ def vector_rows(vectors: Mapping[str, VectorFacts | None], at: int | None) -> li
 
 
 def residual_table(scene: Scene) -> tuple[str, list[Row]]:
-    rows: list[Row] = [("", "part", "adds", "stream", "cosine", "logit")]
+    rows: list[Row] = [("", "part", "adds", "stream", "cosine", GIVES)]
     here = scene.location.select or "embed"
     for part in parts_of(scene).parts:
-        logit = "" if part.logit is None else number(part.logit, sign=True)
+        gives = "" if part.gives is None else number(part.gives, sign=True)
         norms = map(number, (part.adds.length, part.after.length))
-        rows.append((mark(part.name == here), part.name, *norms, number(part.cosine), logit))
-    heading = "What each part added (norms), and the cosine of the stream after it with the last block's:"
+        rows.append((mark(part.name == here), part.name, *norms, number(part.cosine), gives))
+    heading = "What each part added (norms), and the cosine of the stream after it with the last block's"
+    heading += ":" if scene.contrast is None else f"; what it gives to the logit of {contrast_name(scene)}, straight to the end:"
     return heading, rows
+
+
+def direct_table(scene: Scene) -> tuple[str, list[Row]]:
+    facts = facts_of(scene)
+    names, values = list(facts.parts), list(facts.parts.values())
+    order = order_of(facts, scene.location.face)
+    here = names.index(scene.location.select) if scene.location.select in names else order[0]
+    rows: list[Row] = [("", "part", "gives")]
+    rows += [(mark(n == here), names[n], number(values[n], sign=True)) for n in first_of(order, here)]
+    sum_ = f"{number(facts.direct.total, sign=True)} = logits {number(facts.a)} − {number(facts.b)}"
+    return f"{contrast_name(scene)}, the sum of all {len(order)} parts is {sum_}. The largest:", rows
 
 
 def model_table(scene: Scene) -> tuple[str, list[Row]]:
@@ -396,4 +411,5 @@ TABLES: dict[Level, Callable[[Scene], tuple[str, list[Row]]]] = {
     Level.FINAL: norm_table,
     Level.OUTPUT: output_table,
     Level.RESIDUAL: residual_table,
+    Level.DIRECT: direct_table,
 }

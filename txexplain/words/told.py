@@ -123,6 +123,7 @@ class Look:
     hint: str = ""  # what to look for in an example
     lesson: Lesson | None = None  # the one that is open
     page: Page | None = None
+    contrast: tuple[int, int] | None = None  # the two tokens whose difference is looked at
     given: Mapping[int, int] = field(default_factory=dict)  # its answers: page -> answer
 
     @property

@@ -32,6 +32,7 @@ class Level(Enum):
     FINAL = "final"
     OUTPUT = "output"
     RESIDUAL = "residual"
+    DIRECT = "direct"
 
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")

@@ -12,6 +12,7 @@ from txexplain.viz.views.atlas import draw_heads
 from txexplain.viz.views.attn import draw_attn
 from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
+from txexplain.viz.views.direct import draw_direct
 from txexplain.viz.views.edits import draw_edits
 from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.explain import draw_explain
@@ -40,6 +41,7 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.LN2: draw_norm,
     Level.FINAL: draw_norm,
     Level.RESIDUAL: draw_residual,
+    Level.DIRECT: draw_direct,
     Level.QKV: draw_linear,
     Level.PROJ: draw_linear,
     Level.MLP: draw_mlp,

@@ -221,6 +221,13 @@ def fitting(canvas: Canvas, y: int, *texts: str, ink: str = "muted") -> None:
     canvas.put(1, y, next((text for text in texts if cell_width(text) <= room), texts[-1]), ink, width=room)
 
 
+def contrast_name(scene: Scene) -> str:
+    """The two tokens: Anna − Tom."""
+    assert scene.contrast is not None
+    a, b = (scene.id_label(token).strip() or scene.id_label(token) for token in scene.contrast)
+    return f"{a} {scene.palette.glyphs.minus} {b}"
+
+
 def put_moved(canvas: Canvas, scene: Scene, tokens: Iterable[tuple[int, float]], x: int, y: int, end: int) -> None:
     """Tokens and by how much their probability is moved, as many as fit before a column."""
     put = 0

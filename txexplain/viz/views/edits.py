@@ -9,6 +9,7 @@ from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import contrast_name
 
 
 def draw_edits(scene: Scene) -> Canvas:
@@ -47,10 +48,3 @@ def effect_text(scene: Scene) -> str:
         for run in (scene.lens.plain, scene.lens)
     )
     return f"{contrast_name(scene)} {before} {scene.palette.glyphs.arrow} {after}"
-
-
-def contrast_name(scene: Scene) -> str:
-    """The two tokens: Anna − Tom."""
-    assert scene.contrast is not None
-    a, b = (scene.id_label(token).strip() or scene.id_label(token) for token in scene.contrast)
-    return f"{a} {scene.palette.glyphs.minus} {b}"

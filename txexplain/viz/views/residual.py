@@ -11,16 +11,16 @@ from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import title
+from txexplain.viz.views.chrome import contrast_name, title
 
 NAME, FIGURE = 9, 9
-COLUMNS = ("part", "adds", "", "stream", "cosine", "", "logit")
+GIVES = "A-B"
+COLUMNS = ("part", "adds", "", "stream", "cosine", "", GIVES)
 
 
 def parts_of(scene: Scene) -> ResidualFacts:
-    """The parts of the selected token's stream, read for the likeliest next token where that is known."""
-    of = int(scene.ranking.order[0]) if scene.ranking is not None and scene.token == scene.n_tokens - 1 else None
-    return residual(scene.result, scene.token, of)
+    """The parts of the selected token's stream, read for the two tokens that are looked at where they are known."""
+    return residual(scene.result, scene.token, scene.contrast)
 
 
 def draw_residual(scene: Scene) -> Canvas:
@@ -36,18 +36,18 @@ def draw_residual(scene: Scene) -> Canvas:
     first = max(0, min(here - rows // 2, len(parts) - rows))
     note = f"parts {first + 1}-{min(first + rows, len(parts))} of {len(parts)}" if len(parts) > rows else f"{len(parts)} parts"
     title(canvas, scene, f"residual stream {scene.palette.glyphs.dot} token {scene.token} {scene.label(scene.token).strip()}", note)
-    with_logit = parts[0].logit is not None
-    room = max(4, (scene.width - 2 - NAME - (4 if with_logit else 3) * FIGURE - 2) // 2)
+    read = facts.direct is not None
+    room = max(4, (scene.width - 2 - NAME - (4 if read else 3) * FIGURE - 2) // 2)
     adds = 1 + NAME
     bar_at = adds + FIGURE + 1
     stream = bar_at + room
     cosine = stream + FIGURE
     bar2_at = cosine + FIGURE + 1
-    logit = bar2_at + room
+    gives = bar2_at + room
     for x, text, width in ((1, "part", NAME), (adds, "adds", FIGURE), (stream, "stream", FIGURE), (cosine, "cosine", FIGURE)):
         canvas.put(x, 1, text, "muted", width=width, align="left" if x == 1 else "right")
-    if with_logit:
-        canvas.put(logit, 1, "logit", "muted", width=FIGURE, align="right")
+    if read:
+        canvas.put(gives, 1, GIVES, "muted", width=FIGURE, align="right")
     largest = max(part.adds.length for part in parts) or 1.0
     for row, part in enumerate(parts[first : first + rows]):
         y, lit = 2 + row, first + row == here
@@ -61,8 +61,8 @@ def draw_residual(scene: Scene) -> Canvas:
         canvas.put(stream, y, number(part.after.length, ascii=ascii), "muted", width=FIGURE, align="right")
         canvas.put(cosine, y, number(part.cosine, ascii=ascii), "text", width=FIGURE, align="right")
         canvas.put(bar2_at, y, bar(max(part.cosine, 0.0), room - 1, scene.palette), "residual")
-        if part.logit is not None:
-            canvas.put(logit, y, number(part.logit, ascii=ascii, sign=True), "text", width=FIGURE, align="right")
+        if part.gives is not None:
+            canvas.put(gives, y, number(part.gives, ascii=ascii, sign=True), "text", width=FIGURE, align="right")
         canvas.target(0, y, scene.width, 1, target(place, part.name))
     for line, text in enumerate(foot):
         canvas.put(1, scene.height - len(foot) + line, text, "muted", width=scene.width - 2)
@@ -76,12 +76,10 @@ def target(place: Location, name: str) -> Location:
 def legend(scene: Scene, facts: ResidualFacts) -> list[str]:
     """What the columns mean, in as many words as fit."""
     first = "adds, stream: norms; cosine: with the stream that leaves the last block"
-    if facts.total is None or facts.bias is None or scene.ranking is None:
-        known = scene.ranking is not None and scene.result.model is not None
-        why = "not the last token" if scene.token != scene.n_tokens - 1 else "changed by hand" if known else "not recorded"
-        return [first, f"logit: only where the next token is read off ({why})"]
-    ascii = scene.palette.ascii
-    of = int(scene.ranking.order[0])
-    logit, rest = float(scene.ranking.logits[of]), number(facts.bias, ascii=ascii, sign=True)
-    sum_ = f"{number(facts.total, ascii=ascii)} {rest} from the LayerNorm's bias = {number(logit, ascii=ascii)}"
-    return [first, f"logit: a linear reading of {scene.id_label(of).strip()}: {sum_}"]
+    if facts.direct is None:
+        return [first, f"{GIVES}: not recorded, that takes the logits and the weights"]
+    read = facts.direct
+    rest, changed, total = (number(each, ascii=scene.palette.ascii, sign=True) for each in (read.always, read.changed, read.total))
+    more = f" and {changed} of what was changed" if scene.changed else ""
+    sum_ = f"with {rest} of the LayerNorm's bias{more} the sum is {total}"
+    return [first, f"{GIVES}: to the logit of {contrast_name(scene)}, straight to the end, its scale held; {sum_}"]

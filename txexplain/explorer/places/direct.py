@@ -1,0 +1,78 @@
+"""Where a difference of two tokens' logits comes from: what was added to the selected token's stream, part by part."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from txexplain.engine.steps import stream_parts
+from txexplain.explorer.places.place import NUMBER, Bound, Dims, Level, Location, Memory, block_bound, token_by
+from txexplain.explorer.places.whole import Whole
+
+PART = re.compile(rf"L(?P<block>{NUMBER})(?:H(?P<head>{NUMBER})|\.(?P<half>bias|mlp))")
+OTHERS = ("embed", "pos", "always", "changed")
+
+
+class Direct(Whole):
+    """The parts of A − B, the largest first, or in the order in which they are added; one is selected."""
+
+    __slots__ = ()
+    level = Level.DIRECT
+    stem = word = "direct"
+    brackets = "direct[L4H3]"
+    faces = ("size", "order")
+
+    def text(self, at: Location) -> str:
+        return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")
+
+    def select(self, at: Location, inside: str) -> Location | None:
+        return replace(at, select=inside) if inside in OTHERS or PART.fullmatch(inside) else None
+
+    def indices(self, at: Location, dims: Dims) -> Iterator[Bound]:
+        part = PART.fullmatch(at.select or "")
+        if part is not None:
+            block, rest = int(part["block"]), (at.select or "").removeprefix(f"L{part['block']}")
+            yield block_bound(block, dims, "select", lambda near: f"L{near}{rest}")
+            if part["head"] is not None:
+                has = f"{dims.model} has heads H0 to H{dims.n_head - 1} in each block"
+                near = min(block, dims.n_layer - 1)
+                yield Bound("head", "select", int(part["head"]), dims.n_head, has, lambda head: f"L{near}H{head}")
+
+    def remember(self, memory: Memory, at: Location) -> Memory:
+        return memory
+
+    def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
+        """A head at this token's row, an MLP's neurons, or the page that the part is made on."""
+        name = self.here(at, dims)
+        part = PART.fullmatch(name)
+        if part is None:
+            return Location(Level.EMBED if name in ("embed", "pos") else Level.FINAL, token=at.token)
+        block = int(part["block"])
+        if part["head"] is not None:
+            return Location(Level.HEAD, block=block, head=int(part["head"]), token=at.token)
+        return Location(Level.MLP if part["half"] == "mlp" else Level.PROJ, block=block, token=at.token)
+
+    def out(self, at: Location, memory: Memory) -> Location:
+        """To where it was looked up."""
+        if memory.before is None:
+            return Location(token=at.chosen)
+        return memory.before if memory.before.query is not None else replace(memory.before, token=at.chosen)
+
+    def change(self, at: Location, dims: Dims) -> str:
+        name = self.here(at, dims)
+        row = f"@{at.token_index(dims.n_tokens)}" if name in ("embed", "pos") else ""
+        return "" if name in ("always", "changed") or name.endswith("bias") else name + row
+
+    def here(self, at: Location, dims: Dims) -> str:
+        """The part that is selected; where none is, the first that the view lists."""
+        return at.select or stream_parts(dims.n_layer, dims.n_head)[(dims.order or (0,))[0]]
+
+    def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
+        """Up and down go along the list, the sides from token to token."""
+        if not dy:
+            return token_by(at, dx, dims) if dx else at
+        names = stream_parts(dims.n_layer, dims.n_head)
+        order = dims.order or tuple(range(len(names)))
+        here = order.index(names.index(self.here(at, dims))) if names.index(self.here(at, dims)) in order else 0
+        return replace(at, select=names[order[max(0, min(here + dy, len(order) - 1))]])

@@ -1,0 +1,35 @@
+"""Readings explained: what the parts of a stream give to the difference of two tokens' logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from txexplain.engine import attribution
+from txexplain.facts.direct import direct as parts_of
+from txexplain.facts.once import wanted
+from txexplain.words.told import Entry, Line, Look, Plus, Topic, say
+
+
+def direct(look: Look) -> Topic:
+    """A part of A − B."""
+
+    def worked() -> Iterator[Line]:
+        a, b = wanted(look.contrast, "logits")
+        facts = parts_of(look.lens, look.token, a, b)
+        named = look.place.select or list(facts.parts)[facts.order[0]]
+        yield say("A is {}, B is {}: {} {} = {}", Entry(a), Entry(b), facts.a, Plus(-facts.b), facts.a - facts.b)
+        yield say(f"{named} gives {{}} of it", facts.parts[named])
+        yield say("{} parts add up to {}", len(facts.parts), facts.direct.total)
+
+    return Topic(
+        "Direct attribution",
+        (
+            say("The last stream of {} is a sum, so the difference of two logits is one, too: each part has its share of it.", look.here),
+            say("It is a reading, not a cause: what a part does through later blocks isn't in it. X switches the part off, and tells."),
+        ),
+        ("D = gain × (row A − row B), centred, ÷ scale", "a part gives part · D", "always: bias · (row A − row B)"),
+        worked(),
+        ("ln_final.scale", "ln_final.normalized"),
+        ((attribution.direction_of, "direction"),),
+        (("unembedding", ("V", "d")), ("gain", ("d",))),
+    )
