@@ -21,8 +21,10 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace, block_names, canonical
+from txexplain.explorer.contrast import contrast
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level, parse
 from txexplain.explorer.source import source_of
+from txexplain.explorer.state import ExplorerState
 from txexplain.words.explain import explain, topic_of
 from txexplain.words.panes import getter
 from txexplain.words.told import Explanation, Line, Look, Made, Plus, Share, Value
@@ -37,7 +39,8 @@ PLACES = (
     *(f"L1H2:{stage}{cursor}" for stage in STAGES for cursor in ("[5,2]", "[2,5]", "[4,4]")), "L0H1", "L0H1:qk@3",
     "L1H1[6,2]", "L0H0[1,4]", "L0H0[0,0]",
     "L1.mlp", "L0.mlp:pre@2", "L1.mlp:added", "L1.mlp:post[40]", "L1.mlp:pre[3]", "L1.mlp[41]", "L0.mlp[0]@0",
-    "output", "output@2", "residual", "residual[pos]@3", "residual[L0.attn]", "residual[L1.mlp]@4", "residual[L1.attn]",
+    "output", "output@2", "direct", "direct:order[L1H2]@4", "direct[always]",
+    "residual", "residual[pos]@3", "residual[L0.attn]", "residual[L1.mlp]@4", "residual[L1.attn]",
 )  # fmt: skip
 
 
@@ -60,7 +63,7 @@ def at(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Explanatio
 
 def look(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Look:
     known = distribution(lens.trace.last_logits, **sampled) if "logits" in lens.trace else None
-    return Look(parse(place), lens, known, candidate)
+    return Look(parse(place), lens, known, candidate, contrast=contrast(ExplorerState(), lens))
 
 
 def floats(lines: tuple[Line, ...]) -> list[float]:
@@ -396,7 +399,7 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     elif function is gpt2.gpt2:
         assert target in names or (target == "x" and "embed" in names)
     else:
-        assert parse(place).level in (Level.HEAD, Level.HEADS)
+        assert parse(place).level in (Level.HEAD, Level.HEADS, Level.DIRECT)
 
 
 @pytest.mark.parametrize(("place", "target"), [

@@ -359,7 +359,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
     check(inside, dims)
     assert inside.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
     back = zoom_out(inside, remembered(memory, inside))
-    if inside == place or place.level is Level.RESIDUAL:  # whose parts lead to pages that other places hold
+    if inside == place or place.level in (Level.RESIDUAL, Level.DIRECT):  # whose parts lead to pages that other places hold
         return
     if place.level is Level.MLP and place.neuron is None:
         back = replace(back, neuron=None)
@@ -373,7 +373,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
 @given(locations, all_dims)
 def test_in_again_after_out_is_the_way_back(place: Location, dims: Dims) -> None:
     place = clamp(place, dims)
-    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL):  # Enter doesn't lead to these
+    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL, Level.DIRECT):  # Enter doesn't lead to these
         return
     memory = remembered(Memory(), place)
     outside = zoom_out(place, memory)

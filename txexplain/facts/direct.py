@@ -43,8 +43,8 @@ class DirectFacts:
 def direct(lens: Lens, token: int, a: int, b: int) -> DirectFacts:
     """A token's row, read for A − B: of a changed run too, where the sum has a part more. Raises NotRecorded."""
     model = lens.weights()
-    logits = (float(lens.trace["ln_final.normalized"][token].astype("float64") @ model.unembedding[each]) for each in (a, b))
-    return DirectFacts(attributed(model, lens.trace, a, b, token), *logits, edited=bool(lens.trace.interventions))
+    logit_a, logit_b = (float(lens.trace["ln_final.normalized"][token].astype("float64") @ model.unembedding[each]) for each in (a, b))
+    return DirectFacts(attributed(model, lens.trace, a, b, token), logit_a, logit_b, bool(lens.trace.interventions))
 
 
 @fact(8)

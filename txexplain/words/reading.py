@@ -25,7 +25,9 @@ def direct(look: Look) -> Topic:
         "Direct attribution",
         (
             say("The last stream of {} is a sum, so the difference of two logits is one, too: each part has its share of it.", look.here),
-            say("It is a reading, not a cause: what a part does through later blocks isn't in it. X switches the part off, and tells."),
+            say(
+                "It is a reading, not a cause: what a part does through later blocks isn't in it, and X switches the part off to see that."
+            ),
         ),
         ("D = gain × (row A − row B), centred, ÷ scale", "a part gives part · D", "always: bias · (row A − row B)"),
         worked(),
