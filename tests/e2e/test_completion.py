@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from txexplain.cli import cli
+from txexplain.cli.completion import answer
 from txexplain.cli.flags import PAGE_NAMES, SHELLS, STAGE_NAMES
 from txexplain.explorer import location
 
@@ -36,6 +37,15 @@ def told(shell: str, line: str) -> list[str]:
         lines = done.stdout.splitlines()
         return [f"{kind},{value}" for kind, value in zip(lines[::3], lines[1::3], strict=False)]
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("env", [{}, {"COMP_WORDS": "txexplain x"}, {"COMP_WORDS": "txexplain x", "COMP_CWORD": "abc"}], ids=len)
+def test_what_asks_otherwise_than_the_script_is_told_nothing(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("COMP_WORDS", "COMP_CWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert answer(cli, "bash_complete") == 1
 
 
 @pytest.mark.parametrize("shell", SHELLS)

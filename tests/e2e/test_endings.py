@@ -242,13 +242,13 @@ def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[...
         assert given["prompt_text"] == clean(prompt)
 
 
-@pytest.mark.parametrize("command", [(), ("predict",)], ids=["app", "predict"])
+@pytest.mark.parametrize("command", [("--file",), ("predict", "--file"), ("predict", "--prompts")], ids=lambda words: words[-1])
 def test_what_a_pipe_is_waited_for_is_said_and_ctrl_c_ends_it(
     new_terminal: Callable[..., Terminal], tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     """A pipe may be meant, and may never end."""
     os.mkfifo(tmp_path / "pipe")
-    terminal = new_terminal(*command, "--file", str(tmp_path / "pipe"), code="from txexplain.cli import streams\nstreams.PATIENCE = 0")
+    terminal = new_terminal(*command, str(tmp_path / "pipe"), code="from txexplain.cli import streams\nstreams.PATIENCE = 0")
     terminal.until(lambda: b"reading the prompt from" in terminal.output and b"ctrl+c gives up." in terminal.output)
     assert not terminal.ended()
     terminal.send("\x03")

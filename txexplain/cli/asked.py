@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -239,8 +240,12 @@ def read_lines(path: str) -> Iterator[str]:
         raise click.UsageError("--prompts needs the name of a file, or - for a pipe.")
     where = "standard input" if path == "-" else path
     try:
-        with nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb") as file:
-            for number, line in enumerate(iter(lambda: file.readline(LARGEST_PROMPT + 1), b""), 1):
+        with ExitStack() as stack:
+            with waited_for(where, path):
+                file = stack.enter_context(nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb"))
+                first = file.readline(LARGEST_PROMPT + 1)
+            following = iter(lambda: file.readline(LARGEST_PROMPT + 1), b"")
+            for number, line in enumerate(chain((first,), following) if first else (), 1):
                 if len(line) > LARGEST_PROMPT:
                     raise PromptError(f"Line {number} of {where} has more than {LARGEST_PROMPT // 1_000_000} MB; shorten it.")
                 try:

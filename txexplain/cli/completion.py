@@ -33,7 +33,10 @@ def answer(program: Program, asked: str) -> int:
             # A line each is what the shell's script reads: another line would be a completion that nobody offered.
             return [item for item in found if one_line(item.value) == item.value]
 
-    click.echo(Completer(program, {}, "txexplain", COMPLETE_VAR).complete())
+    try:
+        click.echo(Completer(program, {}, "txexplain", COMPLETE_VAR).complete())
+    except (KeyError, ValueError):  # who asks isn't that script
+        return 1
     return 0
 
 
