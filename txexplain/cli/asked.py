@@ -242,7 +242,7 @@ def read_lines(path: str) -> Iterator[str]:
     try:
         with ExitStack() as stack:
             with waited_for(where, path):
-                file = stack.enter_context(nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb"))
+                file = stack.enter_context(nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb"))  # noqa: SIM115
                 first = file.readline(LARGEST_PROMPT + 1)
             following = iter(lambda: file.readline(LARGEST_PROMPT + 1), b"")
             for number, line in enumerate(chain((first,), following) if first else (), 1):
