@@ -434,7 +434,7 @@ class Bytes:
         self.tokenizer = self
         self.config = type("Config", (), {"eos_token_ids": ()})
 
-    def token_bytes(self, id: int) -> bytes:
+    def raw(self, id: int) -> bytes:
         return bytes([id])
 
     def draws(self) -> Any:
@@ -455,7 +455,7 @@ def test_control_characters_reach_a_pipe_but_not_a_terminal() -> None:
     program = (
         "import sys; from txexplain.cli import numbers\n"
         "class M: said = b'a\\x1b[2Jb\\n'; config = type('C', (), {'eos_token_ids': ()})\n"
-        "M.tokenizer = type('T', (), {'token_bytes': staticmethod(lambda i: bytes([i]))})\n"
+        "M.tokenizer = type('T', (), {'raw': staticmethod(lambda i: bytes([i]))})\n"
         "numbers.stream(M, (type('D', (), {'id': b})() for b in M.said))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"a\x1b[2Jb\n"

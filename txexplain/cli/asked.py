@@ -47,6 +47,8 @@ class Source:
     ids: tuple[int, ...] | None
     model: str
     revision: str | None
+    tokenizer: str | None = None
+    specials: str | None = None
     trace: str | None = None
     prompts: str | None = None
 
@@ -63,7 +65,7 @@ class Source:
 
     @classmethod
     def recorded(cls, trace: str) -> Source:
-        return cls((), None, None, None, "storyteller", None, trace)
+        return cls((), None, None, None, "storyteller", None, trace=trace)
 
     @cached_property
     def text(self) -> str | None:
@@ -88,7 +90,7 @@ class Source:
 
     def load(self) -> GPT2:
         with terminal_progress(self.model) as progress:
-            model = load_model(self.model, revision=self.revision, progress=progress)
+            model = load_model(self.model, revision=self.revision, tokenizer=self.tokenizer, specials=self.specials, progress=progress)
         for note in model.notes:
             click.echo(clean(f"txexplain: {note}"), err=True)
         return model

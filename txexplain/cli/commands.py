@@ -59,6 +59,7 @@ Flags:
   --prompt TEXT, --file PATH|-, -- PROMPT  a prompt whatever it looks like
   --ids 1,2,3, --trace FILE                ids or a recorded run instead
   --model NAME, --revision REV, --fetch    name, folder, repo id [storyteller]
+  --tokenizer NAME, --specials token|text  another's; what typed <|x|> are
   --at PLACE                               model, L5, L5H1, L5H1[7,3], output
   --ablate, --cut, --patch WHAT, --from TEXT, --from-ids 1,2,3   change the run
   --answer TOKEN, --against TOKEN          the two compared [the likeliest]

@@ -144,6 +144,8 @@ SOURCE = (
         help="Name, folder or repo id [storyteller].",
     ),
     flag("--revision", metavar="REV", hidden=True, help="The repo's revision."),
+    flag("--tokenizer", metavar="NAME", shell_complete=complete_model, hidden=True, help="Another tokenizer: gpt2, folder, repo id."),
+    flag("--specials", type=click.Choice(("token", "text")), hidden=True, help="What a typed <|special|> token is."),
 )
 TRACE = flag("--trace", metavar="FILE", shell_complete=complete_file, help="A recorded run in place of model and prompt.")
 SEED = flag("--seed", type=Whole(min=0, max=LARGEST_SEED), metavar="N", default=0, help="Seed of the draws [0].")

@@ -271,7 +271,7 @@ def stream(model: GPT2, draws: Iterator[Draw]) -> list[Draw]:
     for d in draws:
         drawn.append(d)
         if d.id not in model.config.eos_token_ids:
-            end = show(decoder.decode(model.tokenizer.token_bytes(d.id) or f"#{d.id}".encode()))
+            end = show(decoder.decode(model.tokenizer.raw(d.id)))
     end = show(decoder.decode(b"", final=True))
     if end != "\n":
         sys.stdout.write("\n")

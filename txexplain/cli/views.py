@@ -81,6 +81,8 @@ def first_state(source: Source, sampling: Sampling, view: View, changes: Changes
     return from_flags(
         model=source.model,
         revision=source.revision,
+        tokenizer=source.tokenizer,
+        specials=source.specials,
         prompt=source.text,
         ids=source.ids,
         at=view.at,
@@ -102,5 +104,7 @@ def first_view(source: Source, sampling: Sampling, view: View, opened: Opened, c
     """The first state, or that of the lesson's page that is open in it. Raises LessonError too."""
     if opened.lesson is None:
         return first_state(source, sampling, view, changes)
-    state = ExplorerState(model=opened.model(source), revision=source.revision, flow=view.flow)
+    model = opened.model(source)
+    own = (source.tokenizer, source.specials) if model == source.model else (None, None)
+    state = ExplorerState(model, source.revision, *own, flow=view.flow)
     return state_of(page_of(opened.lesson, opened.page), state)

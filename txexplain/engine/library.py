@@ -49,6 +49,7 @@ class LibraryTokenizer(Tokenizer):
         self._spelling = spelling
         self._pairs = pairs
         self._again = again
+        self._whole: LibraryTokenizer | None = None  # where this is the plain one
 
     def encode(self, text: str, *, limit: int | None = None, bare: bool = False) -> list[int]:
         """As the library does it. Of a text with far more ids than `limit`, they are those of a beginning, which isn't read to its end."""
@@ -69,8 +70,11 @@ class LibraryTokenizer(Tokenizer):
         if not self.typed:
             return self
         made = LibraryTokenizer(self.name, self.n_vocab, self._again(), self._spelling, self._pairs, {}, self._again)
-        made._texts = self._texts
+        made._texts, made._whole = self._texts, self
         return made
+
+    def special(self) -> Tokenizer:
+        return self._whole or self
 
     def decode(self, ids: Iterable[int]) -> str:
         if self._spelling.joins:

@@ -49,7 +49,7 @@ class GPT2:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader is told about this model before its numbers: what its files hold that isn't shown."""
-        return self.checkpoint.notes
+        return (*self.checkpoint.notes, *([self.tokenizer.note] if self.tokenizer.note else []))
 
     @cached_property
     def row_lengths(self) -> Array:

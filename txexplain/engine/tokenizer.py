@@ -7,6 +7,7 @@ file of ranks; nothing here opens the network.
 from __future__ import annotations
 
 import binascii
+import codecs
 import hashlib
 import re
 import unicodedata
@@ -103,9 +104,34 @@ class Tokenizer:
         """The same where typed text never becomes one of the `typed` tokens."""
         return self
 
+    def special(self) -> Tokenizer:
+        """The same where the text of each token that isn't ordinary text becomes that token."""
+        return self
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, U+FFFD where their bytes are no UTF-8, `#123` for an id that is no token."""
         return b"".join(self.raw(i) for i in ids).decode("utf-8", "replace")
+
+    def groups(self, ids: Sequence[int]) -> list[tuple[list[int], str]] | None:
+        """Ids by the characters that they make together: the places of those that share one, and their text.
+
+        The texts put together are `decode(ids)`; None where it isn't so.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        found: list[tuple[list[int], str]] = []
+        places: list[int] = []
+        text = ""
+        for place, id in enumerate(ids):
+            places.append(place)
+            text += decoder.decode(self.raw(id), final=place == len(ids) - 1)
+            if not decoder.getstate()[0]:
+                found.append((places, text))
+                places, text = [], ""
+        whole, told = self.decode(ids), "".join(part for _, part in found)
+        if told != whole and found and told.removeprefix(" ") == whole:  # some leave out the space that begins a text
+            found[0] = (found[0][0], found[0][1].removeprefix(" "))
+            return found
+        return found if told == whole else None
 
     def token_bytes(self, id: int) -> bytes:
         """The bytes that an id stands for, empty for one that is no token."""
@@ -157,6 +183,10 @@ class Gpt2(Tokenizer):
 
     def plain(self) -> Tokenizer:
         return Gpt2(self.name, self.n_vocab, list(self._ranks), self._special, {}, self.note) if self.typed else self
+
+    def special(self) -> Tokenizer:
+        typed = {token.decode("utf-8", "replace"): id for id, token in self._special.items()}
+        return self if typed == self.typed else Gpt2(self.name, self.n_vocab, list(self._ranks), self._special, typed, self.note)
 
     def merges(self, id: int) -> list[list[bytes]]:
         if id in self._special:

@@ -38,7 +38,7 @@ def read_token(text: str, vocabulary: int, tokenizer: Tokenizer | None) -> int:
         if (found := int(text[1:])) < vocabulary:
             return found
         raise PromptError(f"There is no token {text}: this vocabulary goes from #0 to #{vocabulary - 1}.")
-    ids = [] if tokenizer is None else tokenizer.encode(text)
+    ids = [] if tokenizer is None else tokenizer.candidates(text)
     if len(ids) != 1:
         why = f"is {len(ids)} tokens" if ids else "is no token"
         raise PromptError(f"{shown(text)} {why} here; give one, perhaps with a space before it, or its number as #464.")
@@ -48,9 +48,9 @@ def read_token(text: str, vocabulary: int, tokenizer: Tokenizer | None) -> int:
 def token_text(token: int, tokenizer: Tokenizer | None) -> str:
     """How a state names a token: by its text where that is enough, else by its number."""
     if tokenizer is not None:
-        text = tokenizer.decode([token])
+        text = tokenizer.token_bytes(token).decode("utf-8", "replace") or f"#{token}"
         try:
-            if not text.startswith("#") and text.isprintable() and tokenizer.encode(text) == [token]:
+            if not text.startswith("#") and text.isprintable() and tokenizer.candidates(text) == [token]:
                 return text
         except ExplainError:
             pass

@@ -200,10 +200,10 @@ def load(name: str) -> Lesson:
 
 def state_of(page: Page, state: ExplorerState) -> ExplorerState:
     """The state that a page asks for, its place apart: that may need the run. Model, theme of ribbons and revision are the session's."""
-    return from_flags(
-        model=state.model, revision=state.revision, prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k,
-        top_p=page.top_p, seed=page.seed, flow=state.flow,
-    )  # fmt: skip
+    asked = from_flags(
+        prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k, top_p=page.top_p, seed=page.seed, flow=state.flow
+    )
+    return asked.read_by(state.reader)
 
 
 # Parsing

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from txexplain.explorer.edits import Edits, flags_of, patched, read_flags, switched
 from txexplain.explorer.jump import jump
@@ -26,7 +26,11 @@ from txexplain.explorer.location import (
     zoom_in,
     zoom_out,
 )
+from txexplain.explorer.typed import retyped
 from txexplain.shell import joined
+
+if TYPE_CHECKING:
+    from txexplain.engine.tokenizer import Tokenizer
 
 STOPS = (0.0, 0.05, *(round(0.1 * n, 1) for n in range(1, 21)), *(0.5 * n for n in range(5, 21)))
 HOTTEST = STOPS[-1]
@@ -45,11 +49,15 @@ class Appended:
     how: str
 
 
+ModelAsked = tuple[str, str | None, str | None, str | None]  # a model's name, its revision, its tokenizer, and what typed specials are
+
+
 @dataclass(frozen=True)
 class ExplorerState:
     """One moment of a session. `prompt` is the truth until ids are given or a token is appended; then `ids` are.
 
     Temperature 0 and greedy are one state: `mode` is "greedy" exactly when `temperature` is 0.
+    `tokenizer` names another than the model's own; `specials` says what a typed special token is: "token", "text" or what its files say.
     `edits` are what is changed in the run, `other` or `other_ids` the prompt of the run that patches are taken of.
     `answer` and `against` are the two tokens whose difference is looked at, as text or #464; None: the likeliest ones.
     `memory` and `warm` are conveniences for the next key and no part of what two states are compared by.
@@ -57,6 +65,8 @@ class ExplorerState:
 
     model: str = "storyteller"
     revision: str | None = None
+    tokenizer: str | None = None
+    specials: str | None = None
     prompt: str = EXAMPLE
     ids: tuple[int, ...] | None = None
     appended: tuple[Appended, ...] = field(default=(), compare=False)
@@ -73,8 +83,18 @@ class ExplorerState:
     other_ids: tuple[int, ...] | None = None
     answer: str | None = None
     against: str | None = None
+    typed: tuple[bool, ...] = field(default=(), compare=False, repr=False)  # which of the ids come from text that was typed; (): none
     memory: Memory = field(default=Memory(), compare=False, repr=False)
     warm: tuple[float, str] = field(default=(1.0, "full"), compare=False, repr=False)  # what to return to from greedy
+
+    @property
+    def reader(self) -> ModelAsked:
+        """What reads the prompt."""
+        return self.model, self.revision, self.tokenizer, self.specials
+
+    def read_by(self, reader: ModelAsked) -> ExplorerState:
+        model, revision, tokenizer, specials = reader
+        return replace(self, model=model, revision=revision, tokenizer=tokenizer, specials=specials)
 
     # Temperature and sampling
 
@@ -172,21 +192,35 @@ class ExplorerState:
 
     def with_prompt(self, text: str) -> ExplorerState:
         """A typed prompt: what was appended before is part of the text or gone."""
-        return replace(self, prompt=text, ids=None, appended=())
+        return replace(self, prompt=text, ids=None, appended=(), typed=())
+
+    def with_edited(self, text: str, tokenizer: Tokenizer | None) -> ExplorerState:
+        """The prompt's text as it is after a change by hand: ids that were given stay where their characters did."""
+        if self.ids is None or tokenizer is None or (self.typed and all(self.typed)):
+            return self.with_prompt(text)
+        found = retyped(tokenizer, self.ids, self.typed or (False,) * len(self.ids), text)
+        if found is None or all(found[1]):
+            return self.with_prompt(text)
+        return replace(self, prompt=text, ids=found[0], appended=(), typed=found[1])
 
     def with_ids(self, ids: Sequence[int]) -> ExplorerState:
-        return replace(self, ids=tuple(ids))
+        return replace(self, ids=tuple(ids), typed=())
+
+    def spelled(self, ids: Sequence[int]) -> ExplorerState:
+        """With the ids of its prompt, which were typed where it was text."""
+        return replace(self, ids=tuple(ids), typed=(True,) * len(ids)) if self.ids is None else self
 
     def append(self, token_id: int, how: str) -> ExplorerState:
         """One more token. The state must have its ids. A selected token that is the last moves on with the end."""
         assert self.ids is not None
-        return replace(self, ids=(*self.ids, token_id), appended=(*self.appended, Appended(token_id, how)))
+        typed = (*self.typed, all(self.typed)) if self.typed else ()
+        return replace(self, ids=(*self.ids, token_id), appended=(*self.appended, Appended(token_id, how)), typed=typed)
 
     def undo(self) -> ExplorerState:
         """Take back the last token appended; without one, nothing changes."""
         if not self.appended or self.ids is None:
             return self
-        return replace(self, ids=self.ids[:-1], appended=self.appended[:-1])
+        return replace(self, ids=self.ids[:-1], appended=self.appended[:-1], typed=self.typed[:-1])
 
     def toggle_flow(self) -> ExplorerState:
         return replace(self, flow=FLOWS[1 - FLOWS.index(self.flow)])
@@ -270,6 +304,8 @@ class ExplorerState:
             ("--trace", self.trace, None),  # which brings its model's name and its prompt
             ("--model", self.model, self.model if self.trace is not None else None),  # always: TXEXPLAIN_MODEL may differ where it is run
             ("--revision", self.revision, None),
+            ("--tokenizer", self.tokenizer, None),
+            ("--specials", self.specials, None),
             ("--at", str(self.location), str(default.location)),
             ("--seed", self.seed, default.seed),
             ("--flow", self.flow, default.flow),
@@ -306,6 +342,8 @@ def from_flags(
     *,
     model: str = "storyteller",
     revision: str | None = None,
+    tokenizer: str | None = None,
+    specials: str | None = None,
     prompt: str | None = None,
     ids: Sequence[int] | None = None,
     at: str | None = None,
@@ -334,6 +372,8 @@ def from_flags(
     return ExplorerState(
         model=model,
         revision=revision,
+        tokenizer=tokenizer,
+        specials=specials,
         prompt=EXAMPLE if prompt is None else prompt,
         ids=None if ids is None else tuple(ids),
         location=place,

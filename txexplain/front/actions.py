@@ -216,6 +216,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "copy_words", ("Y",), "command line in words", "Show and copy the command line that tells this view in words", "App", script=False
     ),
+    Action("specials", ("S",), "specials", "Typed special and added tokens, as <|user|>, are tokens; or plain text", "App"),
     Action("repaint", ("ctrl+l",), "repaint", "Paint the whole screen anew, where something else wrote on it", "App"),
     Action("theme", ("T",), "theme", "The next theme: dark, light, of high contrast; it is remembered", "App", script=False),
     Action("screenshot", ("f8",), "screenshot", "Save this screen as a picture, under a name that you give", "App", script=False),

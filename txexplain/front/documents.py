@@ -9,7 +9,8 @@ from txexplain.front.names import Names
 
 
 def token_fields(names: Names, id: int) -> dict[str, Any]:
-    return {"id": id, "text": names.decode([id])}
+    found = names.token_bytes(id)
+    return {"id": id, "text": found.decode("utf-8", "replace") if found else names.decode([id])}
 
 
 def sampling_fields(dist: Distribution) -> dict[str, Any]:

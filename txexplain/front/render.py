@@ -44,7 +44,7 @@ def lens_of(state: ExplorerState, *, may_fetch: bool = True) -> Lens:
     """
     if state.trace is not None:
         return open_trace(state)
-    model = load_model(state.model, revision=state.revision, may_fetch=may_fetch)
+    model = load_model(state.model, revision=state.revision, tokenizer=state.tokenizer, specials=state.specials, may_fetch=may_fetch)
     lens = required_run(state, model)
     check(state.location, replace(dims_of(lens), model=state.model))
     return lens

@@ -26,6 +26,7 @@ def load_model(
     *,
     revision: str | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
+    specials: str | None = None,
     config: Any = None,
     progress: Progress | None = None,
     may_fetch: bool = True,
@@ -35,7 +36,8 @@ def load_model(
     Or one from memory: a state dict (tensors of PyTorch's, or arrays, by their names), which is copied, with `config`, transformers' own
     or its fields. Its tokens are GPT-2's where it has as many, or those of `tokenizer`.
     None is the model that TXEXPLAIN_MODEL names, or the bundled one; `revision` is a hub repository's branch, tag or commit.
-    `tokenizer` names another than the model's own: that of a model, a folder or a repository.
+    `tokenizer` names another than the model's own: that of a model, a folder or a repository. `specials` says what a typed special or
+    added token is: "token", "text", or None for what the tokenizer's files say.
     `progress` is told a download's bytes: those that are there, and all of them as far as known. What it raises ends the download.
     may_fetch: whether what isn't on this machine is fetched; without, no network is asked.
     Raises ModelNotFound, CheckpointError or TokenizerError, each with one sentence for the reader.
@@ -55,9 +57,11 @@ def load_model(
         checkpoint = open_shared(resolve(name, revision=revision, progress=progress, may_fetch=may_fetch))
         own = open_tokenizer
     size = checkpoint.config.vocab_size
-    if tokenizer is not None:
-        return GPT2(checkpoint, named_tokenizer(os.fspath(tokenizer), size, progress=progress, may_fetch=may_fetch), name)
-    return GPT2(checkpoint, own(name, checkpoint.folder, size), name)
+    if tokenizer is None:
+        found = own(name, checkpoint.folder, size)
+    else:
+        found = named_tokenizer(os.fspath(tokenizer), size, progress=progress, may_fetch=may_fetch)
+    return GPT2(checkpoint, found.plain() if specials == "text" else found.special() if specials == "token" else found, name)
 
 
 def resolve(

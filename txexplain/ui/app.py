@@ -520,7 +520,7 @@ class ExplorerApp(App[None]):
         if isinstance(self.screen, ModelsScreen):
             self.screen.dismiss(None)
         self.state = replace(
-            self.kept_prompt(what).unedited(), model=name, revision=None, trace=None,
+            self.kept_prompt(what).unedited(), model=name, revision=None, tokenizer=None, trace=None,
             k=min(self.state.k, what.config.vocab_size),
         )  # fmt: skip
         self.generating, self.queued, self.prefix, self.cost = False, 0, None, ""
@@ -665,7 +665,8 @@ class ExplorerApp(App[None]):
 
     def opening(self, state: ExplorerState) -> Opening:
         """Opens the model that a state names."""
-        return lambda progress: load_model(state.model, revision=state.revision, progress=progress, may_fetch=self.may_fetch(state.model))
+        how: dict[str, Any] = {"revision": state.revision, "tokenizer": state.tokenizer, "specials": state.specials}
+        return lambda progress: load_model(state.model, **how, progress=progress, may_fetch=self.may_fetch(state.model))
 
     def may_fetch(self, name: str) -> bool:
         """Whether a model may be fetched: the reader named it, or said so."""
@@ -773,7 +774,7 @@ class ExplorerApp(App[None]):
         """Put a token behind the prompt; how it was drawn stays on screen while it is the last."""
         assert self.lens is not None
         source = self.distribution
-        self.change(self.state.with_ids(self.lens.trace.ids).append(token_id, how))
+        self.change(self.state.spelled(self.lens.trace.ids).append(token_id, how))
         self.last_draw, self.drawn_from = drawn, source if drawn is not None else None
         self.draw()
 
@@ -1261,6 +1262,19 @@ class ExplorerApp(App[None]):
             self.drawn.clear()
             self.place()
 
+    def do_specials(self) -> None:
+        """Typed special and added tokens become tokens, or plain text again."""
+        if self.model is None or self.recorded("reading a prompt"):
+            return
+        own = self.model.tokenizer
+        tokenizer, how = (own.plain(), "text") if own.typed else (own.special(), "token")
+        if tokenizer is own:
+            self.say("This model's tokenizer has no special or added tokens.")
+            return
+        self.state, self.prefix = replace(self.state, specials=how), None
+        self.use(GPT2(self.model.checkpoint, tokenizer, self.model.name))
+        self.say(f"Typed special and added tokens are {'plain text' if how == 'text' else 'tokens'} now.")
+
     def do_theme(self) -> None:
         """The next theme, at once and from now on."""
         names = list(THEMES)
@@ -1359,16 +1373,19 @@ class ExplorerApp(App[None]):
 
     def prompt_text(self) -> str:
         """The prompt as text: as typed, or what its ids say."""
-        if self.state.ids is not None and self.model is not None:
-            return self.model.tokenizer.decode(self.state.ids)
-        return self.state.prompt
+        state = self.state
+        if state.ids is None or self.model is None:
+            return state.prompt
+        if state.typed and all(state.typed):  # without what the tokenizer put around the text
+            return state.prompt + b"".join(self.model.tokenizer.raw(each.id) for each in state.appended).decode("utf-8", "replace")
+        return self.model.tokenizer.decode(state.ids)
 
     def on_prompt_editor_left(self, message: PromptEditor.Left) -> None:
         self.focus_pane(self.pane_beside("prompt", message.step) if message.step else "stage")
 
     def on_prompt_editor_edited(self, message: PromptEditor.Edited) -> None:
         """Typing: the newest text wins, and a run for an older one is told to stop at once."""
-        self.state = self.state.with_prompt(message.text)
+        self.state = self.state.with_edited(message.text, self.model.tokenizer if self.model is not None else None)
         self.last_draw = None
         self.work.stop("forward")
         if self.model is not None:

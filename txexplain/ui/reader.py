@@ -16,7 +16,7 @@ from txexplain.errors import ExplainError, LocationError, reason
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, state_of
 from txexplain.explorer.location import Location, parse
-from txexplain.explorer.state import ExplorerState
+from txexplain.explorer.state import ExplorerState, ModelAsked
 from txexplain.files import write_whole
 from txexplain.front.actions import key_name
 from txexplain.front.lecture import NotPlayed, steps
@@ -62,7 +62,7 @@ class Reader:
         self.own: Own | None = None  # while a lesson is open
         self.awaited: tuple[ExplorerState, ExplorerState] | None = None  # what is shown until the own run is there, and then
         self.arriving = False  # the page's run isn't there yet
-        self.home: tuple[str, str | None] | None = None  # the reader's own model, while a page's is there
+        self.home: ModelAsked | None = None  # the reader's own model, while a page's is there
         self.pinned = ""  # the model that a page brought
         self.wanted: tuple[object, ...] = ()  # what that run was asked
         self.waiting: list[tuple[str, str, str]] = []  # a script's keys: what, with what, as it is shown
@@ -70,7 +70,7 @@ class Reader:
         self.pressed: list[str] = []
         self.began = monotonic()
         if self.lesson is not None and (first := page_of(self.lesson, self.number).model) not in (None, asked.model):
-            self.home, self.pinned = (asked.model, None), first or ""
+            self.home, self.pinned = (asked.model, None, None, None), first or ""
 
     @property
     def side(self) -> str:
@@ -95,8 +95,7 @@ class Reader:
         if self.own is None:
             self.put_aside()
         page = self.open_at(self.lesson, number)
-        model, revision = self.model_of(page)
-        state = state_of(page, replace(self.app.state, model=model, revision=revision))
+        state = state_of(page, self.app.state.read_by(self.model_of(page)))
         self.arriving, self.wanted = True, state.asked
         if self.turn_to(state):
             self.arrived()
@@ -122,7 +121,7 @@ class Reader:
         app.generating, app.queued, app.hover = False, 0, None
         if app.pane == "prompt":
             app.focus_pane("stage")
-        if (state.model, state.revision) != (app.state.model, app.state.revision):
+        if state.reader != app.state.reader:
             app.use_model(state)
             return False
         if state.asked != app.state.asked:
@@ -172,12 +171,12 @@ class Reader:
         if app.pane == "side":
             app.focus_pane("stage")
         if own is not None:
-            here = app.state.model, app.state.revision
+            here = app.state.reader
             by_page = self.home is not None and here[0] == self.pinned
-            model, revision = self.home if self.home is not None and by_page else here
+            reader = self.home if self.home is not None and by_page else here
             state = own.state
-            if (model, revision) != (state.model, state.revision):
-                state = replace(state.with_prompt(own.text), model=model, revision=revision)
+            if reader != state.reader:
+                state = state.with_prompt(own.text).read_by(reader)
             self.own, self.home, self.pinned = None, None, ""
             app.history, app.held, app.back = own.history, own.held, 0
             # What is still shown is the page's run, which may lack the own place: one goes there once its own run is there.
@@ -197,9 +196,9 @@ class Reader:
             app.state = replace(app.state, location=own.location, memory=own.memory).fit(app.dims())
             app.draw()
 
-    def model_of(self, page: Page) -> tuple[str, str | None]:
-        """The model that a page names, with its revision; where it names none, the reader's own, also after another page's."""
-        here = self.app.state.model, self.app.state.revision
+    def model_of(self, page: Page) -> ModelAsked:
+        """The model that a page names, with its own tokenizer; where it names none, the reader's own, also after another page's."""
+        here = self.app.state.reader
         if page.model is None:
             return self.home if self.home is not None and here != self.home and here[0] == self.pinned else here
         if page.model == here[0]:
@@ -207,7 +206,7 @@ class Reader:
         if here[0] != self.pinned:
             self.home = here
         self.pinned = page.model
-        return page.model, None
+        return page.model, None, None, None
 
     def back(self) -> None:
         """The screen goes back to the page's view."""
