@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,12 @@ def children(pid: int) -> list[int]:
 
 
 @contextmanager
-def served(*flags: str) -> Iterator[Class]:
+def served(*flags: str, handles: Sequence[int] = ()) -> Iterator[Class]:
     """`txexplain serve` on a free port of this machine."""
     command = [sys.executable, "-m", "txexplain", "serve", "--port", "0", *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, pass_fds=handles
+    )
     try:
         assert process.stdout is not None
         for line in process.stdout:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -12,18 +14,55 @@ from txexplain.models import named
 
 
 def serve(
-    host: str, port: int, model: str | None, lesson: str | None, sessions: int, per_address: int | None, idle: float, user: str | None
-) -> None:
+    host: str, port: int, model: str | None, lesson: str | None, sessions: int, per_address: int | None, idle: float, user: str | None,
+    lead: bool, record: Path | None, leader: int | None,
+) -> None:  # fmt: skip
     if find_spec("aiohttp") is None or find_spec("segno") is None:
         raise ExplainError("A class needs the extra `serve`: pip install 'txexplain[serve]'.")
     if sys.platform != "linux":
         raise ExplainError("A class is served from Linux: its guests are forks of one process, each on a pseudo-terminal.")
+    if record is not None and not lead:
+        raise click.UsageError("--record keeps the answers that the leading screen counts: give --lead with it.")
+    if lead:
+        given = {"--host": host, "--port": port, "--model": model, "--lesson": lesson, "--sessions": sessions, "--idle": idle}
+        given |= {"--per-address": per_address, "--user": user}
+        flags = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
+        lead_class(flags, named(model), lesson, record)
     from txexplain.serve.limits import Limits
-    from txexplain.serve.run import Plan, qr, run
+    from txexplain.serve.run import Plan, run
 
-    def tell(link: str) -> None:
-        click.echo(link)
-        if sys.stdout.isatty():
-            click.echo(f"{qr(link)}\nCtrl-C ends the class.")
+    run(Plan(host, port, named(model), lesson, Limits(sessions=sessions, of_one=per_address or sessions, idle=idle), user, leader), tell)
 
-    run(Plan(host, port, named(model), lesson, Limits(sessions=sessions, of_one=per_address or sessions, idle=idle), user), tell)
+
+def tell(link: str) -> None:
+    """The link, and on a terminal its picture."""
+    click.echo(link)
+    if sys.stdout.isatty():
+        from txexplain.serve.run import qr
+
+        click.echo(f"{qr(link)}\nCtrl-C ends the class.")
+
+
+def lead_class(flags: list[str], model: str, lesson: str | None, record: Path | None) -> None:
+    """The server beside this terminal, and here the app that leads."""
+    from txexplain.cli.output import writable
+    from txexplain.cli.start import check_terminal, on_terminal, wished
+    from txexplain.explorer.lesson import load
+    from txexplain.explorer.state import ExplorerState
+    from txexplain.front.lessons import Reads
+    from txexplain.front.options import UiOptions
+    from txexplain.serve.lead import LeaderApp, Served
+    from txexplain.serve.run import qr
+
+    check_terminal(None)
+    path = None if record is None else writable(record)
+    reads = Reads(load(lesson), model=model) if lesson is not None else None
+    server = Served(flags)
+    try:
+        click.echo(f"{server.link}\n{qr(server.link)}")
+        click.prompt("Enter begins", default="", prompt_suffix=" ", show_default=False)
+        made_by = partial(LeaderApp, server.channel, path)
+        code = on_terminal(None, ExplorerState(model=model), wished(UiOptions()), None, reads, made_by=made_by)
+    finally:
+        server.close()
+    sys.exit(code)

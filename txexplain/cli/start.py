@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -60,10 +60,15 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
         lens = open_trace(state)
     elif view.at is not None or state.edits or state.answer is not None or state.against is not None:
         require_place(source, state)
-    config, options = read_config(), view.options()
+    options = wished(view.options(), cursor=cursor)
+    sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source.file, state, options, lens, reads))
+
+
+def wished(options: UiOptions, *, cursor: bool = False) -> UiOptions:
+    """How the reader wants the screen: by flags, or else by the config file."""
+    config = read_config()
     theme = options.theme or config.theme
-    options = replace(options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor)
-    sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source, state, options, lens, reads))
+    return replace(options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor)
 
 
 def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
@@ -75,20 +80,23 @@ def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads
     return run_app(state, options, lens, reads)
 
 
-def on_terminal(source: Source, state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
-    """The app on this terminal, which is asked what it can show, and is as it was after whatever end; the exit code."""
+def on_terminal(file: str | None, state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None, **more: Any) -> int:
+    """The app on this terminal, which is asked what it can show, and is as it was after whatever end; the exit code.
+
+    more: what else run_app is to know.
+    """
     if not is_terminal(sys.__stderr__):
         sys.__stderr__ = sys.__stdout__  # type: ignore[misc]  # what Textual draws on
     if not unicode_out(sys.__stderr__):  # what it can't encode would come as \u2500
         options = replace(options, ascii=True)
-    take_keyboard(source.file)
+    take_keyboard(file)
     goodbye, asking = guard(), asking_of(options)
     try:
         if asking is not None:
             asking.begin()
         from txexplain.ui.app import run_app  # Textual is loaded while the terminal answers
 
-        code = run_app(state, options, lens, reads, asking)
+        code = run_app(state, options, lens, reads, asking, **more)
     finally:
         if asking is not None:
             asking.close()

@@ -12,13 +12,17 @@ import traceback
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+
+from textual.binding import Binding, BindingType
 
 import txexplain.ui.app
+from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.serve.address import AddressError, query_of, state_of
+from txexplain.serve.follow import FOLLOW, STILL
 from txexplain.serve.wire import Lines, Message, packed
 from txexplain.ui.app import ExplorerApp
 from txexplain.viz.palette import THEMES
@@ -141,12 +145,18 @@ class GuestApp(ExplorerApp):
 
     CSS_PATH = str(Path(txexplain.ui.app.__file__).with_name("app.tcss"))  # not beside this file
 
+    BINDINGS: ClassVar[list[BindingType]] = [Binding(",".join(FOLLOW.keys), "do('follow')", FOLLOW.label, show=False)]
+    place_led: Message | None
+
     def __init__(
         self, state: ExplorerState, options: UiOptions, served: Served, channel: socket.socket, reads: Reads | None = None
     ) -> None:
         super().__init__(state, options, lambda progress: served.model, reads)
         self.actions = tuple(each for each in self.actions if each.id not in CLOSED)
+        self.served = served
         self.channel, self.told, self.wrong = channel, "", ""
+        self.following, self.place_led = True, None
+        self.told_answers: set[tuple[str, int]] = set()
         self.sending = threading.Lock()
 
     def on_mount(self) -> None:
@@ -163,6 +173,8 @@ class GuestApp(ExplorerApp):
                 for message in lines.feed(data):
                     if "repaint" in message:
                         self.call_from_thread(self.do_repaint)
+                    elif "lead" in message:
+                        self.call_from_thread(self.led, message["lead"])
         os._exit(0)
 
     def tell(self, message: Message) -> None:
@@ -174,8 +186,63 @@ class GuestApp(ExplorerApp):
         if (query := query_of(self.state)) != self.told:
             self.told = query
             self.tell({"at": query})
+        lesson = self.reader.lesson
+        for page, answer in self.reader.given.items() if lesson is not None else ():
+            if lesson is not None and (lesson.name, page) not in self.told_answers:
+                self.told_answers.add((lesson.name, page))
+                self.tell({"answer": [lesson.name, page, answer]})
+
+    # Following the lecturer
+
+    def led(self, place: Message) -> None:
+        """The lecturer is somewhere else now."""
+        if self.place_led is None:
+            self.actions = (*self.actions, FOLLOW)
+        self.place_led = place
+        if self.following:
+            self.go_along()
+
+    def go_along(self) -> None:
+        """Show what the lecturer shows."""
+        place = self.place_led
+        if place is None:
+            return
+        lesson = next((each for each in (self.served.lesson, *shipped_lessons()) if each and each.name == place["lesson"]), None)
+        if lesson is None and self.reader.open:
+            self.reader.leave()
+        elif lesson is not None and (self.reader.lesson, self.reader.number, self.reader.open) != (lesson, place["page"], True):
+            self.reader.begin(lesson, place["page"])
+        with suppress(AddressError):
+            self.reader.turn_to(state_of(place["at"], self.served.name))
+
+    def let_go(self) -> None:
+        """From here on the guest looks around alone."""
+        if self.following and self.place_led is not None:
+            self.following = False
+            self.say("You look around on your own now; F follows the lecturer again.")
+
+    def do_follow(self) -> None:
+        if self.place_led is None:
+            self.say("Nobody leads this class.")
+        elif self.following:
+            self.let_go()
+        else:
+            self.following = True
+            self.say("You follow the lecturer's screen.")
+            self.go_along()
+
+    def clicked(self, pane: str, target: object) -> None:
+        self.let_go()
+        super().clicked(pane, target)
+
+    def focus_pane(self, name: str) -> None:
+        if name == "prompt":
+            self.let_go()
+        super().focus_pane(name)
 
     def perform(self, name: str) -> None:
+        if name not in STILL and not (name in ("up", "down", "enter") and self.pane == "side"):  # those answer a question
+            self.let_go()
         if name in CLOSED:
             self.say(SHARED.format(CLOSED[name]))
         else:

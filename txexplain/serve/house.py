@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from txexplain.errors import ExplainError
+from txexplain.serve.follow import Ballot, is_place
 from txexplain.serve.wire import Lines, Message, packed, receive_with, send_with
 from txexplain.text import clean
 
@@ -84,6 +85,9 @@ class House:
     def __init__(self, model: str, lesson: str | None) -> None:
         self.asked = {"model": model, "lesson": lesson}
         self.guests: dict[int, Guest] = {}
+        self.place: Message | None = None  # where the lecturer is, if one leads
+        self.ballot = Ballot()
+        self.report: Callable[[Message], None] = lambda message: None  # to the lecturer
         self.number = 0
         self.failed = asyncio.Event()  # the parent is gone: no more guests
         self.loop = asyncio.get_running_loop()
@@ -147,6 +151,8 @@ class House:
         self.guests[self.number] = guest
         self.loop.add_reader(screen, self.painted, guest)
         self.loop.add_reader(channel, self.said, guest)
+        if self.place is not None:
+            guest.tell({"lead": self.place})
         return guest
 
     def painted(self, guest: Guest) -> None:
@@ -172,12 +178,29 @@ class House:
         except (OSError, ValueError):
             data, messages = b"", []
         for message in messages:
-            if "crash" in message:
+            if "answer" in message:
+                self.answered(guest, message["answer"])
+            elif "crash" in message:
                 sys.stderr.write(clean(f"Guest {guest.number} crashed.\n{message['crash']}"))
             else:
                 guest.hear(message)
         if not data:
             self.loop.remove_reader(guest.channel)
+
+    def lead(self, message: Message) -> None:
+        """Tell where the lecturer is to all that are here, and to whoever comes later."""
+        if not is_place(message):
+            return
+        self.place = message
+        for guest in self.guests.values():
+            guest.tell({"lead": message})
+
+    def answered(self, guest: Guest, told: object) -> None:
+        """Count a guest's answer to a question: the lesson's name, the page, the answer."""
+        match told:
+            case [str() as lesson, int() as page, int() as answer]:
+                self.ballot.put(guest.number, lesson, page, answer)
+                self.report({"all": self.ballot.to_dict()})
 
     def pause(self, guest: Guest, paused: bool) -> None:
         """Let the guest's app wait while its page is slow; the terminal and the channel hold what it draws and says."""

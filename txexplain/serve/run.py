@@ -18,6 +18,7 @@ from txexplain.errors import ExplainError, reason
 from txexplain.serve.house import House
 from txexplain.serve.limits import Limits
 from txexplain.serve.web import Class
+from txexplain.serve.wire import Lines, Message, packed
 
 CODE = 6  # random bytes of the link's code
 
@@ -36,6 +37,7 @@ class Plan:
     lesson: str | None
     limits: Limits
     user: str | None = None
+    leader: int | None = None  # the handle of a channel to the lecturer's app
 
 
 def is_loopback(host: str) -> bool:
@@ -104,6 +106,8 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
         await runner.setup()
         try:
             await web.SockSite(runner, door, shutdown_timeout=2.0).start()
+            if plan.leader is not None:
+                listen(house, plan.leader, ended)
             tell(link_of(plan, door.getsockname()[1], code))
             await asyncio.wait(
                 [asyncio.create_task(ended.wait()), asyncio.create_task(house.failed.wait())], return_when=asyncio.FIRST_COMPLETED
@@ -113,6 +117,32 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
         finally:
             house.close()
             await runner.cleanup()
+
+
+def listen(house: House, leader: int, ended: asyncio.Event) -> None:
+    """Take the lecturer's places from a channel, and give it the answers; its end is the class's."""
+    channel, lines = socket.socket(fileno=leader), Lines()
+    channel.setblocking(False)
+
+    def heard() -> None:
+        try:
+            data = channel.recv(1 << 16)
+            for message in lines.feed(data):
+                house.lead(message)
+        except BlockingIOError:
+            return
+        except (OSError, ValueError):
+            data = b""
+        if not data:
+            house.loop.remove_reader(channel)
+            ended.set()
+
+    def report(message: Message) -> None:
+        with suppress(OSError):
+            channel.sendall(packed(message))
+
+    house.report = report
+    house.loop.add_reader(channel, heard)
 
 
 def family_of(host: str) -> socket.AddressFamily:

@@ -1464,17 +1464,23 @@ def put(widget: Widget, rect: Rect) -> None:
 
 
 def run_app(
-    state: ExplorerState, options: UiOptions, lens: Lens | None = None, reads: Reads | None = None, asking: Asking | None = None
+    state: ExplorerState,
+    options: UiOptions,
+    lens: Lens | None = None,
+    reads: Reads | None = None,
+    asking: Asking | None = None,
+    made_by: Callable[..., ExplorerApp] = ExplorerApp,
 ) -> int:
     """Run the app until the reader leaves it; the exit code.
 
     lens: the recorded run that it opens instead of a model. asking: the terminal, which was asked for what the options leave open.
+    made_by: what makes the app, where it isn't the usual one.
     """
     if asking is not None:
         options = asking.told(options)
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = ExplorerApp(state, options, None if lens is None else lambda progress: lens, reads)
+    app = made_by(state, options, None if lens is None else lambda progress: lens, reads)
     app.asking = asking
     gc.set_threshold(*LITTER)
     app.run(mouse=reads is None or not reads.lecture)
