@@ -46,7 +46,8 @@ TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61,
 ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = (
-    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "loss", "attention", "head-stats", "models",
+    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "loss", "attention", "head-stats", "direct",
+    "effects", "scan", "models",
     "completion",
     "lessons", "poster", "keys", "serve", "convert",
 )  # fmt: skip

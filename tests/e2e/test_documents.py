@@ -27,6 +27,10 @@ ARGUMENTS = {
     "attention --at heads": ["Once"],
     "head-stats": ["Once"],
     "loss": ["Once upon"],
+    "direct": ["Once upon"],
+    "effects": ["heads", "Once upon"],
+    "effects --prompts FILE": [],
+    "scan": ["Once upon", "--top", "2"],
     "lessons": [],
     "lessons report": [],
     "describe": ["Once upon"],
@@ -49,6 +53,8 @@ def rows() -> dict[str, list[str]]:
 
 def document(command: str) -> Any:
     words = [*command.split(), *ARGUMENTS[command]]
+    if command == "effects --prompts FILE":
+        words = ["effects", "heads", "--prompts", written("Once upon a\t\t time\t hill\n")]
     if command == "lessons report":
         answers = {"format": "txexplain-answers/1", "lesson": "x", "answers": [{"page": 1, "question": "Q", "answer": 1, "right": True}]}
         words.append(written(json.dumps(answers)))

@@ -106,6 +106,8 @@ COMMANDS = [
     ["attention", "--at", "L0H0"],
     ["head-stats"],
     ["loss"],
+    ["direct"],
+    ["effects", "mlps"],
     ["describe"],
     ["explain", "--at", "L0H0"],
     ["trace", "-o", "OUT.safetensors"],

@@ -142,6 +142,10 @@ class Changes:
             raise click.UsageError("A recorded run can't be changed: give the model and the prompt without --trace.")
         return cls(given, other, other_ids)
 
+    @classmethod
+    def without_patches(cls, **edits: tuple[str, ...]) -> Changes:
+        return cls(tuple(given_in_order(**edits)))
+
 
 @dataclass(frozen=True)
 class Given:

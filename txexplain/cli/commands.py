@@ -28,8 +28,11 @@ from txexplain.cli.flags import (
     csv_flag,
     cursor_flag,
     flag,
+    instead_flags,
     json_flag,
     lesson_flags,
+    pair_flags,
+    plain_change_flags,
     prompts_flags,
     revision_flag,
     run_flags,
@@ -37,6 +40,7 @@ from txexplain.cli.flags import (
     sampling_flags,
     source_flags,
     stage_flag,
+    top_flag,
     unsaid_change_flags,
     view_flags,
     windows_flags,
@@ -52,7 +56,8 @@ Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 
 Commands (txexplain COMMAND --help says more):
   numbers:   predict, generate, tokens, loss, attention, head-stats
-  pictures:  render, poster; words: describe, explain; runs: trace, open
+  causes:    direct, effects, scan; runs: trace, open
+  pictures:  render, poster; words: describe, explain
   more:      lessons, models, convert, serve, keys, completion
 
 Flags:
@@ -246,6 +251,54 @@ head_stats = command(
     Example: txexplain head-stats "one two one two" --json
     """,
 )
+direct = command(
+    "direct",
+    "causes:direct",
+    source_flags,
+    unsaid_change_flags,
+    pair_flags,
+    flag("--token", type=Whole(min=0), metavar="N", help="At which position [the last]."),
+    json_flag,
+    help="""What each part adds to the difference of two tokens' logits directly.
+
+    A reading: what acts through later blocks isn't in it; see effects.
+
+    Example: txexplain direct "Anna gave Tom" --answer " the" --against " a"
+    """,
+)
+effects = command(
+    "effects",
+    "causes:effects",
+    click.Argument(["of"], metavar="KIND"),
+    source_flags,
+    plain_change_flags,
+    pair_flags,
+    instead_flags,
+    flag("--prompts", "examples", metavar="FILE", shell_complete=complete_file, help="Examples: prompt, other, answer, against; tabs."),
+    top_flag,
+    json_flag,
+    csv_flag,
+    help="""How the answer changes where one thing is changed, for each of many.
+
+    KIND: heads, mlps, attns, "neurons L5", edges, "edges L5H1", rows; with
+    --from resid, z, q, k, v, pattern. Example: txexplain effects heads "Once"
+    """,
+)
+scan = command(
+    "scan",
+    "causes:scan",
+    source_flags,
+    plain_change_flags,
+    pair_flags,
+    instead_flags,
+    top_flag,
+    json_flag,
+    csv_flag,
+    help="""A prompt's strongest effects of all kinds in one table.
+
+    Example: txexplain scan "Once upon a time there was a"
+    """,
+)
 render = command(
     "render",
     "pictures:render",
@@ -435,7 +488,8 @@ completion = command(
 COMMANDS: dict[str, click.Command] = {
     str(each.name): each
     for each in (
-        predict, generate, tokens, trace, attention, head_stats, loss, render, poster, describe, explain, opened, keys,
+        predict, generate, tokens, trace, attention, head_stats, loss, direct, effects, scan,
+        render, poster, describe, explain, opened, keys,
         lessons, models, convert, serve, completion,
     )
 }  # fmt: skip

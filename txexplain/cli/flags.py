@@ -213,6 +213,28 @@ windows_flags = Group(
         flag("--stride", type=Whole(min=1), metavar="N", help="Tokens from one window to the next [half a window]."),
     ),
 )
+pair_flags = Group(
+    "pair",
+    "causes:Pair",
+    (
+        flag("--answer", metavar="TOKEN", help='The token that is asked about, as " Tom" or #464 [the likeliest].'),
+        flag("--against", metavar="TOKEN", help="And the one that it is compared with [the second]."),
+    ),
+)
+instead_flags = Group(
+    "instead",
+    "causes:Instead.of",
+    (
+        flag("--to", metavar="HOW", help="mean over a text, zero, a number; of edges cut or raw [mean, cut]."),
+        flag("--from", "other", metavar="TEXT", help="Or patched from another prompt's run."),
+    ),
+)
+plain_change_flags = Group(
+    "changes",
+    "asked:Changes.without_patches",
+    tuple(InOrder([name], multiple=True, metavar="WHAT", hidden=True) for name in ("--ablate", "--cut")),
+)
+top_flag = flag("--top", type=Whole(min=1), metavar="N", default=10, help="How many of the strongest [10].")
 cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
 stage_flag = flag(
     "--stage", type=click.Choice(STAGE_NAMES), metavar="STAGE", help="Of many heads: qk, scaled, masked, softmax, values [softmax]."

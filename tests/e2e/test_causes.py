@@ -1,0 +1,177 @@
+"""direct, effects and scan as commands: the engine's own numbers, by name."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import txexplain
+from txexplain.cli import cli
+from txexplain.engine.model import GPT2
+
+HERS = "Anna gave the red ball to Tom. Then Tom gave it back to"
+HIS = "Tom gave the red ball to Anna. Then Anna gave it back to"
+PAIR = ("--answer", " Anna", "--against", " Tom")
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(cli, list(args), env={"TXEXPLAIN_MODEL": "", "COLUMNS": "100"})
+
+
+def ok(*args: str) -> str:
+    done = run(*args)
+    assert (done.exit_code, done.stderr) == (0, ""), done.output
+    return done.stdout
+
+
+def document(*args: str) -> Any:
+    return json.loads(ok(*args, "--json"))
+
+
+def sentence(*args: str) -> str:
+    done = run(*args)
+    assert (done.exit_code, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.output
+    return done.stderr
+
+
+def ids(model: GPT2) -> tuple[int, int]:
+    return model.tokenizer.encode(" Anna")[0], model.tokenizer.encode(" Tom")[0]
+
+
+def test_direct_gives_every_part_of_the_difference(storyteller: GPT2) -> None:
+    trace = storyteller.forward(storyteller.tokenizer.encode(HERS))
+    a, b = ids(storyteller)
+    got, want = document("direct", HERS, *PAIR), txexplain.direct(storyteller, trace, a, b)
+    assert (got["answer"], got["against"], got["token"]) == ({"id": a, "text": " Anna"}, {"id": b, "text": " Tom"}, 13)
+    assert got["heads"] == pytest.approx(want.head)
+    assert (got["mlp"], got["attn_bias"]) == (want.mlp.tolist(), want.attn_bias.tolist())
+    parts = sum(map(sum, got["heads"])) + sum(got["attn_bias"]) + sum(got["mlp"])
+    parts += sum(got[name] for name in ("embed", "pos", "always", "changed"))
+    assert parts == pytest.approx(got["total"]) == pytest.approx(float(trace["logits"][a]) - float(trace["logits"][b]), abs=1e-4)
+    earlier = document("direct", HERS, *PAIR, "--token", "5")
+    assert earlier["total"] == pytest.approx(txexplain.direct(storyteller, trace, a, b, 5).total)
+    off = document("direct", HERS, *PAIR, "--ablate", "L5H5=zero")
+    assert off["heads"][5][5] == pytest.approx(0, abs=1e-6)
+    table = ok("direct", HERS, *PAIR).splitlines()
+    assert f"Anna − Tom at token 13: +{want.total:.2f}" in table[0]
+    assert len(table) == 9
+    assert "14 tokens" in sentence("direct", HERS, *PAIR, "--token", "14")
+
+
+@pytest.mark.parametrize(
+    ("of", "flags", "more"),
+    [
+        ("heads", (), {}),
+        ("heads", ("--to", "zero"), {"to": "zero"}),
+        ("neurons L5", ("--to", "0.5"), {"to": 0.5}),
+        ("edges [13]", (), {}),
+        ("rows", ("--to", "raw"), {"to": "raw"}),
+        ("resid", ("--from", HIS), {"donor": HIS}),
+        ("z", ("--from", HIS), {"donor": HIS}),
+    ],
+)
+def test_effects_are_the_engine_s(of: str, flags: tuple[str, ...], more: dict[str, Any], storyteller: GPT2) -> None:
+    trace = storyteller.forward(storyteller.tokenizer.encode(HERS))
+    a, b = ids(storyteller)
+    if "donor" in more:
+        more = {"donor": storyteller.forward(storyteller.tokenizer.encode(more["donor"]))}
+    want = txexplain.effects(storyteller, trace, of, answer=a, against=b, probability=True, **more)
+    got = document("effects", of, HERS, *PAIR, *flags)
+    assert (got["of"], got["to"], got["axes"], got["without"]) == (of, want.to, list(want.axes), want.without)
+    change = np.array(got["change"], dtype=float)
+    np.testing.assert_array_equal(change, want.change)
+    np.testing.assert_array_equal(np.array(got["probability"], dtype=float), want.probability)
+    assert (got["restored"] is None) == ("donor" not in more)
+    lines = list(csv.reader(ok("effects", of, HERS, *PAIR, *flags, "--csv").splitlines()))
+    assert lines[0][: len(want.axes)] == list(want.axes)
+    assert len(lines) == 1 + np.count_nonzero(~np.isnan(want.change))
+    for line in lines[1:]:
+        cell = tuple(map(int, line[: len(want.axes)]))
+        assert float(line[len(want.axes)]) == want.change[cell]
+    table = ok("effects", of, HERS, *PAIR, *flags, "--top", "3").splitlines()
+    assert table[0].startswith("Anna − Tom: ")
+    assert len(table) == 5
+
+
+def test_effects_are_named_as_what_does_the_same(storyteller: GPT2) -> None:
+    """The first of the table, given to --ablate, changes the answer by just that."""
+    table = ok("effects", "heads", HERS, *PAIR, "--top", "1").splitlines()
+    place, change = table[2].split()[:2]
+    plain, off = (document("direct", HERS, *PAIR, *flags)["total"] for flags in ((), ("--ablate", place)))
+    assert off - plain == pytest.approx(float(change.replace("−", "-")), rel=0.01)
+    kept = document("effects", "heads", HERS, *PAIR, "--ablate", place)
+    assert kept["without"] == pytest.approx(off, abs=1e-3)
+
+
+def test_by_default_the_two_likeliest_are_compared() -> None:
+    first, second = json.loads(ok("predict", HERS, "--top", "2", "--json"))["next"]
+    got = document("effects", "mlps", HERS)
+    assert (got["answer"]["id"], got["against"]["id"]) == (first["id"], second["id"])
+    assert got["without"] == pytest.approx(first["logit"] - second["logit"], abs=1e-4)
+    alone = document("effects", "mlps", HERS, "--answer", "#4186")
+    assert (alone["answer"]["text"], alone["against"]) == (" Tom", None)
+
+
+def test_effects_over_examples(tmp_path: Path, storyteller: GPT2) -> None:
+    path = tmp_path / "pairs.tsv"
+    path.write_text(f"{HERS}\t{HIS}\t Anna\t Tom\n{HIS}\t{HERS}\t Tom\t Anna\n")
+    got = document("effects", "heads", "--prompts", str(path))
+    each = [
+        document("effects", "heads", prompt, "--answer", a, "--against", b)
+        for prompt, a, b in ((HERS, " Anna", " Tom"), (HIS, " Tom", " Anna"))
+    ]
+    changes = np.array([one["change"] for one in each])
+    np.testing.assert_allclose(got["mean"], changes.mean(axis=0))
+    np.testing.assert_allclose(got["spread"], changes.std(axis=0, ddof=1))
+    without = np.array([one["without"] for one in each])
+    assert got["without"] == pytest.approx(without.tolist())
+    assert got["right_before"] == (without > 0).mean()
+    np.testing.assert_allclose(got["right_after"], (without[:, None, None] + changes > 0).mean(axis=0))
+    table = ok("effects", "heads", "--prompts", str(path), "--top", "2").splitlines()
+    assert table[0].startswith("2 examples, 100% right.")
+    assert table[1].split() == ["place", "mean", "spread", "right", "after"]
+    assert document("effects", "z", "--prompts", str(path), "--to", "other")["to"] == "patched"
+    assert "--prompts brings" in sentence("effects", "heads", "--prompts", str(path), "--answer", " Tom")
+    assert "--prompts brings" in sentence("effects", "heads", "a prompt", "--prompts", str(path))
+    path.write_text("one\ttwo\n")
+    assert "line 1" in sentence("effects", "heads", "--prompts", str(path))
+
+
+def test_scan_ranks_all_kinds(storyteller: GPT2) -> None:
+    got = document("scan", HERS, *PAIR)
+    assert len(got["findings"]) == 10
+    sizes = [abs(each["change"]) for each in got["findings"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert {each["of"] for each in got["findings"]} > {"heads", "mlps", "edges"}
+    heads = np.array(document("effects", "heads", HERS, *PAIR)["change"])
+    for each in got["findings"]:
+        if each["of"] == "heads":
+            layer, head = map(int, each["place"].removeprefix("L").split("H"))
+            assert each["change"] == pytest.approx(heads[layer, head], abs=1e-4)
+    lines = list(csv.DictReader(ok("scan", HERS, *PAIR, "--csv", "--top", "3").splitlines()))
+    assert [line["place"] for line in lines] == [each["place"] for each in got["findings"][:3]]
+    assert len(ok("scan", HERS, *PAIR, "--top", "3").splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("effects", "tails", "x"), "heads"),
+        (("effects", "heads", "x", "--to", "mean", "--from", "y"), "--from"),
+        (("effects", "heads", "x", "--json", "--csv"), "--csv"),
+        (("effects", "heads", "x", "--answer", " no such token"), "one"),
+        (("effects", "heads", "x", "--answer", "x", "--against", "x"), "another"),
+        (("effects", "heads", "x", "--to", "often"), "often"),
+        (("effects", "heads"), "prompt"),
+        (("scan", "x", "--top", "0"), "--top"),
+        (("direct", "x", "--answer", "#50257"), "#50256"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(args: tuple[str, ...], words: str) -> None:
+    assert words in sentence(*args)
