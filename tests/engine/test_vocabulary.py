@@ -486,7 +486,8 @@ def test_ordinary_patterns_are_run(pattern: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"(\d+)+x", r"\d+x", "a*b", r"(?=a+)", r"\1", "a{2,}b", "(a+|b)+", "(?<n>a)", r"\g<0>", "(a*)*", "[a-z]+[0-9]+", "a++b"]
+    "pattern", [r"(\d+)+x", r"\d+x", "a*b", r"(?=a+)", r"\1", "a{2,}b", "(a+|b)+", "(?<n>a)", r"\g<0>", "(a*)*", "[a-z]+[0-9]+", "a++b",
+     "a{0,99}" * 3 + "b", "a?" * 19 + "b", r"[^b]{0,99}\w{1,9}!", "(?:a|aa)?" * 9 + "b", "(a|aa)" * 9 + "b"]
 )  # fmt: skip
 def test_patterns_that_may_take_long_are_not(pattern: str) -> None:
     assert not HARMLESS.fullmatch(pattern)

@@ -237,17 +237,20 @@ def require_pattern(part: Json) -> str:
     return ""
 
 
-# Patterns: of each alternative, all that may go on without end stands where nothing after it can fail, so that a text is read once. What is
-# known by heart are those of well-known models, which look ahead.
+# Patterns: of each alternative, all that may go on without end stands where nothing after it can fail, and little before it may be read in
+# more than one way, so that a text is read once. What is known by heart are those of well-known models, which look ahead.
 
 ATOM = (
     r"(?:\\[pP]\{\^?[A-Za-z_]{1,30}\}|\\[sSdDwWnrtfvh]|\\x[0-9a-fA-F]{2}|\\[^A-Za-z0-9\s]"
     r"|\[\^?(?:\\[pP]\{\^?[A-Za-z_]{1,30}\}|\\[sSdDwWnrtfvh]|\\[^A-Za-z0-9\s]|[^\[\]\\&])+\]|[^\\\[\](){}|*+?.^$]|\.)"
 )
-FEW = rf"(?:{ATOM}(?:\?|\{{[0-9]{{1,2}}(?:,[0-9]{{1,2}})?\}})?)"
+ALWAYS = rf"(?:{ATOM}(?:\{{[0-9]{{1,2}}\}})?(?![?*+{{]))*+"
 WORDS = r"\((?:\?:|\?i:)?[A-Za-z' ]+(?:\|[A-Za-z' ]+)*\)\??"
+# Each of what may be there or not doubles the ways to read a text, all of which are tried before a pattern fails.
+CHOICES = rf"(?:{ALWAYS}(?:{ATOM}\?|{WORDS})){{0,2}}{ALWAYS}"
+FEW = rf"{CHOICES}(?:{ATOM}\{{[0-9]{{1,2}},[0-9]{{1,2}}\}})?{CHOICES}"
 REST = rf"(?:{ATOM}(?:[*+]|\{{[0-9]{{1,2}},\}})\+?(?:{ATOM}[*?]\+?)*)"
-ALTERNATIVE = rf"(?:(?:{FEW}|{WORDS}){{0,20}}{REST}?|\\s\+\(\?!\\S\)|\(\?i:(?:'[a-z]+\|?)+\))"
+ALTERNATIVE = rf"(?:{FEW}{REST}?|\\s\+\(\?!\\S\)|\(\?i:(?:'[a-z]+\|?)+\))"
 HARMLESS = re.compile(rf"\(?{ALTERNATIVE}(?:\|{ALTERNATIVE}){{0,50}}\)?")
 KNOWN_PATTERNS = (
     # GPT-2
