@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from huggingface_hub import constants
 
 from tests.figures import differences
+from tests.sparse import sparse_checkpoint
 from txexplain.cli import cli
 from txexplain.engine.reference import WINDOW, reference
 from txexplain.front.config import config_path, read_config
@@ -35,6 +38,8 @@ EXEMPT = {
     "txexplain convert out/ckpt.pt my-gpt2 && txexplain --model my-gpt2",
     "pip install 'txexplain[serve]'\ntxexplain serve --host 0.0.0.0 --lesson attention",
 }
+
+(OWN_MODEL,) = re.findall(r"```sh\n(txexplain models  .*?)\n```", TEXT, re.DOTALL)
 
 
 def printed(command: str) -> str:
@@ -73,7 +78,7 @@ def test_commands_print_what_the_readme_shows(number: int) -> None:
 
 def test_every_other_block_is_known() -> None:
     """Shell blocks are run as console blocks, or listed as exempt; the Python block is run too."""
-    assert {text.strip() for text in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)} == EXEMPT
+    assert {text.strip() for text in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)} == EXEMPT | {OWN_MODEL}
     assert set(re.findall(r"^```(\w+)$", TEXT, re.MULTILINE)) == {"sh", "console", "python", "markdown", "toml"}
     assert len(CONSOLE.findall(TEXT)) >= 10
 
@@ -98,6 +103,33 @@ def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> No
     assert reference(names["model"]).n_tokens == 16 * WINDOW
     assert names["patched"].restored[0, 1] == pytest.approx(1, abs=1e-3), "the one token that differs, before the first block"
     assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_the_way_from_the_cache_to_one_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of "Bring your own model" on a cache as from_pretrained leaves it; what opens the app is described."""
+    snapshot = tmp_path / "hf" / "hub" / "models--me--tales" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    sparse_checkpoint(snapshot, n_layer=6, vocab_size=50300)
+    shutil.copy(ROOT / "tests" / "golden" / "tokenizers" / "added" / "tokenizer.json", snapshot)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text(snapshot.name)
+    (tmp_path / "out").mkdir()
+    sparse_checkpoint(tmp_path / "out" / "nanogpt", vocab_size=50304)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(snapshot.parents[2]))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    said = {}
+    for line in OWN_MODEL.splitlines():
+        _, *words = shlex.split(line.partition("  #")[0].partition(" > ")[0], comments=True)
+        done = CliRunner().invoke(cli, words if not words[0].startswith("--") else ["describe", *words], env={"TXEXPLAIN_MODEL": ""})
+        assert done.exit_code == 0, (line, done.stderr, done.exception)
+        said[line] = done.stdout
+    told = list(said.values())
+    assert re.search(r"me/tales +cached", told[0])
+    assert "tokenizer" in told[1]
+    assert "<|user|>" in told[2].splitlines()[1]
+    assert len(told[2].splitlines()) < len("<|user|>Tell me of Rapunzel")
+    assert "#50257" in told[6]
 
 
 def test_the_config_of_the_readme_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -445,6 +445,43 @@ def test_a_tokenizer_that_was_not_cached_is_fetched(hub_server: Hub) -> None:
     assert hub_server.asked == []
 
 
+def test_the_settings_of_a_cached_tokenizer_are_fetched_once(hub_server: Hub) -> None:
+    """They may put a space or a start before every text."""
+    for name, there in (("owner/with", True), ("owner/without", False)):
+        hub_server.add(name, SAVED, only="*" if there else "[cm]*")
+        folder = cached_as(f"models--{name.replace('/', '--')}", SAVED, hub_server.repos[name].sha, only="[cm]*")
+        shutil.copy(SAVED / "tokenizer.json", folder)
+        load_model(name)
+        assert (folder / "tokenizer_config.json").exists() is there
+        hub_server.asked.clear()
+        load_model(name)
+        assert hub_server.asked == []
+
+
+def test_a_named_tokenizer_is_fetched_alone_and_once(hub_server: Hub) -> None:
+    hub_server.add("owner/words", SAVED)
+    own = load_model(str(SAVED)).tokenizer
+    for _ in range(2):
+        model = load_model(str(SAVED), tokenizer="owner/words")
+        assert model.tokenizer.name == "owner/words"
+        assert model.tokenizer.encode("Once upon") == own.encode("Once upon")
+    assert not any(path.endswith("safetensors") for _, path, _ in hub_server.asked)
+    asked = len(hub_server.asked)
+    load_model(str(SAVED), tokenizer="owner/words", may_fetch=False)
+    assert len(hub_server.asked) == asked
+    hub_server.add("owner/other", SAVED)
+    with pytest.raises(TokenizerError, match="owner/other holds no tokenizer's files"):
+        load_model(str(SAVED), tokenizer="owner/other", may_fetch=False)
+    assert load_model("storyteller", tokenizer="gpt2").tokenizer.encode("<|endoftext|>") == [50256]
+    assert len(load_model("storyteller").tokenizer.encode("<|endoftext|>")) == 7
+    assert load_model("storyteller", specials="token").tokenizer.encode("<|endoftext|>") == [50256]
+    assert len(load_model("storyteller", tokenizer="gpt2", specials="text").tokenizer.encode("<|endoftext|>")) == 7
+    assert load_model(str(SAVED), tokenizer=str(SAVED / "tokenizer.json")).tokenizer.encode("Once") == own.encode("Once")
+    for wrong in (SAVED / "config.json", SAVED.parent, "/nowhere"):
+        with pytest.raises((TokenizerError, ModelNotFound), match="tokenizer"):
+            load_model("storyteller", tokenizer=str(wrong))
+
+
 def test_a_model_known_to_have_no_tokenizer_is_asked_about_once(hub_server: Hub) -> None:
     hub_server.add("owner/name", SAVED, only="[cm]*")
     cached_as("models--owner--name", SAVED, hub_server.repos["owner/name"].sha, only="[cm]*")
