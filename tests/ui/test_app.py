@@ -248,7 +248,9 @@ def test_four_times_enter_reaches_the_product_and_escape_the_start(storyteller: 
             await press(app, hand, "enter")
             seen.append(app.state.location.level)
         assert seen == [Level.MODEL, Level.BLOCK, Level.ATTN, Level.HEAD, Level.PRODUCT]
-        score = fresh(storyteller, ONCE)["blocks.0.attn.attn_scores"][0, 6, 6]
+        key = int(fresh(storyteller, ONCE)["blocks.0.attn.pattern"][0, 6].argmax())  # the row's strongest
+        assert place(app) == f"L0H0[6,{key}]"
+        score = fresh(storyteller, ONCE)["blocks.0.attn.attn_scores"][0, 6, key]
         assert any(str(score).replace("-", "−") in line for line in pane_text(app, "stage"))
         await press(app, hand, *["escape"] * 4)
         assert app.state == start

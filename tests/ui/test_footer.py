@@ -33,7 +33,7 @@ def at(doing: Doing, width: int) -> str:
 
 
 def test_what_is_shown_first_at_80_columns() -> None:
-    assert at(Doing("MODEL"), 80) == "⏎ zoom  space draw  [ ] T  / text  t lessons  i explain  ? help  a atlas  g gen"
+    assert at(Doing("MODEL"), 80) == "⏎ zoom  space draw  [ ] T  / text  t learn  i explain  ? help  w flow  d stream"
     for keys in ("w flow", "d residual", "a atlas", "X off"):
         assert keys in at(Doing("MODEL"), 160)
     assert "[ ] temperature" in at(Doing("MODEL"), 160)  # at length where there is room

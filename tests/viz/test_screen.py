@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from tests.viz.reading import scene_at
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
@@ -18,7 +19,8 @@ from txexplain.front.scenes import distribution_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import SMALLEST, Rect, draw_pane, draw_screen, inputs, layout
+from txexplain.viz.screen import SMALLEST, Rect, draw_pane, draw_screen, inputs, layout, layout_of
+from txexplain.viz.views.chrome import prompt_rows
 
 PLACES = [
     "model",
@@ -125,3 +127,29 @@ def test_a_pane_is_as_large_as_its_place(lens: Lens) -> None:
     for name, rect in {"stage": Rect(0, 0, 61, 14), "panel": Rect(0, 0, 40, 20), "header": Rect(0, 0, 60, 1)}.items():
         canvas = draw_pane(name, scene(lens, ExplorerState(model="m")), rect)
         assert (canvas.width, canvas.height) == (rect.width, rect.height)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (80, 50), (100, 29), (120, 36), (200, 60)])
+def test_the_prompt_has_the_rows_that_it_needs_and_no_more(wordy: Lens, size: tuple[int, int]) -> None:
+    for pane in ("stage", "prompt"):
+        scene = replace(scene_at(wordy, "model", size), pane=pane)
+        rects, most = layout_of(scene), layout(*size)["prompt"].height
+        needed = len(prompt_rows(scene, size[0] - 3))
+        assert rects["prompt"].height == (most if pane == "prompt" else min(needed, most))
+        assert rects["stage"].y == 1 + rects["prompt"].height
+        covered = sum(rect.width * rect.height for rect in rects.values())
+        assert covered == size[0] * size[1]
+
+
+def test_at_the_output_the_stage_has_the_width_and_the_panel_says_what_was_drawn(story_lens: Lens) -> None:
+    scene = scene_at(story_lens, "output", (120, 36))
+    assert scene.distribution is not None
+    rects = layout_of(scene)
+    assert (rects["stage"].width, rects["panel"].width, rects["panel"].height) == (120, 120, 3)
+    drawn = scene.distribution.draw(0.4)
+    panel = draw_pane("panel", replace(scene, draw=drawn, drawn_from=scene.distribution), rects["panel"])
+    assert "T 1.00" in panel.text()[0]
+    assert "▲" in panel.text()[1]
+    assert "drew" in panel.text()[2]
+    assert not any(isinstance(hit.target, tuple) and hit.target[0] == "candidate" for hit in panel.hits)
+    assert layout_of(replace(scene, side="explain"))["panel"].width == 40

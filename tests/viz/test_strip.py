@@ -70,9 +70,8 @@ def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(lens: Lens
 
 @pytest.mark.parametrize("size", [(200, 2), (200, 4), (40, 4), (80, 3)])
 @pytest.mark.parametrize("pane", ["stage", "prompt"])
-def test_the_prompts_line_stands_beside_its_rows(lens: Lens, size: tuple[int, int], pane: str) -> None:
-    """Beside rows that are empty there is none, but where the keys go to the prompt: it marks the whole pane."""
-    canvas = draw_prompt_pane(replace(scene(lens, size, Palette()), surprisal=None, pane=pane))
-    beside = [bool(canvas.chars[y, 0].strip()) for y in range(size[1])]
-    used = [bool(row[1:].strip()) for row in canvas.text()]
-    assert beside == (used if pane == "stage" else [True] * size[1])
+def test_marks_stand_beside_the_prompt_where_the_keys_go_there(lens: Lens, size: tuple[int, int], pane: str) -> None:
+    for surprisal in (None, surprisal_of(lens)):
+        canvas = draw_prompt_pane(replace(scene(lens, size, Palette()), surprisal=surprisal, pane=pane))
+        assert [char == "▸" for char in canvas.chars[:, 0]] == [pane == "prompt"] * size[1]
+        assert pane == "prompt" or set(canvas.chars[:, 0]) == {" "}

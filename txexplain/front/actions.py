@@ -233,9 +233,9 @@ Entry = tuple[str, str, str]  # keys, what they do, and that again for where it 
 SHORTER = {
     "temperature": "T", "prompt": "text", "generate": "gen", "residual": "stream", "strongest": "top", "sampling": "mode",
     "take back": "undo", "next pane": "pane", "its view": "view", "find a token": "find", "type the prompt": "type", "new line": "line",
-    "lessons, close": "close",
+    "lessons, close": "close", "lessons": "learn",
 }  # fmt: skip
-AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help", "atlas", "generate", "flow", "residual", "block")
+AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help", "flow", "residual", "atlas", "generate", "block")
 INSIDE = (
     "zoom",
     "out",

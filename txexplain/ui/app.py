@@ -77,7 +77,7 @@ from txexplain.viz.canvas import Canvas, plain
 from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.palette import THEMES
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout
+from txexplain.viz.screen import Rect, draw_pane, draw_screen, inputs, layout, layout_of
 from txexplain.viz.svg import svg
 from txexplain.viz.views.explain import scrolled
 from txexplain.viz.zoom import box_of, frames
@@ -155,6 +155,7 @@ class ExplorerApp(App[None]):
         self.side = ""  # what stands in the side pane
         self.scroll = 0  # and its first row
         self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
+        self.placed: Mapping[str, Rect] = {}  # where the panes are
         self.marks: tuple[tuple[Mark, ...], Mark | None] = ((), None)  # those in the pane of the keys, and the cursor's
         self.running = False
         self.clock: Timer | None = None
@@ -302,7 +303,13 @@ class ExplorerApp(App[None]):
 
     def place(self, width: int = 0, height: int = 0) -> None:
         """Put every pane where this size wants it, and draw it."""
-        rects = self.layout_of(width or self.size.width, height or self.size.height)
+        width, height = width or self.size.width, height or self.size.height
+        self.put(self.layout_of(width, height))
+        self.draw(width, height)
+
+    def put(self, rects: Mapping[str, Rect]) -> None:
+        """Give every pane its place."""
+        self.placed = rects
         for name in PANES:
             picture = self.query_one(f"#{name}", Picture)
             picture.display = name in rects
@@ -310,12 +317,9 @@ class ExplorerApp(App[None]):
                 put(picture, rects[name])
         if "prompt" in rects:
             put(self.editor, rects["prompt"])
-        self.draw(width, height)
 
     def layout_of(self, width: int, height: int) -> dict[str, Rect]:
-        recorded = self.lens is not None and bool(self.lens.trace.interventions) and self.state.trace is not None
-        changed = bool(self.state.edits) or recorded
-        return layout(width, height, self.reader.side or self.side, lecture=self.reader.asked.lecture, changed=changed)
+        return layout_of(self.scene(width, height))
 
     def stage_rect(self) -> Rect | None:
         return self.layout_of(*self.size).get("stage")
@@ -327,7 +331,9 @@ class ExplorerApp(App[None]):
         if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens not in self.measuring:
             self.measuring.add(self.lens)
             self.work.start("measure", jobs.measures(self.lens), self.found)
-        rects = self.layout_of(width, height)
+        rects = layout_of(scene)
+        if rects != self.placed:
+            self.put(rects)
         self.drawn = {name: now for name, now in self.drawn.items() if name in rects}  # what isn't shown keeps no run
         for name, rect in rects.items():
             now = inputs(name, scene, rect)

@@ -10,6 +10,8 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
 from txexplain.viz.views.lesson import mark
+from txexplain.viz.views.panel import LOWEST
+from txexplain.viz.views.surprisal import rows_needed
 
 SMALLEST = (60, 16)
 NARROW = 100
@@ -29,16 +31,22 @@ class Rect:
     height: int
 
 
-def layout(width: int, height: int, side: str = "", *, lecture: bool = False, changed: bool = False) -> dict[str, Rect]:
+def layout(
+    width: int, height: int, side: str = "", *, lecture: bool = False, changed: bool = False, prompt: int | None = None,
+    output: bool = False,
+) -> dict[str, Rect]:  # fmt: skip
     """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
 
     side: "explain" stands below the panel where there is room for it, and the stage keeps its size. "lesson" stands above the
     panel; in a narrow screen under the stage, and of the panel one row is left.
     lecture: no header, and more room for the bars. changed: a line under the header says what is changed in the run.
+    prompt: the rows that it needs, of which it gets some; where that isn't known, all that it may have. output: the stage lists what
+    the panel would, and has its width; of the panel three rows are left.
     """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
-    prompt = 2 if height < 30 else 3 if height < 50 else 4
+    most = 2 if height < 30 else 3 if height < 50 else 4
+    prompt = most if prompt is None else max(1, min(prompt, most))
     top = 1 - lecture + changed
     panes = {"prompt": Rect(0, top, width, prompt), "footer": Rect(0, height - 1, width, 1)}
     if not lecture:
@@ -58,6 +66,8 @@ def layout(width: int, height: int, side: str = "", *, lecture: bool = False, ch
             }
         panel = max(5, min(6 + (height - 24) // 3, 12))
         return panes | {"stage": Rect(0, top, width, rest - panel), "panel": Rect(0, top + rest - panel, width, panel)}
+    if output and not side and not lecture:
+        return panes | {"stage": Rect(0, top, width, rest - LOWEST), "panel": Rect(0, top + rest - LOWEST, width, LOWEST)}
     panel = 40 if width < ULTRA else 52
     if side == "explain" and rest >= LEAST_PANEL + LEAST_SIDE:
         above = max(LEAST_PANEL, round(PANEL_SHARE * rest))
@@ -74,6 +84,13 @@ def layout(width: int, height: int, side: str = "", *, lecture: bool = False, ch
             "panel": Rect(width - panel, top + rest - below, panel, below),
         }
     return panes | {"stage": Rect(0, top, width - panel, rest), "panel": Rect(width - panel, top, panel, rest)}
+
+
+def layout_of(scene: Scene) -> dict[str, Rect]:
+    """Each pane's place for what a scene shows."""
+    needed = None if scene.pane == "prompt" else rows_needed(scene)  # where one types, nothing moves
+    output = scene.location.level is Level.OUTPUT
+    return layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed, prompt=needed, output=output)
 
 
 def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
@@ -105,7 +122,7 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
             own = sampling if place.level is Level.OUTPUT else ()
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own, *heads)
         case "panel":
-            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message)
+            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, place.level is Level.OUTPUT)
         case "side":
             if scene.side == "lesson":
                 return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
@@ -124,6 +141,6 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
 def draw_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
-    for name, rect in layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed).items():
+    for name, rect in layout_of(scene).items():
         whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
     return whole

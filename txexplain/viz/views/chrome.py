@@ -122,11 +122,11 @@ def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas
     """
     canvas = Canvas(scene.width, scene.height, scene.palette)
     if scene.lens is None:
-        prompt_mark(canvas, scene, 1)
+        prompt_mark(canvas, scene)
         canvas.put(2, 0, scene.state.prompt[: 4 * scene.width].replace("\n", " "), "text", width=scene.width - 3)
         return canvas
     rows, room = prompt_rows(scene, scene.width - 3, marked=marked), scene.height // apart
-    prompt_mark(canvas, scene, len(rows) * apart)
+    prompt_mark(canvas, scene)
     chosen = scene.token
     row_of = next((number for number, row in enumerate(rows) if any(position == chosen for position, _ in row)), 0)
     first = max(0, min(row_of - room + 1, len(rows) - room)) if row_of >= room else 0
@@ -157,11 +157,10 @@ def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas
     return canvas
 
 
-def prompt_mark(canvas: Canvas, scene: Scene, rows: int) -> None:
-    """The line at the left of the prompt's rows, which tells whether the keys go there."""
-    focused = scene.pane == "prompt"
-    rows = canvas.height if focused else min(rows, canvas.height)
-    canvas.vline(0, 0, rows, "accent" if focused else "rule", scene.palette.glyphs.marker if focused else None)
+def prompt_mark(canvas: Canvas, scene: Scene) -> None:
+    """The marks at the left of the prompt that tell that the keys go there."""
+    if scene.pane == "prompt":
+        canvas.vline(0, 0, canvas.height, "accent", scene.palette.glyphs.marker)
 
 
 def draw_footer(scene: Scene) -> Canvas:

@@ -11,9 +11,9 @@ from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Level, Location
 from txexplain.facts.residual import changes as changes_of
 from txexplain.text import cell_width, clip
-from txexplain.viz.bars import bar
+from txexplain.viz.bars import bar, braille
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, draw_lines, ribbons_of, trace_back
+from txexplain.viz.flow import DOUBLE_FROM, HEAVY_FROM, LINE_FROM, Doubles, Ribbons, draw_lines, ribbons_of, trace_back
 from txexplain.viz.numbers import fit, percent, whole_percent
 from txexplain.viz.palette import contrast
 from txexplain.viz.ramps import READABLE
@@ -127,6 +127,8 @@ def draw_model(scene: Scene) -> Canvas:
     bars = scene.height >= 12
     notes = 2 if scene.height >= 20 else 1  # what the ribbons are, and how many
     bottom = scene.height - notes - (2 if bars else 0)
+    if notes == 2 and (bottom - 1) // n > (bottom - 2) // n:  # one row more, and every token has one more
+        notes, bottom = 1, bottom + 1
     rows = rows_of(scene.token, n, max(1, bottom - 2))
     if rows.below is None:
         bottom = min(bottom, 2 + len(rows.of) * rows.pitch + (rows.above is not None))
@@ -261,8 +263,11 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     column_x = [c.at(b + 1) - x for b in range(layers + 1)]
     seen = [b for b in range(layers + 1) if b + 1 in c.shown]
     if not scene.palette.pixels:
-        from_top = {token: y - 2 for token, y in rows.of.items()}
-        draw_lines(canvas, x, 2, (c.x[-1] - x, height), between, from_top, column_x)
+        if scene.palette.ascii:
+            from_top = {token: y - 2 for token, y in rows.of.items()}
+            draw_lines(canvas, x, 2, (c.x[-1] - x, height), between, from_top, column_x)
+        else:
+            dotted(canvas, scene, rows, c, drawn, column_x, height)
         for b in seen:
             share_numbers(canvas, scene, columns[b], c, b + 1, rows, lit=b + 1 == chosen)
         return drawn
@@ -291,6 +296,33 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     for b in seen:
         share_numbers(canvas, scene, columns[b], c, b + 1, rows, lit=b + 1 == chosen)
     return drawn
+
+
+def dotted(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, drawn: list[Move], column_x: list[int], height: int) -> None:
+    """The picture where colours are few: lines along the rows, as heavy as what stays there, and ribbons of dots across them."""
+    columns, _ = traced(scene)
+    x, width = c.x[0], c.x[-1] - c.x[0]
+    assert scene.ribbons is not None
+    for token, row in rows.of.items():
+        for b, share in enumerate(scene.ribbons):
+            kept = float(columns[b + 1][token] * share[token, token])
+            if kept >= LINE_FROM and b + 1 in c.shown:
+                heavy = (kept >= HEAVY_FROM) + (kept >= DOUBLE_FROM)
+                canvas.put(x + column_x[b], row, "─━═"[heavy] * (column_x[b + 1] - column_x[b]), "residual")
+    points = np.zeros((4 * height, 2 * width), dtype=bool)
+    middle = {token: row - 1.5 for token, row in rows.of.items()}
+    thick = min(THICKEST[0] * rows.pitch, THICKEST[1])
+    along, down = (np.arange(2 * width) + 0.5) / 2, (np.arange(4 * height)[:, None] + 0.5) / 4
+    for move in drawn:
+        if move.block + 1 not in c.shown:
+            continue
+        shape = ribbon(move, middle, {}, column_x, thick, rows)
+        part = slice(2 * round(shape.x0), 2 * round(shape.x1))
+        top, bottom = shape.edges(along[part])
+        points[:, part] |= (down >= top) & (down < np.maximum(bottom, top + 0.25))
+    for row, text in enumerate(braille(points)):
+        for column in (i for i, char in enumerate(text) if char != " "):
+            canvas.put(x + column, 2 + row, text[column], "attention")
 
 
 def numbered(share: float, c: Columns, column: int) -> bool:
@@ -326,7 +358,7 @@ def legend(canvas: Canvas, scene: Scene, drawn: list[Move] | None, rows: int) ->
     """What the ribbons are, and what those that aren't drawn carry."""
     mode, to = MODES[scene.state.flow], f"to {clip(scene.label(scene.token).strip(), 12)} ({scene.token})"
     y = scene.height - 1
-    if drawn is None or not scene.palette.pixels:
+    if drawn is None or scene.palette.ascii:
         fitting(canvas, y, f"ribbons {to}: {mode}", f"{to}: {mode}", mode)
         return
     assert scene.ribbons is not None

@@ -5,14 +5,16 @@ from __future__ import annotations
 from txexplain.engine.sampling import Distribution
 from txexplain.facts.output import CandidateFacts, candidate, known
 from txexplain.text import cell_width
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas, plain_ascii
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.linear import signed
-from txexplain.viz.views.panel import comparable, moved_line, sampling_text
+from txexplain.viz.views.panel import axis, comparable, moved_line, sampling_text
 
 MOST = 50
+LEAST_BAR = 16  # cells that must be free behind the columns for bars to stand there
 # In the order in which they are computed: each follows from those to its left. A filter looks at softmax's shares of all tokens.
 COLUMNS = ("logit", "÷ T", "exp", "softmax", "cumul.")
 FILTERED = ("logit", "÷ T", "softmax", "cumul.", "kept?", "exp", "share")
@@ -41,6 +43,10 @@ def draw_output(scene: Scene) -> Canvas:
     for column, (x, cell) in columns.items():
         text = SHIFTED if column == "exp" and cell > cell_width(SHIFTED) else column
         canvas.put(x, 1, plain_ascii(text) if scene.palette.ascii else text, "muted", width=cell - 1, align="right")
+    bars = max(x + cell for x, cell in columns.values()) + 2
+    end, room = axis(float(distribution.probability.max())), scene.width - bars - 2
+    if room >= LEAST_BAR:
+        canvas.put(bars, 1, f"full bar {percent(end)}", "faint")
     for y, rank in enumerate(listed(scene, len(distribution.order)), start=2):
         if rank is None:
             canvas.put(3, y, scene.palette.glyphs.ellipsis, "faint")
@@ -54,6 +60,8 @@ def draw_output(scene: Scene) -> Canvas:
         texts = stages(shown, ascii=scene.palette.ascii)
         for column, (x, cell) in columns.items():
             canvas.put(x, y, texts[column], ink, width=cell - 1, align="right")
+        if room >= LEAST_BAR:
+            canvas.put(bars, y, bar(shown.probability / end, room, scene.palette), "bar")
         canvas.target(0, y, scene.width, 1, ("candidate", rank))
     if scene.height >= ROOMY:
         said = plain_ascii(MEANT) if scene.palette.ascii else MEANT

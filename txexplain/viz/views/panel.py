@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settle
 from txexplain.explorer.history import Moment
+from txexplain.explorer.location import Level
 from txexplain.explorer.state import STOPS
 from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar, slider, sparkline
@@ -22,6 +23,7 @@ AXES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # where a full bar may end
 HOTTEST = 10.0
 MOST, FEWEST, LISTED = 10, 3, 0.001  # candidates at most and at least, and the share from which on one is listed
 SWEEP_ROWS, SWEEP_LEAST = 5, 0.1  # the tokens whose shares are shown at each temperature, from this one on
+LOWEST = 3  # rows of a panel whose list the stage has
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
@@ -131,8 +133,10 @@ def draw_panel(scene: Scene) -> Canvas:
             x, room = 16, scene.width - 17  # in place of the setting
         else:
             settings(canvas, scene, 16, 0, min(44, scene.width - 18 - (2 * NUMBER if has_two_columns(scene) else 0)))
-        shown_draw = scene.draw is not None and scene.drawn_from is not None and scene.height >= 6
-        candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
+        stage_lists = scene.location.level is Level.OUTPUT and scene.height <= LOWEST
+        shown_draw = scene.draw is not None and scene.drawn_from is not None and (stage_lists or scene.height >= 6)
+        if not stage_lists:
+            candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
         if shown_draw:
             cumulative_bar(canvas, scene, 1, scene.height - 2, scene.width - 2)
         if scene.held is not None and comparable(scene.held.distribution, distribution):

@@ -10,6 +10,7 @@ from txexplain.text import wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
+from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import contrast_name, title
 
@@ -57,10 +58,10 @@ def draw_residual(scene: Scene) -> Canvas:
         canvas.put(1, y, part.name, role, attrs=BOLD if lit else 0)
         length = part.adds.length
         canvas.put(adds, y, number(length, ascii=ascii), "text", width=FIGURE, align="right")
-        canvas.put(bar_at, y, bar(length / largest, room - 1, scene.palette), role)
+        canvas.put(bar_at, y, bar(length / largest, room - 1, scene.palette), scene.palette.mix("background", role, CALM))
         canvas.put(stream, y, number(part.after.length, ascii=ascii), "muted", width=FIGURE, align="right")
         canvas.put(cosine, y, number(part.cosine, ascii=ascii), "text", width=FIGURE, align="right")
-        canvas.put(bar2_at, y, bar(max(part.cosine, 0.0), room - 1, scene.palette), "residual")
+        canvas.put(bar2_at, y, bar(max(part.cosine, 0.0), room - 1, scene.palette), "bar")
         if part.gives is not None:
             canvas.put(gives, y, number(part.gives, ascii=ascii, sign=True), "text", width=FIGURE, align="right")
         canvas.target(0, y, scene.width, 1, target(place, part.name))

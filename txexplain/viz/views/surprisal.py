@@ -22,11 +22,11 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
     below = 2 * len(prompt_rows(scene, scene.width - 3)) <= scene.height - 1
     if below:
         canvas = draw_prompt(replace(scene, faded=False), apart=2)
-        prompt_mark(canvas, scene, scene.height)
+        prompt_mark(canvas, scene)
     else:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         canvas.blit(draw_prompt(replace(scene, height=scene.height - 1, faded=False), marked=True), 0, 0)
-        prompt_mark(canvas, scene, scene.height)
+        prompt_mark(canvas, scene)
     for hit in canvas.hits:
         x, y, size = hit.x, hit.y, hit.width - 1
         if not below and canvas.hit(x + size, y) != hit.target:
@@ -46,6 +46,14 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
     if scene.faded:
         canvas.fade(OLD)
     return canvas
+
+
+def rows_needed(scene: Scene) -> int:
+    """The rows that show the whole prompt, with each token's surprisal below it where the strip is open."""
+    if scene.lens is None:
+        return 1 + len(scene.state.prompt) // max(1, scene.width - 3)
+    rows = len(prompt_rows(scene, scene.width - 3))
+    return rows if scene.surprisal is None else 2 * rows + 1
 
 
 def readout(canvas: Canvas, scene: Scene, y: int) -> None:
