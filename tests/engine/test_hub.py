@@ -209,7 +209,7 @@ def test_the_commands_about_models_of_the_hub(first: First) -> None:
         first, "models --json", "models info owner/sharded --json", "models verify owner/sharded --json", "models info gpt2"
     )
     assert first.hub.asked[before:] == [], "to look asks no network"
-    entries = {entry["name"]: entry for entry in json.loads(listed[1])}
+    entries = {entry["name"]: entry for entry in json.loads(listed[1])["models"]}
     assert entries["storyteller"]["state"] == "bundled"
     assert entries["gpt2"]["state"] == "to download"
     assert entries["owner/sharded"]["state"] == "cached"

@@ -185,6 +185,6 @@ def test_the_list_begins_with_the_bundled_model(storyteller: GPT2) -> None:
     assert entries[0]["parameters"] == sum(weight.size for weight in storyteller.weights.values())
     assert entries[0]["state"] == "bundled"
     for entry in entries:
-        assert list(entry) == ["name", "state", "parameters", "bytes", "folder"]
+        assert list(entry) == ["name", "state", "parameters", "bytes", "folder", "revision"]
         assert (entry["folder"] is None) == (entry["state"] == "to download")
         assert f"{entry['parameters']:,}" in text

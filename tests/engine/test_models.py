@@ -264,7 +264,7 @@ def test_a_repository_without_config_or_with_pickles_only(hub_server: Hub) -> No
     hub_server.add("owner/name", TINY, only="config.json", pytorch_model__bin=b"")
     assert_refused("owner/name", ["owner/name has no weights as safetensors", "pickle", "refs/pr/1", "folder"])
     hub_server.add("owner/name", TINY, only="nothing", adapter_config__json=b"{}", adapter_model__safetensors=b"")
-    assert_refused("owner/name", ["owner/name is an adapter", "merge_and_unload"])
+    assert_refused("owner/name", ["owner/name is an adapter", "hf download owner/name", "txexplain convert"])
 
 
 def test_shards_are_those_that_the_index_names(hub_server: Hub, tmp_path: Path) -> None:
@@ -377,6 +377,35 @@ def test_a_snapshot_that_only_its_commit_names_opens(hub_server: Hub) -> None:
         with pytest.raises(NotHere, match="models pull owner/name"):
             resolve("owner/name", revision=revision, may_fetch=False)
     assert hub_server.asked == []
+
+
+def test_what_another_revision_holds_is_listed_and_named(hub_server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached_as("models--owner--name", TINY, "a" * 40, ref="dev")
+    cached_as("models--owner--name", TINY, "b" * 40, ref="v2")
+    (entry, other) = [entry for entry in known_models() if entry.name == "owner/name"]
+    assert [(each.state, each.revision) for each in (entry, other)] == [("cached", "dev"), ("cached", "v2")]
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert_refused("owner/name", ["HF_HUB_OFFLINE", "--revision dev"])
+    cached_as("models--owner--name", TINY, "c" * 40)
+    assert [entry.revision for entry in known_models() if entry.name == "owner/name"] == [None], "the newest speaks for itself"
+
+
+def test_a_damaged_cached_file_says_which_command_mends_it(hub_server: Hub) -> None:
+    folder = cached_as("models--owner--name", SAVED)
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").write_bytes(data[:-9])
+    with pytest.raises(CheckpointError, match=r"cut short.*`txexplain models pull owner/name` fetches it again"):
+        load_model("owner/name")
+
+
+def test_weights_of_another_name_are_no_pickles(hub_server: Hub, tmp_path: Path) -> None:
+    shutil.copy(SAVED / "config.json", tmp_path)
+    shutil.copy(SAVED / "model.safetensors", tmp_path / "model.fp16.safetensors")
+    hub_server.add("owner/name", tmp_path)
+    assert_refused(
+        "owner/name", ["has no model.safetensors, but model.fp16.safetensors", "hf download owner/name", "--model DIR/model.fp16"]
+    )
 
 
 def test_pull_brings_the_newest_commit_and_asks_once_where_nothing_changed(hub_server: Hub) -> None:

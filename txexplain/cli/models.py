@@ -23,9 +23,10 @@ def listed(as_json: bool) -> None:
     if as_json:
         print_json("models", {"models": [entry.to_dict() for entry in found]})
         return
-    rows = [
-        (entry.name, entry.state, f"{entry.parameters:,}" if entry.parameters else UNKNOWN, megabytes(entry.bytes or 0)) for entry in found
-    ]
+    rows = []
+    for entry in found:
+        state = f"{entry.state}, {entry.revision}" if entry.revision else entry.state
+        rows.append((entry.name, state, f"{entry.parameters:,}" if entry.parameters else UNKNOWN, megabytes(entry.bytes or 0)))
     print_table(("name", "state", "parameters", "size"), rows, right=(2, 3))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from txexplain.errors import ModelNotFound, reason
+from txexplain.errors import CheckpointError, ModelNotFound, reason
 from txexplain.models import cache
 from txexplain.models.bundled import NAME, bundled_path, weights_dir
 from txexplain.models.hub import REPOS, NotHere, Progress, fetch, repo_id
@@ -54,7 +54,11 @@ def load_model(
         own = tokenizer_for
     else:
         name = named(name_or_path)
-        checkpoint = open_shared(resolve(name, revision=revision, progress=progress, may_fetch=may_fetch))
+        path = resolve(name, revision=revision, progress=progress, may_fetch=may_fetch)
+        try:
+            checkpoint = open_shared(path)
+        except CheckpointError as error:
+            raise mended(error, name, path) from None
         own = open_tokenizer
     size = checkpoint.config.vocab_size
     if tokenizer is None:
@@ -62,6 +66,13 @@ def load_model(
     else:
         found = named_tokenizer(os.fspath(tokenizer), size, progress=progress, may_fetch=may_fetch)
     return GPT2(checkpoint, found.plain() if specials == "text" else found.special() if specials == "token" else found, name)
+
+
+def mended(error: CheckpointError, name: str, path: Path) -> CheckpointError:
+    """What is wrong with a checkpoint, with the command that fetches it again where it lies in the hub's cache."""
+    if path.parent.name != "snapshots":
+        return error
+    return CheckpointError(str(error).replace("fetch it again", f"`txexplain models pull {shown(name)}` fetches it again"))
 
 
 def resolve(

@@ -84,6 +84,22 @@ def found(repo: str, revision: str | None) -> Path | None:
         return None
 
 
+def revisions(repo: str) -> dict[str, Path]:
+    """The branches and tags of a repository that are there whole, with the folders of their checkpoints."""
+    found: dict[str, Path] = {}
+    with suppress(ImportError, OSError):
+        for store in stores(repo):
+            for name in sorted(refs_of(store)):
+                if (folder := snapshot(store, name)) is not None:
+                    found.setdefault(name, folder)
+    return found
+
+
+def refs_of(store: Path) -> list[str]:
+    """The branches and tags that a store has a commit of. Raises OSError."""
+    return [path.relative_to(store / "refs").as_posix() for path in (store / "refs").rglob("*") if path.is_file()]
+
+
 def snapshot(store: Path, revision: str | None) -> Path | None:
     """The whole snapshot of a revision. Where no ref tells which commit the newest is: the one cached last of those without any ref."""
     snapshots = store / "snapshots"
@@ -93,8 +109,7 @@ def snapshot(store: Path, revision: str | None) -> Path | None:
     if revision is not None:
         return None
     with suppress(OSError):
-        refs = [path for path in (store / "refs").rglob("*") if path.is_file()]
-        named = {read_ref(store, path.relative_to(store / "refs").as_posix()) for path in refs}
+        named = {read_ref(store, name) for name in refs_of(store)}
         others = [path for path in snapshots.iterdir() if COMMIT.fullmatch(path.name) and path.name not in named and is_whole(path)]
         return max(others, key=lambda path: path.stat().st_mtime, default=None)
     return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
@@ -60,7 +60,9 @@ class Endpoint:
             raise unreachable(repo, f"{name} is set", f"take {name} out of the environment")
         self.timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         self.session = get_session()
-        self.token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        self.token = None
+        with suppress(OSError):  # of a home that is no folder; where files go, that is said
+            self.token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
 
     def describe(self) -> tuple[str, list[str]]:
         """The commit that the revision is, and the names of the files in its top folder."""

@@ -60,7 +60,11 @@ def fetch(repo: str, revision: str | None, progress: Progress | None = None) -> 
     """
     folder = cache.found(repo, revision)
     if folder is None:
-        return download(repo, revision, progress)
+        try:
+            return download(repo, revision, progress)
+        except Unreachable as error:
+            other = next(iter(cache.revisions(repo)), None)
+            raise error if other is None else Unreachable(f"{error} Its revision {shown(other)} is here: --revision {other}.") from None
     if cache.lacks_tokenizer(folder) or cache.lacks_settings(folder):
         with suppress(ModelNotFound):  # the weights are there; who types a prompt is told
             complete(repo, folder, progress)
@@ -108,8 +112,8 @@ def download(repo: str, revision: str | None, progress: Progress | None, *, veri
         # The config first: no one should wait for the gigabytes of a model that can't be shown.
         if "adapter_config.json" in names and CONFIG not in names:
             raise ModelNotFound(
-                f"{repo} is an adapter, which changes another model: put it into that with peft's merge_and_unload(), save the result, and "
-                "name that folder."
+                f"{repo} is an adapter, which changes another model: `hf download {repo} --local-dir DIR` fetches it, and "
+                "`txexplain convert DIR FOLDER` puts it into that."
             )
         if CONFIG not in names:
             raise ModelNotFound(f"{repo} has no config.json, so it isn't a GPT-2 that txexplain can open; check the name, {OR_A_FOLDER}.")
@@ -123,13 +127,24 @@ def download(repo: str, revision: str | None, progress: Progress | None, *, veri
             work.bring([INDEX], told)
             weights = cache.shards_of(work.folder)
         if not weights or not set(weights) <= set(names):
-            raise ModelNotFound(
-                f"{repo} has no weights as safetensors, and txexplain opens no pickles, which can run code; "
-                f"choose a repository that has a model.safetensors (converted weights may wait as --revision refs/pr/1), {OR_A_FOLDER}."
-            )
+            raise without_weights(repo, names)
         work.bring([*(name for name in TOKENIZER if name in names), *weights], told)
         cache.note(store, commit, revision or "main", [name for name in ABSENT if name not in names])
         return work.folder
+
+
+def without_weights(repo: str, names: Sequence[str]) -> ModelNotFound:
+    """Why a repository's weights aren't fetched, and how else they can be had."""
+    other = next((name for name in names if name.endswith(".safetensors") and not name.startswith("adapter_")), None)
+    if other is not None and INDEX not in names:
+        return ModelNotFound(
+            f"{repo} has no model.safetensors, but {shown(other)}: `hf download {repo} --local-dir DIR` fetches it, and "
+            f"`--model DIR/{other}` opens it."
+        )
+    return ModelNotFound(
+        f"{repo} has no weights as safetensors, and txexplain opens no pickles, which can run code; converted weights may wait as "
+        f"--revision refs/pr/1, or `hf download {repo} --local-dir DIR` and `txexplain convert DIR FOLDER`, {OR_A_FOLDER}."
+    )
 
 
 def complete(repo: str, folder: Path, progress: Progress | None) -> None:

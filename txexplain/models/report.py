@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -38,13 +38,15 @@ PARTS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the list. `state` is "bundled", "cached" or "to download"; `bytes` is None where nobody has said."""
+    """One model of the list. `state` is "bundled", "cached" or "to download"; `bytes` is None where nobody has said; `revision` is the
+    branch or tag that alone is in the cache."""
 
     name: str
     state: str
     parameters: int | None
     bytes: int | None
     folder: str | None
+    revision: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -60,7 +62,10 @@ def known_models() -> list[Entry]:
         else:
             found.append(Entry(name, "to download", known.parameters, known.megabytes * 1_000_000, None))
     others = [repo for repo in cache.repos() if repo not in {known.repo for known in KNOWN.values()} and repo_id(repo) == repo]
-    found += [local_entry(repo, "cached", folder) for repo in others if (folder := cache.found(repo, None)) is not None and is_gpt2(folder)]
+    for repo in others:
+        newest = cache.found(repo, None)
+        folders: list[tuple[str | None, Path]] = [(None, newest)] if newest is not None else [*cache.revisions(repo).items()]
+        found += [replace(local_entry(repo, "cached", folder), revision=name) for name, folder in folders if is_gpt2(folder)]
     return found
 
 

@@ -131,7 +131,7 @@ class ExplorerApp(App[None]):
         self.shows_cursor = options.cursor
         self.load = load or self.opening(state)
         self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
-        self.list_models = known_models
+        self.list_models = lambda: [entry for entry in known_models() if entry.revision is None]
         self.arrival: Arrival | None = None  # the model that will take the present one's place
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
