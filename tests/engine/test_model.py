@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,3 +234,9 @@ def test_a_lack_of_memory_is_said_and_the_next_run_is_whole(tiny: GPT2, monkeypa
         with pytest.raises(PromptError, match="too little memory for 10 tokens"):
             tiny.forward(IDS, prefix=start)
     assert_same(run(tiny, IDS, prefix=start), run(tiny, IDS))
+
+
+@pytest.mark.parametrize("ids", ["text", [1.5], [1, "2"], [None], [[1, 2], [3, 4]]])
+def test_what_is_no_list_of_whole_numbers_is_said(tiny: GPT2, ids: Any) -> None:
+    with pytest.raises(PromptError, match="whole numbers"):
+        tiny.forward(ids)

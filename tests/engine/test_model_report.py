@@ -119,7 +119,7 @@ def with_nan(array: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("tensor", "change", "words"),
     [
-        ("transformer.h.1.mlp.c_fc.weight", with_nan, "h.1.mlp.c_fc.weight hold numbers that aren't finite"),
+        ("transformer.h.1.mlp.c_fc.weight", with_nan, "h.1.mlp.c_fc.weight["),
         ("transformer.wpe.weight", lambda a: with_nan(a), "wpe.weight"),
         ("transformer.ln_f.bias", lambda a: a[:-1].copy(), "ln_f.bias in the shape"),
         ("transformer.h.0.ln_1.weight", lambda a: np.full_like(a, 1e30), "isn't finite"),
@@ -188,3 +188,15 @@ def test_the_list_begins_with_the_bundled_model(storyteller: GPT2) -> None:
         assert list(entry) == ["name", "state", "parameters", "bytes", "folder", "revision"]
         assert (entry["folder"] is None) == (entry["state"] == "to download")
         assert f"{entry['parameters']:,}" in text
+
+
+def test_verify_names_the_place_of_a_number_and_whose_run_it_is(tmp_path: Path) -> None:
+    shutil.copytree(SAVED / "one", tmp_path / "own")
+    tensors = load_file(tmp_path / "own" / "model.safetensors")
+    tensors["transformer.h.1.mlp.c_fc.weight"] = (spoilt := tensors["transformer.h.1.mlp.c_fc.weight"].copy())
+    spoilt[3, 5] = np.nan
+    save_file(tensors, tmp_path / "own" / "model.safetensors")
+    code, _, said = run("models", "verify", str(tmp_path / "own"))
+    assert code == 2
+    assert "h.1.mlp.c_fc.weight[3, 5] isn't finite" in said
+    assert "pull" not in said, "it is nobody's but the reader's"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from txexplain.engine.run import Recording, Stopped, require_sound
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
 from txexplain.errors import PromptError
+from txexplain.text import shown
 
 COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
 
@@ -146,7 +148,10 @@ class GPT2:
 
     def checked(self, ids: Sequence[int]) -> list[int]:
         """The ids as plain ints. Raises PromptError where there are none, too many, or one outside the vocabulary."""
-        ids = [int(i) for i in ids]
+        try:
+            ids = [index(i) for i in ids]
+        except TypeError:
+            raise PromptError(f"Token ids are whole numbers, and {shown(ids, 40)} isn't a list of them; encode a text first.") from None
         vocabulary, context = self.config.vocab_size, self.config.n_positions
         if not ids:
             raise PromptError("There are no token ids to run the model on; give at least one.")

@@ -39,6 +39,7 @@ ENDLESS = 1 << 62  # bytes: how long a pipe may be
 LARGEST = 100_000_000  # bytes of a tokenizer's file
 LONGEST_REASON = 300
 MOST_NAMED = 5
+NO_TOKENIZER = "No tokenizer lies beside it: where its tokens are GPT-2's, open it with --tokenizer gpt2."
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ def write(parts: Parts, folder: Path, source: Source) -> Converted:
     make_folder(folder, OPEN)
     write_whole(folder / instead.WEIGHTS, pieces())
     write_whole(folder / "config.json", (json.dumps(parts.config, indent=2) + "\n").encode("ascii"))
-    notes = parts.notes if copy_tokenizer(parts.beside, folder) else (*parts.notes, "No tokenizer lies beside it.")
+    notes = parts.notes if copy_tokenizer(parts.beside, folder) else (*parts.notes, NO_TOKENIZER)
     if left := sorted(each.name for each in placed if each.name not in kept and not BUFFER.fullmatch(each.name)):
         notes = (*notes, f"Left out, since no GPT-2 language model has it: {', '.join(shown(name, 40) for name in left[:MOST_NAMED])}.")
     return Converted(len(listed), (folder / instead.WEIGHTS).stat().st_size, notes)

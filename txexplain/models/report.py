@@ -149,14 +149,15 @@ def verify(name: str, revision: str | None = None) -> Iterator[tuple[str, str]]:
         for file in checked:
             if cache.is_damaged(file):
                 raise CheckpointError(
-                    f"{file} is damaged: its sha256 isn't the one that the hub gave; delete it and fetch the model again."
+                    f"{file} is damaged: its sha256 isn't the one that the hub gave; `txexplain models pull {name}` fetches it again."
                 )
         yield "checksums", f"sha256 of {len(checked)} {'file is' if len(checked) == 1 else 'files are'} the hub's"
     elif layout.folder.parent.name == "snapshots":
         yield "checksums", "none is known: these files are no links to the cache's blobs"
     for tensor, stored in layout.stored.items():
-        if not all_finite(stored):
-            raise CheckpointError(f"{name}: the weights {tensor} hold numbers that aren't finite; fetch the model again.")
+        if (where := not_finite(stored)) is not None:
+            again = f"`txexplain models pull {name}` fetches it again" if in_cache(layout.folder) else "train or save it again"
+            raise CheckpointError(f"{name}: the weight {tensor}{where} isn't finite; {again}.")
     total = sum(layout.sizes.values())
     yield "numbers", f"all {total:,} are finite"
     checkpoint = open_shared(path)
@@ -193,6 +194,16 @@ def sample_ids(name: str, tokenizer: Tokenizer, config: GPT2Config) -> tuple[lis
     return ids or [0], f"{tokenizer.n_vocab:,} ids; {said}"
 
 
-def all_finite(stored: Stored) -> bool:
-    """Whether every number is finite, without a second array as large as the first."""
-    return all(bool(np.isfinite(chunk).all()) for chunk in stored.chunks())
+def not_finite(stored: Stored) -> list[int] | None:
+    """The place of the first number that isn't finite, without a second array as large as the first; None where all are."""
+    before = 0
+    for chunk in stored.chunks():
+        if not (finite := np.isfinite(chunk)).all():
+            return [int(i) for i in np.unravel_index(before + int(finite.argmin()), stored.entry.shape)]
+        before += len(chunk)
+    return None
+
+
+def in_cache(folder: Path) -> bool:
+    """Whether a checkpoint lies in the hub's cache, from which a command fetches it again."""
+    return folder.parent.name == "snapshots"
