@@ -12,6 +12,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import ChangedByHand
 from txexplain.facts import head as in_head
+from txexplain.facts import lens as read
 from txexplain.facts import mlp, product, residual
 
 IDS = [7, 3, 3, 60, 0, 12, 41]
@@ -140,6 +141,28 @@ def test_what_a_set_stream_does_not_carry_is_not_read(tiny: GPT2) -> None:
         with pytest.raises(ChangedByHand, match=r"blocks\.1\.resid_post|blocks\.1\.resid_mid"):
             ask()
     assert product.moved_reading(lens, 0, 1, 1, 1).raises  # another row does
+
+
+def test_each_stream_is_read_with_its_own_statistics(tiny: GPT2, trace: Trace) -> None:
+    """In float64, from the definition; the last stream's numbers are those of the logits, and entropy is in bits."""
+    facts = read.readings(derive.Lens(trace, tiny), 5, 9)
+    w, unembedding = tiny.weights, tiny.unembedding.astype(np.float64)
+    for n, name in enumerate(("blocks.0.resid_pre", "blocks.1.resid_pre", "blocks.1.resid_post")):
+        x = trace[name].astype(np.float64)
+        own = (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + tiny.config.layer_norm_epsilon)
+        logits = (own * w["ln_f.weight"] + w["ln_f.bias"]) @ unembedding.T
+        shares = np.exp(logits - logits.max(1, keepdims=True))
+        shares /= shares.sum(1, keepdims=True)
+        stream = facts.stream(n)
+        np.testing.assert_array_equal(stream.top, logits.argmax(1))
+        np.testing.assert_allclose(stream.share, shares.max(1), rtol=1e-4)
+        np.testing.assert_allclose(stream.difference, logits[:, 5] - logits[:, 9], atol=1e-4)
+        np.testing.assert_array_equal(stream.rank, [int(np.where(np.argsort(-row) == 5)[0][0]) for row in logits])
+        np.testing.assert_allclose(stream.bits, -(shares * np.log2(shares)).sum(1), rtol=1e-4)
+        best = read.best(derive.Lens(trace, tiny), n, 3)
+        assert [i for i, _ in best] == np.argsort(-logits[3])[:5].tolist()
+    assert stream.top[-1] == trace.last_logits.argmax()
+    assert facts.done
 
 
 def test_changes_are_the_lengths_of_what_was_added(tiny: GPT2, trace: Trace) -> None:

@@ -39,7 +39,8 @@ PLACES = (
     *(f"L1H2:{stage}{cursor}" for stage in STAGES for cursor in ("[5,2]", "[2,5]", "[4,4]")), "L0H1", "L0H1:qk@3",
     "L1H1[6,2]", "L0H0[1,4]", "L0H0[0,0]",
     "L1.mlp", "L0.mlp:pre@2", "L1.mlp:added", "L1.mlp:post[40]", "L1.mlp:pre[3]", "L1.mlp[41]", "L0.mlp[0]@0",
-    "output", "output@2", "direct", "direct:order[L1H2]@4", "direct[always]",
+    "output", "output@2", "direct", "direct:order[L1H2]@4", "direct[always]", "lens", "lens:rank[L1]@2",
+    "lens:difference[L0]", "lens:bits",
     "residual", "residual[pos]@3", "residual[L0.attn]", "residual[L1.mlp]@4", "residual[L1.attn]",
 )  # fmt: skip
 
@@ -399,7 +400,7 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     elif function is gpt2.gpt2:
         assert target in names or (target == "x" and "embed" in names)
     else:
-        assert parse(place).level in (Level.HEAD, Level.HEADS, Level.DIRECT)
+        assert parse(place).level in (Level.HEAD, Level.HEADS, Level.DIRECT, Level.LENS)
 
 
 @pytest.mark.parametrize(("place", "target"), [

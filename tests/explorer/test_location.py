@@ -43,6 +43,7 @@ all_dims = st.builds(
 )
 maybe = st.none() | numbers
 parts = st.none() | st.just("pos") | st.builds("L{}.{}".format, numbers, st.sampled_from(["attn", "mlp"]))
+blocks = st.none() | st.builds("L{}".format, numbers)
 attributed = (
     st.none()
     | st.sampled_from(["embed", "pos", "always", "changed"])
@@ -67,6 +68,7 @@ locations = st.one_of(
     anything(level=st.just(Level.FINAL), element=maybe, token=tokens),
     anything(level=st.just(Level.EMBED), element=maybe, token=tokens, face=st.sampled_from([None, "nearest"])),
     anything(level=st.just(Level.RESIDUAL), select=parts, token=tokens),
+    anything(level=st.just(Level.LENS), select=blocks, token=tokens, face=st.sampled_from([None, "rank", "difference", "bits"])),
     anything(level=st.just(Level.DIRECT), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
     anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
     anything(level=levels(Level.LN1, Level.LN2), block=numbers, element=maybe, token=tokens),
@@ -119,6 +121,7 @@ def test_a_location_survives_its_text(place: Location) -> None:
         ("residual[L3.attn]@2", Location(Level.RESIDUAL, select="L3.attn", token=2)),
         ("residual[pos]", Location(Level.RESIDUAL, select="pos")),
         ("direct[L4H3]@2", Location(Level.DIRECT, select="L4H3", token=2)),
+        ("lens:rank[L4]@2", Location(Level.LENS, select="L4", face="rank", token=2)),
         ("direct:order[always]", Location(Level.DIRECT, select="always", face="order")),
     ],
 )
@@ -261,6 +264,7 @@ def test_any_text_is_a_location_or_a_sentence(text: str) -> None:
         ("residual[L6.mlp]", "there is no block 6"),
         ("direct[L6.mlp]", "there is no block 6"),
         ("direct[L2H16]", "there is no head 16"),
+        ("lens[L6]", "there is no block 6"),
         ("embed[256]", "there is no element 256; the vector's elements go from 0 to 255."),
         ("L5.qkv[768]", "there is no element 768; the vector's elements go from 0 to 767."),
         ("L5.proj[256]", "there is no element 256"),
@@ -359,7 +363,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
     check(inside, dims)
     assert inside.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
     back = zoom_out(inside, remembered(memory, inside))
-    if inside == place or place.level in (Level.RESIDUAL, Level.DIRECT):  # whose parts lead to pages that other places hold
+    if inside == place or place.level in (Level.RESIDUAL, Level.DIRECT, Level.LENS):  # whose parts lead to pages that other places hold
         return
     if place.level is Level.MLP and place.neuron is None:
         back = replace(back, neuron=None)
@@ -373,7 +377,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
 @given(locations, all_dims)
 def test_in_again_after_out_is_the_way_back(place: Location, dims: Dims) -> None:
     place = clamp(place, dims)
-    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL, Level.DIRECT):  # Enter doesn't lead to these
+    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL, Level.DIRECT, Level.LENS):  # Enter doesn't lead to these
         return
     memory = remembered(Memory(), place)
     outside = zoom_out(place, memory)

@@ -42,6 +42,7 @@ PLACES = {
     "final": "final", "output": "output", "nearest": "embed:nearest", "embed-cursor": "embed[7]@2", "ln1-cursor": "L1.ln1[3]@4",
     "qkv-cursor": "L0.qkv[2,40]", "qkv-matrix": "L1.qkv:matrix[5,20]", "proj-matrix": "L0.proj:matrix", "mlp-pre": "L1.mlp:pre[7]",
     "residual": "residual", "residual-part": "residual[L1.attn]@3", "direct": "direct[L1H1]", "direct-mlp": "direct:order[L1.mlp]@4",
+    "lens": "lens[L0]@2", "lens-rank": "lens:rank",
 }  # fmt: skip
 STYLED = "head-softmax"  # the place whose colours are held, in each theme, at the smaller size
 LOOKS = {

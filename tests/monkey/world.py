@@ -224,6 +224,8 @@ def anywhere(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> str
             return f"L{b}.{level.value}" + pick("", f"[{e}]") + end
         case Level.RESIDUAL:
             return "residual" + pick("", "[pos]", f"[L{b}.attn]", f"[L{b}.mlp]") + end
+        case Level.LENS:
+            return f"lens:{pick(*FACES[level])}" + pick("", f"[L{b}]") + end
         case Level.DIRECT:
             part = pick("", "[always]", f"[L{b}H{h}]", f"[L{b}.bias]", f"[L{b}.mlp]")
             return f"direct:{pick(*FACES[level])}{part}{end}"

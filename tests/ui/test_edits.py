@@ -19,6 +19,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
+from txexplain.explorer import edits
 from txexplain.explorer.location import Level, Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
@@ -155,6 +156,24 @@ def test_p_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         assert app.state.edits == ()
 
     drive(test, storyteller, ExplorerState(location=parse("L4.attn[3]")))
+
+
+@pytest.mark.parametrize(("key", "place"), [("L", "lens[L5]"), ("D", "direct[L4H1]")])
+def test_readings_are_looked_up_and_left_again(storyteller: GPT2, key: str, place: str) -> None:
+    """From a head, over one another, and of a run that is changed while they are on screen."""
+
+    async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
+        app.animation_level = "none"
+        await press(app, hand, key)
+        assert str(app.state.location) == place
+        assert screen_text(app) == expected_text(app, storyteller, SIZE)
+        app.change(replace(app.state, edits=edits.read_flags([("--ablate", "L4H1=zero")])))
+        await settled(app, hand)
+        assert screen_text(app) == expected_text(app, storyteller, SIZE)
+        await press(app, hand, "d", "D", "L", "L")
+        assert str(app.state.location) == "L4.attn[1]"
+
+    drive(test, storyteller, ExplorerState(location=parse("L4.attn[1]")), size=SIZE)
 
 
 def test_a_text_drawn_under_a_change_is_drawn_with_the_same_numbers(storyteller: GPT2) -> None:

@@ -10,6 +10,7 @@ from inspect import getsource
 from pkgutil import iter_modules
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.viz.reading import scene_at
@@ -20,6 +21,7 @@ from txexplain.explorer import choice
 from txexplain.facts.direct import DirectFacts, direct
 from txexplain.facts.embed import nearest
 from txexplain.facts.head import row, score
+from txexplain.facts.lens import LensFacts, readings
 from txexplain.facts.linear import PROJ, QKV, dot
 from txexplain.facts.norm import norm
 from txexplain.facts.output import candidate
@@ -53,6 +55,10 @@ def put_cosine(scene: Scene) -> None:
     put(found, "tokens", (replace(found.tokens[0], cosine=TELLTALE), *found.tokens[1:]))
 
 
+def put_stream(record: LensFacts, n: int) -> None:
+    put(record.stream(n), "difference", np.full_like(record.stream(n).difference, TELLTALE))
+
+
 def put_part(record: DirectFacts, name: str) -> None:
     put(record, "parts", record.parts | {name: TELLTALE})
 
@@ -74,6 +80,7 @@ RECORDS: dict[str, Callable[[Scene], Any]] = {
     "embed[5]@3": lambda scene: put_element(vector(scene.result, "embed", 3), 5),
     "embed:nearest@3": put_cosine,
     "residual[L0.attn]@4": lambda scene: put(vector(scene.result, "blocks.0.attn_out", 4), "length"),
+    "lens[L0]@3": lambda scene: put_stream(readings(scene.result, *scene.contrast), 1),
     "direct[L1H1]@3": lambda scene: put_part(direct(scene.result, 3, *scene.contrast), "L1H1"),
     "L1[add1]@2": lambda scene: put(vector(scene.result, "blocks.1.resid_mid", 2), "length"),
     "model[L1]@2": lambda scene: put(vector(scene.result, "blocks.1.attn_out", 2), "length"),

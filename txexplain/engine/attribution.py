@@ -113,13 +113,19 @@ def lens(model: GPT2, trace: Trace) -> Array:
     Each row with its own mean and variance, as the last one has. A reading, not a cause. Shapes: -> [2·L + 1, T, V], float32:
     resid_pre and resid_mid of each block, then the last resid_post, which gives the logits. Raises NotRecorded.
     """
-    w, c = model.weights, model.config
+    c = model.config
     names = [f"blocks.{layer}.{part}" for layer in range(c.n_layer) for part in ("resid_pre", "resid_mid")]
     read = np.empty((len(names) + 1, trace.n_tokens, len(model.unembedding)), dtype=np.float32)  # [2·L + 1, T, V]
     for row, name in enumerate([*names, f"blocks.{c.n_layer - 1}.resid_post"]):
-        normalized, _ = layer_norm(trace[name], w["ln_f.weight"], w["ln_f.bias"], c.layer_norm_epsilon)  # [T, d]
-        read[row] = unembed(normalized, model.unembedding)  # [T, V]
+        read[row] = read_stream(model, trace[name])  # [T, V]
     return read
+
+
+def read_stream(model: GPT2, x: Array) -> Array:
+    """Vectors of the stream through the last LayerNorm and the unembedding, as the last ones are. Shapes: [n, d] -> [n, V]."""
+    w = model.weights
+    normalized, _ = layer_norm(x, w["ln_f.weight"], w["ln_f.bias"], model.config.layer_norm_epsilon)  # [n, d]
+    return unembed(normalized, model.unembedding)  # [n, V]
 
 
 def row_of(trace: Trace, at: int | None) -> int:

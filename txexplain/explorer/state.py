@@ -273,9 +273,15 @@ class ExplorerState:
         """To what the parts of the selected token's stream give to A − B; from there, back."""
         return self.out(dims) if self.location.level is Level.DIRECT else self.look_up(direct_of(self.location), dims)
 
+    def to_lens(self, dims: Dims) -> ExplorerState:
+        """To what each token's stream would say; from there, back."""
+        if self.location.level is Level.LENS:
+            return self.out(dims)
+        return self.look_up(Location(Level.LENS, select=f"L{dims.n_layer - 1}", token=self.location.chosen), dims)
+
     def look_up(self, place: Location, dims: Dims) -> ExplorerState:
         """A place that is left to where it was looked up from, by way of others of its kind, too."""
-        there, known = self.go(place, dims), self.location.level in (Level.RESIDUAL, Level.DIRECT)
+        there, known = self.go(place, dims), self.location.level in (Level.RESIDUAL, Level.DIRECT, Level.LENS)
         return replace(there, memory=replace(there.memory, before=self.memory.before if known else self.location))
 
     def next_least(self) -> ExplorerState:

@@ -137,6 +137,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "direct", ("D",), "direct attribution", "What each part gives to A's logit less B's, on the direct way; again to return", "Move"
     ),
+    Action("lens", ("L",), "logit lens", "What each token's stream would say next, block by block; again to return", "Move"),
     Action("strongest", ("f",), "strongest key", "Go to the row's strongest key", "Move", "strongest", IN_A_HEAD),
     Action("atlas", ("a",), "all heads", "All heads of all blocks", "Move", "atlas"),
     Action(

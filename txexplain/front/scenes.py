@@ -16,6 +16,7 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.direct import direct
+from txexplain.facts.lens import readings
 from txexplain.facts.mlp import neurons
 from txexplain.front.depth import depth_of, theme_of
 from txexplain.front.names import names_of
@@ -26,6 +27,8 @@ from txexplain.viz.screen import ROOMY
 from txexplain.viz.views.atlas import atlas_of
 from txexplain.viz.views.attn import heads_columns
 from txexplain.viz.views.direct import order_of
+
+SWIFT = 10_000_000  # products that are made within a few milliseconds
 
 
 def palette_of(options: UiOptions) -> Palette:
@@ -64,6 +67,17 @@ def neurons_of(lens: Lens, place: Location) -> tuple[int, ...] | None:
         return neurons(lens, place.block, place.token_index(lens.trace.n_tokens), place.face or "post").order
     except NotRecorded:
         return None
+
+
+def is_measured(lens: Lens, place: Location, pair: tuple[int, int] | None) -> bool:
+    """Whether what a place shows is there, or so little work that a key press can wait for it."""
+    if place.level is Level.HEADS:
+        return lens.measured
+    if place.level is not Level.LENS or lens.model is None or pair is None:
+        return True
+    config = lens.config
+    products = lens.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
+    return products <= SWIFT or readings(lens, *pair).done
 
 
 def parts_listed(lens: Lens, place: Location, pair: tuple[int, int] | None) -> tuple[int, ...] | None:

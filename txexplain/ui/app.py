@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from rich.color import ColorSystem
 from rich.text import Text
@@ -48,7 +48,7 @@ from txexplain.front.config import remember_theme
 from txexplain.front.lessons import Reads
 from txexplain.front.names import recorded_names
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import dims_of, distribution_of, name_of, palette_of, roomy, scene_of
+from txexplain.front.scenes import dims_of, distribution_of, is_measured, name_of, palette_of, roomy, scene_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress
 from txexplain.models.report import known_models
@@ -135,7 +135,8 @@ class ExplorerApp(App[None]):
         self.arrival: Arrival | None = None  # the model that will take the present one's place
         self.model: GPT2 | None = None
         self.lens: Lens | None = None
-        self.measuring: WeakSet[Lens] = WeakSet()  # whose heads are being measured, or were; a run isn't kept for that
+        # What is being measured of a run, or was last; a run isn't kept for that.
+        self.measuring: WeakKeyDictionary[Lens, tuple[Level, tuple[int, int] | None]] = WeakKeyDictionary()
         self.surprising: WeakSet[Lens] = WeakSet()  # whose surprisal is being computed, or was
         self.prefix: Lens | None = None  # the last runs, whose shared beginnings the next one reuses
         self.distribution: Distribution | None = None
@@ -328,9 +329,11 @@ class ExplorerApp(App[None]):
         """Draw every pane from the state; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
-        if not scene.measured and scene.location.level is Level.HEADS and self.lens is not None and self.lens not in self.measuring:
-            self.measuring.add(self.lens)
-            self.work.start("measure", jobs.measures(self.lens), self.found)
+        level, pair = asked = scene.location.level, scene.contrast
+        if not scene.measured and self.lens is not None and self.measuring.get(self.lens) != asked:
+            self.measuring[self.lens] = asked
+            does = jobs.streams(self.lens, pair) if level is Level.LENS and pair is not None else jobs.measures(self.lens)
+            self.work.start("measure", does, self.found)
         rects = layout_of(scene)
         if rects != self.placed:
             self.put(rects)
@@ -383,7 +386,7 @@ class ExplorerApp(App[None]):
             pane=self.pane,
             candidate=self.candidate,
             ribbons=self.ribbons(),
-            measured=self.lens is None or self.lens.measured,
+            measured=self.lens is None or is_measured(self.lens, self.state.location, contrast(self.state, self.lens)),
             hover=self.hover,
             side=self.reader.side or self.side,
             scroll=self.scroll,
@@ -933,6 +936,9 @@ class ExplorerApp(App[None]):
 
     def do_direct(self) -> None:
         self.moved(lambda state, dims: state.to_direct(dims))
+
+    def do_lens(self) -> None:
+        self.moved(lambda state, dims: state.to_lens(dims))
 
     def do_strongest(self) -> None:
         """The key that the row's query attends to most."""

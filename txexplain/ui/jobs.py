@@ -14,6 +14,7 @@ from txexplain.errors import ModelNotFound
 from txexplain.explorer.location import Level
 from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.lens import readings
 from txexplain.files import megabytes
 from txexplain.models.hub import Progress, Stopped
 from txexplain.ui.work import Does, Job
@@ -96,6 +97,18 @@ def measures(lens: Lens) -> Does:
     def does(job: Job) -> None:
         with job.turn():
             lens.measures  # noqa: B018
+
+    return does
+
+
+def streams(lens: Lens, pair: tuple[int, int]) -> Does:
+    """What every stream would say takes a product with the vocabulary each: one at a time, once the lens asks."""
+
+    def does(job: Job) -> None:
+        facts = readings(lens, *pair)
+        for n in range(len(facts.names)):
+            with job.turn():
+                facts.stream(n)
 
     return does
 

@@ -8,6 +8,7 @@ from typing import Any
 from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
+from txexplain.explorer.places.lens import column as stream_of
 from txexplain.facts import mlp
 from txexplain.facts.embed import nearest
 from txexplain.facts.flow import by_size, held
@@ -28,6 +29,8 @@ from txexplain.viz.views.direct import facts_of, order_of
 from txexplain.viz.views.edits import changes_text, effect_text
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
+from txexplain.viz.views.lens import facts_of as lens_facts
+from txexplain.viz.views.lens import names_of
 from txexplain.viz.views.linear import dot_of, map_of, meaning
 from txexplain.viz.views.model import MODES, traced
 from txexplain.viz.views.norms import steps_of
@@ -56,6 +59,8 @@ VIEWS: dict[Level, str] = {
     Level.RESIDUAL: "The selected token's residual stream: every part that was added to it, from the embedding to the last block.",
     Level.DIRECT: "What each part that was added to the selected token's stream gives to the difference of two tokens' logits, straight "
     "to the end: a reading, not a cause.",
+    Level.LENS: "The logit lens: what each token's stream would say next if it were read after each block, with its own mean and spread: a "
+    "reading, not a cause.",
     Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
 }
 CANDIDATES = 10
@@ -292,6 +297,17 @@ def direct_table(scene: Scene) -> tuple[str, list[Row]]:
     return f"{contrast_name(scene)}, the sum of all {len(order)} parts is {sum_}. The largest:", rows
 
 
+def lens_table(scene: Scene) -> tuple[str, list[Row]]:
+    facts, t = lens_facts(scene), scene.token
+    rows: list[Row] = [("", "stream", "likeliest", "share", "rank of A", "A − B", "bits")]
+    for n, name in enumerate(names_of(scene)):
+        each = facts.stream(n)
+        figures = number(float(each.difference[t]), sign=True), number(float(each.bits[t]))
+        shown = f"'{scene.id_label(int(each.top[t]))}'", percent(float(each.share[t])), count(int(each.rank[t]) + 1)
+        rows.append((mark(n == stream_of(scene.location)), name, *shown, *figures))
+    return f"The selected token's streams; A − B is {contrast_name(scene)}:", rows
+
+
 def model_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("block", "attention adds", "MLP adds")]
     for layer, pair in enumerate(changes(scene.result, scene.token)):
@@ -412,4 +428,5 @@ TABLES: dict[Level, Callable[[Scene], tuple[str, list[Row]]]] = {
     Level.OUTPUT: output_table,
     Level.RESIDUAL: residual_table,
     Level.DIRECT: direct_table,
+    Level.LENS: lens_table,
 }

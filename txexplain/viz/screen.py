@@ -110,7 +110,7 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
     ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()  # they come after the frame,
-    heads = (scene.measured,) if place.level is Level.HEADS else ()  # as these do
+    heads = (scene.measured,) if place.level in (Level.HEADS, Level.LENS) else ()  # as these do
     match name:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from txexplain.engine import attribution
+from txexplain.explorer.places.lens import column
 from txexplain.facts.direct import direct as parts_of
+from txexplain.facts.lens import readings
 from txexplain.facts.once import wanted
-from txexplain.words.told import Entry, Line, Look, Plus, Topic, say
+from txexplain.words.told import Entry, Line, Look, Plus, Share, Topic, say
 
 
 def direct(look: Look) -> Topic:
@@ -34,4 +36,31 @@ def direct(look: Look) -> Topic:
         ("ln_final.scale", "ln_final.normalized"),
         ((attribution.direction_of, "direction"),),
         (("unembedding", ("V", "d")), ("gain", ("d",))),
+    )
+
+
+def lens(look: Look) -> Topic:
+    """One stream, read before it is done."""
+
+    def worked() -> Iterator[Line]:
+        a, b = wanted(look.contrast, "logits")
+        stream, t = readings(look.lens, a, b).stream(column(look.place)), look.token
+        yield say("likeliest: {}, with {}", Entry(int(stream.top[t])), Share(float(stream.share[t])))
+        yield say("{} is number {} of all", Entry(a), int(stream.rank[t]) + 1)
+        own, less = float(stream.a[t]), float(stream.difference[t])
+        yield say("logits of {} and {}: {} {} = {}", Entry(a), Entry(b), own, Plus(less - own), less)
+        yield say("{} bits: as open as among {} equally likely tokens", float(stream.bits[t]), 2.0 ** float(stream.bits[t]))
+
+    name = look.place.select or "embed"
+    return Topic(
+        f"The logit lens: {name}",
+        (
+            say("The stream of {} after each block is read as if it were the last, to tell what the model would say next.", look.here),
+            say("It is a reading, not a cause: a block may hold what it knows in a form that the unembedding can't read yet."),
+        ),
+        ("logits = LayerNorm_f(x) · unembedding", "each x with its own mean and variance"),
+        worked(),
+        ("ln_final.normalized",),
+        ((attribution.read_stream, "normalized"),),
+        (("unembedding", ("V", "d")),),
     )

@@ -33,6 +33,7 @@ class Level(Enum):
     OUTPUT = "output"
     RESIDUAL = "residual"
     DIRECT = "direct"
+    LENS = "lens"
 
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")

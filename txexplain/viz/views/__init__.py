@@ -17,6 +17,7 @@ from txexplain.viz.views.edits import draw_edits
 from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.explain import draw_explain
 from txexplain.viz.views.head import draw_head
+from txexplain.viz.views.lens import draw_lens
 from txexplain.viz.views.lesson import draw_lesson
 from txexplain.viz.views.linear import draw_linear
 from txexplain.viz.views.mlp import draw_mlp, draw_neuron
@@ -42,6 +43,7 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.FINAL: draw_norm,
     Level.RESIDUAL: draw_residual,
     Level.DIRECT: draw_direct,
+    Level.LENS: draw_lens,
     Level.QKV: draw_linear,
     Level.PROJ: draw_linear,
     Level.MLP: draw_mlp,

@@ -1,0 +1,60 @@
+"""What every token's stream would say next, block by block, if it were read before it is done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+from txexplain.explorer.places.place import NUMBER, Bound, Dims, Level, Location, Memory, block_bound, token_by
+from txexplain.explorer.places.whole import Whole
+
+
+class Lens(Whole):
+    """Tokens by streams: what enters the first block, and what leaves each; one stream of one token is selected."""
+
+    __slots__ = ()
+    level = Level.LENS
+    stem = word = "lens"
+    brackets = "lens[L4]"
+    faces = ("top", "rank", "difference", "bits")
+
+    def text(self, at: Location) -> str:
+        return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")
+
+    def select(self, at: Location, inside: str) -> Location | None:
+        return replace(at, select=None if inside == "embed" else inside) if re.fullmatch(rf"embed|L{NUMBER}", inside) else None
+
+    def indices(self, at: Location, dims: Dims) -> Iterator[Bound]:
+        if at.select:
+            yield block_bound(column(at) - 1, dims, "select", lambda near: f"L{near}")
+
+    def remember(self, memory: Memory, at: Location) -> Memory:
+        return memory
+
+    def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
+        """Into the stream: its parts, the last one that it holds selected."""
+        return Location(Level.RESIDUAL, select=f"{at.select}.mlp" if at.select else None, token=at.token)
+
+    def out(self, at: Location, memory: Memory) -> Location:
+        """To where it was looked up."""
+        if memory.before is None:
+            return Location(token=at.chosen)
+        return memory.before if memory.before.query is not None else replace(memory.before, token=at.chosen)
+
+    def change(self, at: Location, dims: Dims) -> str:
+        """What enters the block after the stream, or what leaves the last."""
+        row = at.token_index(dims.n_tokens)
+        return f"L{column(at)}.resid@{row}" if column(at) < dims.n_layer else f"L{dims.n_layer - 1}.mlp@{row}"
+
+    def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
+        return token_by(at, dy, dims) if dy else self.step_block(at, dx, dims)
+
+    def step_block(self, at: Location, step: int, dims: Dims) -> Location:
+        there = max(0, min(column(at) + step, dims.n_layer))
+        return replace(at, select=f"L{there - 1}" if there else None)
+
+
+def column(at: Location) -> int:
+    """Which stream is selected: 0 is what enters the first block, then what leaves each."""
+    return int(at.select[1:]) + 1 if at.select else 0
