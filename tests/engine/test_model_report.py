@@ -119,7 +119,7 @@ def with_nan(array: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("tensor", "change", "words"),
     [
-        ("transformer.h.1.mlp.c_fc.weight", with_nan, "h.1.mlp.c_fc.weight["),
+        ("transformer.h.1.mlp.c_fc.weight", with_nan, r"h\.1\.mlp\.c_fc\.weight\[.*isn.t finite"),
         ("transformer.wpe.weight", lambda a: with_nan(a), "wpe.weight"),
         ("transformer.ln_f.bias", lambda a: a[:-1].copy(), "ln_f.bias in the shape"),
         ("transformer.h.0.ln_1.weight", lambda a: np.full_like(a, 1e30), "isn't finite"),
