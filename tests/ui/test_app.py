@@ -57,7 +57,7 @@ from txexplain.ui.help import HelpScreen
 from txexplain.ui.jobs import Arriving
 from txexplain.ui.jobs import forward as forward_job
 from txexplain.ui.models import Arrival
-from txexplain.ui.over import BriefToast
+from txexplain.ui.terminal.fixes import BriefToast
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.work import Heard, Job
 from txexplain.viz.canvas import Canvas

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -16,10 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary, WeakSet
 
-from rich.color import ColorSystem
-from rich.text import Text
 from textual import events
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import ANSIToTruecolor, LineFilter, Monochrome, NoColor
@@ -62,10 +59,11 @@ from txexplain.ui.inks import Inks, theme_of
 from txexplain.ui.jobs import Arriving, Opening, Ran
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import Arrival, FetchScreen, ModelsScreen
-from txexplain.ui.over import CommandsScreen, move_cursor
+from txexplain.ui.over import CommandsScreen
 from txexplain.ui.reader import Reader
 from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.terminal.asking import Asking, courteous, over_ssh
+from txexplain.ui.terminal.fixes import MendedApp, move_cursor
 from txexplain.ui.terminal.keyboard import Inbox, with_keyboard
 from txexplain.ui.terminal.rescue import can_stop, crash_report, on_end
 from txexplain.ui.terminal.visible import OnlyText
@@ -90,7 +88,6 @@ FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 FRAME = 0.03  # seconds between the frames of a zoom
 REST = 2.0  # seconds without news after which freed memory is given back
 ONLY_TEXT = OnlyText()
-COLOR_SYSTEMS = {"truecolor": ColorSystem.TRUECOLOR, "256": ColorSystem.EIGHT_BIT, "16": ColorSystem.STANDARD}
 LARGEST_SIDE = 1000  # cells of what is drawn, as of a picture
 SAID = 1000  # characters of a sentence that pops up
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
@@ -98,7 +95,7 @@ PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its own measure it does so often, and a key waits for 50 ms
 
 
-class ExplorerApp(App[None]):
+class ExplorerApp(MendedApp):
     """One screen: the prompt, the stage, the next-token panel, a breadcrumb and a footer of keys."""
 
     CSS_PATH = "app.tcss"
@@ -190,9 +187,6 @@ class ExplorerApp(App[None]):
             raise ExplainError(f"TEXTUAL_DRIVER is none of Textual's drivers: {reason(error)}. Take it out of the environment.") from None
         return thrifty(courteous(with_keyboard(driver)))
 
-    def _set_pointer_shape(self, shape: str) -> None:
-        """The pointer stays as it is: many terminals take Textual's request for an error."""
-
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Paste) and not isinstance(self.focused, PromptEditor):
             event.text = event.text[:SAID]  # a field of one line would work for minutes on megabytes
@@ -247,19 +241,14 @@ class ExplorerApp(App[None]):
 
         on_end(ended)
 
-    def _fatal_error(self) -> None:
-        """Textual's last step over an unexpected exception: here, a few sentences instead of pages."""
-        if not self._exit_renderables:
-            error = self._exception or sys.exception() or RuntimeError("unknown")
-            self.error_console.soft_wrap = True  # the command is there to be copied
-            self._exit_renderables.append(Text(crash_report(error, self.command_line())))
-        self._close_messages_no_wait()
+    def last_words(self, error: BaseException) -> str:
+        return crash_report(error, self.command_line())
 
-    async def _on_message(self, message: Message) -> None:
+    async def handle(self, message: Message) -> None:
         """News that come when the screens are gone already are no news."""
         if self.screen_stack or not isinstance(message, Heard):
             try:
-                await super()._on_message(message)
+                await super().handle(message)
             except MemoryError:
                 self.do_without(message)
         if isinstance(message, Heard) and self.screen_stack:
@@ -625,7 +614,7 @@ class ExplorerApp(App[None]):
         """Name the terminal's window after the model and the prompt."""
         prompt = self.prompt_text() if self.lens is None or self.state.trace is None else self.lens.trace.prompt
         name = clean(" ".join(f"txexplain {name_of(self.state, self.lens)}: {prompt[:SAID]}".split()).rstrip(":"))
-        if (entitle := getattr(self._driver, "entitle", None)) is not None:
+        if (entitle := getattr(self.driver, "entitle", None)) is not None:
             entitle(plain(name, self.tones))
 
     def fail(self, sentence: str) -> None:
@@ -741,12 +730,6 @@ class ExplorerApp(App[None]):
 
         self.set_timer(FRAME, show_next)
 
-    def set_timer(self, *args: Any, **options: Any) -> Timer:
-        """Textual leaves out a ring that is late, and what should ring once would never ring."""
-        timer = super().set_timer(*args, **options)
-        timer._skip = False
-        return timer
-
     def go_on(self) -> None:
         """After a result: do the draws that were asked for meanwhile."""
         if self.queued:
@@ -818,7 +801,7 @@ class ExplorerApp(App[None]):
 
     def action_do(self, name: str) -> None:
         """Every key, click and palette entry comes through here; those that come after the one that quits do nothing."""
-        if self._exit:
+        if self.ending:
             return
         self.reader.pressed_action(name)
         self.perform(name)
@@ -1249,8 +1232,7 @@ class ExplorerApp(App[None]):
 
     def dress(self) -> None:
         """Give Textual's own parts, as toasts, lists and scroll bars, the colours of the theme."""
-        # Rich goes by TERM and COLORTERM alone: over SSH it would make 16 colours of the 24-bit ones that the reader asked for.
-        self.console._color_system = COLOR_SYSTEMS.get(self.tones.depth, self.console._color_system)
+        self.colour_at(self.tones.depth)
         theme = theme_of(self.tones)
         self.register_theme(theme)
         self.theme = theme.name
@@ -1309,7 +1291,7 @@ class ExplorerApp(App[None]):
 
     def do_suspend(self) -> None:
         """Give the terminal back to the shell until it says fg."""
-        if self._driver is None or not self._driver.can_suspend:
+        if self.driver is None or not self.driver.can_suspend:
             return
         if can_stop():
             with self.suspend():  # the terminal is restored before whoever started this stops too, and the shell takes it
@@ -1319,7 +1301,7 @@ class ExplorerApp(App[None]):
 
     def do_repaint(self) -> None:
         """Whatever else wrote on the terminal goes."""
-        if self._driver is not None and isinstance(wire := getattr(self._driver, "wire", None), Wire):
+        if self.driver is not None and isinstance(wire := getattr(self.driver, "wire", None), Wire):
             wire.forget()
         self.refresh(layout=True)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from rich.control import Control
 from textual import on
-from textual.app import App
 from textual.await_complete import AwaitComplete
-from textual.command import CommandList, CommandPalette
+from textual.command import CommandList
 from textual.geometry import Offset
 from textual.message import Message
-from textual.notifications import Notification
 from textual.screen import ModalScreen
 from textual.widget import Widget
-from textual.widgets import Input, OptionList, Static, TextArea, _toast
+from textual.widgets import Input, OptionList, Static, TextArea
+
+from txexplain.ui.terminal.fixes import SteadyPalette, move_cursor
 
 Answer = TypeVar("Answer")
-LEAST = 0.01  # seconds that a sentence stays at the least
 
 
 class OverScreen(ModalScreen[Answer]):
@@ -48,15 +46,7 @@ def point_at_field(widget: Widget | None) -> bool:
     return True
 
 
-def move_cursor(app: App[Any], to: Offset) -> None:
-    """Put the terminal's cursor somewhere, and tell the terminal, though nothing else changes."""
-    app.cursor_position = to
-    if app._driver is not None and not app.is_headless:
-        app._driver.write(Control.move_to(*app.cursor_position).segment.text)
-        app._driver.flush()
-
-
-class CommandsScreen(CommandPalette):
+class CommandsScreen(SteadyPalette):
     """The palette of commands, which runs the one that was picked once. The terminal's cursor goes with the list's."""
 
     def on_mount(self) -> None:
@@ -66,37 +56,14 @@ class CommandsScreen(CommandPalette):
         if self.is_current:
             point_at_field(self.focused)
 
-    def point_at_row(self) -> None:
-        listed = self.query_one(CommandList)
-        if self.is_current and listed.highlighted is not None:
-            point_at(listed, listed._index_to_line[listed.highlighted] - listed.scroll_offset.y)
+    def pointed(self, listed: CommandList, row: int) -> None:
+        point_at(listed, row)
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         return super().dismiss(result) if self.is_current else AwaitComplete()
-
-    def _action_command_list(self, action: str) -> None:
-        """A list that has no place on the screen yet has no pages, where Textual would look for one."""
-        if self.query_one(CommandList).scrollable_content_region:
-            super()._action_command_list(action)
-            self.call_after_refresh(self.point_at_row)
-
-    def _action_cursor_down(self) -> None:
-        super()._action_cursor_down()
-        self.call_after_refresh(self.point_at_row)
 
     @on(Input.Submitted)
     @on(OptionList.OptionSelected)
     def pick_once(self, event: Message) -> None:
         if not self.is_current:
             event.prevent_default()
-
-
-class BriefToast(_toast.Toast):
-    """A sentence that pops up. One whose time runs out while it is put together goes at once: with none left, Textual waits for ever."""
-
-    def __init__(self, notification: Notification) -> None:
-        super().__init__(notification)
-        self._timeout = max(self._timeout, LEAST)
-
-
-_toast.Toast = BriefToast  # type: ignore[misc]  # the rack makes those that its module names
