@@ -15,6 +15,7 @@ from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import Surprise, surprisal, surprises
 from txexplain.engine.trace import Trace
 from txexplain.errors import NotRecorded
+from txexplain.facts.prompt import mean_surprisal
 
 TEXT = "The invoice for the quantum reactor was in a box, and the little fox lost her red ball. She looked everywhere for it."
 
@@ -86,3 +87,8 @@ def test_only_the_changed_end_is_computed(tiny: GPT2, shared: int, end: list[int
 def test_a_trace_without_its_end_says_so(tiny: GPT2) -> None:
     with pytest.raises(NotRecorded):
         surprisal(Trace([1, 2], {}), tiny.unembedding)
+
+
+def test_a_mean_that_no_float_holds_as_a_perplexity_is_infinite() -> None:
+    assert mean_surprisal([None, Surprise(2000.0, 0.0, 3, 1, 1.0)]).perplexity == math.inf  # type: ignore[union-attr]
+    assert mean_surprisal([None, Surprise(3.0, 0.125, 3, 1, 1.0)]).perplexity == 8.0  # type: ignore[union-attr]

@@ -166,8 +166,12 @@ def require_tensors(trace: Trace, data: bytes) -> None:
     for name, entry in stored.items():
         if not IS_ACTIVATION.fullmatch(name) or (of_4 and name.endswith(".normalized")):
             left += 1
-        elif name not in trace or not np.array_equal(trace[name], floats(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"]))):
-            raise Wrong(f"{name} differs from the library's")
+        elif name not in trace:
+            raise Wrong(f"{name} is lost")
+        else:
+            theirs = floats(entry["dtype"], tuple(entry["shape"]), bytes(entry["data"]))
+            if not np.array_equal(trace[name], theirs.reshape(trace[name].shape) if theirs.ndim > trace[name].ndim else theirs):  # a batch
+                raise Wrong(f"{name} differs from the library's")
     if left and not any(note.startswith(f"{left} of its tensors") for note in trace.notes):
         raise Wrong(f"{left} tensors are left out, and {trace.notes} don't count them")
     if "tokens" in metadata and trace.tokens != tuple(visible(text) for text in json.loads(metadata["tokens"])):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.surprisal import Surprise, surprises
 from txexplain.facts.once import fact
+
+LARGEST_POWER = 1024.0  # 2^1024 is no float
 
 
 @dataclass(frozen=True)
@@ -16,13 +19,16 @@ class MeanFacts:
 
     counted: int
     bits: float
-    perplexity: float  # 2^bits
+    perplexity: float  # 2^bits; infinite where no float holds that
 
 
 def mean_surprisal(known: Sequence[Surprise | None]) -> MeanFacts | None:
     """None where no token's is known."""
     bits = [each.bits for each in known if each is not None]
-    return MeanFacts(len(bits), sum(bits) / len(bits), 2.0 ** (sum(bits) / len(bits))) if bits else None
+    if not bits:
+        return None
+    mean = sum(bits) / len(bits)
+    return MeanFacts(len(bits), mean, 2.0**mean if mean < LARGEST_POWER else math.inf)
 
 
 @fact(256)
