@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,21 @@ def test_a_model_without_such_tokens_says_so(storyteller: GPT2) -> None:
         assert said == ["This model's tokenizer has no special or added tokens."]
 
     drive(watch, plain, ExplorerState(model="mine", ids=(1, 2)))
+
+
+def test_given_ids_are_no_text_before_the_model_is_there(with_users: GPT2) -> None:
+    gate = threading.Event()
+
+    def load() -> GPT2:
+        assert gate.wait(20)
+        return with_users
+
+    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", "x")
+        assert (app.pane, app.state.ids) == ("stage", (5, 6))
+        gate.set()
+        await settled(app, pilot)
+        await pilot.press("slash")
+        assert app.editor.text == with_users.tokenizer.decode((5, 6))
+
+    drive(watch, None, ExplorerState(model="mine", ids=(5, 6)), load=load, wait=False)

@@ -1350,6 +1350,9 @@ class ExplorerApp(MendedApp):
     def focus_pane(self, name: str) -> None:
         if name == "prompt" and self.recorded("another prompt"):
             return
+        if name == "prompt" and self.state.ids is not None and self.model is None:
+            self.say(f"What the ids say is known once {self.state.model} is there.")
+            return
         self.pane = name
         if name != "side":
             self.scroll = self.scroll if name == self.about else 0
