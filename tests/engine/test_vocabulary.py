@@ -353,6 +353,11 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "added without id": (spoil(lambda told: told["added_tokens"].append({"content": "x"})), "no id"),
     "added without content": (spoil(lambda told: told["added_tokens"].append({"id": 7})), "no content"),
     "an odd flag": (spoil(lambda told: told["added_tokens"][0].update(lstrip=7)), "lstrip"),
+    "spaces that take spaces": (
+        spoil(lambda told: told["added_tokens"].append({**told["added_tokens"][0], "content": " ", "id": 950, "lstrip": True})),
+        "takes the spaces around it",
+    ),
+    "a piece of 65": (as_it_is(lambda told: told.update(model={"type": "Unigram", "vocab": [["a" * 65, 0.5]]})), "65 characters"),
     "a long token": (spoil(lambda told: told["model"]["vocab"].update({"y" * 700: 999})), "700 characters"),
     "a long added token": (spoil(lambda told: told["added_tokens"].append({"content": "x" * 600, "id": 5})), "600 characters"),
     "no class of ours": (with_config(tokenizer_class="XLNetTokenizer"), "XLNetTokenizer"),
@@ -364,7 +369,7 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "dropout": (as_it_is(lambda told: told["model"].update(dropout=0.1)), "dropout"),
     "unknown normalizer": (as_it_is(lambda told: told.update(normalizer={"type": "Python"})), "normalizer"),
     "unknown pre-tokenizer": (as_it_is(lambda told: told.update(pre_tokenizer={"type": "Python"})), "pre_tokenizer"),
-    "a sequence without end": (as_it_is(many), "more than 64 parts"),
+    "a sequence without end": (as_it_is(many), "more than 16 parts"),
     "a template without end": (
         as_it_is(lambda told: told.update(post_processor={"type": "TemplateProcessing", "single": [{}] * 99, "special_tokens": {}})),
         "around a text",
@@ -373,7 +378,14 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
         as_it_is(lambda told: told.update(post_processor={"type": "TemplateProcessing", "single": [NOWHERE], "special_tokens": {}})),
         "doesn't say the id",
     ),
-    "a normalizer that grows": (as_it_is(growing(*[2] * 20)), "times as long"),
+    "a normalizer that grows": (as_it_is(growing(*[2] * 10)), "times as long"),
+    "bytes of bytes of bytes": (
+        as_it_is(lambda told: told.update(pre_tokenizer={"type": "Sequence", "pretokenizers": [told["pre_tokenizer"]] * 5})),
+        "times as long",
+    ),
+    "bytes of bytes in normalizers": (
+        as_it_is(lambda told: told.update(normalizer={"type": "Sequence", "normalizers": [{"type": "ByteLevel"}] * 9})), "times as long"
+    ),
     "a normalizer that grows at once": (as_it_is(growing(500)), "times as long"),
     "a pattern that goes back": (as_it_is(split_on({"Regex": "(a|a)*b"})), "little time"),
     "nested quantifiers": (as_it_is(split_on({"Regex": r"(?:\s+\w+)*x"})), "little time"),

@@ -97,7 +97,12 @@ def fault_of(error: ExplainError, folder: Path) -> str:
         return "not one printable line"
     named = folder.name if folder.name.isprintable() and folder.name.isascii() else folder.parent.name
     place = isinstance(error, LocationError)  # what is asked for isn't there, whatever the file
-    if not place and named not in said and not any(name in said for name in ("lesson", "config.toml", "gpt2.tiktoken", "page")):
+    if (
+        not place
+        and named not in said
+        and folder.name not in said
+        and not any(name in said for name in ("lesson", "config.toml", "gpt2.tiktoken", "page"))
+    ):
         return "names no file"
     if len(said) > LONGEST_SENTENCE + 2 * len(str(folder)):
         return f"has {len(said)} characters"

@@ -19,12 +19,14 @@ from txexplain.engine.config import LARGEST
 from txexplain.engine.tokenizer import LONGEST_TOKEN
 from txexplain.text import shown
 
+LONGEST_PIECE = 64  # characters of a Unigram's, which are all tried at each place; sentencepiece makes them of 16
 MOST_BYTES = 8_000_000  # of all tokens together; GPT-2's have 0.3 million
 MOST_ADDED = 20_000  # added tokens
-MOST_PARTS = 64  # normalizers, pre-tokenizers, decoders … of one file
-MOST_GROWTH = 64  # how many times longer than the text its normalized form may be
+MOST_PARTS = 16  # normalizers, pre-tokenizers, decoders … of one file
+MOST_GROWTH = 16  # how many times longer than the text what is made of it may be
+LONGEST_CHARACTER = 64  # bytes of what a character map makes of one; those of sentencepiece have 33
 MOST_AROUND = 64  # tokens that a template puts around a text
-LONGEST_WORD = 1000  # characters that WordPiece tries every piece of; BERT's is 100
+LONGEST_WORD = 200  # characters that WordPiece tries every piece of; BERT's is 100
 LONGEST_PATTERN = 2000  # characters
 
 Json = Mapping[str, Any]
@@ -41,13 +43,16 @@ def require_harmless(document: Json) -> None:
     if not isinstance(added, list) or not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in added):
         raise Unfit("an added token has no content")
     require_added([each["content"] for each in added])
+    for each in added:
+        require_bounded(each["content"], each.get("lstrip"), each.get("rstrip"))
     growth = 1.0
     for part in parts_of(document, "normalizer"):
         growth *= growth_of(part)
-    if growth > MOST_GROWTH:
-        raise Unfit(f"its normalizer makes a text {growth:,.0f} times as long")
     for part in parts_of(document, "pre_tokenizer"):
         require_pattern(part)
+        growth *= growth_of(part)
+    if growth > MOST_GROWTH:
+        raise Unfit(f"it makes a text {growth:,.0f} times as long before it is read")
     for part in parts_of(document, "decoder"):
         if part["type"] == "Replace":
             growth_of(part)
@@ -98,11 +103,11 @@ def require_ids(table: Any, what: str = "vocab") -> None:
     require_tokens(table)
 
 
-def require_tokens(tokens: Mapping[str, Any] | Sequence[str]) -> None:
+def require_tokens(tokens: Mapping[str, Any] | Sequence[str], most: int = LONGEST_TOKEN) -> None:
     longest = max(map(len, tokens), default=0)
-    if longest > LONGEST_TOKEN:
+    if longest > most:
         token = next(token for token in tokens if len(token) == longest)
-        raise Unfit(f"it has a token of {longest:,} characters, {clipped(token)}…, and {LONGEST_TOKEN} are the most")
+        raise Unfit(f"it has a token of {longest:,} characters, {clipped(token)}…, and {most} are the most")
     if sum(map(len, tokens)) > MOST_BYTES:
         raise Unfit(f"its tokens have more than {MOST_BYTES:,} characters together")
 
@@ -111,7 +116,7 @@ def require_scores(vocab: Any, unknown: Any) -> None:
     """Raise Unfit unless a Unigram's vocabulary is a list of tokens with their log-probabilities."""
     if not isinstance(vocab, list) or not vocab or not all(is_scored(each) for each in vocab):
         raise Unfit("its vocab isn't a list of tokens with their scores")
-    require_tokens([token for token, _ in vocab])
+    require_tokens([token for token, _ in vocab], LONGEST_PIECE)
     if unknown is not None and not (type(unknown) is int and 0 <= unknown < len(vocab)):
         raise Unfit(f"its unk_id is {clipped(unknown)}")
 
@@ -140,6 +145,12 @@ def require_added(tokens: Sequence[str]) -> None:
     if len(tokens) > MOST_ADDED:
         raise Unfit(f"it has more than {MOST_ADDED:,} added tokens")
     require_tokens(tokens)
+
+
+def require_bounded(content: str, lstrip: Any, rstrip: Any) -> None:
+    """Raise Unfit for an added token of spaces that takes the spaces around it: each of a run would look through the run."""
+    if (lstrip or rstrip) and not content.strip():
+        raise Unfit(f"its added token {clipped(content)} takes the spaces around it, and is nothing else")
 
 
 def require_short(value: Any) -> None:
@@ -209,7 +220,9 @@ def is_special(value: Any) -> bool:
 
 
 def growth_of(part: Json) -> float:
-    """How many times longer than its text what a normalizer makes of it may be. Raises Unfit."""
+    """How many times longer than its text what a part makes of it may be. Raises Unfit."""
+    if part["type"] == "ByteLevel":
+        return 2.0  # a byte becomes a character of two
     if part["type"] == "Precompiled":
         return charsmap_growth(part.get("precompiled_charsmap"))
     if part["type"] == "Prepend":
@@ -287,7 +300,9 @@ def charsmap_growth(encoded: Any) -> float:
     starts = np.frombuffer(texts, np.uint8)
     if len(units) == 0 or size % 4 or (leads >= len(units)).any() or (points >= len(texts)).any() or (starts[points] & 0xC0 == 0x80).any():
         raise Unfit("its precompiled_charsmap leads out of itself")
-    return float(max(1, max(map(len, texts.split(b"\0")))))
+    if (longest := max(map(len, texts.split(b"\0")))) > LONGEST_CHARACTER:
+        raise Unfit(f"its precompiled_charsmap makes {longest} bytes of a character")
+    return max(1.0, longest / 4)
 
 
 def clipped(value: object) -> str:
