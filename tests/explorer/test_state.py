@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.engine.test_changes import changes
 from tests.examples import examples
 from tests.explorer.test_location import STORYTELLER, locations
 from txexplain.cli import app, cli
-from txexplain.cli.asked import Sampling, Source
+from txexplain.cli.asked import Changes, Sampling, Source
 from txexplain.cli.views import View
 from txexplain.engine.sampling import check_settings
 from txexplain.errors import LocationError
@@ -74,6 +75,12 @@ def states(draw: st.DrawFn) -> ExplorerState:
         state = replace(state, k=draw(st.integers(1, 60000)))
     if mode == "top-p":
         state = replace(state, p=draw(st.floats(0.001, 1)))
+    token = st.none() | st.sampled_from([" Anna", "#464", "-x", "--at"])
+    state = replace(state, answer=draw(token), against=draw(token))
+    if trace is None:
+        edits = tuple(draw(st.lists(changes(), max_size=4)))
+        other = draw(st.just({"other": "A prompt"}) | st.just({"other_ids": (1, 2)})) if any(each.from_other for each in edits) else {}
+        state = replace(state, edits=edits, **other)
     return state
 
 
@@ -84,9 +91,11 @@ def through_click(arguments: list[str]) -> ExplorerState:
     with app.make_context("txexplain", list(rest)) as context:
         values = context.params
         source, sampling, view = collected(values)
+        made = Changes.of(**{name: values[name] for name in ("ablate", "cut", "patch", "other", "other_ids")})
     return from_flags(
         model=source.model, revision=source.revision, prompt=source.text, ids=source.ids, at=view.at, temperature=sampling.temperature,
         top_k=sampling.top_k, top_p=sampling.top_p, seed=view.seed, flow=view.flow, trace=source.trace,
+        edits=made.edits, other=made.other, other_ids=made.other_ids, answer=view.answer, against=view.against,
     )  # fmt: skip
 
 
@@ -97,7 +106,7 @@ def collected(values: dict[str, Any]) -> tuple[Source, Sampling, View]:
     return (
         Source(**take("prompt", "prompt_text", "file", "ids", "model", "revision", "trace")),
         Sampling.of(**take("temperature", "top_k", "top_p", "greedy")),
-        View(**take("at", "seed", "flow", "theme", "ascii", "color")),
+        View(**take("at", "seed", "flow", "theme", "ascii", "color", "answer", "against")),
     )
 
 
@@ -126,6 +135,11 @@ def test_a_default_needs_no_flag_but_the_model_s() -> None:
         ({"prompt": "predict"}, ["--prompt", "predict"]),
         ({"model": "gpt2", "revision": "main"}, ["--model", "gpt2", "--revision", "main"]),
         ({"seed": 7, "flow": "rollout"}, ["--seed", "7", "--flow", "rollout"]),
+        (
+            {"edits": [("--patch", "L4H3"), ("--ablate", "L5H1=mean"), ("--cut", "[7,3]")], "other": "x"},
+            ["--patch", "L4H3", "--ablate", "L5H1", "--cut", "[7,3]", "--from", "x"],
+        ),
+        ({"answer": " Anna", "against": "#464"}, ["--answer", " Anna", "--against", "#464"]),
         ({"trace": "a b.safetensors"}, ["--trace", "a b.safetensors"]),
     ],
 )

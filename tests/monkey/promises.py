@@ -129,7 +129,9 @@ def at_rest(app: App, world: World, rng: np.random.Generator, *, all_of_it: bool
     same = agrees(app.lens, fresh, rng, all_of_it=all_of_it)
     names = set(rects) if all_of_it or rng.random() < 0.15 else {"stage", "panel"} & set(rects)
     # Where the last bits differ, what is as good as equal may stand either way round in a list: then the picture is the app's own run's.
-    drawn = scene if same else own_logits(expected(app, world, Lens(app.lens.trace, app.lens.model)), app.scene(*app.size))
+    mine = Lens(app.lens.trace, app.lens.model)
+    mine.plain = app.lens.plain
+    drawn = scene if same else own_logits(expected(app, world, mine), app.scene(*app.size))
     pictures_shown(app, seen, drawn, {name: rects[name] for name in names}, exactly=same)
     if scene.distribution is not None and "panel" in rects:
         probability_shown(app, seen, scene, rng)
