@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -208,3 +209,13 @@ def test_the_default_models_name_is_no_conflict(files: dict[str, str]) -> None:
     result = CliRunner().invoke(cli, ["predict", "--trace", files["whole"]], env={"TXEXPLAIN_MODEL": "/no/such/model"})
     assert result.exit_code == 0
     assert "storyteller" in result.stdout
+
+
+def test_a_layernorm_without_its_weights_says_no_sum_that_isnt_one(tmp_path: Path) -> None:
+    """Gain and bias aren't in a trace: what the division makes is not the result."""
+    file = Path(__file__).parents[1] / "golden" / "transformerlens" / "4.safetensors"
+    line = next(line for line in screen(tmp_path, "--trace", str(file), "--at", "L1.ln1", "--size", "120x36") if "(farthest)" in line)
+    numbers = re.findall(r"−?\d+\.\d+|−?\d+(?= |\))", line.split("(farthest)")[1])
+    x, mean, scale, divided, result = (float(n.replace("−", "-")) for n in numbers[:5])
+    assert (x - mean) / scale == pytest.approx(divided, rel=0.02)
+    assert result != pytest.approx(divided, rel=0.02)

@@ -83,9 +83,10 @@ def arithmetic(scene: Scene, steps: NormFacts) -> str:
     divide = "/" if ascii else "÷"
     which = f"element {at}" if element is not None else f"element {at} (farthest)"
     text = f"{which}: ({number(steps.x[at], ascii=ascii)} {glyphs.minus} {n(steps.x.mean)}) {divide} {n(steps.scale)}"
-    if steps.gain is not None and steps.bias is not None:
-        text += f" {glyphs.times} {n(steps.gain[at])} + {n(steps.bias[at])}"
-    return f"{text} = {number(steps.result[at], ascii=ascii)}"
+    result = number(steps.result[at], ascii=ascii)
+    if steps.gain is None or steps.bias is None:
+        return f"{text} = {number(steps.divided[at], ascii=ascii)}; {result} after gain and bias"
+    return f"{text} {glyphs.times} {n(steps.gain[at])} + {n(steps.bias[at])} = {result}"
 
 
 def comparison(scene: Scene, steps: NormFacts) -> str:
