@@ -40,9 +40,10 @@ from txexplain.viz.views.residual import GIVES, parts_of
 
 VIEWS: dict[Level, str] = {
     Level.MODEL: "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the "
-    "last block; the bars below, how much attention (A) and MLP (M) added to its residual stream.",
+    "last block, the widest of them; numbers on the rows, which part of it each token held there; the bars below, how much attention (A) "
+    "and MLP (M) added to its residual stream.",
     Level.EMBED: "Where a token becomes numbers: its row of wte plus its position's row of wpe.",
-    Level.BLOCK: "One block, from top to bottom. The double line is the residual stream; attention and MLP branch off and are added back.",
+    Level.BLOCK: "One block in its order: attention and MLP branch off the residual stream and are added back to it.",
     Level.LN1: "The LayerNorm before attention: the token's vector, centred, divided by its spread, stretched and shifted.",
     Level.QKV: "Query, key and value of every head, made from the normalised vector by one matrix.",
     Level.ATTN: "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right.",
