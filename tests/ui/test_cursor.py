@@ -110,9 +110,9 @@ def test_the_cursor_stands_where_one_types_and_follows_a_list(storyteller: GPT2)
 
 
 PLACES = {  # where one looks -> keys, and how the row at the cursor begins after each
-    "L3": [("", "red "), ("up", "her "), ("left", "Q K V")],
+    "L3": [("", "red "), ("up", "her "), ("left", "query")],
     "L3.attn": [("", "L3H0"), ("right", "L3H1")],
-    "L3H2": [("left", "K12 her"), ("up", "K12 her")],
+    "L3H2": [("right", "K12 her"), ("left", "K11 for")],
     "L3.mlp": [("down", "")],
     "residual": [("down", "pos"), ("down", "L0.attn")],
     "heads": [("right", "")],
