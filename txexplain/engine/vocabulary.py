@@ -272,10 +272,10 @@ class Plan:
         """Have the library put around a text what the settings say: its class's own, or the tokens for its start and end."""
         from tokenizers import processors
 
-        named, explicit = self.tokens.named, {"add_bos_token", "add_eos_token"} & self.settings.keys()
+        named = self.tokens.named
         if self.kind == BERT:
             first, last = str(named.get("cls_token")), str(named.get("sep_token"))
-        elif explicit or library.post_processor is None:
+        elif library.post_processor is None:
             first = str(named.get("bos_token", "")) if self.settings.get("add_bos_token") else ""
             last = str(named.get("eos_token", "")) if self.settings.get("add_eos_token") else ""
         else:
