@@ -15,6 +15,8 @@ What a hostile one answers, as `word=value`:
     moved       the list is there; `loop`: where it is
     weights     the weights are there, which is answered to a GET alone
     body        the config is `long`er than its size, `damaged`, or a `bomb`
+    endless     never ends, a little at a time: the `head` of its list (100 Continue), its `list`, a file's head (`file`), its `weights`;
+                `crumbs`: a byte of its weights for each connection
 """
 
 from __future__ import annotations
@@ -48,17 +50,17 @@ class Hub(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), Handler)
         self.repos: dict[str, Repo] = {}
         self.asked: list[tuple[str, str, str | None]] = []
         self.tokens: list[tuple[str, str]] = []  # (host, path) of what came with one
         self.dropped: set[str] = set()
-        self.halfway = threading.Event()
+        self.halfway, self.over = threading.Event(), threading.Event()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
     def add(self, name: str, folder: Path, *faults: str, only: str = "*", **more: bytes) -> None:
         files = {path.name: path.read_bytes() for path in sorted(folder.glob(only)) if path.is_file()}
@@ -69,6 +71,7 @@ class Hub(ThreadingHTTPServer):
         return self
 
     def __exit__(self, *_: Any) -> None:
+        self.over.set()
         self.shutdown()
         self.server_close()
 
@@ -123,7 +126,12 @@ class Handler(BaseHTTPRequestHandler):
         siblings = [{"rfilename": file} for file in (*repo.files, *filter(None, [repo.says("names")]))]
         document = {"_id": "1", "id": name, "modelId": name, "sha": repo.says("sha") or repo.sha, "private": False, "siblings": siblings}
         kind, moved, headers = repo.says("list"), repo.says("moved"), {}
-        if moved is not None:
+        if repo.says("endless") == "head":
+            self.drip(b"HTTP/1.1 100 Continue\r\n\r\n")
+        elif repo.says("endless") == "list":
+            self.start(200, 10**9, {"Content-Type": "application/json"})
+            self.drip(b" ")
+        elif moved is not None:
             self.send(307, b"", {"Location": self.path if moved == "loop" else moved})
         elif kind == "endless":
             self.start(200, 10**15, {"Content-Type": "application/json"})
@@ -144,6 +152,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send(403 if self.headers.get("Authorization") else 401, b"", {"X-Error-Code": "GatedRepo"})
         elif file not in repo.files:
             self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": repo.sha})
+        elif repo.says("endless") == "file":
+            self.drip(b"HTTP/1.1 100 Continue\r\n\r\n")
         elif is_large(file):
             data = repo.files[file]
             headers = {
@@ -176,6 +186,15 @@ class Handler(BaseHTTPRequestHandler):
             start = int(asked.removeprefix("bytes=").split("-")[0])
         part = data[start:]
         headers = {"Content-Range": repo.says("range") or f"bytes {start}-{len(data) - 1}/{len(data)}"} if asked is not None else {}
+        if repo.says("endless") == "weights":
+            self.start(200, len(part), headers)
+            self.drip(part[:1])
+            return
+        if repo.says("endless") == "crumbs":
+            self.start(206 if asked else 200, len(part), headers)
+            self.wfile.write(part[:1])
+            self.close_connection = True
+            return
         if "drop" in repo.faults and name not in self.server.dropped and len(part) > 1000:
             self.server.dropped.add(name)
             self.start(206 if asked else 200, len(part), headers)
@@ -193,6 +212,12 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.send(206 if asked is not None else 200, part, headers)
+
+    def drip(self, drop: bytes) -> None:
+        """The same few bytes until the client goes away."""
+        self.close_connection = True
+        while not self.server.over.wait(0.01):
+            self.wfile.write(drop)
 
     def send_json(self, document: Any) -> None:
         self.send(200, json.dumps(document).encode(), {"Content-Type": "application/json"})

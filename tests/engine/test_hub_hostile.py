@@ -17,7 +17,7 @@ import pytest
 from tests.engine.hub_server import Hub, git_blob
 from tests.engine.hubs import hub_and_cache
 from txexplain.errors import ModelNotFound
-from txexplain.models import endpoint, resolve
+from txexplain.models import endpoint, line, resolve
 from txexplain.models.cache import VOCABULARY
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,59 @@ def test_what_cannot_be_believed_is_refused_in_a_sentence_and_nothing_of_it_is_u
     assert all(re.fullmatch("[0-9a-f]{40}", path.name) for path in kept if path.parent.name == "blobs")
     with pytest.raises(ModelNotFound):
         resolve("owner/bad", may_fetch=False)
+
+
+@pytest.mark.parametrize("part", ["head", "list", "file", "weights"])
+def test_what_drips_without_end_is_cut_and_a_sentence_tells_the_least_rate(hub: Hub, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setattr(line, "PERIOD", 0.3)
+    hub.add("owner/slow", SAVED / "one", f"endless={part}")
+    with pytest.raises(ModelNotFound, match="it sends less than 60 kB a minute"):
+        resolve("owner/slow")
+
+
+def test_a_few_lines_that_come_for_minutes_are_cut(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(line, "PERIOD", 0.1)
+    monkeypatch.setattr(line, "LEAST", 0)
+    monkeypatch.setattr(endpoint, "LONGEST", 0.3)
+    hub.add("owner/slow", SAVED / "one", "endless=list")
+    with pytest.raises(ModelNotFound, match="a few lines for more than"):
+        resolve("owner/slow")
+
+
+def test_a_byte_for_each_connection_is_next_to_nothing(hub: Hub) -> None:
+    hub.add("owner/slow", SAVED / "one", "endless=crumbs")
+    with pytest.raises(ModelNotFound, match="can't be reached"):
+        resolve("owner/slow")
+    assert sum(path.startswith("/cdn/") for _, path, _ in hub.asked) < 10
+
+
+@pytest.mark.parametrize("near", ["127.0.0.2", "127.0.0."])
+def test_a_public_hub_leads_nobody_into_a_private_network(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, near: str) -> None:
+    """Unless it lies there itself: then its files may."""
+    monkeypatch.setattr(endpoint, "is_near", lambda host: host.startswith(near))
+    with Hub("127.0.0.2") as inner:
+        inner.add("owner/one", SAVED / "one")
+        hub.add("owner/one", SAVED / "one", f"weights={inner.url}/cdn/owner/one/model.safetensors")
+        if near == "127.0.0.":
+            resolve("owner/one")
+            assert inner.asked
+        else:
+            with pytest.raises(ModelNotFound, match=r"moved to 127\.0\.0\.2, which isn't public"):
+                resolve("owner/one")
+            assert inner.asked == []
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        ("127.0.0.1", True), ("10.1.2.3", True), ("192.168.0.1", True), ("169.254.169.254", True), ("100.64.0.1", True), ("0.0.0.0", True),
+        ("::1", True), ("fe80::1%eth0", True), ("fd00::1", True), ("::ffff:10.0.0.1", True), ("127.1", True), ("0x7f000001", True),
+        ("localhost", True), ("a.LOCALHOST.", True), ("8.8.8.8", False), ("2606:4700::1111", False), ("::ffff:8.8.8.8", False),
+        ("huggingface.co", False), ("localhost.example.org", False),
+    ],
+)  # fmt: skip
+def test_which_addresses_are_private(host: str, near: bool) -> None:
+    assert line.is_near(host) == near
 
 
 @pytest.mark.parametrize("name", ["../../x.json", "/etc/passwd", "a/tokenizer.json", ".hidden", "\x1b[2J", "a" * 5000])

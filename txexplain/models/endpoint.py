@@ -10,14 +10,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from txexplain.bounded import load_json
 from txexplain.errors import ModelNotFound, reason
 from txexplain.models.cache import COMMIT, DIGEST, FILE, settings
+from txexplain.models.line import LONGEST, Line, is_near
 from txexplain.text import shown
 
 OR_A_FOLDER = "or name a folder that holds a GPT-2"
@@ -60,6 +62,7 @@ class Endpoint:
             raise unreachable(repo, f"{name} is set", f"take {name} out of the environment")
         self.timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
         self.session = get_session()
+        self.near: bool | None = None  # whether the hub lies in a private network; None: it wasn't reached yet
         self.token = None
         with suppress(OSError):  # of a home that is no folder; where files go, that is said
             self.token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
@@ -80,7 +83,7 @@ class Endpoint:
 
     def look(self, commit: str, name: str) -> Remote:
         """A file's checksum and size."""
-        with closing(self.answer("HEAD", self.place(commit, name))) as response:
+        with self.answer("HEAD", self.place(commit, name)) as response:
             headers, moves = response.headers, response.status_code in MOVED
         digest = (headers.get("x-linked-etag") or headers.get("etag") or "").removeprefix("W/").strip('"')
         size = headers.get("x-linked-size") or ("" if moves else headers.get("content-length", ""))
@@ -94,12 +97,12 @@ class Endpoint:
 
     def text(self, commit: str, name: str) -> bytes:
         """What a small file holds; kept nowhere."""
-        with closing(self.answer("GET", self.place(commit, name), anywhere=True)) as response:
+        with self.answer("GET", self.place(commit, name), anywhere=True) as response:
             return self.bounded(response)
 
     def pieces(self, commit: str, name: str, start: int) -> Iterator[tuple[int, bytes]]:
         """A file's bytes from `start` on, each piece with its place; from 0 on where the hub can't begin there."""
-        with closing(self.answer("GET", self.place(commit, name), start=start, anywhere=True)) as response:
+        with self.answer("GET", self.place(commit, name), start=start, anywhere=True, brief=False) as response:
             at = 0
             if response.status_code == 206:
                 span = re.match(r"bytes ([0-9]{1,15})-", response.headers.get("content-range", ""))
@@ -118,7 +121,7 @@ class Endpoint:
         return f"{self.base}/{self.repo}/resolve/{commit}/{quote(name)}"
 
     def document(self, url: str) -> Any:
-        with closing(self.answer("GET", url)) as response:
+        with self.answer("GET", url) as response:
             data = self.bounded(response)
         try:
             return load_json(data, MOST_VALUES)
@@ -135,14 +138,37 @@ class Endpoint:
                 raise self.unbelievable(f"more than {LARGEST_ANSWER // 1_000_000} MB where a few lines were asked for")
         return bytes(data)
 
-    def answer(self, method: str, url: str, *, start: int = 0, anywhere: bool = False) -> Any:
+    @contextmanager
+    def answer(self, method: str, url: str, *, start: int = 0, anywhere: bool = False, brief: bool = True) -> Iterator[Any]:
         """The open answer to a question: not an error, and not a redirect, but for a HEAD's to another host, which describes the file.
 
-        anywhere: whether the answer may come from another host, as large files do. It never gets the token.
+        anywhere: whether the answer may come from another host, as large files do. It never gets the token. brief: it has few lines.
         """
+        line = Line(self.reached, LONGEST if brief else inf)
+        try:
+            with closing(self.followed(line, method, url, start, anywhere)) as response:
+                yield response
+        except Exception as error:
+            if not line.why or not is_transport(error):
+                raise
+        finally:
+            line.close()
+        if line.why:  # where the end of the connection is the answer's, nothing is raised
+            raise unreachable(self.repo, line.why, "try again later")
+
+    def reached(self, address: str) -> None:
+        """Before anything is asked of an address: a public hub leads nobody into a private network, whose machines answer those within."""
+        near = is_near(address)
+        if self.near is None:
+            self.near = near
+        elif near and not self.near:
+            raise self.unbelievable(f"that it moved to {shown(address, 60)}, which isn't public and isn't followed")
+
+    def followed(self, line: Line, method: str, url: str, start: int, anywhere: bool) -> Any:
+        """The open answer, behind its redirects."""
         for _ in range(REDIRECTS):
             self.alive()
-            response = self.send(method, url, start)
+            response = self.send(line, method, url, start)
             location = response.headers.get("location") if response.status_code in MOVED else None
             if location is None:
                 return self.accepted(response, ranged=start > 0)
@@ -156,23 +182,19 @@ class Endpoint:
             url = target
         raise self.unbelievable("one redirect after another")
 
-    def send(self, method: str, url: str, start: int) -> Any:
+    def send(self, line: Line, method: str, url: str, start: int) -> Any:
         from txexplain import __version__
 
-        headers = {"accept-encoding": "identity", "user-agent": f"txexplain/{__version__}"}
+        # A connection for each question: of one that was kept open, nothing would be known.
+        headers = {"accept-encoding": "identity", "user-agent": f"txexplain/{__version__}", "connection": "close"}
         if self.token is not None and self.is_hub(url):
             headers["authorization"] = f"Bearer {self.token}"
         if start:
             headers["range"] = f"bytes={start}-"
-        request = self.session.build_request(method, url, headers=headers, timeout=self.timeout)
-        for last in (False, True):
-            try:
-                return self.session.send(request, stream=True, follow_redirects=False)
-            except Exception as error:
-                # A connection that was kept open may have been closed meanwhile.
-                if last or not is_transport(error) or is_transport(error, "ConnectError"):
-                    raise
-        raise AssertionError
+        request = self.session.build_request(method, url, headers=headers, timeout=self.timeout, extensions={"trace": line.heard})
+        line.asked, line.response = request.url.host, None
+        line.response = self.session.send(request, stream=True, follow_redirects=False)
+        return line.response
 
     def accepted(self, response: Any, *, ranged: bool) -> Any:
         """The answer, unless it is an error or compressed."""

@@ -19,13 +19,14 @@ from txexplain.models import cache
 from txexplain.models.cache import CONFIG, INDEX, SETTINGS, TOKENIZER, VOCABULARY, WEIGHTS
 from txexplain.models.endpoint import OR_A_FOLDER, Endpoint, Remote, Unreachable, is_transport, unreachable
 from txexplain.models.known import KNOWN
+from txexplain.models.line import LEAST
 from txexplain.text import shown
 
 Progress = Callable[[int, int], None]  # (bytes that are there, all bytes as far as known)
 
 ABSENT = (*VOCABULARY, SETTINGS)  # what is noted where a repository lacks it, so that nobody asks for it again
 REPOS = {name: known.repo for name, known in KNOWN.items()}
-TRIES = 5  # in a row without a byte
+TRIES = 5  # in a row that bring next to nothing
 ROOM = 10_000_000  # bytes of the disk that a download leaves free
 LARGEST = 50_000_000  # bytes of a file that isn't weights
 
@@ -294,13 +295,14 @@ class Download:
                 if not is_transport(error):
                     raise
                 broken = error
-            brought = os.fstat(number).st_size > have
-            failed = 0 if brought else failed + 1
-            if not brought and (broken is None or failed == TRIES):
+            size = os.fstat(number).st_size
+            brought = size > have
+            failed = 0 if size - have >= LEAST else failed + 1
+            if (not brought and broken is None) or (failed == TRIES and size != remote.size):
                 if broken is not None:
                     raise broken
                 raise self.uneven(remote)
-            if failed:
+            if not brought:
                 self.rest(2 ** (failed - 1))
 
     def uneven(self, remote: Remote) -> ModelNotFound:
