@@ -99,6 +99,19 @@ def test_each_line_is_answered_before_the_next_is_read(monkeypatch: pytest.Monke
     assert order == ["read a", "told a", "read b", "told b"]
 
 
+def test_ids_come_from_a_file_or_a_pipe(tmp_path: Path) -> None:
+    path = tmp_path / "ids.txt"
+    path.write_text("7454, 2402\n257 640\n")
+    want = run("predict", "--ids", "7454,2402,257,640", "--json").stdout
+    assert run("predict", "--ids", f"@{path}", "--json").stdout == want
+    assert run("predict", "--ids", "-", "--json", stdin=b"7454 2402 257,640").stdout == want
+    for text, words in ((b"", "1,2,3"), (b"one two", "1,2,3"), (b"\xff", "1,2,3")):
+        refused = run("predict", "--ids", "-", stdin=text)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
+        assert words in refused.stderr
+    assert "/no/such" in run("predict", "--ids", "@/no/such").stderr
+
+
 COMMANDS = [
     ["predict"],
     ["generate", "--tokens", "2"],

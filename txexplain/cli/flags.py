@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from txexplain.errors import reason
 from txexplain.models.bundled import NAME
 from txexplain.models.known import KNOWN
 
@@ -21,6 +23,7 @@ SHELLS = ("bash", "zsh", "fish")
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
+LARGEST_IDS = 64_000_000  # bytes of a file of token ids
 LARGEST_SEED = (1 << 64) - 1
 
 
@@ -43,7 +46,7 @@ class OutFile(click.Path):
 
 
 class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
-    """Token ids, separated by commas."""
+    """Token ids, separated by commas; or @FILE, or - for a pipe, where white space may separate them, too."""
 
     name = "1,2,3"
 
@@ -51,9 +54,21 @@ class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
         if isinstance(value, tuple):
             return value
         parts = [part.strip() for part in value.split(",")]
-        if not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
+        if value == "-" or value.startswith("@"):
+            parts = self.read(value, param, ctx).replace(",", " ").split()
+        if not parts or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
             self.fail(f"{value!r} is not a list of token ids like 1,2,3.", param, ctx)
         return tuple(int(part) for part in parts)
+
+    def read(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """What a file or a pipe holds, of which the beginning is enough to be refused. Raises BadParameter."""
+        try:
+            if value == "-":
+                return sys.stdin.buffer.read(LARGEST_IDS).decode("ascii", "replace")
+            with Path(value[1:]).open("rb") as file:
+                return file.read(LARGEST_IDS).decode("ascii", "replace")
+        except OSError as error:
+            self.fail(f"token ids can't be read from {value.removeprefix('@')}: {reason(error).lower()}.", param, ctx)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
