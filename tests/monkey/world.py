@@ -101,7 +101,7 @@ def flags_of(state: ExplorerState) -> dict[str, Any]:
     told |= {"ids": state.ids, "prompt": None if state.ids is not None or state.trace is not None else state.prompt}
     told |= {"at": str(state.location), "seed": state.seed, "flow": state.flow, "temperature": state.temperature}
     told |= {"edits": read_back(state) or None, "other": state.other, "other_ids": state.other_ids}
-    told |= {"answer": state.answer, "against": state.against}
+    told |= {"answer": state.answer, "against": state.against, "tokenizer": state.tokenizer, "specials": state.specials}
     told |= {"top_k": state.k if state.mode == "top-k" else None, "top_p": state.p if state.mode == "top-p" else None}
     return {name: value for name, value in told.items() if value is not None}
 

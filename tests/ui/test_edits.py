@@ -154,6 +154,7 @@ def test_p_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         assert shlex.split(app.state.command_line())[-4:] == ["--patch", "L4H3", "--from-ids", ",".join(map(str, others))]
         await press(app, hand, "P")
         assert app.state.edits == ()
+        assert "--from-ids" not in app.state.arguments()  # without a patch the command line would be refused
 
     drive(test, storyteller, ExplorerState(location=parse("L4.attn[3]")))
 

@@ -170,7 +170,8 @@ class ExplorerState:
         """A part as the run of other ids has it, or again as it was."""
         same = self.other_ids == tuple(other)
         kept = self.edits if same else tuple(each for each in self.edits if not each.from_other)  # values of one other run at a time
-        return replace(self, edits=patched(kept, what), other=None, other_ids=tuple(other))
+        edits = patched(kept, what)
+        return replace(self, edits=edits, other=None, other_ids=tuple(other) if any(each.from_other for each in edits) else None)
 
     def unedited(self) -> ExplorerState:
         """With nothing changed."""
