@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.flow import (
@@ -15,8 +14,6 @@ from txexplain.viz.flow import (
     THINNEST,
     Doubles,
     Ribbons,
-    bands,
-    covered,
     draw_lines,
     ribbons_of,
     trace_back,
@@ -93,24 +90,6 @@ def test_the_trace_follows_the_arrows_of_each_block_in_its_order() -> None:
     columns, between = traced([moved(4, (0, 1)), moved(4, (1, 3))], 3)
     assert [int(column.argmax()) for column in columns] == [0, 1, 3]
     assert [(r.source.tolist(), r.target.tolist(), r.share.tolist()) for r in between] == [([0], [1], [1.0]), ([1], [3], [1.0])]
-
-
-@given(hnp.arrays(np.float64, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-20, 30)), st.floats(0, 9))
-def test_cover_is_exact(top: Doubles, thickness: float) -> None:
-    height = 12
-    cover = covered(top, top + thickness, height)
-    rows = np.arange(height)[:, None, None]
-    want = np.clip(np.minimum(rows + 1, top + thickness) - np.maximum(rows, top), 0, 1).sum(axis=1)
-    np.testing.assert_allclose(cover, want, atol=1e-9)
-
-
-@given(st.integers(0, 99), st.booleans())
-def test_bands_of_several_densities_are_the_sum_of_each(seed: int, flat: bool) -> None:
-    rng = np.random.default_rng(seed)
-    (y0, y1), thickness, density = rng.uniform(-2, 14, (2, 5)), rng.uniform(0, 4, 5), rng.uniform(0.1, 2, 5)
-    ribbons = (y0, y0 if flat else y1, thickness)
-    want = sum(d * bands(7, 12, *(each[i : i + 1] for each in ribbons)) for i, d in enumerate(density))
-    np.testing.assert_allclose(bands(7, 12, *ribbons, density), want, atol=1e-9)
 
 
 @given(flows)

@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.palette import Palette, split
-from txexplain.viz.shapes import smootherstep, smootherstep_slope
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 THINNEST = 0.002  # of a column's total; a thinner ribbon isn't drawn
-FINE = 4  # samples a pixel, across; along a column the cover of a pixel is exact
 INK = {"residual": 0.5, "attention": 1.1}  # how dense a ribbon's colour lies: one layer hides 1 − e^−density of what is below
 # Lines, by the sides of the cell that they leave through: up 1, down 2, left 4, right 8.
 LIGHT, HEAVY, DOUBLE = " ╵╷│╴┘┐┤╶└┌├─┴┬┼", " ╹╻┃╸┛┓┫╺┗┏┣━┻┳╋", " ║║║═╝╗╣═╚╔╠═╩╦╬"
@@ -69,50 +66,6 @@ def ribbons_of(share: Doubles, after: Doubles, least: float = THINNEST) -> Ribbo
     leaving = np.cumsum(out, axis=0) - out / 2 - out.sum(axis=0) / 2  # [T, c]
     target = rows[row]
     return Ribbons(source, target, into[row, source], leaving[target, column], entering[row, source])
-
-
-def bands(width: int, height: int, y0: Doubles, y1: Doubles, thickness: Doubles, density: Doubles | None = None) -> Doubles:
-    """How much of each pixel lies under ribbons from y0 at the left to y1 at the right, times their density; overlaps add up.
-
-    A ribbon's height grows with its slope, so that it looks as thick everywhere. Shapes: y0, y1, thickness, density [n] -> [height, width].
-    """
-    if (y0 == y1).all():
-        return covered((y0 - thickness / 2)[:, None], (y0 + thickness / 2)[:, None], height, density).repeat(width, axis=1)
-    u = (np.arange(width * FINE) + 0.5) / (width * FINE)  # [w·FINE]
-    drop = (y1 - y0)[:, None]  # [n, 1]
-    middle = y0[:, None] + drop * smootherstep(u)  # [n, w·FINE]
-    half = thickness[:, None] / 2 * np.sqrt(1 + (drop * smootherstep_slope(u) / width) ** 2)  # [n, w·FINE]
-    return covered(middle - half, middle + half, height, density).reshape(height, width, FINE).mean(axis=2)
-
-
-def covered(top: Doubles, bottom: Doubles, height: int, density: Doubles | None = None) -> Doubles:
-    """How much of each pixel lies between top and bottom, in every column; exact, summed over n intervals times their density.
-
-    Shapes: top, bottom [n, w], density [n], or each 1 -> [height, w].
-    """
-    width = top.shape[1]
-    whole = np.ones((1, 1)) if density is None else density[:, None]
-    # Below an edge at p lies nothing of the pixels above ⌊p⌋ and all of those under it: two steps a column, summed downwards.
-    across = np.broadcast_to(np.arange(width), top.shape)
-    places, weights = [], []
-    for edge, sign in ((top, 1.0), (bottom, -1.0)):
-        p = np.clip(edge, 0, height)
-        row = p.astype(np.int64)  # [n, w]
-        part = sign * whole * (p - row)
-        places += [row * width + across, (row + 1) * width + across]
-        weights += [sign * whole - part, part]
-    steps = np.bincount(np.array(places).ravel(), np.array(weights).ravel(), (height + 2) * width)
-    return np.maximum(np.cumsum(steps.reshape(height + 2, width), axis=0)[:height], 0)  # a sum of nothing may come out as −1e−17
-
-
-def on_ladders(palette: Palette, roles: Sequence[str], which: Ints, strength: Doubles) -> NDArray[np.uint8]:
-    """Pixels of few colours: each of a role's, as strong as it is there. Shapes: which, strength 0 … 1 [h, w] -> [h, w, 3]."""
-    image = np.zeros((*which.shape, 3), dtype=np.uint8)
-    for number, role in enumerate(roles):
-        ladder = np.array([split(colour) for colour in palette.ladder(role)], dtype=np.uint8)
-        of = which == number
-        image[of] = ladder[np.rint(strength[of] * (len(ladder) - 1)).astype(int)]
-    return image
 
 
 def draw_lines(
