@@ -25,6 +25,7 @@ from txexplain.explorer.contrast import contrast
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level, parse
 from txexplain.explorer.source import source_of
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.scenes import effects_of, finish_effects
 from txexplain.words.explain import explain, topic_of
 from txexplain.words.panes import getter
 from txexplain.words.told import Explanation, Line, Look, Made, Plus, Share, Value
@@ -41,6 +42,7 @@ PLACES = (
     "L1.mlp", "L0.mlp:pre@2", "L1.mlp:added", "L1.mlp:post[40]", "L1.mlp:pre[3]", "L1.mlp[41]", "L0.mlp[0]@0",
     "output", "output@2", "direct", "direct:order[L1H2]@4", "direct[always]", "lens", "lens:rank[L1]@2",
     "lens:difference[L0]", "lens:bits",
+    "effects", "effects:sorted", "effects:edges@4", "effects:rows[L0.mlp]@2",
     "residual", "residual[pos]@3", "residual[L0.attn]", "residual[L1.mlp]@4", "residual[L1.attn]",
 )  # fmt: skip
 
@@ -64,7 +66,9 @@ def at(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Explanatio
 
 def look(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Look:
     known = distribution(lens.trace.last_logits, **sampled) if "logits" in lens.trace else None
-    return Look(parse(place), lens, known, candidate, contrast=contrast(ExplorerState(), lens))
+    state = ExplorerState(location=parse(place))
+    finish_effects(lens, state)
+    return Look(parse(place), lens, known, candidate, contrast=contrast(state, lens), effects=effects_of(lens, state))
 
 
 def floats(lines: tuple[Line, ...]) -> list[float]:
@@ -400,7 +404,7 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     elif function is gpt2.gpt2:
         assert target in names or (target == "x" and "embed" in names)
     else:
-        assert parse(place).level in (Level.HEAD, Level.HEADS, Level.DIRECT, Level.LENS)
+        assert parse(place).level in (Level.HEAD, Level.HEADS, Level.DIRECT, Level.LENS, Level.EFFECTS)
 
 
 @pytest.mark.parametrize(("place", "target"), [

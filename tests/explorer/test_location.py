@@ -44,6 +44,7 @@ all_dims = st.builds(
 maybe = st.none() | numbers
 parts = st.none() | st.just("pos") | st.builds("L{}.{}".format, numbers, st.sampled_from(["attn", "mlp"]))
 blocks = st.none() | st.builds("L{}".format, numbers)
+switchable = st.none() | st.builds("L{}.mlp".format, numbers) | st.builds("L{}H{}".format, numbers, numbers)
 attributed = (
     st.none()
     | st.sampled_from(["embed", "pos", "always", "changed"])
@@ -70,6 +71,7 @@ locations = st.one_of(
     anything(level=st.just(Level.RESIDUAL), select=parts, token=tokens),
     anything(level=st.just(Level.LENS), select=blocks, token=tokens, face=st.sampled_from([None, "rank", "difference", "bits"])),
     anything(level=st.just(Level.DIRECT), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
+    anything(level=st.just(Level.EFFECTS), select=switchable, token=tokens, face=st.sampled_from([None, "sorted", "edges", "rows"])),
     anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
     anything(level=levels(Level.LN1, Level.LN2), block=numbers, element=maybe, token=tokens),
     anything(level=levels(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),
@@ -122,6 +124,8 @@ def test_a_location_survives_its_text(place: Location) -> None:
         ("residual[pos]", Location(Level.RESIDUAL, select="pos")),
         ("direct[L4H3]@2", Location(Level.DIRECT, select="L4H3", token=2)),
         ("lens:rank[L4]@2", Location(Level.LENS, select="L4", face="rank", token=2)),
+        ("effects[L4.mlp]@2", Location(Level.EFFECTS, select="L4.mlp", token=2)),
+        ("effects:edges@3", Location(Level.EFFECTS, face="edges", token=3)),
         ("direct:order[always]", Location(Level.DIRECT, select="always", face="order")),
     ],
 )
@@ -263,6 +267,8 @@ def test_any_text_is_a_location_or_a_sentence(text: str) -> None:
         ("L5H1:qk[3,8]", "there is no token 8"),
         ("residual[L6.mlp]", "there is no block 6"),
         ("direct[L6.mlp]", "there is no block 6"),
+        ("effects[L6.mlp]", "there is no block 6"),
+        ("effects:sorted[L2H16]", "there is no head 16"),
         ("direct[L2H16]", "there is no head 16"),
         ("lens[L6]", "there is no block 6"),
         ("embed[256]", "there is no element 256; the vector's elements go from 0 to 255."),
@@ -377,7 +383,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
 @given(locations, all_dims)
 def test_in_again_after_out_is_the_way_back(place: Location, dims: Dims) -> None:
     place = clamp(place, dims)
-    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL, Level.DIRECT, Level.LENS):  # Enter doesn't lead to these
+    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL, Level.DIRECT, Level.LENS, Level.EFFECTS):  # Enter doesn't lead to these
         return
     memory = remembered(Memory(), place)
     outside = zoom_out(place, memory)

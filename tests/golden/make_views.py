@@ -17,10 +17,10 @@ import numpy as np
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
-from txexplain.explorer.location import parse
+from txexplain.explorer.location import Level, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import distribution_of, finish_effects, scene_of
 from txexplain.models import load_model
 from txexplain.viz.canvas import STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette
@@ -43,6 +43,7 @@ PLACES = {
     "qkv-cursor": "L0.qkv[2,40]", "qkv-matrix": "L1.qkv:matrix[5,20]", "proj-matrix": "L0.proj:matrix", "mlp-pre": "L1.mlp:pre[7]",
     "residual": "residual", "residual-part": "residual[L1.attn]@3", "direct": "direct[L1H1]", "direct-mlp": "direct:order[L1.mlp]@4",
     "lens": "lens[L0]@2", "lens-rank": "lens:rank",
+    "effects": "effects[L1H1]", "effects-sorted": "effects:sorted[L0.mlp]", "effects-edges": "effects:edges@2",
 }  # fmt: skip
 STYLED = "head-softmax"  # the place whose colours are held, in each theme, at the smaller size
 LOOKS = {
@@ -71,6 +72,9 @@ def picture(source: Lens, place: str, size: tuple[int, int], palette: Palette) -
     """The whole screen at a place."""
     state = ExplorerState(model="tiny", location=parse(PLACES[place]))
     keys = footer(Doing(state.location.level.name), ascii=palette.ascii)
+    if state.location.level is Level.EFFECTS:  # which are tried, not recorded
+        source = Lens(source.weights().forward(list(IDS)), source.model)
+        finish_effects(source, state)
     scene = scene_of(
         state, palette, size, source, distribution=distribution_of(source, state), ribbons=tuple(source.flow("norms")), keys=keys
     )

@@ -229,6 +229,8 @@ def anywhere(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> str
         case Level.DIRECT:
             part = pick("", "[always]", f"[L{b}H{h}]", f"[L{b}.bias]", f"[L{b}.mlp]")
             return f"direct:{pick(*FACES[level])}{part}{end}"
+        case Level.EFFECTS:
+            return f"effects:{pick(*FACES[level])}" + pick("", f"[L{b}H{h}]", f"[L{b}.mlp]") + end
         case Level.EMBED:
             return "embed" + pick("", ":nearest") + pick("", f"[{e}]") + end
         case Level.FINAL:

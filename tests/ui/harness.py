@@ -19,7 +19,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import palette_of, roomy, scene_of, surprisal_of
+from txexplain.front.scenes import finish_effects, palette_of, roomy, scene_of, surprisal_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
@@ -112,6 +112,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
     state, tones = app.state, palette_of(options)
     lens = run(state, model)
     assert lens is not None
+    finish_effects(lens, state)
     scene = scene_of(
         state,
         tones,

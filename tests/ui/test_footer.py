@@ -75,8 +75,8 @@ def test_on_the_stage_only_keys_that_do_something(tiny: GPT2, level: Level) -> N
         key = next(key_name(action.keys[0]) for action in ACTIONS if action.id == id)
         moves = any(step(state, dims) != state for state in states)
         told = any(key in keys.split() for keys in shown)
-        if (id, level) == ("enter", Level.OUTPUT):
-            assert told  # it takes the candidate
+        if id == "enter" and level in (Level.OUTPUT, Level.EFFECTS):
+            assert told  # it takes the candidate, or switches off what is selected
         elif (id, level) == ("flow", level) and level is not Level.MODEL:
             assert not told  # the ribbons are the model's
         elif (id, level) != ("mode", level):

@@ -13,7 +13,7 @@ from txexplain.engine.derive import Lens
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import distribution_of, finish_effects, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette, blend
 from txexplain.viz.ramps import Ramp
@@ -28,6 +28,7 @@ def scene_at(lens: Lens, at: str, size: tuple[int, int], palette: Palette | None
     """The scene of a place, with all that a finished one has."""
     palette = palette or Palette()
     state = replace(ExplorerState(model="a model", location=parse(at)), **settings)
+    finish_effects(lens, state)
     keys = footer(Doing(state.location.level.name), ascii=palette.ascii)
     more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "keys": keys}
     return scene_of(state, palette, size, lens, **more)

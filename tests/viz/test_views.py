@@ -62,6 +62,7 @@ PLACES = [
     "L1H1:softmax[3,6]", "L0H0:values[4,4]", "L1H2[2,5]", "final@1", "output", "embed:nearest", "embed[5]@2", "L1.ln1[3]", "L1.qkv[2,40]",
     "L0.qkv:matrix[1,9]", "L1.proj:matrix", "L1.proj[3]", "L1.mlp:pre[7]", "L1.mlp:added", "residual", "residual[L1.mlp]@2",
     "direct", "direct:order[L1H1]@2", "lens[L1]", "lens:bits@2",
+    "effects", "effects:sorted[L1.mlp]", "effects:edges@2", "effects:rows",
     "heads:previous[1.0]", "heads:entropy.10", "heads:self.10@3",
 ]  # fmt: skip
 

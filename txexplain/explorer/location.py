@@ -7,6 +7,7 @@
     L5.mlp[417]         a neuron
     residual            the selected token's residual stream, part by part
     direct              what each part of it gives to the difference of two tokens' logits
+    effects             by how much that difference changes where a head, an MLP, an edge or a token is switched off
 
 Brackets name what is selected in a view: model[L3], model[output], L5[qkv], L5.attn[1], heads[5.7], residual[L3.attn],
 an element of a vector in embed[17], L5.ln1[17], final[17], L5.qkv[300], and a weight in L5.qkv:matrix[17,300].
@@ -24,13 +25,14 @@ from difflib import get_close_matches
 from txexplain.engine.steps import TILES
 from txexplain.errors import LocationError
 from txexplain.explorer.places import PLACES
+from txexplain.explorer.places.effects import may_select
 from txexplain.explorer.places.heads import LEASTS, MEASURES, WithHead
 from txexplain.explorer.places.place import STAGES, TAIL, Dims, Level, Location, Memory, Parts, Place, shown
 from txexplain.explorer.places.whole import ENDS
 
 __all__ = [
     "ENDS", "FACES", "LEASTS", "MEASURES", "PLACES", "STAGES", "TILES", "Dims", "Level", "Location", "Memory", "breadcrumb", "check",
-    "clamp", "direct_of", "nearest", "parse", "place_of", "remembered", "residual_of", "zoom_in", "zoom_out",
+    "clamp", "direct_of", "effects_of", "nearest", "parse", "place_of", "remembered", "residual_of", "zoom_in", "zoom_out",
 ]  # fmt: skip
 
 FACES = {level: place.faces for level, place in PLACES.items() if place.faces}
@@ -115,6 +117,12 @@ def direct_of(at: Location) -> Location:
     """What was added to the selected token's stream, read for A − B, with the part selected that the place belongs to."""
     part = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else place_of(at).part(at)
     return Location(Level.DIRECT, select=None if part is None or part.endswith("attn") else part, token=at.chosen)
+
+
+def effects_of(at: Location) -> Location:
+    """What each head and MLP does to A − B, with the one selected that the place belongs to."""
+    name = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else at.select or place_of(at).part(at)
+    return Location(Level.EFFECTS, select=name if name is not None and may_select(name) else None, token=at.chosen)
 
 
 def breadcrumb(at: Location) -> tuple[tuple[str, Location], ...]:

@@ -19,6 +19,7 @@ from txexplain.explorer.location import (
     Memory,
     clamp,
     direct_of,
+    effects_of,
     parse,
     place_of,
     remembered,
@@ -26,6 +27,7 @@ from txexplain.explorer.location import (
     zoom_in,
     zoom_out,
 )
+from txexplain.explorer.places.whole import LookedUp
 from txexplain.explorer.typed import retyped
 from txexplain.shell import joined
 
@@ -280,9 +282,13 @@ class ExplorerState:
             return self.out(dims)
         return self.look_up(Location(Level.LENS, select=f"L{dims.n_layer - 1}", token=self.location.chosen), dims)
 
+    def to_effects(self, dims: Dims) -> ExplorerState:
+        """To what each head and MLP does to A − B; from there, back."""
+        return self.out(dims) if self.location.level is Level.EFFECTS else self.look_up(effects_of(self.location), dims)
+
     def look_up(self, place: Location, dims: Dims) -> ExplorerState:
         """A place that is left to where it was looked up from, by way of others of its kind, too."""
-        there, known = self.go(place, dims), self.location.level in (Level.RESIDUAL, Level.DIRECT, Level.LENS)
+        there, known = self.go(place, dims), isinstance(place_of(self.location), LookedUp)
         return replace(there, memory=replace(there.memory, before=self.memory.before if known else self.location))
 
     def next_least(self) -> ExplorerState:

@@ -158,6 +158,13 @@ ACTIONS: tuple[Action, ...] = (
         "off",
         CHANGEABLE,
     ),
+    Action(
+        "effects",
+        ("E",),
+        "effects",
+        "By how much A's logit less B's changes where each head, MLP, edge or token is switched off; Enter does it; again to return",
+        "Cause",
+    ),
     Action("patch", ("P",), "patch", "What is selected, as it is in the run that is held; again: as it was", "Cause"),
     Action("unedit", ("U",), "all on", "Nothing switched off, cut or patched any more", "Cause", "all on"),
     Action(
@@ -255,6 +262,7 @@ INSIDE = (
 )
 IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
 AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
+ENTER = {"OUTPUT": "take", "EFFECTS": "off"}  # what it does where it doesn't lead further
 NEED_A_MODEL = {
     "draw",
     "generate",
@@ -265,6 +273,7 @@ NEED_A_MODEL = {
     "lessons",
     "switch",
     "patch",
+    "effects",
 }  # where a recorded run is shown, they only say so
 PANES: dict[str, tuple[tuple[str, ...], ...]] = {  # a word and its actions
     "panel": (
@@ -339,12 +348,12 @@ def on_the_stage(doing: Doing, actions: Sequence[Action]) -> list[tuple[str, ...
     told: dict[str, list[str]] = {}
     for action in actions:
         idle = action.id == "out" and doing.level == "MODEL"
-        idle |= action.id == "enter" and doing.level not in LEAD_FURTHER | {"OUTPUT"}
+        idle |= action.id == "enter" and doing.level not in LEAD_FURTHER | set(ENTER)
         idle |= action.group == "Lesson" and (doing.lesson or action.id != "lessons")
         idle |= action.id == "generate" and doing.generating
         idle |= action.id == "unedit" and not doing.changed
         if action.footer and not idle and (not action.levels or doing.level in action.levels):
-            word = "take" if action.id == "enter" and doing.level == "OUTPUT" else action.footer
+            word = ENTER.get(doing.level, action.footer) if action.id == "enter" else action.footer
             told.setdefault(word, []).append(action.id)
     first = {"MODEL": AT_HOME, "HEADS": IN_THE_ATLAS, "OUTPUT": AT_THE_END}.get(doing.level, INSIDE)
     words = sorted(told, key=lambda word: first.index(word) if word in first else len(first))

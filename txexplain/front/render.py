@@ -20,7 +20,7 @@ from txexplain.front.documents import candidate_fields, token_fields
 from txexplain.front.lessons import page_of, read, where
 from txexplain.front.names import names_of
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import dims_of, distribution_of, palette_of, roomy, scene_of, surprisal_of
+from txexplain.front.scenes import dims_of, distribution_of, finish_effects, palette_of, roomy, scene_of, surprisal_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere
 from txexplain.viz.canvas import plain_ascii
@@ -73,6 +73,7 @@ def scene_for(
     reading = None
     if lesson is not None:
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
+    finish_effects(lens, state)
     doing = Doing(
         state.location.level.name, recorded=state.trace is not None, lesson=reading is not None,
         answers=0 if reading is None else len(reading.page.answers), changed=bool(state.edits),

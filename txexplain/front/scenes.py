@@ -16,6 +16,7 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Dims, Level, Location, clamp
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.direct import direct
+from txexplain.facts.effects import EffectsFacts, Question, finish, known
 from txexplain.facts.lens import readings
 from txexplain.facts.mlp import neurons
 from txexplain.front.depth import depth_of, theme_of
@@ -27,6 +28,7 @@ from txexplain.viz.screen import ROOMY
 from txexplain.viz.views.atlas import atlas_of
 from txexplain.viz.views.attn import heads_columns
 from txexplain.viz.views.direct import order_of
+from txexplain.viz.views.effects import order_of as effects_order
 
 SWIFT = 10_000_000  # products that are made within a few milliseconds
 
@@ -88,12 +90,36 @@ def parts_listed(lens: Lens, place: Location, pair: tuple[int, int] | None) -> t
         return None
 
 
+SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)}  # what a sweep tries for a face of the effects
+
+
+def effects_asked(lens: Lens | None, state: ExplorerState) -> Question | None:
+    """What a sweep has to answer at the present place; None where there is nothing to, or nobody who could."""
+    if state.location.level is not Level.EFFECTS or lens is None or lens.model is None or lens.trace.origin is not lens.model:
+        return None
+    pair = contrast(state, lens)
+    return None if pair is None else Question(SWEPT.get(state.location.face, (f"edges [{lens.trace.n_tokens - 1}]",)), *pair)
+
+
+def effects_of(lens: Lens | None, state: ExplorerState) -> EffectsFacts | None:
+    """What was found by now of what the present place asks."""
+    asked = effects_asked(lens, state)
+    return None if lens is None or asked is None else known(lens).get(asked)
+
+
+def finish_effects(lens: Lens, state: ExplorerState) -> None:
+    """Find out now all that the present place asks. Raises NonFinite, NotRecorded."""
+    if (asked := effects_asked(lens, state)) is not None:
+        finish(lens, asked)
+
+
 def dims_of(
     lens: Lens,
     size: tuple[int, int] = (80, 14),
     palette: Palette | None = None,
     place: Location | None = None,
     pair: tuple[int, int] | None = None,
+    effects: EffectsFacts | None = None,
 ) -> Dims:
     """The sizes that bound Locations for a result, how a stage of a size lists what a place shows, and what it marks there."""
     config = lens.config
@@ -104,6 +130,8 @@ def dims_of(
         order = neurons_of(lens, place)
     if place is not None and place.level is Level.DIRECT:
         order = parts_listed(lens, place, pair)
+    if place is not None and place.level is Level.EFFECTS and place.face == "sorted":
+        order = effects_order(effects, config.n_layer, config.n_head)
     dims = replace(Dims.of(config, lens.trace.n_tokens, lens.trace.model or "this trace"), columns=columns, order=order)
     if place is None:
         return dims
@@ -119,8 +147,9 @@ def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens
         return Scene(state, palette, *size, model_name=name_of(state, lens), **more)
     more["held"] = more.get("held") or plain_moment(lens, state)
     return Scene(
-        state, palette, *size, lens=lens, display=names_of(lens), model_name=name_of(state, lens), contrast=contrast(state, lens), **more
-    )
+        state, palette, *size, lens=lens, display=names_of(lens), model_name=name_of(state, lens), contrast=contrast(state, lens),
+        effects=effects_of(lens, state), **more,
+    )  # fmt: skip
 
 
 def plain_moment(lens: Lens, state: ExplorerState) -> Moment | None:

@@ -45,7 +45,7 @@ from txexplain.front.config import remember_theme
 from txexplain.front.lessons import Reads
 from txexplain.front.names import recorded_names
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import dims_of, distribution_of, is_measured, name_of, palette_of, roomy, scene_of
+from txexplain.front.scenes import dims_of, distribution_of, effects_of, is_measured, name_of, palette_of, roomy, scene_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere, Progress
 from txexplain.models.report import known_models
@@ -62,6 +62,7 @@ from txexplain.ui.models import Arrival, FetchScreen, ModelsScreen
 from txexplain.ui.over import CommandsScreen
 from txexplain.ui.reader import Reader
 from txexplain.ui.save import SaveScreen, free_name
+from txexplain.ui.sweeper import Sweeper
 from txexplain.ui.terminal.asking import Asking, courteous, over_ssh
 from txexplain.ui.terminal.fixes import MendedApp, move_cursor
 from txexplain.ui.terminal.keyboard import Inbox, with_keyboard
@@ -170,6 +171,7 @@ class ExplorerApp(MendedApp):
         # The models that the reader named; with the size agreed to, where a question told one.
         self.granted: dict[str, int | None] = {state.model if reads is None else reads.model: None}
         self.work = Work(self.post_message)
+        self.sweeper = Sweeper(self)
         self.inbox = Inbox(self)
         self.asking: Asking | None = None  # the terminal, while what it answered isn't read
 
@@ -569,11 +571,13 @@ class ExplorerApp(MendedApp):
         if self.model is None:
             return
         self.start_clock()
+        self.sweeper.stop()
         self.work.start("forward", jobs.forward(self.model, self.state, self.prefix), self.ran)
 
     def outdate(self) -> None:
         """Nobody waits any more for what runs: it is told to stop, and its result is dropped."""
         self.work.stop("forward")
+        self.sweeper.stop()
         self.running = False
 
     def start_clock(self) -> None:
@@ -608,6 +612,7 @@ class ExplorerApp(MendedApp):
         self.reader.arrived()
         self.trace_flow(what.lens, self.state.flow)
         self.find_surprisal()
+        self.sweeper.look()
         self.go_on()
 
     def entitle(self) -> None:
@@ -679,6 +684,7 @@ class ExplorerApp(MendedApp):
         self.state = state
         self.distribution = distribution_of(self.lens, state)
         self.last_draw, self.candidate = None, 0
+        self.sweeper.look()
         self.draw()
 
     def change(self, state: ExplorerState) -> None:
@@ -697,6 +703,7 @@ class ExplorerApp(MendedApp):
             self.run_model()
         if state.flow != old.flow and self.lens is not None:
             self.trace_flow(self.lens, state.flow)
+        self.sweeper.look()
         before = self.query_one("#stage", Picture).canvas
         if bool(state.edits) != bool(old.edits):
             self.place()
@@ -833,7 +840,8 @@ class ExplorerApp(MendedApp):
     def dims(self) -> Dims:
         assert self.lens is not None
         pair = contrast(self.state, self.lens)
-        return dims_of(self.lens, self.query_one("#stage").size, self.tones, self.state.location, pair)
+        found = effects_of(self.lens, self.state)
+        return dims_of(self.lens, self.query_one("#stage").size, self.tones, self.state.location, pair, found)
 
     def moved(self, step: Callable[[ExplorerState, Dims], ExplorerState]) -> None:
         """A step that needs to know the model's and the prompt's sizes."""
@@ -848,6 +856,8 @@ class ExplorerApp(MendedApp):
         on_candidates = self.pane == "panel" or self.state.location.level is Level.OUTPUT
         if on_candidates and self.distribution is not None:
             self.choose(self.candidate)
+        elif self.state.location.level is Level.EFFECTS:
+            self.do_switch()
         else:
             self.moved(lambda state, dims: state.enter(dims))
 
@@ -922,6 +932,10 @@ class ExplorerApp(MendedApp):
 
     def do_lens(self) -> None:
         self.moved(lambda state, dims: state.to_lens(dims))
+
+    def do_effects(self) -> None:
+        if not self.recorded("switching parts off"):
+            self.moved(lambda state, dims: state.to_effects(dims))
 
     def do_strongest(self) -> None:
         """The key that the row's query attends to most."""
@@ -1385,6 +1399,7 @@ class ExplorerApp(MendedApp):
         self.state = self.state.with_edited(message.text, self.model.tokenizer if self.model is not None else None)
         self.last_draw = None
         self.work.stop("forward")
+        self.sweeper.stop()
         if self.model is not None:
             self.start_clock()
         self.draw()

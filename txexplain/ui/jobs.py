@@ -14,6 +14,7 @@ from txexplain.errors import ModelNotFound
 from txexplain.explorer.location import Level
 from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.effects import EffectsFacts, Question, swept
 from txexplain.facts.lens import readings
 from txexplain.files import megabytes
 from txexplain.models.hub import Progress, Stopped
@@ -123,5 +124,22 @@ def surprise(lens: Lens, earlier: Known) -> Does:
             with job.turn():
                 values = surprisal(lens.trace, unembedding, (lens.trace.ids[: len(values)], values), CHUNK)
         return values
+
+    return does
+
+
+def effects(lens: Lens, question: Question) -> Does:
+    """What each thing of a run does, told batch by batch."""
+
+    def does(job: Job) -> EffectsFacts | None:
+        sweeping = swept(lens, question, lambda: job.stopped)
+        found = None
+        while True:
+            with job.turn():
+                further = next(sweeping, None)
+            if further is None:
+                return found
+            found = further
+            job.tell(found)
 
     return does

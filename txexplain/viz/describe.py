@@ -27,6 +27,7 @@ from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import contrast_name, known_sizes
 from txexplain.viz.views.direct import facts_of, order_of
 from txexplain.viz.views.edits import changes_text, effect_text
+from txexplain.viz.views.effects import progress, require_known, selected_name
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
 from txexplain.viz.views.lens import facts_of as lens_facts
@@ -62,6 +63,8 @@ VIEWS: dict[Level, str] = {
     "to the end: a reading, not a cause.",
     Level.LENS: "The logit lens: what each token's stream would say next if it were read after each block, with its own mean and spread: a "
     "reading, not a cause.",
+    Level.EFFECTS: "By how much the difference of two tokens' logits changes where one head, MLP, edge or token is switched off, and all "
+    "that follows is computed again: causes, on this prompt.",
     Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
 }
 CANDIDATES = 10
@@ -309,6 +312,24 @@ def lens_table(scene: Scene) -> tuple[str, list[Row]]:
     return f"The selected token's streams; A − B is {contrast_name(scene)}:", rows
 
 
+def effects_table(scene: Scene) -> tuple[str, list[Row]]:
+    require_known(scene)
+    facts, here = scene.effects, selected_name(scene)
+    rows: list[Row] = [("", "what", "changes it by")]
+    if facts is None:
+        return f"{contrast_name(scene)}: effects aren't computed yet.", [*rows, (mark(True), here, "")]
+    names = list(facts.by_name)
+    rows += [(mark(names[n] == here), names[n], effect(facts.by_name[names[n]])) for n in first_of(facts.order, names.index(here))]
+    how = facts.to if facts.to == "cut" else f"set to {facts.to}"
+    now = number(facts.without, sign=True)
+    return f"{contrast_name(scene)} is {now} here; what changes it most where it is {how} ({progress(facts)}):", rows
+
+
+def effect(change: float) -> str:
+    """A change of A − B; NaN is one that isn't computed yet."""
+    return "not computed yet" if change != change else number(change, sign=True)
+
+
 def model_table(scene: Scene) -> tuple[str, list[Row]]:
     rows: list[Row] = [("block", "attention adds", "MLP adds")]
     for layer, pair in enumerate(changes(scene.result, scene.token)):
@@ -430,4 +451,5 @@ TABLES: dict[Level, Callable[[Scene], tuple[str, list[Row]]]] = {
     Level.RESIDUAL: residual_table,
     Level.DIRECT: direct_table,
     Level.LENS: lens_table,
+    Level.EFFECTS: effects_table,
 }

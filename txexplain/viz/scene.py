@@ -18,6 +18,7 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
+from txexplain.facts.effects import EffectsFacts
 from txexplain.viz.canvas import has_console
 from txexplain.viz.palette import Palette
 
@@ -92,6 +93,7 @@ class Scene:
     reading: Reading | None = None
     lecture: bool = False  # fewer figures, larger bars, the keys pressed in the footer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
+    effects: EffectsFacts | None = None  # what a sweep has found so far, at the place that shows effects
     contrast: tuple[int, int] | None = None  # the tokens A and B whose difference is looked at; None where it isn't known
 
     @property

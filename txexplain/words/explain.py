@@ -17,7 +17,7 @@ from txexplain.explorer.source import Source, source_of
 from txexplain.words.attention import attention, head, heads, measured, product, projection, qkv
 from txexplain.words.neurons import activating, fitting, neuron, neuron_list, writing
 from txexplain.words.panes import PANES, output
-from txexplain.words.reading import direct, lens
+from txexplain.words.reading import direct, effects, lens
 from txexplain.words.stream import added, block, embedding, entering, layer_norm, nearest, part
 from txexplain.words.told import Explanation, Line, Look, Made, Shape, Topic
 
@@ -102,4 +102,5 @@ PAGES: dict[Level, Callable[[Look], Topic]] = {
     Level.RESIDUAL: part,
     Level.DIRECT: direct,
     Level.LENS: lens,
+    Level.EFFECTS: effects,
 }

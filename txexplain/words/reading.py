@@ -1,10 +1,12 @@
-"""Readings explained: what the parts of a stream give to the difference of two tokens' logits."""
+"""What makes the difference of two tokens' logits, explained: what the parts give to it, and what they do to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from txexplain.engine import attribution
+from txexplain.engine import effects as sweeps
+from txexplain.explorer.location import Dims, place_of
 from txexplain.explorer.places.lens import column
 from txexplain.facts.direct import direct as parts_of
 from txexplain.facts.lens import readings
@@ -62,5 +64,38 @@ def lens(look: Look) -> Topic:
         worked(),
         ("ln_final.normalized",),
         ((attribution.read_stream, "normalized"),),
+        (("unembedding", ("V", "d")),),
+    )
+
+
+def effects(look: Look) -> Topic:
+    """What a head, an MLP, an edge or a token does to A − B."""
+
+    def worked() -> Iterator[Line]:
+        config, place = look.lens.weights().config, look.place
+        a, b = wanted(look.contrast, "logits")
+        facts = wanted(look.effects, "effect computed yet")
+        if place.face == "sorted" and place.select is None:
+            name = facts.names[facts.order[0]]
+        else:
+            name = place_of(place).change(place, Dims.of(config, look.lens.trace.n_tokens, ""))
+        change = facts.by_name[name]
+        yield say("A is {}, B is {}: A − B is {} as it is", Entry(a), Entry(b), facts.without)
+        if change != change:
+            yield say(f"{name}: not computed yet")
+        else:
+            how = facts.to if facts.to == "cut" else f"at {facts.to}"
+            yield say(f"{name} {how}: {{}} {{}} = {{}}", facts.without, Plus(change), facts.without + change)
+
+    return Topic(
+        "Effects",
+        (
+            say("One thing of the run is changed, and all that follows is computed again: what A − B loses is what the thing did for it."),
+            say("It is a cause, on this prompt: others may need other parts, and two parts can stand in for each other."),
+        ),
+        ("M = logit A − logit B, at the last token", "effect = M with the change − M without", "below 0: it was needed"),
+        worked(),
+        ("ln_final.normalized",),
+        ((sweeps.sweep, "without"),),
         (("unembedding", ("V", "d")),),
     )

@@ -15,6 +15,7 @@ from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
 from txexplain.explorer.source import Source
 from txexplain.facts.by_hand import recomputable
+from txexplain.facts.effects import EffectsFacts
 from txexplain.facts.vector import VectorFacts, vector
 
 
@@ -124,6 +125,7 @@ class Look:
     lesson: Lesson | None = None  # the one that is open
     page: Page | None = None
     contrast: tuple[int, int] | None = None  # the two tokens whose difference is looked at
+    effects: EffectsFacts | None = None  # what a sweep has found so far, at the place that shows effects
     given: Mapping[int, int] = field(default_factory=dict)  # its answers: page -> answer
 
     @property

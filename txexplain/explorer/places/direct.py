@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from txexplain.engine.steps import stream_parts
 from txexplain.explorer.places.place import NUMBER, Bound, Dims, Level, Location, Memory, block_bound, token_by
-from txexplain.explorer.places.whole import Whole
+from txexplain.explorer.places.whole import LookedUp
 
 PART = re.compile(rf"L(?P<block>{NUMBER})(?:H(?P<head>{NUMBER})|\.(?P<half>bias|mlp))")
 OTHERS = ("embed", "pos", "always", "changed")
 
 
-class Direct(Whole):
+class Direct(LookedUp):
     """The parts of A − B, the largest first, or in the order in which they are added; one is selected."""
 
     __slots__ = ()
@@ -30,17 +30,7 @@ class Direct(Whole):
         return replace(at, select=inside) if inside in OTHERS or PART.fullmatch(inside) else None
 
     def indices(self, at: Location, dims: Dims) -> Iterator[Bound]:
-        part = PART.fullmatch(at.select or "")
-        if part is not None:
-            block, rest = int(part["block"]), (at.select or "").removeprefix(f"L{part['block']}")
-            yield block_bound(block, dims, "select", lambda near: f"L{near}{rest}")
-            if part["head"] is not None:
-                has = f"{dims.model} has heads H0 to H{dims.n_head - 1} in each block"
-                near = min(block, dims.n_layer - 1)
-                yield Bound("head", "select", int(part["head"]), dims.n_head, has, lambda head: f"L{near}H{head}")
-
-    def remember(self, memory: Memory, at: Location) -> Memory:
-        return memory
+        yield from part_bounds(at, dims)
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         """A head at this token's row, an MLP's neurons, or the page that the part is made on."""
@@ -52,12 +42,6 @@ class Direct(Whole):
         if part["head"] is not None:
             return Location(Level.HEAD, block=block, head=int(part["head"]), token=at.token)
         return Location(Level.MLP if part["half"] == "mlp" else Level.PROJ, block=block, token=at.token)
-
-    def out(self, at: Location, memory: Memory) -> Location:
-        """To where it was looked up."""
-        if memory.before is None:
-            return Location(token=at.chosen)
-        return memory.before if memory.before.query is not None else replace(memory.before, token=at.chosen)
 
     def change(self, at: Location, dims: Dims) -> str:
         name = self.here(at, dims)
@@ -76,3 +60,15 @@ class Direct(Whole):
         order = dims.order or tuple(range(len(names)))
         here = order.index(names.index(self.here(at, dims))) if names.index(self.here(at, dims)) in order else 0
         return replace(at, select=names[order[max(0, min(here + dy, len(order) - 1))]])
+
+
+def part_bounds(at: Location, dims: Dims) -> Iterator[Bound]:
+    """The block and the head of the part that is selected."""
+    part = PART.fullmatch(at.select or "")
+    if part is not None:
+        block, rest = int(part["block"]), (at.select or "").removeprefix(f"L{part['block']}")
+        yield block_bound(block, dims, "select", lambda near: f"L{near}{rest}")
+        if part["head"] is not None:
+            has = f"{dims.model} has heads H0 to H{dims.n_head - 1} in each block"
+            near = min(block, dims.n_layer - 1)
+            yield Bound("head", "select", int(part["head"]), dims.n_head, has, lambda head: f"L{near}H{head}")

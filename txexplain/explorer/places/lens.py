@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from txexplain.explorer.places.place import NUMBER, Bound, Dims, Level, Location, Memory, block_bound, token_by
-from txexplain.explorer.places.whole import Whole
+from txexplain.explorer.places.whole import LookedUp
 
 
-class Lens(Whole):
+class Lens(LookedUp):
     """Tokens by streams: what enters the first block, and what leaves each; one stream of one token is selected."""
 
     __slots__ = ()
@@ -29,18 +29,9 @@ class Lens(Whole):
         if at.select:
             yield block_bound(column(at) - 1, dims, "select", lambda near: f"L{near}")
 
-    def remember(self, memory: Memory, at: Location) -> Memory:
-        return memory
-
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         """Into the stream: its parts, the last one that it holds selected."""
         return Location(Level.RESIDUAL, select=f"{at.select}.mlp" if at.select else None, token=at.token)
-
-    def out(self, at: Location, memory: Memory) -> Location:
-        """To where it was looked up."""
-        if memory.before is None:
-            return Location(token=at.chosen)
-        return memory.before if memory.before.query is not None else replace(memory.before, token=at.chosen)
 
     def change(self, at: Location, dims: Dims) -> str:
         """What enters the block after the stream, or what leaves the last."""

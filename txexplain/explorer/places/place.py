@@ -34,6 +34,7 @@ class Level(Enum):
     RESIDUAL = "residual"
     DIRECT = "direct"
     LENS = "lens"
+    EFFECTS = "effects"
 
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")

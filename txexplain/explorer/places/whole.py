@@ -86,7 +86,22 @@ class Output(Whole, End):
         return at
 
 
-class Residual(Whole):
+class LookedUp(Whole):
+    """A place that a key of its own leads to, and back from: a look at the run that stands wherever the reader goes in the model."""
+
+    __slots__ = ()
+
+    def remember(self, memory: Memory, at: Location) -> Memory:
+        return memory
+
+    def out(self, at: Location, memory: Memory) -> Location:
+        """To where it was looked up."""
+        if memory.before is None:
+            return Location(token=at.chosen)
+        return memory.before if memory.before.query is not None else replace(memory.before, token=at.chosen)
+
+
+class Residual(LookedUp):
     """The selected token's residual stream: a part of it is selected."""
 
     __slots__ = ()
@@ -104,9 +119,6 @@ class Residual(Whole):
             block, half = block_and_half(at.select)
             yield block_bound(block, dims, "select", lambda near: f"L{near}.{half}")
 
-    def remember(self, memory: Memory, at: Location) -> Memory:
-        return memory
-
     def change(self, at: Location, dims: Dims) -> str:
         return f"{at.select or 'embed'}@{at.token_index(dims.n_tokens)}"
 
@@ -116,12 +128,6 @@ class Residual(Whole):
         assert at.select is not None
         block, half = block_and_half(at.select)
         return Location(Level.PROJ if half == "attn" else Level.MLP, block=block, token=at.token)
-
-    def out(self, at: Location, memory: Memory) -> Location:
-        """To where it was looked up."""
-        if memory.before is None:
-            return Location(token=at.chosen)
-        return memory.before if memory.before.query is not None else replace(memory.before, token=at.chosen)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         """Up and down go along the parts, the sides from token to token."""

@@ -14,6 +14,7 @@ from txexplain.viz.views.block import draw_block
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
 from txexplain.viz.views.direct import draw_direct
 from txexplain.viz.views.edits import draw_edits
+from txexplain.viz.views.effects import draw_effects
 from txexplain.viz.views.embed import draw_embed
 from txexplain.viz.views.explain import draw_explain
 from txexplain.viz.views.head import draw_head
@@ -44,6 +45,7 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.RESIDUAL: draw_residual,
     Level.DIRECT: draw_direct,
     Level.LENS: draw_lens,
+    Level.EFFECTS: draw_effects,
     Level.QKV: draw_linear,
     Level.PROJ: draw_linear,
     Level.MLP: draw_mlp,

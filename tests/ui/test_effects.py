@@ -1,0 +1,185 @@
+"""Effects: what each thing does to A − B, as the engine's sweep finds it, as Enter does it, and of the run on screen."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from textual.pilot import Pilot
+
+from tests.ui.harness import PATIENCE, drive, expected_text, pane_text, press, screen_text, until
+from tests.viz.reading import scene_at, shows, stage_at
+from txexplain.engine.derive import Lens
+from txexplain.engine.effects import effects
+from txexplain.engine.model import GPT2
+from txexplain.explorer.location import Location, parse
+from txexplain.explorer.runs import run
+from txexplain.explorer.state import ExplorerState
+from txexplain.facts.effects import EffectsFacts, Question, swept
+from txexplain.models.hub import Stopped
+from txexplain.ui import jobs
+from txexplain.ui.app import ExplorerApp
+from txexplain.ui.work import Does, Heard, Job, Work
+
+GIVING = "When Tom and Anna went to the park, Tom gave a ball to"
+SIZE = (120, 40)
+LAST = 13
+App, Hand = ExplorerApp, Pilot[None]
+
+
+@pytest.fixture(scope="module")
+def giving(storyteller: GPT2) -> Lens:
+    return Lens(storyteller.forward(storyteller.prompt_ids(GIVING)), storyteller)
+
+
+def of_engine(lens: Lens, face: str) -> dict[str, float]:
+    """What the engine's own sweeps tell, by name."""
+    model, trace = lens.weights(), lens.trace
+    if face == "edges":
+        change = effects(model, trace, f"edges [{LAST}]").change
+        return {f"[{LAST},{key}]": change[key] for key in range(LAST + 1)}
+    if face == "rows":
+        return {f"[*,{row}]": each for row, each in enumerate(effects(model, trace, "rows").change)}
+    heads, mlps = (effects(model, trace, of).change for of in ("heads", "mlps"))
+    return {f"L{n}H{h}": heads[n, h] for n, h in np.ndindex(*heads.shape)} | {f"L{n}.mlp": each for n, each in enumerate(mlps)}
+
+
+def listed(rows: list[str], names: dict[str, float]) -> Iterator[tuple[str, str]]:
+    """The rows of a list: a head's or MLP's name, or a token by its place in the names, and its figure."""
+    for row in rows:
+        if found := re.match(r" (L\d+(?:H\d+|\.mlp)|\d+) .*?([+−]?\d[\d.e−]*)(?= +[│█]|$)", row.rstrip()):
+            yield (found[1] if found[1][0] == "L" else list(names)[int(found[1])]), found[2].lstrip("+")
+
+
+@pytest.mark.parametrize("face", ["sorted", "edges", "rows"])
+def test_a_list_shows_the_engines_numbers(giving: Lens, face: str) -> None:
+    wanted = of_engine(giving, face)
+    told = dict(listed(stage_at(giving, f"effects:{face}", (100, 70)).text(), wanted))
+    assert set(told) == set(wanted)
+    assert all(float(told[name].replace("−", "-")) == pytest.approx(each, abs=0.00501) for name, each in wanted.items())
+    if face == "sorted":
+        sizes = [abs(wanted[name]) for name in told]
+        assert sizes == sorted(sizes, reverse=True)
+
+
+def test_squares_show_the_engines_numbers_in_their_colours(giving: Lens) -> None:
+    wanted = of_engine(giving, "")
+    canvas = stage_at(giving, "effects", (80, 14))
+    squares = {hit.target.select: hit for hit in canvas.hits if hasattr(hit.target, "select")}
+    assert set(squares) == set(wanted)
+    ground = canvas.palette.rgb("background")
+    most = {sign: max((each for each in wanted if sign * wanted[each] > 0), key=lambda name: abs(wanted[name])) for sign in (1, -1)}
+    for name, hit in squares.items():
+        text = "".join(canvas.chars[hit.y, hit.x : hit.x + hit.width]).strip(" ▸").replace("−", "-")
+        assert float(text) == pytest.approx(wanted[name], abs=0.0501), name
+        if abs(wanted[name]) > 0.5:
+            red, blue = ((int(canvas.bg[hit.y, hit.x + 1]) >> shift & 255) - (ground >> shift & 255) for shift in (16, 0))
+            assert (red > blue) == (wanted[name] > 0), name
+    assert len({int(canvas.bg[squares[name].y, squares[name].x + 1]) for name in most.values()}) == 2
+
+
+@pytest.mark.parametrize("place", ["effects[L4H3]", "effects[L2.mlp]", "effects:edges@3", "effects:rows@1", "effects:sorted"])
+def test_enter_does_what_the_number_says(storyteller: GPT2, place: str) -> None:
+    """On a run that is changed already, too: the number is of that run."""
+
+    async def test(app: App, hand: Hand) -> None:
+        assert app.lens is not None
+        a, b = app.scene(*SIZE).contrast or (0, 0)
+        before = app.lens
+        told = re.search(r"(\S+) (at|cut).*: (\S+) → (\S+), that is", "\n".join(pane_text(app, "stage")))
+        assert told is not None
+        own = float(before.trace.last_logits[a] - before.trace.last_logits[b])
+        assert shows(told[3].lstrip("+"), own)
+        await press(app, hand, "enter")
+        assert app.lens is not before
+        assert [str(each) for each in app.state.edits] == ["L1H2=zero", told[1]]
+        fresh = run(app.state, storyteller)
+        assert fresh is not None
+        assert shows(told[4].lstrip("+"), float(fresh.trace.last_logits[a] - fresh.trace.last_logits[b]), 1e-4)
+        assert told[4] in pane_text(app, "stage")[0] + pane_text(app, "edits")[0]
+
+    state = ExplorerState(prompt=GIVING, location=parse(place)).switch("L1H2", means=False)
+    drive(test, storyteller, state, size=SIZE)
+
+
+def test_a_key_leads_there_with_what_is_selected_and_back(storyteller: GPT2) -> None:
+    async def test(app: App, hand: Hand) -> None:
+        for start, there in (
+            ("L4H3", "effects[L4H3]"),
+            ("L2.mlp", "effects[L2.mlp]"),
+            ("model@3", "effects@3"),
+            ("direct[L5H1]", "effects[L5H1]"),
+        ):
+            app.change(replace(app.state, location=parse(start)))
+            await press(app, hand, "E")
+            assert str(app.state.location) == there
+            assert screen_text(app) == expected_text(app, storyteller, SIZE)
+            await press(app, hand, "E")
+            assert app.state.location == (Location() if start[0] == "d" else parse(start))  # where that was looked up from
+        await press(app, hand, "E", "down", "right", "full_stop")
+        assert str(app.state.location) == "effects[L2H1]"
+
+    drive(test, storyteller, ExplorerState(prompt=GIVING), size=SIZE)
+
+
+def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each batch is drawn when it comes; a key that changes the run, or leaves the place, ends the sweep."""
+    begun: list[tuple[Lens, Job]] = []
+    gate = threading.Event()
+
+    def stalled(lens: Lens, question: Question) -> Does:
+        def does(job: Job) -> None:
+            with job.turn():
+                job.tell([found for found, _ in zip(swept(lens, question), range(3), strict=False)][-1])
+            begun.append((lens, job))
+            gate.wait(PATIENCE)
+
+        return does
+
+    monkeypatch.setattr(jobs, "effects", stalled)
+
+    async def test(app: App, hand: Hand) -> None:
+        first = app.lens
+        await hand.press("E")
+        await until(hand, lambda: "54 computed" in pane_text(app, "stage")[0], "the first numbers")
+        text = "\n".join(pane_text(app, "stage"))
+        assert "L0H0: not computed yet" in text
+        await hand.press("X")
+        await until(hand, lambda: len(begun) == 2, "the changed run's sweep")
+        assert begun[0][0] is first
+        assert begun[0][1].stopped
+        assert begun[1][0] is app.lens is not first
+        await hand.press("E")
+        assert begun[1][1].stopped
+        gate.set()
+
+    drive(test, storyteller, ExplorerState(prompt=GIVING), size=SIZE)
+
+
+def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
+    told: list[EffectsFacts] = []
+    job = Job("effects", Work(lambda heard: told.append(heard.what)), lambda what: None)
+
+    def stopping(heard: Heard) -> None:
+        told.append(heard.what)
+        job.stopped = len(told) == 3
+
+    job.work.post = stopping
+    with pytest.raises(Stopped):
+        jobs.effects(giving, Question(("mlps", "heads"), 1, 2))(job)
+    assert [each.done < each.total for each in told] == [True] * 3
+    assert np.isnan(told[-1].change).any()
+
+
+def test_what_has_no_mean_is_set_to_zero(tiny: GPT2) -> None:
+    lens = Lens(tiny.forward([5, 17, 42, 3]), tiny)
+    facts = scene_at(lens, "effects", SIZE).effects
+    assert facts is not None
+    if tiny.tokenizer.has_no_text:
+        assert facts.to == "zero"
+    zero = effects(tiny, lens.trace, "heads", to=facts.to.partition(" ")[0]).change
+    assert [facts.by_name[f"L{n}H{h}"] for n, h in np.ndindex(*zero.shape)] == pytest.approx(zero.reshape(-1).tolist(), abs=1e-6)

@@ -1,0 +1,100 @@
+"""By how much A − B changes where one thing of a run is changed: of many things, as a sweep finds them, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from txexplain.engine.derive import Lens
+from txexplain.engine.effects import sweep
+from txexplain.engine.plans import CUT, MEAN, ZERO, plan
+from txexplain.facts.once import fact
+
+KEPT = 8  # answers of one run
+ROUNDING = 1e-4  # of a logit: what two ways to compute the same run may differ by
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is swept over, and the two tokens whose logits' difference is looked at."""
+
+    of: tuple[str, ...]  # as engine.effects names them: ("mlps", "heads"), …
+    a: int
+    b: int
+
+
+@dataclass(frozen=True, eq=False)
+class EffectsFacts:
+    """What is found so far: for each thing, A − B with it changed less A − B as it is in this run, to which all else is exact.
+
+    `change` is NaN where nothing is computed yet. 0 where nothing can change, or no more than
+    rounding does.
+    """
+
+    names: tuple[str, ...]  # as changes name them: L4H3, L4.mlp, [13,5], [*,5]
+    change: NDArray[np.float64]  # [n]
+    to: str  # what each is set to: "mean over tales", "zero", "cut"
+    without: float  # A − B as it is
+    done: int  # sweeps' tries, of
+    total: int
+
+    @cached_property
+    def by_name(self) -> dict[str, float]:
+        return dict(zip(self.names, self.change.tolist(), strict=True))
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """The things by size of effect, the largest first; those that aren't computed yet come last."""
+        return tuple(np.argsort(-np.abs(self.change), kind="stable").tolist())
+
+    @property
+    def complete(self) -> bool:
+        return self.done == self.total
+
+
+def swept(lens: Lens, question: Question, should_stop: Callable[[], bool] | None = None) -> Iterator[EffectsFacts]:
+    """The answer to a question as it comes, a batch at a time, the last blocks first; the last one is whole, unless it was stopped.
+
+    Parts are set to their mean over the reference text, or to zero where the model can read no text; edges and rows are cut.
+    Raises NotRecorded, NonFinite, InterventionError.
+    """
+    model, trace = lens.weights(), lens.trace
+    to = {"heads": ZERO if model.tokenizer.has_no_text else MEAN}
+    to |= {"mlps": to["heads"]}
+    plans = [plan(model, trace, of, to=to.get(of, CUT), should_stop=should_stop) for of in question.of]
+    names = tuple(each.place(cell) for each in plans for cell in np.ndindex(*each.shape))
+    change = [np.full(each.shape, np.nan) for each in plans]
+    done, total = 0, sum(len(each.tries) for each in plans)
+    for n, each in enumerate(plans):
+        for found in sweep(model, trace, each, answer=question.a, against=question.b, should_stop=should_stop):
+            change[n] = np.where(np.abs(found.change) < ROUNDING, 0.0, found.change)
+            flat = np.concatenate([part.reshape(-1) for part in change])
+            yield EffectsFacts(names, flat, each.to, found.without, done + found.done, total)
+        done += len(each.tries)
+
+
+@fact(1)
+def known(lens: Lens) -> dict[Question, EffectsFacts]:
+    """What was found of a run, by what was asked. Whoever sweeps puts it here; it grows in the thread that draws."""
+    return {}
+
+
+def keep(lens: Lens, question: Question, found: EffectsFacts) -> None:
+    """Put down how far the answer to a question is."""
+    answers = known(lens)
+    answers.pop(question, None)
+    answers[question] = found
+    while len(answers) > KEPT:
+        del answers[next(iter(answers))]
+
+
+def finish(lens: Lens, question: Question) -> None:
+    """Answer a question wholly, now."""
+    found = known(lens).get(question)
+    if found is None or not found.complete:
+        for so_far in swept(lens, question):
+            keep(lens, question, so_far)

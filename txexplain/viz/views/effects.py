@@ -1,0 +1,199 @@
+"""Effects: by how much A − B changes where a head or MLP is set to its mean, an edge is cut, or a token is hidden from all later ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from txexplain.errors import NotRecorded
+from txexplain.explorer.location import Dims, place_of
+from txexplain.explorer.places.effects import BY_TOKEN, part_names
+from txexplain.facts.effects import EffectsFacts
+from txexplain.text import clip, wrapped
+from txexplain.viz.canvas import BOLD, Canvas
+from txexplain.viz.numbers import MINUS, fit, number
+from txexplain.viz.ramps import MASKED, Ramp
+from txexplain.viz.scene import Scene
+from txexplain.viz.views.chrome import balance, contrast_name, title
+
+LEFT = 5  # cells for the blocks' names
+NARROWEST, WIDEST, TALLEST = 6, 10, 4  # cells of a square, its margin included
+NAME, TOKEN, FIGURE = 8, 16, 9
+WHAT = {
+    None: "each head and MLP", "sorted": "the largest first", "edges": "the last token's edges", "rows": "tokens, hidden from later ones",
+}  # fmt: skip
+
+
+def order_of(facts: EffectsFacts | None, n_layer: int, n_head: int) -> tuple[int, ...]:
+    """The heads and MLPs by size of effect, the largest first; those that aren't computed yet come last."""
+    names = part_names(n_layer, n_head)
+    if facts is None:
+        return tuple(range(len(names)))
+    number_of = {name: n for n, name in enumerate(names)}
+    return tuple(number_of[facts.names[n]] for n in facts.order)
+
+
+def value_of(facts: EffectsFacts | None, name: str) -> float:
+    """An effect; NaN where it isn't computed yet."""
+    return math.nan if facts is None else facts.by_name[name]
+
+
+def dims_here(scene: Scene) -> Dims:
+    """What tells which thing is selected."""
+    config = scene.config
+    dims = Dims.of(config, scene.n_tokens, scene.model_name)
+    return replace(dims, order=order_of(scene.effects, config.n_layer, config.n_head)) if scene.location.face == "sorted" else dims
+
+
+def selected_name(scene: Scene) -> str:
+    """What is selected, as changes name it."""
+    return place_of(scene.location).change(scene.location, dims_here(scene))
+
+
+def draw_effects(scene: Scene) -> Canvas:
+    """A square a head, a block a row; or a list, with a bar to either side of a line: left, where it was needed, A − B falls."""
+    require_known(scene)
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    facts, dot = scene.effects, scene.palette.glyphs.dot
+    now = "" if facts is None else f" {number(facts.without, ascii=scene.palette.ascii, sign=True)}"
+    title(
+        canvas, scene, f"effects {dot} {contrast_name(scene)}{now}", f"{progress(facts)} {dot} {WHAT[scene.location.face]}", progress(facts)
+    )
+    foot = wrapped(legend(scene), scene.width - 2)[: max(0, scene.height - 6)]
+    bottom = scene.height - 1 - len(foot)
+    if scene.location.face is None:
+        squares(canvas, scene, bottom)
+    else:
+        listing(canvas, scene, bottom)
+    canvas.put(1, bottom, readout(scene), "accent", attrs=BOLD, width=scene.width - 2)
+    for line, text in enumerate(foot, bottom + 1):
+        canvas.put(1, line, text, "muted", width=scene.width - 2)
+    return canvas
+
+
+def require_known(scene: Scene) -> None:
+    """Raise NotRecorded where nothing can be tried: without the model that made the run, or without logits."""
+    if scene.result.model is None or scene.trace.origin is not scene.result.model:
+        raise NotRecorded("weights")
+    if scene.contrast is None:
+        raise NotRecorded("logits")
+
+
+def progress(facts: EffectsFacts | None) -> str:
+    """How much is computed."""
+    if facts is None:
+        return "not computed yet"
+    return f"all {facts.total}" if facts.complete else f"{facts.done} of {facts.total} computed"
+
+
+def legend(scene: Scene) -> str:
+    """What the numbers are, and what they were found by."""
+    face = scene.location.face
+    to = "" if scene.effects is None else scene.effects.to
+    how = "cut in all heads and blocks" if face in BY_TOKEN else f"set to its {to}, a reference text" if "mean" in to else f"set to {to}"
+    return (
+        f"by how much {contrast_name(scene)} at the last token changes where one is {how or 'changed'}, and all that follows is computed "
+        f"again: {scene.palette.glyphs.minus} it was needed, + it was in the way. Enter does it for good, v shows others"
+    )
+
+
+def readout(scene: Scene) -> str:
+    """The selected thing: what it changes, in full figures."""
+    facts, ascii, name = scene.effects, scene.palette.ascii, selected_name(scene)
+    change = value_of(facts, name)
+    if facts is None or math.isnan(change):
+        return f"{name}: not computed yet"
+    before, after = (number(each, ascii=ascii, sign=True) for each in (facts.without, facts.without + change))
+    done = facts.to if facts.to == "cut" else f"at {facts.to}"
+    return f"{name} {done}: {before} {scene.palette.glyphs.arrow} {after}, that is {number(change, ascii=ascii, sign=True)}"
+
+
+def squares(canvas: Canvas, scene: Scene, bottom: int) -> None:
+    """Heads side by side, the MLP behind them, a row a block: a square in the effect's colour, and the number under it."""
+    config, place, facts = scene.config, scene.location, scene.effects
+    columns = config.n_head + 1
+    names = part_names(config.n_layer, config.n_head)
+    block, column = divmod(names.index(selected_name(scene)), columns)
+    across = max(NARROWEST, min(WIDEST, (scene.width - LEFT) // columns))
+    down = max(1, min(TALLEST, (bottom - 2) // config.n_layer))
+    seen_rows, seen = max(1, min(config.n_layer, (bottom - 2) // down)), max(1, min(columns, (scene.width - LEFT) // across))
+    top, first = (max(0, min(at - n // 2, whole - n)) for at, n, whole in ((block, seen_rows, config.n_layer), (column, seen, columns)))
+    ramp = Ramp("diverging", "positive", scene.palette)
+    reach = largest(facts)
+    for x, c in enumerate(range(first, first + seen)):
+        head = "MLP" if c == config.n_head else f"H{c}"
+        canvas.put(LEFT + x * across, 1, head, "accent" if c == column else "muted", width=across - 1, align="right")
+    for row, layer in enumerate(range(top, top + seen_rows)):
+        y = 2 + row * down
+        canvas.put(1, y, f"L{layer}", "accent" if layer == block else "muted")
+        for i, c in enumerate(range(first, first + seen)):
+            x, name = LEFT + i * across, names[layer * columns + c]
+            square(canvas, ramp, (x, y), (across - 1, down), value_of(facts, name), reach)
+            if (layer, c) == (block, column):
+                canvas.put(x - 1, y, scene.palette.glyphs.marker, "accent", attrs=BOLD)
+            canvas.target(x, y, across, down, replace(place, select=name))
+
+
+def largest(facts: EffectsFacts | None) -> float:
+    """The size of the largest effect so far, which the strongest colour stands for."""
+    sizes = np.abs(facts.change[~np.isnan(facts.change)]) if facts is not None else np.zeros(0)
+    return float(sizes.max(initial=0.0)) or 1.0
+
+
+def square(canvas: Canvas, ramp: Ramp, corner: tuple[int, int], size: tuple[int, int], value: float, reach: float) -> None:
+    """A number under its colour, or on it where there is one row; a point where it isn't computed yet."""
+    (x, y), (across, down), palette = corner, size, canvas.palette
+    level = int(ramp.quantise([value], -reach, reach)[0])
+    text = palette.glyphs.dot if level == MASKED else short(value, across, reach, 1, ascii=palette.ascii)
+    tall = max(1, down - 2) if down > 2 else 1
+    if level != MASKED and (ramp.coloured or down > 1):
+        for line in range(tall):
+            ramp.cell(canvas, x, y + line, across, level)
+    if down > 1:
+        canvas.put(x, y + tall, text, "text" if level != MASKED else "faint", width=across, align="right")
+    elif ramp.coloured and level != MASKED:
+        canvas.put(x, y, text, ramp.ink(level), ramp.colour(level), width=across, align="right")
+    else:
+        canvas.put(x, y, text, "text" if level != MASKED else "faint", width=across, align="right")
+
+
+def short(value: float, cells: int, reach: float, decimals: int, *, ascii: bool) -> str:
+    """An effect in a few cells, with its sign: to a tenth or hundredth, unless all are small."""
+    if value == 0:
+        return "0"
+    sign = "+" if value > 0 else ""
+    text = f"{value:+.{decimals}f}".replace("-", MINUS)
+    text = text if reach >= 1 and len(text) <= cells else sign + fit(value, cells - len(sign))
+    return text.replace(MINUS, "-") if ascii else text
+
+
+def listing(canvas: Canvas, scene: Scene, bottom: int) -> None:
+    """A row a head and MLP, or a token, with a bar."""
+    config, place, facts = scene.config, scene.location, scene.effects
+    if place.face in BY_TOKEN:
+        dims, last = dims_here(scene), scene.n_tokens - 1
+        rows = [(place_of(place).with_token(place, t, dims), f"{t} {scene.label(t).strip()}") for t in range(last + 1)]
+        here, width = scene.token, TOKEN
+    else:
+        names = part_names(config.n_layer, config.n_head)
+        order = order_of(facts, config.n_layer, config.n_head)
+        rows = [(replace(place, select=names[n]), names[n]) for n in order]
+        here, width = order.index(names.index(selected_name(scene))), NAME
+    room = max(1, bottom - 1)
+    first = max(0, min(here - room // 2, len(rows) - room))
+    changes = [] if facts is None else facts.change[~np.isnan(facts.change)].tolist()
+    ends, reach = (min(changes, default=0.0), max(changes, default=0.0)), largest(facts)
+    for y, (at, label) in enumerate(rows[first : first + room], 1):
+        lit = first + y - 1 == here
+        value = value_of(facts, place_of(at).change(at, dims_here(scene)))
+        if lit:
+            canvas.fill(0, y, scene.width, 1, bg="cursor")
+        role = "text" if place.face in BY_TOKEN else "mlp" if label.endswith("mlp") else "attention"
+        canvas.put(1, y, clip(label, width - 1, scene.palette.glyphs.ellipsis), role, attrs=BOLD if lit else 0, width=width)
+        figure = "not yet" if math.isnan(value) else short(value, FIGURE - 1, reach, 2, ascii=scene.palette.ascii)
+        canvas.put(1 + width, y, figure, "faint" if math.isnan(value) else "text", width=FIGURE - 1, align="right")
+        if not math.isnan(value):
+            balance(canvas, value, ends, (1 + width + FIGURE, y), scene.width - width - FIGURE - 2, "positive")
+        canvas.target(0, y, scene.width, 1, at)
