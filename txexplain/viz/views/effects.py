@@ -165,6 +165,7 @@ def short(value: float, cells: int, reach: float, decimals: int, *, ascii: bool)
         return "0"
     sign = "+" if value > 0 else ""
     text = f"{value:+.{decimals}f}".replace("-", MINUS)
+    text = text if text.strip("+0." + MINUS) else text[1:]
     text = text if reach >= 1 and len(text) <= cells else sign + fit(value, cells - len(sign))
     return text.replace(MINUS, "-") if ascii else text
 
