@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import resource
@@ -18,7 +19,7 @@ from tests.engine.hub_server import Hub, git_blob
 from tests.engine.hubs import hub_and_cache
 from txexplain.errors import ModelNotFound
 from txexplain.models import endpoint, line, resolve
-from txexplain.models.cache import VOCABULARY
+from txexplain.models.cache import VOCABULARY, shard_names
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "golden" / "saved"
@@ -108,6 +109,15 @@ def test_a_byte_for_each_connection_is_next_to_nothing(hub: Hub) -> None:
     with pytest.raises(ModelNotFound, match="can't be reached"):
         resolve("owner/slow")
     assert sum(path.startswith("/cdn/") for _, path, _ in hub.asked) < 10
+
+
+def test_an_index_names_no_shards_without_end() -> None:
+    def index(count: int) -> bytes:
+        return json.dumps({"weight_map": {f"h.{i}": f"model-{i}.safetensors" for i in range(count)}}).encode()
+
+    assert len(shard_names(index(200))) == 200
+    with pytest.raises(ValueError, match="no index"):
+        shard_names(index(20_000))
 
 
 @pytest.mark.parametrize("near", ["127.0.0.2", "127.0.0."])

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,8 @@ import pytest
 
 from tests.serve.room import Class, page, served
 from txexplain.serve import web
+from txexplain.serve.host import is_served
+from txexplain.serve.limits import SPARE
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="guests are forks, on Linux")
 
@@ -216,6 +219,84 @@ def test_another_sites_page_is_refused(room: Class, origin: str) -> None:
         assert refused.value.status == 403
 
     asyncio.run(go())
+
+
+async def answers(room: Class, host: str, path: str = "/") -> int:
+    """The status for a request that asks for a host by that name; "": by none."""
+    port = int(room.origin.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    named = f"Host: {host}\r\n" if host else ""
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    writer.write(f"GET {path} HTTP/1.1\r\n{named}Origin: http://{host}\r\n{upgrade if path == '/ws' else ''}\r\n".encode())
+    status = int((await reader.readline()).split()[1])
+    writer.close()
+    return status
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:{port}", "localhost.evil.example", "10.0.0.1:{port}", "", "[", "127.0.0.1.evil.example"]
+)
+def test_a_name_that_was_made_to_lead_here_is_no_class(room: Class, host: str) -> None:
+    """A page of evil.example, whose name leads to this machine once it is loaded (DNS rebinding): Host and Origin agree there."""
+
+    async def go() -> None:
+        asked = host.format(port=room.origin.rpartition(":")[2])
+        assert {await answers(room, asked, path) for path in ("/", "/ws", "/page.js")} <= {400, 403, 421}
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:{port}", "localhost:{port}", "localhost:9000", "[::1]:{port}", "class.localhost", "127.8.9.1", "LOCALHOST."]
+)
+def test_this_machines_names_are_the_class(room: Class, host: str) -> None:
+    async def go() -> None:
+        asked = host.format(port=room.origin.rpartition(":")[2])
+        assert (await answers(room, asked), await answers(room, asked, "/ws")) == (200, 101)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("asked", "host", "names", "is_it"),
+    [
+        ("class.example.org", "127.0.0.1", ("class.example.org",), True),
+        ("CLASS.example.org.:80", "127.0.0.1", ("class.example.org",), True),
+        ("other.example.org", "0.0.0.0", ("class.example.org",), False),
+        ("192.0.2.7:8000", "0.0.0.0", (), True),
+        ("lab.example.org:8000", "lab.example.org", (), True),
+        ("evil.example", "0.0.0.0", (), False),
+        ("[2001:db8::1]:8000", "::", (), True),
+    ],
+)  # fmt: skip
+def test_beyond_this_machine_addresses_and_names_that_were_given_are_the_class(
+    asked: str, host: str, names: tuple[str, ...], is_it: bool
+) -> None:
+    assert is_served(asked, host, names) == is_it
+
+
+def test_sockets_that_say_nothing_take_no_room() -> None:
+    """Neither those that ask for nothing, nor pages that never say how large they are; whoever means to come in does."""
+
+    async def go(room: Class) -> None:
+        port = int(room.origin.rpartition(":")[2])
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(SPARE + 100)]
+        async with asyncio.timeout(60):
+            ends = [asyncio.create_task(reader.read(1)) for reader, _ in idle]
+            for count, each in enumerate(asyncio.as_completed(ends), 1):
+                with suppress(ConnectionError):
+                    assert await each == b""
+                if count == 90:
+                    break
+        async with page(room) as one:
+            await one.shows("Next token")
+        for each in ends:
+            each.cancel()
+        for _, writer in idle:
+            writer.close()
+
+    with served("--sessions", "2") as room:
+        asyncio.run(go(room))
 
 
 def test_beyond_this_machine_the_link_has_a_code() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from txexplain.serve import limits
-from txexplain.serve.limits import Bucket, Limits, Seats
+from txexplain.serve.limits import SPARE, Bucket, Limits, Seats, turned_away
 
 
 @pytest.fixture
@@ -47,3 +47,18 @@ def test_a_rush_at_the_door_waits(clock: list[float]) -> None:
     assert [bool(seats.refusal("a")) for _ in range(8)] == [False] * 6 + [True] * 2
     clock[0] += 0.5
     assert not seats.refusal("a")
+
+
+def test_connections_without_a_guest_are_bounded_by_address_and_in_all_and_the_eldest_go() -> None:
+    limits = Limits(sessions=10, of_one=5)
+    one, all = SPARE + 10, SPARE + 20
+    assert turned_away([("a", i / 1000) for i in range(one)], limits, 1.0) == []
+    flood = [("a", i / 1000) for i in range(one + 40)]
+    assert sorted(turned_away([("b", 0.0), *flood], limits, 1.0)) == list(range(1, 41)), "the other address stays"
+    many = [(str(i), i / 1000) for i in range(all + 7)]
+    assert sorted(turned_away(many, limits, 1.0)) == list(range(7))
+
+
+def test_a_connection_that_says_nothing_for_long_is_closed() -> None:
+    limits = Limits()
+    assert turned_away([("a", 0.0), ("b", 5.0)], limits, limits.silent + 1) == [0]

@@ -106,14 +106,32 @@ def test_what_is_pasted_is_kept_whole(storyteller: GPT2) -> None:
         await settled(app, pilot)
         assert app.state.prompt == "Once"
 
-    def watched(text: str, *, limit: int | None = None) -> list[int]:
+    def watched(text: str, *, limit: int | None = None, bare: bool = False) -> list[int]:
         asked.append(limit)
-        return encode(text, limit=limit)
+        return encode(text, limit=limit, bare=bare)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storyteller.tokenizer, "encode", watched)
         record(test, storyteller)
     assert {limit for limit in asked if limit is not None} == {8 * 256}
+
+
+def test_few_marks_stand_on_one_cell_however_they_come(storyteller: GPT2) -> None:
+    """Each is written anew with each blink of the cursor: 16,000 of them on an “a” were 64 kB."""
+    marks = "\u0301\u20dd\U000e0100"
+
+    async def test(app: Recorded, pilot: Pilot[None]) -> None:
+        await pilot.press("slash", "ctrl+u")
+        app.post_message(events.Paste("Once e\u0301\u0323" + "a" + marks * 5000 + "\nb"))
+        await pilot.pause()
+        assert app.editor.text == "Once e\u0301\u0323" + "a" + (marks * 6)[:16] + "\nb"
+        for text in ("c" + marks, marks * 3, marks * 9, marks, marks + "d"):
+            app.editor.insert(text)
+        assert app.editor.text.endswith("\nbc" + (marks * 6)[:16] + "d")
+        await settled(app, pilot)
+        assert app.state.prompt == app.editor.text
+
+    record(test, storyteller)
 
 
 def test_editing_changes_nothing_but_what_is_typed(storyteller: GPT2) -> None:

@@ -467,6 +467,7 @@ serve = command(
     flag("--per-address", type=Whole(min=1), metavar="N", help="Guests of one address [all]."),
     flag("--idle", type=click.FloatRange(min=1), metavar="SECONDS", default=1800.0, help="Without a key, until a guest goes [1800]."),
     flag("--user", metavar="NAME", help="Whom root becomes once the port is taken."),
+    flag("--name", "names", multiple=True, metavar="HOST", help="A further name by which browsers ask for it, as a proxy's."),
     flag("--lead", is_flag=True, help="This terminal leads: guests follow its screen."),
     flag("--record", type=OutFile(), metavar="FILE.json", help="With --lead: keep the class's answers, without names."),
     flag("--leader", type=int, hidden=True),

@@ -15,7 +15,7 @@ from txexplain.models import named
 
 def serve(
     host: str, port: int, model: str | None, lesson: str | None, sessions: int, per_address: int | None, idle: float, user: str | None,
-    lead: bool, record: Path | None, leader: int | None,
+    names: tuple[str, ...], lead: bool, record: Path | None, leader: int | None,
 ) -> None:  # fmt: skip
     if find_spec("aiohttp") is None or find_spec("segno") is None:
         raise ExplainError("A class needs the extra `serve`: pip install 'txexplain[serve]'.")
@@ -26,12 +26,14 @@ def serve(
     if lead:
         given = {"--host": host, "--port": port, "--model": model, "--lesson": lesson, "--sessions": sessions, "--idle": idle}
         given |= {"--per-address": per_address, "--user": user}
-        flags = [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
+        flags = [word for name in names for word in ("--name", name)]
+        flags += [word for flag, value in given.items() if value is not None for word in (flag, str(value))]
         lead_class(flags, named(model), lesson, record)
     from txexplain.serve.limits import Limits
     from txexplain.serve.run import Plan, run
 
-    run(Plan(host, port, named(model), lesson, Limits(sessions=sessions, of_one=per_address or sessions, idle=idle), user, leader), tell)
+    limits = Limits(sessions=sessions, of_one=per_address or sessions, idle=idle)
+    run(Plan(host, port, named(model), lesson, limits, user, names, leader), tell)
 
 
 def tell(link: str) -> None:

@@ -32,6 +32,7 @@ TOKENIZER = (*VOCABULARY, SETTINGS, "special_tokens_map.json", "added_tokens.jso
 SHORT_NAMES = {known.repo: name for name, known in KNOWN.items()}  # as from_pretrained("gpt2") names what it caches
 CHUNK = 1 << 20
 LONGEST_REF = 1000  # bytes
+MOST_SHARDS = 1000  # each is asked for
 MOST_NOTED = 1_000_000  # values of a note of all files of a repository
 OPEN = 0o777  # what the umask leaves of it: a cache may be meant for several
 
@@ -149,7 +150,7 @@ def shard_names(index: bytes) -> list[str]:
     document = load_json(index, MOST_VALUES)
     weight_map = document.get("weight_map") if isinstance(document, dict) else None
     names = set(weight_map.values()) if isinstance(weight_map, dict) and all(isinstance(v, str) for v in weight_map.values()) else set()
-    if not names or not all(FILE.fullmatch(name) and name.endswith(".safetensors") for name in names):
+    if not 0 < len(names) <= MOST_SHARDS or not all(FILE.fullmatch(name) and name.endswith(".safetensors") for name in names):
         raise ValueError("no index")
     return sorted(names)
 

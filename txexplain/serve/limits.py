@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
+
+SPARE = 50  # connections
 
 
 @dataclass
@@ -41,6 +44,30 @@ class Limits:
     connects: float = 20.0  # new sessions a second, of all
     keys: float = 200.0  # messages a second of one guest; a held key sends 30, a moving pointer 60
     bytes: float = 200_000.0
+    silent: float = 30.0  # seconds that a connection may stay without a guest; a slow phone fetches the page meanwhile
+
+    @property
+    def crowd(self) -> int:
+        """Connections without a guest, in all: a browser opens some for the page's parts."""
+        return SPARE + 2 * self.sessions
+
+    @property
+    def crowd_of_one(self) -> int:
+        return SPARE + 2 * self.of_one
+
+
+def turned_away(waiting: Sequence[tuple[str, float]], limits: Limits, now: float) -> list[int]:
+    """Which connections without a guest are closed, of (address, since when): those that are silent for long, and the eldest where too
+    many stand there; who means to come in needs a moment only."""
+    gone, of_one, kept = [], Counter[str](), 0
+    for i in sorted(range(len(waiting)), key=lambda i: waiting[i][1], reverse=True):
+        address, since = waiting[i]
+        if now - since > limits.silent or of_one[address] >= limits.crowd_of_one or kept >= limits.crowd:
+            gone.append(i)
+        else:
+            of_one[address] += 1
+            kept += 1
+    return gone
 
 
 class Seats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import os
 import secrets
 import signal
@@ -15,12 +14,14 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from txexplain.errors import ExplainError, reason
+from txexplain.serve.host import is_loopback, is_served, public_host
 from txexplain.serve.house import House
 from txexplain.serve.limits import Limits
 from txexplain.serve.web import Class
 from txexplain.serve.wire import Lines, Message, packed
 
 CODE = 6  # random bytes of the link's code
+KEPT = 10.0  # seconds that a connection may stand idle
 
 
 class ServeError(ExplainError):
@@ -37,31 +38,15 @@ class Plan:
     lesson: str | None
     limits: Limits
     user: str | None = None
+    names: tuple[str, ...] = ()  # of this machine, or of a proxy before it
     leader: int | None = None  # the handle of a channel to the lecturer's app
-
-
-def is_loopback(host: str) -> bool:
-    with suppress(ValueError):
-        return ipaddress.ip_address(host).is_loopback
-    return host == "localhost"
 
 
 def link_of(plan: Plan, port: int, code: str) -> str:
     """The address to give to the class: where it listens everywhere, the one under which others see this machine."""
-    host = plan.host
-    with suppress(ValueError):
-        if ipaddress.ip_address(host).is_unspecified:
-            host = own_address()
+    host = public_host(plan.host)
     host = f"[{host}]" if ":" in host else host
     return f"http://{host}:{port}/" + (f"?c={code}" if code else "")
-
-
-def own_address() -> str:
-    """The address from which this machine would speak to others; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
-        probe.connect(("192.0.2.1", 9))  # a network for documentation
-        return str(probe.getsockname()[0])
-    return socket.gethostname()
 
 
 def step_down(user: str) -> None:
@@ -102,10 +87,12 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
             house.close()
             return
         await opening
-        runner = web.AppRunner(Class(house, plan.limits, code).application(), access_log=None, handle_signals=False)
+        room = Class(house, plan.limits, code, lambda asked: is_served(asked, plan.host, plan.names))
+        runner = web.AppRunner(room.application(), access_log=None, handle_signals=False, keepalive_timeout=KEPT)
         await runner.setup()
         try:
             await web.SockSite(runner, door, shutdown_timeout=2.0).start()
+            ushering = asyncio.create_task(room.usher(lambda: runner.server.connections if runner.server else []))
             if plan.leader is not None:
                 listen(house, plan.leader, ended)
             tell(link_of(plan, door.getsockname()[1], code))
@@ -115,6 +102,7 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
             if not ended.is_set():
                 raise ServeError("The model's process has ended, so the class is over. Start it again.")
         finally:
+            ushering.cancel()
             house.close()
             await runner.cleanup()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -16,7 +16,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from txexplain import __version__
 from txexplain.bounded import load_json
 from txexplain.serve.house import CLOSED, MODES, Guest, House, HouseError, clamped
-from txexplain.serve.limits import Bucket, Limits, Seats
+from txexplain.serve.limits import Bucket, Limits, Seats, turned_away
 
 PAGE = Path(__file__).parent / "page"
 ASSETS = {
@@ -35,14 +35,17 @@ HEADERS = {
 }
 SLOW = 1_000_000  # bytes on their way to one page from which on its app waits
 MOST_VALUES = 20  # of what a page says of itself
+MISLED = "This class has another name. Open the link that the lecturer gave; behind a proxy, `txexplain serve --name HOST` says its name.\n"
 HELLO = 10.0  # seconds in which a page says how large it is
 
 
 class Class:
     """The routes, and who is in."""
 
-    def __init__(self, house: House, limits: Limits, code: str) -> None:
-        self.house, self.limits, self.code = house, limits, code
+    def __init__(self, house: House, limits: Limits, code: str, is_served: Callable[[str], bool]) -> None:
+        """is_served: whether a Host header means this class."""
+        self.house, self.limits, self.code, self.is_served = house, limits, code, is_served
+        self.seated: set[asyncio.BaseTransport | None] = set()  # the connections that have a guest
         self.seats = Seats(limits)
         self.assets = {name: (PAGE / name).read_bytes() for name in ASSETS}
         self.html = (PAGE / "index.html").read_text(encoding="utf-8").replace("{version}", __version__).encode()
@@ -56,6 +59,8 @@ class Class:
     async def guarded(self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         """What holds for every answer."""
         try:
+            if not self.is_served(request.headers.get("Host", "")):
+                return web.Response(status=421, text=MISLED, headers=HEADERS)
             answer = await handler(request)
         except web.HTTPException as error:
             answer = web.Response(status=error.status, text=f"{error.status}: {error.reason}\n")
@@ -110,8 +115,26 @@ class Class:
             first = ""
         else:
             first = MODES
-        await self.talk(socket, guest, size, first)
+        self.seated.add(request.transport)
+        try:
+            await self.talk(socket, guest, size, first)
+        finally:
+            self.seated.discard(request.transport)
         return socket
+
+    async def usher(self, connections: Callable[[], Sequence[web.RequestHandler]]) -> None:
+        """Close connections that say nothing, and the eldest where too many have no guest: each takes one of the machine's handles."""
+        since: dict[web.RequestHandler, float] = {}
+        while True:
+            await asyncio.sleep(1.0)
+            now = monotonic()
+            since = {each: since.get(each, now) for each in connections() if each.transport and each.transport not in self.seated}
+            waiting = list(since)
+            peers = [each.transport.get_extra_info("peername") if each.transport else None for each in waiting]
+            known = [(str(peer[0]) if peer else "", since[each]) for peer, each in zip(peers, waiting, strict=True)]
+            for i in turned_away(known, self.limits, now):
+                if (transport := waiting[i].transport) is not None:
+                    transport.abort()
 
     def known(self, key: str) -> Guest | None:
         """The session that a page which was loaded anew left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,7 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Offset
 from textual.message import Message
 from textual.widgets import TextArea
-from textual.widgets.text_area import Selection
+from textual.widgets.text_area import Edit, EditResult, Selection
 
 from txexplain.errors import TokenizerError
 from txexplain.viz.canvas import rich_style
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN = 4000  # characters; a longer text is shown without boundaries
 LONGEST = 16_000  # characters that the field holds, more than a context takes; what follows is kept beside it, and every key stays quick
+MARKS = 16  # characters without a cell on one that has it; all of them are written anew with each blink of the cursor
 # What Python takes for an end of line and a prompt doesn't: the field would make newlines of these, so it holds other characters.
 ENDS = "\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 HELD = {ord(char): 0xF0000 + ord(char) for char in ENDS}
@@ -97,6 +100,14 @@ class PromptEditor(TextArea):
         if self.rest:
             self.post_message(self.Edited(self.whole))
 
+    def edit(self, edit: Edit) -> EditResult:
+        """However text comes here, by hand or paste: few marks stand on one cell."""
+        row, column = min(edit.from_location, edit.to_location)
+        text = with_few_marks(self.document.get_line(row)[:column], edit.text) if edit.text else ""
+        if text != edit.text:
+            self.notify(f"Of the marks on one letter {MARKS} are kept.", markup=False)
+        return super().edit(replace(edit, text=text))
+
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
         """Taking edits back, Textual scrolls before it moves the cursor, which may lie beyond what is left of the text."""
         row, column = self.cursor_location
@@ -151,6 +162,16 @@ class PromptEditor(TextArea):
 
     def action_newline(self) -> None:
         self.insert("\n")
+
+
+def with_few_marks(before: str, text: str) -> str:
+    """A text as it may follow another, without the marks that are too many on one cell."""
+    kept, count = [], 0
+    for place, char in enumerate(before[-MARKS:] + text, -min(MARKS, len(before))):
+        count = count + 1 if unicodedata.category(char) in ("Mn", "Me") else 0
+        if place >= 0 and count <= MARKS:
+            kept.append(char)
+    return "".join(kept)
 
 
 def picture(char: str) -> str:
