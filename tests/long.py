@@ -22,8 +22,10 @@ from typing import Any
 import numpy as np
 from textual.pilot import Pilot
 
+from tests.ui.harness import become
 from txexplain.engine.cores import CORES
 from txexplain.engine.model import GPT2
+from txexplain.explorer.session import answers
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
@@ -42,7 +44,7 @@ async def started(model: GPT2, state: ExplorerState, size: tuple[int, int] = (80
     """The app on its first whole screen, generating as fast as it can once it is asked to."""
     app = ExplorerApp(state, UiOptions(color="truecolor"), lambda progress: model)
     async with app.run_test(size=size, notifications=False) as pilot:
-        app.pace = 0.001
+        app.session = replace(app.session, pace=0.001)
         await until(pilot, lambda: at_rest(app), "the first screen")
         yield app, pilot
 
@@ -55,7 +57,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> 
 
 
 def at_rest(app: ExplorerApp) -> bool:
-    return app.lens is not None and not app.running and not app.generating and not app.work.jobs
+    return app.lens is not None and not app.running and not app.session.generating and not app.work.jobs
 
 
 def length(app: ExplorerApp) -> int:
@@ -70,7 +72,7 @@ async def to_the_end(app: ExplorerApp, pilot: Pilot[Any], most: int = 1 << 30) -
     while length(app) < room:
         await pilot.press("g")
         await until(pilot, lambda: at_rest(app) or length(app) >= room, "a pause in the text, or enough of it")
-        if app.generating:
+        if app.session.generating:
             await pilot.press("g")
             await until(pilot, lambda: at_rest(app), "a pause")
     return length(app) - first
@@ -78,7 +80,7 @@ async def to_the_end(app: ExplorerApp, pilot: Pilot[Any], most: int = 1 << 30) -
 
 async def to_the_start(app: ExplorerApp, pilot: Pilot[Any], tokens: int) -> None:
     for _ in range(tokens):
-        app.do_undo()
+        app.action_do("undo")
         await pilot.pause(0.0)
     await until(pilot, lambda: at_rest(app), "the first screen again")
 
@@ -86,9 +88,9 @@ async def to_the_start(app: ExplorerApp, pilot: Pilot[Any], tokens: int) -> None
 def numbers(app: ExplorerApp) -> dict[str, bytes]:
     """Every number that the first screen is drawn from, and what its panes say."""
     assert app.lens is not None
-    assert app.distribution is not None
+    assert app.session.distribution is not None
     found = {name: np.ascontiguousarray(app.lens.trace[name]).tobytes() for name in app.lens.trace.names}
-    found["probability"] = app.distribution.probability.tobytes()
+    found["probability"] = app.session.distribution.probability.tobytes()
     found |= {f"ribbons {number}": np.asarray(shares).tobytes() for number, shares in enumerate(app.lens.flow(app.state.flow))}
     for pane in ("prompt", "stage", "panel"):
         canvas = app.query_one(f"#{pane}", Picture).canvas
@@ -126,12 +128,12 @@ async def walk(
             tokens = await to_the_end(app, pilot)
             await to_the_start(app, pilot, tokens)
             done += tokens
-            app.adopt(replace(app.state, seed=0))
+            become(app, (answers.adopt(app.session, replace(app.state, seed=0)), ()))
             for name, value in numbers(app).items():
                 assert value == first[name], f"after {done} tokens and back, {name} isn't what it was"
             seen.append({name: measure() for name, measure in measures.items()})
             tell(f"{done} tokens, {len(seen)} times to the end and back: {seen[-1]}")
-            app.adopt(replace(app.state, seed=len(seen) % seeds))
+            become(app, (answers.adopt(app.session, replace(app.state, seed=len(seen) % seeds)), ()))
         for name in measures:
             filled = max(WARM, len(seen) // 2)  # caches of bounded size fill ever more slowly
             warm, last = seen[filled - 1][name], seen[-1][name]

@@ -40,6 +40,7 @@ from textual.geometry import Size
 from textual.keys import _character_to_key, _get_unicode_name_from_key
 from textual.message_pump import MessagePump
 
+from tests.ui.harness import become
 from txexplain.engine import derive
 from txexplain.engine.cores import CORES
 from txexplain.engine.derive import Lens
@@ -49,8 +50,9 @@ from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
 from txexplain.errors import ExplainError, ModelNotFound
 from txexplain.explorer.lesson import parse_lesson
+from txexplain.explorer.reading import Reads
+from txexplain.explorer.session import models
 from txexplain.explorer.state import ExplorerState, from_flags
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
@@ -64,7 +66,7 @@ from txexplain.ui.work import Does, Heard, Job, Work
 from txexplain.viz.screen import draw_pane
 
 SAVED = Path(__file__).parent / "golden" / "saved" / "one"  # 2 blocks of 2 heads, a vocabulary of 300, room for 64 tokens
-TIMERS = ("run_model", "run_late", "step")  # those of the app; Textual's own may ring
+TIMERS = ("typed", "fade", "drawn")  # those of the app; Textual's own may ring
 NAMES = ("one", "two", "three")  # the same shape and tokens, other numbers
 PATIENCE = 60.0  # seconds until a thread that doesn't move is called a deadlock
 PROMPT = "red blue red"
@@ -141,9 +143,8 @@ class Held:
 class Timer:
     """What the app takes for a timer of Textual's: it rings when the walk says so."""
 
-    def __init__(self, walk: Walk, number: int, callback: Callable[[], Any]) -> None:
-        self.walk, self.number, self.callback = walk, number, callback
-        self.what = callback.__name__
+    def __init__(self, walk: Walk, number: int, callback: Callable[[], Any], what: str) -> None:
+        self.walk, self.number, self.callback, self.what = walk, number, callback, what
 
     def stop(self) -> None:
         if self in self.walk.timers:
@@ -263,10 +264,10 @@ class Walk:
     # What is put into the app's place
 
     def set_timer(self, app: ExplorerApp, delay: float, callback: Callable[[], Any], **options: Any) -> Any:
-        if getattr(callback, "__name__", "") not in TIMERS:
+        if options.get("name") not in TIMERS:
             return MessagePump.set_timer(app, delay, callback, **options)
         self.rung += 1
-        timer = Timer(self, self.rung, callback)
+        timer = Timer(self, self.rung, callback, options["name"])
         self.timers.append(timer)
         return timer
 
@@ -316,7 +317,7 @@ class Walk:
             mock.patch.object(ui, "load_model", self.opened),
             mock.patch.object(jobs, "surprisal", gated(surprisal)),
             mock.patch.object(jobs, "CHUNK", 2),
-            mock.patch.object(jobs, "RIBBONS_AT_ONCE", 4),
+            mock.patch.object(jobs, "RIBBONS_AT_ONCE", 0),
             mock.patch.object(derive, "SWIFT", 0),
             mock.patch.object(derive, "norm_shares", gated(derive.norm_shares)),
             mock.patch.object(derive, "rollout_shares", gated(derive.rollout_shares)),
@@ -362,7 +363,7 @@ def options_of(walk: Walk) -> dict[str, Callable[[], None]]:
         found[f"open {held}"] = partial(open_it, held)
         if not walk.coarse and not held.what.endswith("post"):
             found[f"through {held}"] = partial(open_it, held, through=True)
-    found |= {f"ring {timer}": partial(ring, timer) for timer in walk.timers if not walk.coarse or timer.what in ("run_model", "step")}
+    found |= {f"ring {timer}": partial(ring, timer) for timer in walk.timers if not walk.coarse or timer.what in ("typed", "drawn")}
     return found
 
 
@@ -392,13 +393,13 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
     state, lens, scene = app.state, app.lens, app.scene(*app.size)
     doing = set(walk.live.values())
     if app.running and app.model is not None:
-        assert "forward" in doing or any(timer.what == "run_model" for timer in walk.timers), "it waits for a result that nobody computes"
+        assert "forward" in doing or any(timer.what == "typed" for timer in walk.timers), "it waits for a result that nobody computes"
     if lens is None:
-        assert app.message or app.running, "nothing is shown, and no sentence says why"
-        if app.message.startswith(("Loading", "Fetching")):
-            assert doing & {"load", "arrive"}, f"it says {app.message!r}, but nobody loads"
-            if app.arrival is None:
-                assert "load" in doing, f"it says {app.message!r}, but only what was given up loads"
+        assert app.session.message or app.running, "nothing is shown, and no sentence says why"
+        if app.session.message.startswith(("Loading", "Fetching")):
+            assert doing & {"load", "arrive"}, f"it says {app.session.message!r}, but nobody loads"
+            if app.session.arrival is None:
+                assert "load" in doing, f"it says {app.session.message!r}, but only what was given up loads"
         return
     if lens.model is not None:
         assert app.model is lens.model, "a result of another model"
@@ -406,13 +407,13 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
         name, ids = state.model, lens.trace.ids
         wanted = tuple(state.ids if state.ids is not None else app.model.prompt_ids(state.prompt))
         assert scene.stale or ids == wanted, "an old result is shown as current"
-        assert app.prefix is None or app.prefix.model is app.model
+        assert app.session.prefix is None or app.session.prefix.model is app.model
         fresh = truth.lens(name, ids)
         assert close(lens.trace.last_logits, fresh.trace.last_logits), "the logits aren't a fresh run's"
         best = distribution(fresh.trace.last_logits, **state.sampling)
-        assert app.distribution is not None
-        assert close(app.distribution.probability, best.probability), "the probabilities aren't of this setting"
-        assert app.back or scene.distribution is app.distribution
+        assert app.session.distribution is not None
+        assert close(app.session.distribution.probability, best.probability), "the probabilities aren't of this setting"
+        assert app.session.back or scene.distribution is app.session.distribution
         if scene.ribbons is not None:
             assert all(close(a, b) for a, b in zip(scene.ribbons, fresh.flow(state.flow), strict=True)), "other ribbons"
         if scene.surprisal is not None:
@@ -423,19 +424,21 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
         if scene.measured and "measures" in lens.__dict__:
             for measure, values in vars(fresh.measures).items():
                 assert close(getattr(lens.measures, measure), values), f"other {measure}"
-        for moment in (*app.history[-2:], *([app.held] if app.held is not None else [])):
+        for moment in (*app.session.history[-2:], *([app.session.held] if app.session.held is not None else [])):
             assert close(moment.logits, truth.lens(name, moment.ids).trace.last_logits), "a moment of another model"
-        if app.last_draw is not None and state.ids is not None:
-            assert state.ids[-1] == app.last_draw.id, "a draw of another token"
-            assert app.drawn_from is not None
-            assert close(app.drawn_from.logits, truth.lens(name, state.ids[:-1]).trace.last_logits), "a draw from other probabilities"
+        if app.session.last_draw is not None and state.ids is not None:
+            assert state.ids[-1] == app.session.last_draw.id, "a draw of another token"
+            assert app.session.drawn_from is not None
+            assert close(app.session.drawn_from.logits, truth.lens(name, state.ids[:-1]).trace.last_logits), (
+                "a draw from other probabilities"
+            )
     else:
         assert app.model is None
         assert state.trace is not None, "a recorded run under a model's name"
-    if (reading := app.reader.reading) is not None and reading.lens is not None and (model := reading.lens.model) is not None:
+    if (reading := app.session.reader.reading) is not None and reading.lens is not None and (model := reading.lens.model) is not None:
         assert reading.page.model is None or walk.models[reading.page.model] is model, "the page's numbers are another model's"
         assert reading.lens.trace.ids == tuple(model.prompt_ids(reading.page.prompt or "")), "the page's numbers are another prompt's"
-    if any(held.what in ("flow post", "measure post", "arrive post") for held in walk.held):
+    if any(held.what in ("norms post", "rollout post", "measures post", "arrive post") for held in walk.held):
         return  # they are computed, and nobody was told yet
     for pane, rect in app.layout_of(scene.width, scene.height).items():
         canvas = app.screen_stack[0].query_one(f"#{pane}", Picture).canvas
@@ -467,7 +470,7 @@ def reader_may(app: ExplorerApp) -> list[str]:
         keys = ["down"] * 4 + ["enter"] * 4 + ["escape", "up"]
     elif len(app.screen_stack) > 1:
         keys = ["enter", "escape", "escape", "down", "1", "a"]
-    elif app.pane == "prompt":
+    elif app.session.pane == "prompt":
         keys = ["a", "b", "space", "backspace", "a", "enter", "escape", "tab"]
     else:
         keys = [key for key, often in KEYS.items() for _ in range(often)]
@@ -483,7 +486,7 @@ async def happen(walk: Walk, app: ExplorerApp, pilot: Any, what: str) -> None:
     elif kind == "resize":
         resize(app, *map(int, name.split("x")))
     elif kind == "fetch":
-        app.fetch(name)
+        become(app, models.fetch(app.session, name))
     elif kind == "finish":  # in what is written by hand: all that a job has to do
         number = int(name.partition("#")[2])
         while number in walk.live:
@@ -503,7 +506,7 @@ async def settle(walk: Walk, app: ExplorerApp, pilot: Any, truth: Truth) -> None
     for _ in range(2000):
         while len(app.screen_stack) > 1:
             await happen(walk, app, pilot, "press escape")
-        if app.generating:
+        if app.session.generating:
             await happen(walk, app, pilot, "press u")
         if not (possible := list(options_of(walk))):
             break
@@ -513,8 +516,10 @@ async def settle(walk: Walk, app: ExplorerApp, pilot: Any, truth: Truth) -> None
         raise AssertionError(f"it never comes to rest: {walk.live}")
     assert not walk.live, f"deadlock: {walk.live}, held {walk.held}"
     assert not app.running, "all is quiet, but it waits for a result"
-    assert app.arrival is None, "all is quiet, but it waits for a model"
-    assert app.lens is not None or not app.message.startswith(("Loading", "Fetching")), f"all is quiet, but it says {app.message!r}"
+    assert app.session.arrival is None, "all is quiet, but it waits for a model"
+    assert app.lens is not None or not app.session.message.startswith(("Loading", "Fetching")), (
+        f"all is quiet, but it says {app.session.message!r}"
+    )
 
 
 def started(walk: Walk, how: str, trace: Path) -> ExplorerApp:
@@ -582,7 +587,7 @@ async def leave(walk: Walk, app: ExplorerApp) -> None:
     walk.done.append("quit")
     walk.leaving = True
     if walk.coarse or walk.choose(["key", "signal"]) == 0:
-        app.do_quit()
+        app.action_do("quit")
     else:
         app.exit(return_code=143)
     assert app._task is not None

@@ -19,7 +19,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -33,8 +33,8 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace, canonical
 from txexplain.explorer.lesson import load
 from txexplain.explorer.location import parse
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model, weights_dir
 from txexplain.ui.app import ExplorerApp
@@ -94,11 +94,11 @@ async def settled(app: ExplorerApp, pilot: Pilot[None]) -> None:
     """Until the screen shows the result of what is asked."""
     loop = asyncio.get_running_loop()
     end = loop.time() + PATIENCE
-    while app.lens is None or app.running or app.queued or app.work.jobs:
+    while app.lens is None or app.running or app.session.queued or app.work.jobs:
         if loop.time() > end:
             raise TimeoutError("The app doesn't settle.")
         await pilot.pause(0.002)
-    app.cost = ""  # milliseconds are the machine's, not the picture's
+    app.session = replace(app.session, cost="")  # milliseconds are the machine's, not the picture's
     app.draw()
     await pilot.pause()
 

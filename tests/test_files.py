@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -27,10 +26,10 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import TraceError
 from txexplain.explorer.lesson import load
+from txexplain.explorer.reading import record
 from txexplain.files import HELD, Place, followed, link_of, make_folder, open_kept, put_link, read_whole, write_whole
 from txexplain.front.config import config_path, remember_theme
-from txexplain.front.lessons import Reads
-from txexplain.ui.reader import Reader
+from txexplain.ui.deeds import keep
 from txexplain.ui.save import SaveScreen
 from txexplain.ui.terminal.rescue import crash_report
 from txexplain.viz.palette import Palette
@@ -73,10 +72,7 @@ def of_a_stranger(link: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def keep_answers(path: Path) -> str:
-    said: list[str] = []
-    reader = Reader(SimpleNamespace(say=said.append), Reads(load("attention"), record=path))  # type: ignore[arg-type]
-    reader.keep(path)
-    return "".join(said)
+    return keep(path, record(load("attention"), {}))
 
 
 def save_picture(path: Path) -> str:

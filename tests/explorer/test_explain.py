@@ -21,11 +21,11 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace, block_names, canonical
+from txexplain.explorer.choice import effects_of, finish_effects
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level, parse
 from txexplain.explorer.source import source_of
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.scenes import effects_of, finish_effects
 from txexplain.words.explain import explain, topic_of
 from txexplain.words.panes import getter
 from txexplain.words.told import Explanation, Line, Look, Made, Plus, Share, Value

@@ -17,10 +17,11 @@ import numpy as np
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
+from txexplain.explorer.choice import distribution_of, finish_effects
 from txexplain.explorer.location import Level, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
-from txexplain.front.scenes import distribution_of, finish_effects, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.models import load_model
 from txexplain.viz.canvas import STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette

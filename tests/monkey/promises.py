@@ -19,18 +19,20 @@ from tests.monkey.world import World, flags_of
 from txexplain.engine.derive import Lens
 from txexplain.engine.surprisal import Surprise
 from txexplain.errors import ExplainError, NotRecorded
+from txexplain.explorer.choice import dims_of, distribution_of
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import state_of
 from txexplain.explorer.location import Level, breadcrumb, check, parse
+from txexplain.explorer.reading import Reading
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.names import names_of
-from txexplain.front.scenes import dims_of, distribution_of, surprisal_of
+from txexplain.front.scenes import surprisal_of
 from txexplain.text import clean
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.numbers import percent
-from txexplain.viz.scene import Reading, Scene
+from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane
 
 App = ExplorerApp
@@ -106,21 +108,21 @@ def at_rest(app: App, world: World, rng: np.random.Generator, *, all_of_it: bool
     state = app.state
     ids = wanted(app, world)
     assert not app.running
-    if app.arrival is None:
+    if app.session.arrival is None:
         assert app.model is None or app.model is world.models.get(state.model), "the model isn't the state's"
     if app.lens is None:
-        assert ids is None, f"there is no result, though there could be one: {app.message!r}"
-        assert app.message, "there is no result, and nobody says why"
+        assert ids is None, f"there is no result, though there could be one: {app.session.message!r}"
+        assert app.session.message, "there is no result, and nobody says why"
         pictures_shown(app, seen, app.scene(*app.size), {})
         return "without a result"
     assert ids is not None, "a prompt that the model can't read has a result"
     assert ids == tuple(app.lens.trace.ids), "the result is another prompt's"
-    assert app.candidate < max(1, app.lens.config.vocab_size)
+    assert app.session.candidate < max(1, app.lens.config.vocab_size)
     fresh = world.lens(state, ids)
     check(state.location, dims_of(fresh))
-    if app.pane == "prompt":
+    if app.session.pane == "prompt":
         assert app.editor.display
-        assert app.editor.whole == app.prompt_text(), "the editor holds another prompt"
+        assert app.editor.whole == app.session.prompt_text(), "the editor holds another prompt"
     else:
         assert not app.editor.display
     scene = expected(app, world, fresh)
@@ -172,7 +174,7 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
         assert distribution is not None
         return replace(moment, logits=distribution.logits)
 
-    past = again(app.history[-1 - app.back]) if app.back else None
+    past = again(app.session.history[-1 - app.session.back]) if app.session.back else None
     reading = scene.reading
     if reading is not None and reading.lens is not None:
         reading = read_again(reading, world, state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def next_step(app: App, world: World, rng: np.random.Generator) -> Step:
         return ["size", *pick(*SIZES)]
     if len(app.screen_stack) > 1:
         return over_the_screen(app, rng)
-    if app.pane == "prompt" and rng.random() < 0.8:
+    if app.session.pane == "prompt" and rng.random() < 0.8:
         return pick(
             ["text", some(rng, TYPED, 12)], ["paste", some(rng, PASTED, 30)], pick(*EDITING), pick(*EDITING), pick("enter", "escape")
         )
@@ -202,16 +203,17 @@ def pumps(app: App) -> Iterator[MessagePump]:
 
 # Settling
 
-OURS = {"load", "arrive", "forward", "measure", "flow", "surprisal"}  # the jobs whose result the screen waits for
+OURS = {"load", "arrive", "forward", "norms", "rollout", "measures", "streams", "effects", "surprisal"}  # the jobs whose result the screen waits for
 
 
 def computes(app: App) -> bool:
     """Whether something is on its way that will change the screen; between two generated tokens, nothing is."""
-    typed = app.typing is not None and app.typing._task is not None and not app.typing._task.done()
+    typing = app.timers.get("typed")
+    typed = typing is not None and typing._task is not None and not typing._task.done()
     resized = app._resize_timer is not None or app._resize_event is not None
     paints = bool(app.screen._layout_required or app.screen._dirty_widgets)
     works = bool(OURS & set(app.work.jobs))
-    return paints or resized or app.running or bool(app.queued) or typed or works
+    return paints or resized or app.running or bool(app.session.queued) or typed or works
 
 
 async def settled(app: App, pilot: Pilot[None], patience: float) -> None:
@@ -224,5 +226,5 @@ async def settled(app: App, pilot: Pilot[None], patience: float) -> None:
             return
         assert loop.time() < end, "the app doesn't settle"
         if loop.time() > end - patience / 2:
-            app.generating = False  # on a busy machine a text grows as fast as it can be drawn, and there is no moment between
+            app.session = replace(app.session, generating=False)  # else a busy machine never has a moment between
         await asyncio.sleep(0.001)

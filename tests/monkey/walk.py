@@ -57,9 +57,9 @@ class Watched(ExplorerApp):
         self.open_model = world.open_model
         self.animation_level = "full" if start.animated else "none"
 
-    def perform(self, name: str) -> None:
+    def perform(self, name: str, shown: str = "") -> None:
         self.seen.actions[name] += 1
-        super().perform(name)
+        super().perform(name, shown)
 
 
 @dataclass
@@ -167,7 +167,11 @@ def live(start: Start, world: World, seen: Seen, choose: Choose, rng: np.random.
         if app._exit or app._exception is not None:
             return
         pictures()
-        seen.screens[type(app.screen).__name__ if len(app.screen_stack) > 1 else f"{app.pane} {app.reader.side or app.side}".strip()] += 1
+        seen.screens[
+            type(app.screen).__name__
+            if len(app.screen_stack) > 1
+            else f"{app.session.pane} {app.session.reader.side or app.session.side}".strip()
+        ] += 1
         if step == WAIT:
             await still(app, pilot)
             seen.looks[at_rest(app, world, rng, all_of_it=all_of_it)] += 1
@@ -187,8 +191,8 @@ async def still(app: Watched, pilot: Pilot[None]) -> None:
     """Until every pane lies in its place and a frame that grows has become the view, between two generated tokens, too."""
     end = time.monotonic() + GROWN
     while True:
-        if app.reader.asked.clock:  # a stopwatch begins a second
-            app.reader.began = time.monotonic()
+        if app.session.reader.asked.clock:  # a stopwatch begins a second
+            app.session.reader.began = time.monotonic()
             app.draw()
         await pilot.pause(0)
         if (laid_out(app) and (app.animation_level == "none" or grown(app)) and not computes(app)) or time.monotonic() > end:
@@ -206,7 +210,9 @@ def laid_out(app: Watched) -> bool:
 
 def grown(app: Watched) -> bool:
     rect, shown = app.layout_of(*app.size).get("stage"), app.query_one("#stage", Picture).canvas
-    return not app.motion and (rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown)))
+    return not app.motion.coming and (
+        rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown))
+    )
 
 
 @contextlib.contextmanager

@@ -22,9 +22,9 @@ from txexplain.explorer import edits
 from txexplain.explorer.lesson import load as load_lesson
 from txexplain.explorer.lesson import shipped
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState, from_flags
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
 from txexplain.models.hub import Progress

@@ -14,12 +14,15 @@ from textual.pilot import Pilot
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
+from txexplain.explorer.choice import finish_effects
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import run
+from txexplain.explorer.session import answers
+from txexplain.explorer.session.value import Result
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import finish_effects, palette_of, roomy, scene_of, surprisal_of
+from txexplain.front.scenes import palette_of, roomy, scene_of, surprisal_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.screen import draw_screen
@@ -56,6 +59,11 @@ def drive(
     asyncio.run(go())
 
 
+def become(app: ExplorerApp, result: Result) -> None:
+    """Bring an app to what a function of the session gives, as an event does."""
+    app.become(answers.lacking(app.session, *result))
+
+
 async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> None:
     """Pump messages until a condition holds."""
     loop = asyncio.get_running_loop()
@@ -70,7 +78,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[Any]) -> None:
     """Until nothing runs and the screen shows the result of what is asked."""
     await until(
         pilot,
-        lambda: app.lens is not None and not (app.running or app.queued or app.work.jobs or app.motion),
+        lambda: app.lens is not None and not (app.running or app.session.queued or app.work.jobs or app.motion.coming),
         "a settled screen",
     )
 
@@ -121,11 +129,11 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         distribution=distribution(lens.trace.last_logits, **state.sampling),
         ribbons=None if lens.flow_lacks(state.flow) else tuple(lens.flow(state.flow)),
         keys=footer(Doing(state.location.level.name, changed=bool(state.edits)), ascii=tones.ascii),
-        draw=app.last_draw,
-        drawn_from=app.drawn_from if app.last_draw is not None else None,
-        surprisal=surprisal_of(lens) if (roomy(*size) if app.strip is None else app.strip) else None,
+        draw=app.session.last_draw,
+        drawn_from=app.session.drawn_from if app.session.last_draw is not None else None,
+        surprisal=surprisal_of(lens) if (roomy(*size) if app.session.strip is None else app.session.strip) else None,
     )
-    return draw_screen(replace(scene, cost=app.cost)).text()
+    return draw_screen(replace(scene, cost=app.session.cost)).text()
 
 
 def draws(model: GPT2, ids: Sequence[int], count: int, seed: int = 0, **sampling: Any) -> list[int]:

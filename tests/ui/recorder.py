@@ -12,8 +12,8 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, settled
 from txexplain.engine.model import GPT2
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.terminal.wire import thrifty

@@ -48,15 +48,14 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.errors import ExplainError
 from txexplain.explorer.location import STAGES, Level, parse
+from txexplain.explorer.session.events import Forward, Progress
+from txexplain.explorer.session.value import Arrival
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.front.actions import ACTIONS, GLYPHS
 from txexplain.front.options import UiOptions
-from txexplain.ui import app as module
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.help import HelpScreen
-from txexplain.ui.jobs import Arriving
 from txexplain.ui.jobs import forward as forward_job
-from txexplain.ui.models import Arrival
 from txexplain.ui.terminal.fixes import BriefToast
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.work import Heard, Job
@@ -110,10 +109,10 @@ def check_panel(app: App, model: GPT2, prompt: Any, **sampling: Any) -> None:
 
 def test_the_first_screen_shows_the_models_own_probabilities(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
-        assert app.distribution is not None
+        assert app.session.distribution is not None
         want = distribution(fresh(storyteller, ONCE).last_logits)
-        np.testing.assert_array_equal(app.distribution.order[:100], want.order[:100])
-        np.testing.assert_allclose(app.distribution.probability, want.probability, rtol=1e-5)
+        np.testing.assert_array_equal(app.session.distribution.order[:100], want.order[:100])
+        np.testing.assert_allclose(app.session.distribution.probability, want.probability, rtol=1e-5)
         check_panel(app, storyteller, ONCE)
 
     drive(test, storyteller)
@@ -164,7 +163,7 @@ def test_the_screen_stays_the_rendered_picture_after_many_keys(storyteller: GPT2
             await press(app, hand, key)
             want = expected_text(app, storyteller, (120, 36))
             got = screen_text(app)
-            if app.last_draw is not None:
+            if app.session.last_draw is not None:
                 want, got = want[:-3], got[:-3]  # how the token was drawn stands there, which a state doesn't know
             assert got == want, key
 
@@ -342,8 +341,8 @@ def test_temperature_keys_repaint_true_bars(storyteller: GPT2) -> None:
             check_panel(app, storyteller, ONCE, temperature=want)
         await press(app, hand, *["left_square_bracket"] * (len(STOPS) + 2))
         assert (app.state.temperature, app.state.mode) == (0.0, "greedy")
-        assert app.distribution is not None
-        assert app.distribution.kept_count == 1
+        assert app.session.distribution is not None
+        assert app.session.distribution.kept_count == 1
         assert "100%" in pane_text(app, "panel")[5]
 
     drive(test, storyteller)
@@ -351,12 +350,12 @@ def test_temperature_keys_repaint_true_bars(storyteller: GPT2) -> None:
 
 def test_no_key_of_sampling_sorts_the_vocabulary_again(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
-        assert app.distribution is not None
-        sorted_once = app.distribution.ranking
+        assert app.session.distribution is not None
+        sorted_once = app.session.distribution.ranking
         for key in ("left_square_bracket", "s", "equals_sign", "s", "minus", "right_curly_bracket"):
             await press(app, hand, key)
-            assert app.distribution.ranking is sorted_once, key
-        assert app.distribution.mode == "top-p"
+            assert app.session.distribution.ranking is sorted_once, key
+        assert app.session.distribution.mode == "top-p"
 
     drive(test, storyteller)
 
@@ -416,8 +415,11 @@ def test_space_draws_by_the_positions_number_and_u_takes_back(storyteller: GPT2)
             assert app.lens is not None
             assert app.lens.trace.ids == tuple(ids + want[:n])
             check_panel(app, storyteller, ids + want[:n])
-            assert app.last_draw is not None
-            assert (app.last_draw.id, f"u {app.last_draw.uniform:.4f}" in pane_text(app, "panel")[-1]) == (want[n - 1], True)
+            assert app.session.last_draw is not None
+            assert (app.session.last_draw.id, f"u {app.session.last_draw.uniform:.4f}" in pane_text(app, "panel")[-1]) == (
+                want[n - 1],
+                True,
+            )
             assert storyteller.tokenizer.display(want[n - 1]).strip() in "".join(pane_text(app, "prompt"))
         await press(app, hand, "u", "u")
         assert list(app.state.ids or ()) == ids + want[:2]
@@ -452,18 +454,18 @@ def test_a_setting_changes_the_next_draw_and_none_before(storyteller: GPT2) -> N
     drive(test, storyteller, ExplorerState(seed=5))
 
 
-def test_generate_says_what_the_command_says(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PACES", (1e-3,))
+def test_generate_says_what_the_command_says(storyteller: GPT2) -> None:
     args = ["generate", ONCE, "--tokens", "6", "--seed", "3", "--temperature", "0.8", "--json"]
     want = [token["id"] for token in json.loads(CliRunner().invoke(cli, args).stdout)["tokens"]]
     ids = storyteller.prompt_ids(ONCE)
 
     async def test(app: App, hand: Hand) -> None:
+        app.session = replace(app.session, pace=1e-3)
         await hand.press("g")
         await until(hand, lambda: len(app.state.ids or ()) >= len(ids) + 6, "six tokens")
         await hand.press("g")
         await settled(app, hand)
-        assert not app.generating
+        assert not app.session.generating
         got = list(app.state.ids or ())[len(ids) :]
         assert got[:6] == want
         assert got == draws(storyteller, ids, len(got), seed=3, temperature=0.8)
@@ -479,13 +481,13 @@ def test_enter_on_a_candidate_appends_that_one(storyteller: GPT2) -> None:
 
     async def test(app: App, hand: Hand) -> None:
         await press(app, hand, "tab", "down", "down", "down", "up")
-        assert app.candidate == 2
+        assert app.session.candidate == 2
         await press(app, hand, "enter")
         assert list(app.state.ids or ()) == [*ids, order[2]]
         assert app.state.appended[-1].how == "chosen"
-        assert app.candidate == 0
+        assert app.session.candidate == 0
         await press(app, hand, "escape")
-        assert (app.pane, place(app)) == ("stage", "model")
+        assert (app.session.pane, place(app)) == ("stage", "model")
 
     drive(test, storyteller)
 
@@ -519,7 +521,7 @@ def test_a_full_context_says_so(tiny: GPT2) -> None:
         for key in ("space", "g"):
             await press(app, hand, key)
             assert len(app.state.ids or ()) == 16
-            assert not app.generating
+            assert not app.session.generating
             assert "The context is full" in said(app)[-1]
             assert "16" in said(app)[-1]
         app.clear_notifications()
@@ -605,7 +607,7 @@ def test_a_run_that_nobody_waits_for_is_stopped(storyteller: GPT2, monkeypatch: 
     async def test(app: App, hand: Hand) -> None:
         assert stopped == [False]
         with app.work.turns:  # while it waits for its turn, it is given up
-            app.work.start("forward", forward_job(storyteller, replace(app.state, prompt="Old"), None), app.ran)
+            app.work.start("forward", forward_job(Forward(storyteller, replace(app.state, prompt="Old"), None)), app.happen)
             app.work.stop("forward")
         await until(hand, lambda: not app.work.threads, "the old run's end")
         assert stopped == [False]  # it wasn't even begun
@@ -630,7 +632,7 @@ def test_a_model_that_cannot_be_loaded_leaves_its_sentence(storyteller: GPT2) ->
         raise ExplainError("no/such/model isn't there; --model takes a name.")
 
     async def test(app: App, hand: Hand) -> None:
-        await until(hand, lambda: "isn't there" in app.message, "the sentence")
+        await until(hand, lambda: "isn't there" in app.session.message, "the sentence")
         assert any("no/such/model isn't there; --model takes a name." in line for line in pane_text(app, "stage"))
         for action in ACTIONS:
             if action.id not in ("quit", "screenshot"):
@@ -656,7 +658,7 @@ def test_typing_is_typing_and_the_result_follows(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
         before = app.state
         await hand.press("slash")
-        assert app.pane == "prompt"
+        assert app.session.pane == "prompt"
         assert app.editor.text == ONCE
         await write(app, hand, text)
         await settled(app, hand)
@@ -664,7 +666,7 @@ def test_typing_is_typing_and_the_result_follows(storyteller: GPT2) -> None:
         assert app.state == replace(before, prompt=text)  # no key of it did anything else
         check_panel(app, storyteller, text)
         await hand.press("enter")
-        assert (app.pane, app.state.prompt, app.editor.display) == ("stage", text, False)
+        assert (app.session.pane, app.state.prompt, app.editor.display) == ("stage", text, False)
         await settled(app, hand)
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))
         await press(app, hand, "enter")
@@ -679,7 +681,7 @@ def test_leaving_the_prompt_keeps_its_text(storyteller: GPT2, key: str, pane: st
         await hand.press("f9", "exclamation_mark", "space", "q")
         await hand.press(key)
         await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == ONCE + "! q", "the result")
-        assert app.pane == pane
+        assert app.session.pane == pane
         assert app.focused is not None
         assert app.focused.id == pane
         assert app.state.prompt == ONCE + "! q"
@@ -718,20 +720,20 @@ def test_a_prompt_too_long_is_kept_and_said(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
         await hand.press("slash", "ctrl+u")
         app.post_message(events.Paste(text))
-        await until(hand, lambda: "reads at most 256" in app.message, "the sentence")
+        await until(hand, lambda: "reads at most 256" in app.session.message, "the sentence")
         assert any("reads at most 256; shorten it by" in line for line in pane_text(app, "stage"))
         assert app.state.prompt == text
         assert not app.running
         assert "%" not in "".join(pane_text(app, "panel"))  # no figures of another prompt
         await hand.press("enter", "space", "g", "enter")
         await hand.pause()
-        assert (app.state.prompt, app.state.ids, app.generating) == (text, None, False)
+        assert (app.state.prompt, app.state.ids, app.session.generating) == (text, None, False)
         await hand.press("slash")
         assert app.editor.text == text
         await write(app, hand, "Short again")
         await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == "Short again", "the result")
         await settled(app, hand)
-        assert app.message == ""
+        assert app.session.message == ""
         check_panel(app, storyteller, "Short again")
 
     drive(test, storyteller)
@@ -743,8 +745,8 @@ def test_tab_goes_round_the_panes(storyteller: GPT2) -> None:
         for key in ["tab"] * 4 + ["shift+tab"] * 4:
             await press(app, hand, key)
             assert app.focused is not None
-            assert app.focused.id == ("editor" if app.pane == "prompt" else app.pane)
-            seen.append(app.pane)
+            assert app.focused.id == ("editor" if app.session.pane == "prompt" else app.session.pane)
+            seen.append(app.session.pane)
         assert seen == ["panel", "prompt", "stage", "panel", "stage", "prompt", "panel", "stage"]
 
     drive(test, storyteller)
@@ -765,11 +767,11 @@ def test_a_click_on_a_token_selects_it(storyteller: GPT2) -> None:
         await click(app, hand, "stage", ("token", 2))
         assert place(app) == "model@2"
         await click(app, hand, "prompt", ("token", 4))
-        assert (place(app), app.pane) == ("model@4", "stage")
+        assert (place(app), app.session.pane) == ("model@4", "stage")
         await click(app, hand, "prompt", ("token", 4))
-        assert app.pane == "prompt"
+        assert app.session.pane == "prompt"
         await click(app, hand, "stage", ("token", 1))
-        assert (place(app), app.pane, app.editor.display) == ("model@1", "stage", False)
+        assert (place(app), app.session.pane, app.editor.display) == ("model@1", "stage", False)
 
     drive(test, storyteller)
 
@@ -842,7 +844,7 @@ def test_clicks_in_the_panel(storyteller: GPT2) -> None:
         await click(app, hand, "panel", ("do", "mode"))
         assert app.state.mode == "top-k"
         await click(app, hand, "panel", ("candidate", 3))
-        assert (app.candidate, app.state.ids) == (3, None)
+        assert (app.session.candidate, app.state.ids) == (3, None)
         await click(app, hand, "panel", ("candidate", 3))
         assert list(app.state.ids or ()) == [*ids, order[3]]
 
@@ -875,7 +877,7 @@ def test_help_opens_over_the_screen_and_closes(storyteller: GPT2) -> None:
             assert any("Draw one token and append it" in line or "Zoom into" in line for line in screen_text(app))
             await hand.press("right_square_bracket", "space", "tab")  # these sleep here
             assert isinstance(app.screen, HelpScreen)
-            assert (app.state, app.pane, app.running) == (before, "stage", False)
+            assert (app.state, app.session.pane, app.running) == (before, "stage", False)
             await hand.press(closes)
             assert not isinstance(app.screen, HelpScreen)
         assert app.is_running
@@ -1062,14 +1064,14 @@ def test_news_that_come_when_the_screens_are_gone(storyteller: GPT2) -> None:
     apps: list[ExplorerApp] = []
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
-        app.arrival = Arrival("another")
+        app.session = replace(app.session, arrival=Arrival("another"))
         apps.append(app)
 
     drive(test, storyteller)
     (app,) = apps
     assert not app.screen_stack
-    app.arrival = Arrival("another")
-    asyncio.run(app._on_message(Heard(Job("arrive", app.work, app.arrived), Arriving(1, 2))))
+    app.session = replace(app.session, arrival=Arrival("another"))
+    asyncio.run(app._on_message(Heard(Job("arrive", app.work, app.happen), Progress("arrive", 1, 2))))
 
 
 def test_a_timer_that_is_late_rings(storyteller: GPT2) -> None:
@@ -1101,22 +1103,22 @@ def test_a_zoom_moves_once_and_ends_with_the_view(storyteller: GPT2) -> None:
         for key in ("enter", "escape"):
             shown.clear()
             await hand.press(key)
-            await until(hand, lambda: not app.motion, "the view")
+            await until(hand, lambda: not app.motion.coming, "the view")
             assert [bool(canvas.diff(shown[0])) for canvas in shown] == [False, True, True, False]
         shown.clear()
         await hand.press("enter", "escape", "enter", "c", "down")
-        await until(hand, lambda: not app.motion, "the view")
+        await until(hand, lambda: not app.motion.coming, "the view")
         last = app.query_one("#stage", Picture).canvas
         assert last is not None
         assert not draw_pane("stage", app.scene(*app.size), app.layout_of(*app.size)["stage"]).diff(last)
         await hand.press("escape")
-        await until(hand, lambda: not app.motion, "the view")
+        await until(hand, lambda: not app.motion.coming, "the view")
         await hand.resize_terminal(20, 5)
         await until(hand, lambda: "stage" not in app.layout_of(*app.size), "the sentence")
         shown.clear()
         await hand.press("enter")
         assert place(app).startswith("L2")
-        assert not app.motion
+        assert not app.motion.coming
         assert not shown
 
     with mock.patch.object(Picture, "show", watched):

@@ -21,9 +21,10 @@ from textual.pilot import Pilot
 from tests.ui.harness import COLOURS, press, settled
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.terminal.wire import BEGIN, END, Wire
 from txexplain.viz.palette import Palette
@@ -71,7 +72,7 @@ def metered(
 @pytest.fixture(autouse=True)
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine must not fade what a quick one leaves alone."""
-    monkeypatch.setattr("txexplain.ui.app.FADE_AFTER", 1000.0)
+    monkeypatch.setattr("txexplain.explorer.session.answers.FADE_AFTER", 1000.0)
 
 
 async def cost(app: Metered, pilot: Pilot[None], key: str) -> int:

@@ -8,9 +8,10 @@ import pytest
 from rich.color import Color
 from textual.pilot import Pilot
 
-from tests.ui.harness import COLOURS, ONCE, drive, settled, until
+from tests.ui.harness import COLOURS, ONCE, become, drive, settled, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
+from txexplain.explorer.session import answers
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
 from txexplain.viz.palette import THEMES
@@ -56,10 +57,10 @@ def test_every_letter_at_every_place_can_be_read(storyteller: GPT2, theme: str) 
 
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
         for place in ("model", "embed", "L2", "L2.attn", "L2H3:softmax", "L2H3[4,1]", "L2.mlp", "output", "heads"):
-            app.change(app.state.go(parse(place), app.dims()))
+            become(app, answers.change(app.session, app.state.go(parse(place), app.session.dims())))
             await settled(app, pilot)
             found[place] = faint(app)
-        app.focus_pane("prompt")
+        app.action_do("prompt")
         app.say("A sentence of some words")
         await until(pilot, lambda: bool(app._notifications), "the sentence")
         await pilot.pause()

@@ -15,6 +15,7 @@ from tests.ui.test_contrast import READABLE, ratio
 from tests.viz.test_console import FONTS
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
+from txexplain.explorer.session.events import Failed
 from txexplain.explorer.state import ExplorerState
 from txexplain.models.hub import NotHere
 from txexplain.ui.app import ExplorerApp
@@ -104,7 +105,7 @@ def test_a_key_that_is_no_letter_leaves_the_app_from_every_dialog(storyteller: G
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
         base = app.screen
         if name == "fetch":
-            app.ask_to_fetch(NotHere("gpt2"))
+            app.happen(Failed("load", "", NotHere("gpt2")))
         else:
             await pilot.press(*OPENED[name])
         if name != "editor":

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import ONCE, drive, expected_text, press, said, screen_text, settled, until
+from tests.ui.harness import ONCE, become, drive, expected_text, press, said, screen_text, settled, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
@@ -21,6 +21,7 @@ from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer import edits
 from txexplain.explorer.location import Level, Location, parse
+from txexplain.explorer.session import answers
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
 
@@ -38,7 +39,7 @@ def changed(model: GPT2, ids: Any) -> Trace:
 
 
 async def go(app: ExplorerApp, hand: Pilot[None], place: str) -> None:
-    app.change(replace(app.state, location=parse(place)))
+    become(app, answers.change(app.session, replace(app.state, location=parse(place))))
     await settled(app, hand)
 
 
@@ -47,14 +48,14 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         app.animation_level = "none"  # a zoom's frames aren't what this is about
-        await until(hand, lambda: len(app.surprised[1]) == 7, "the surprisal")
+        await until(hand, lambda: len(app.session.surprised[1]) == 7, "the surprisal")
         before = app.lens
         assert before is not None
         await go(app, hand, "L2.attn[3]")
         await press(app, hand, "X", "X")
         assert list(map(str, app.state.edits)) == ["L2H3=zero"]
         await go(app, hand, "model")
-        assert app.ribbons() is None  # what a changed z moved isn't told by shares and values
+        assert app.scene(*app.size).ribbons is None  # what a changed z moved isn't told by shares and values
         assert "ribbons: not recorded: blocks.2.attn.z was changed by hand" in "\n".join(screen_text(app))
         assert app.lens is not None
         ids = app.lens.trace.ids
@@ -62,22 +63,22 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
         fresh = Lens(changed(storyteller, list(ids)), storyteller)
         for name in fresh.trace.names:
             np.testing.assert_allclose(app.lens.trace[name], fresh.trace[name], rtol=1e-5, atol=1e-4, err_msg=name)
-        assert app.distribution is not None
-        np.testing.assert_allclose(app.distribution.logits, fresh.trace["logits"], rtol=1e-5, atol=1e-4)
-        await until(hand, lambda: app.surprised[0] == app.lens.trace.run, "the changed run's surprisal")
+        assert app.session.distribution is not None
+        np.testing.assert_allclose(app.session.distribution.logits, fresh.trace["logits"], rtol=1e-5, atol=1e-4)
+        await until(hand, lambda: app.session.surprised[0] == app.lens.trace.run, "the changed run's surprisal")
         wanted = surprisal(fresh.trace, storyteller.unembedding)
         plain_run = surprisal(before.trace, storyteller.unembedding)
-        for now, new, old in zip(app.surprised[1][1:], wanted[1:], plain_run[1:], strict=True):
+        for now, new, old in zip(app.session.surprised[1][1:], wanted[1:], plain_run[1:], strict=True):
             assert now is not None
             assert new is not None
             assert old is not None
             assert now.bits == pytest.approx(new.bits, rel=1e-3, abs=1e-4)
         assert any(abs(a.bits - b.bits) > 0.01 for a, b in zip(wanted[1:], plain_run[1:], strict=True) if a and b)
-        assert len(app.history) == 3  # the same ids in the same setting, and yet other runs
+        assert len(app.session.history) == 3  # the same ids in the same setting, and yet other runs
         scene = app.scene(*SIZE)
         assert scene.held is not None  # the plain run, beside the changed one
         assert scene.held.run == before.trace.run
-        assert app.held is None
+        assert app.session.held is None
         for place in PLACES:
             await go(app, hand, place)
             assert screen_text(app) == expected_text(app, storyteller, SIZE), place
@@ -139,10 +140,10 @@ def test_p_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         await press(app, hand, "P")
         assert "b holds this one" in said(app)[0]
-        app.change(app.state.with_prompt(other))
+        become(app, answers.change(app.session, app.state.with_prompt(other)))
         await settled(app, hand)
         await press(app, hand, "b")
-        app.change(app.state.with_prompt("The keys near the houses"))
+        become(app, answers.change(app.session, app.state.with_prompt("The keys near the houses")))
         await settled(app, hand)
         await press(app, hand, "P")
         assert list(map(str, app.state.edits)) == ["L4H3=from"]
@@ -168,7 +169,7 @@ def test_readings_are_looked_up_and_left_again(storyteller: GPT2, key: str, plac
         await press(app, hand, key)
         assert str(app.state.location) == place
         assert screen_text(app) == expected_text(app, storyteller, SIZE)
-        app.change(replace(app.state, edits=edits.read_flags([("--ablate", "L4H1=zero")])))
+        become(app, answers.change(app.session, replace(app.state, edits=edits.read_flags([("--ablate", "L4H1=zero")]))))
         await settled(app, hand)
         assert screen_text(app) == expected_text(app, storyteller, SIZE)
         await press(app, hand, "d", "D", "L", "L")

@@ -12,8 +12,8 @@ from tests.ui.harness import drive, pane_text, press, screen_text, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.explain import ExplainScreen
@@ -49,7 +49,7 @@ def test_i_opens_beside_the_stage_follows_and_closes(storyteller: GPT2, size: tu
             assert rows[: len(want)] == want, keys
             assert screen_text(app)[1:-1] == draw_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], keys
         await press(app, hand, "i")
-        assert app.side == ""
+        assert app.session.side == ""
         assert app.query_one("#panel").region.height == stage.height
         assert not any("Explain" in row for row in screen_text(app))
         assert len(before) == len(screen_text(app))
@@ -61,7 +61,7 @@ def test_pages_and_the_wheel_scroll_the_explanation_and_nothing_else(storyteller
     async def test(app: ExplorerApp, hand: Hand) -> None:
         state = app.state
         await press(app, hand, "pagedown", "i")
-        assert app.scroll == 0
+        assert app.session.scroll == 0
         first = pane_text(app, "side")
         await press(app, hand, "pagedown")
         second = pane_text(app, "side")
@@ -75,9 +75,9 @@ def test_pages_and_the_wheel_scroll_the_explanation_and_nothing_else(storyteller
         assert app.query_one("#side").region == side
         assert app.state == state
         await press(app, hand, "right")  # the same kind of place: the page stays
-        assert app.scroll > 0
+        assert app.session.scroll > 0
         await press(app, hand, "escape")
-        assert app.scroll == 0
+        assert app.session.scroll == 0
 
     drive(test, storyteller, at("L3H5:softmax[4,2]"))
 
@@ -97,7 +97,7 @@ def test_in_narrow_it_opens_over_the_screen(storyteller: GPT2, options: UiOption
             await hand.press(closes)
             assert not isinstance(app.screen, ExplainScreen)
         assert app.state == state
-        assert app.side == ""
+        assert app.session.side == ""
         assert screen_text(app) == before
 
     drive(test, storyteller, at("L3H5[4,2]"), size=(80, 24), options=options)
@@ -137,7 +137,7 @@ def test_while_there_is_no_result_it_says_why(storyteller: GPT2) -> None:
         raise OSError("The model is on the moon.")
 
     async def test(app: ExplorerApp, hand: Hand) -> None:
-        await until(hand, lambda: "moon" in app.message, "the sentence")
+        await until(hand, lambda: "moon" in app.session.message, "the sentence")
         await hand.press("i")
         assert any("moon" in row for row in pane_text(app, "side"))
 
@@ -167,7 +167,7 @@ def test_i_explains_the_pane_that_the_keys_go_to(storyteller: GPT2, size: tuple[
         return " ".join(" ".join(rows).replace("│", " ").split())
 
     async def test(app: ExplorerApp, hand: Hand) -> None:
-        assert app.distribution is not None
+        assert app.session.distribution is not None
         await press(app, hand, "i")
         assert "L0: a block" in shown(app)
         if not wide:
@@ -179,13 +179,13 @@ def test_i_explains_the_pane_that_the_keys_go_to(storyteller: GPT2, size: tuple[
         if not wide:
             await press(app, hand, "i")
         await press(app, hand, "tab", "f12" if not wide else "end")
-        assert app.pane == "prompt"
+        assert app.session.pane == "prompt"
         assert "The prompt" in shown(app)
         assert "An example. Many words fit." in shown(app)  # the hint can be read again
         if not wide:
             await press(app, hand, "f12")
-        assert app.pane == "prompt"
-        assert app.prompt_text() == "Once upon a time there was a"  # nothing was typed
+        assert app.session.pane == "prompt"
+        assert app.session.prompt_text() == "Once upon a time there was a"  # nothing was typed
         await press(app, hand, "!", "escape", *([] if wide else ["slash", "f12"]))
         await until(hand, lambda: "An example" not in shown(app), "another text is none of the examples")
 
@@ -197,17 +197,17 @@ def test_an_explanation_beside_the_stage_follows_what_its_pane_shows(storyteller
 
     async def test(app: ExplorerApp, hand: Hand) -> None:
         await press(app, hand, "i", "tab", "pagedown")
-        assert app.scroll > 0
+        assert app.session.scroll > 0
         for key in ("down", "]", "s", "r", "space", "u"):
             await press(app, hand, key)
             assert screen_text(app)[1:-1] == draw_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], key
-        assert app.scroll > 0
+        assert app.session.scroll > 0
         await hand.click("#side", offset=(5, 3))
-        assert app.pane == "side"
-        assert app.about == "panel"
-        assert app.scroll > 0
+        assert app.session.pane == "side"
+        assert app.session.about == "panel"
+        assert app.session.scroll > 0
         await press(app, hand, "escape")
-        assert (app.about, app.scroll) == ("stage", 0)
+        assert (app.session.about, app.session.scroll) == ("stage", 0)
 
     drive(test, storyteller)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
@@ -10,12 +11,12 @@ from textual.pilot import Pilot
 from tests.ui.harness import drive, pane_text, press, settled, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.explorer.choice import dims_of
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import FACES, Level, Location
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.actions import ACTIONS, Doing, footer, key_name, rebound
-from txexplain.front.lessons import Reads
-from txexplain.front.scenes import dims_of
 from txexplain.text import cell_width
 from txexplain.ui.app import ExplorerApp
 from txexplain.viz.views.chrome import fitting_entries
@@ -105,14 +106,14 @@ def test_it_follows_the_focus(storyteller: GPT2, size: tuple[int, int]) -> None:
         assert said(app).startswith("↑ ↓ choose ⏎ take [ ]")
         assert "esc stage" in said(app) or size[0] < 80
         await press(app, hand, "tab")
-        assert app.pane == "prompt"
+        assert app.session.pane == "prompt"
         assert said(app).startswith("type") and "⏎ done" in said(app) and "ctrl+j" in said(app)  # noqa: PT018
         assert "space draw" not in said(app)
         await press(app, hand, "escape", "g")
         await until(hand, lambda: "generating g pauses" in said(app), "that it generates")
         await press(app, hand, "tab")
         assert "generating g pauses" in said(app)
-        app.pace = 0.0
+        app.session = replace(app.session, pace=0.0)
         await hand.press("g")
         await settled(app, hand)
         assert "generating" not in said(app)
@@ -123,11 +124,11 @@ def test_it_follows_the_focus(storyteller: GPT2, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("size", SIZES[1:])
 def test_in_a_lesson(storyteller: GPT2, size: tuple[int, int]) -> None:
     async def read(app: ExplorerApp, hand: Hand) -> None:
-        answers = len(app.reader.reading.page.answers)  # type: ignore[union-attr]
+        answers = len(app.session.reader.reading.page.answers)  # type: ignore[union-attr]
         assert f"1-{answers} answer" in said(app)
         assert re.match("n p page t (lessons, )?close", said(app))
         await press(app, hand, "tab", "tab")
-        assert app.pane == "side"
+        assert app.session.pane == "side"
         assert "⏎ answer" in said(app)
         await press(app, hand, "enter")
         assert f"1-{answers} reasons" in said(app)

@@ -13,8 +13,8 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.jump import JumpScreen
 
@@ -46,7 +46,7 @@ def test_v_sorts_c_cuts_and_arrows_go_along(storyteller: GPT2) -> None:
         by = order(storyteller, "previous")
         assert place(app) == f"heads:previous[{by[0]}]", "a sorted atlas begins at its first head"
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))
-        columns = app.dims().columns
+        columns = app.columns()
         assert columns > 1
         await press(app, hand, "down", "down", "right", "up", "left", "right")
         assert place(app) == f"heads:previous[{by[columns + 1]}]"
@@ -55,7 +55,7 @@ def test_v_sorts_c_cuts_and_arrows_go_along(storyteller: GPT2) -> None:
         reach = order(storyteller, "previous", 0.25)
         assert 0 < len(reach) < 48
         assert any(f"{len(reach)} of 48" in line for line in pane_text(app, "stage"))
-        assert app.dims().order == tuple(8 * int(each[0]) + int(each[2]) for each in reach)
+        assert app.session.dims().order == tuple(8 * int(each[0]) + int(each[2]) for each in reach)
         await press(app, hand, "c")
         shown = order(storyteller, "previous", 0.5)
         await press(app, hand, "right")  # from a head that may be cut to the first that isn't, or on
@@ -193,7 +193,7 @@ def test_a_long_measurement_is_waited_for_off_the_keys_path(storyteller: GPT2, m
             await hand.press("a", "v")
             await until(hand, lambda: place(app) == "heads:self", "the sorted atlas")
             assert any("Measuring all 48 heads" in line for line in pane_text(app, "stage"))
-            assert app.dims().order is None
+            assert app.session.dims().order is None
         await until(hand, lambda: app.lens is not None and app.lens.measured, "the measures")
         await until(hand, lambda: not any("Measuring" in line for line in pane_text(app, "stage")), "the sorted heads")
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_a_moment_keeps_nothing_of_its_run(storyteller: GPT2) -> None:
 def test_earlier_distributions_come_back_and_are_called_past(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
         await press(app, hand, "left_square_bracket", "left_square_bracket", "s")
-        assert [(m.temperature, m.mode) for m in app.history] == [(1.0, "full"), (0.9, "full"), (0.8, "full"), (0.8, "top-k")]
+        assert [(m.temperature, m.mode) for m in app.session.history] == [(1.0, "full"), (0.9, "full"), (0.8, "full"), (0.8, "top-k")]
         present = pane_text(app, "panel")
         await press(app, hand, "left_parenthesis", "left_parenthesis")
         text = pane_text(app, "panel")
@@ -105,9 +106,9 @@ def test_earlier_distributions_come_back_and_are_called_past(storyteller: GPT2) 
 def test_what_changes_the_present_shows_it(storyteller: GPT2, key: str) -> None:
     async def test(app: App, hand: Hand) -> None:
         await press(app, hand, "left_square_bracket", "left_parenthesis")
-        assert app.back == 1
+        assert app.session.back == 1
         await press(app, hand, key)
-        assert app.back == 0
+        assert app.session.back == 0
         assert " back: " not in "\n".join(pane_text(app, "panel"))
 
     drive(test, storyteller)
@@ -117,7 +118,7 @@ def test_enter_on_a_past_candidate_appends_nothing(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
         await press(app, hand, "left_square_bracket", "left_parenthesis", "tab", "enter")
         assert app.state.appended == ()
-        assert app.back == 0
+        assert app.session.back == 0
         await press(app, hand, "enter")
         assert len(app.state.appended) == 1
 
@@ -159,12 +160,12 @@ def test_in_a_narrow_screen_the_last_row_tells_what_moved(storyteller: GPT2) -> 
 
 def test_the_pace_of_generation_goes_around(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
-        paces = [app.pace]
+        paces = [app.session.pace]
         for _ in range(3):
             await press(app, hand, "G")
-            paces.append(app.pace)
+            paces.append(app.session.pace)
         assert paces == [0.25, 1.0, 0.05, 0.25]
-        app.pace = 0.001
+        app.session = replace(app.session, pace=0.001)
         await hand.press("g")
         await until(hand, lambda: len(app.state.appended) >= 3, "three tokens")
         await press(app, hand, "g")

@@ -11,15 +11,16 @@ from textual import events
 from textual.pilot import Pilot
 
 from tests.examples import examples
-from tests.ui.harness import ONCE, drive, press, screen_text, settled, until
+from tests.ui.harness import ONCE, become, drive, press, screen_text, settled, until
 from tests.ui.recorder import Recorded, record
 from tests.vt import BIDI, harmful, kinds
 from txexplain.engine.model import GPT2
 from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import parse_lesson
 from txexplain.explorer.location import parse
+from txexplain.explorer.reading import Reads
+from txexplain.explorer.session import answers
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.models.report import Entry
 from txexplain.text import RAW
 from txexplain.ui.app import ExplorerApp
@@ -46,11 +47,11 @@ PLACES = ("embed", "L2H3:softmax", "output")
 async def everything(app: Recorded, pilot: Pilot[None]) -> None:
     """Every pane, screen and toast that may show the prompt."""
     for place in PLACES:
-        app.change(app.state.go(parse(place), app.dims()))
+        become(app, answers.change(app.session, app.state.go(parse(place), app.session.dims())))
         await settled(app, pilot)
     for key in ("y", "question_mark", "escape", "i", "x", "u", "b", "space", "left_parenthesis", "right_parenthesis"):
         await press(app, pilot, key)
-    app.focus_pane("prompt")
+    app.action_do("prompt")
     await pilot.pause()
     await press(app, pilot, "a", "escape")
 
@@ -87,10 +88,10 @@ def test_what_is_pasted_is_kept_whole(storyteller: GPT2) -> None:
     encode = storyteller.tokenizer.encode
 
     async def test(app: Recorded, pilot: Pilot[None]) -> None:
-        app.focus_pane("prompt")
+        app.action_do("prompt")
         await pilot.press("ctrl+u")
         app.post_message(events.Paste(text))
-        await until(pilot, lambda: "shorten it" in app.message, "the sentence")
+        await until(pilot, lambda: "shorten it" in app.session.message, "the sentence")
         assert app.state.prompt == text
         assert len(app.editor.text) < 20_000
         app.editor.move_cursor((0, 0))
@@ -159,7 +160,7 @@ def test_a_paste_of_several_lines_is_text(storyteller: GPT2) -> None:
         app.post_message(events.Paste("q\rone\r\ntwo\nq\x1b[31m\u2028\x07\r"))
         await pilot.pause()
         await settled(app, pilot)
-        assert app.pane == "prompt"
+        assert app.session.pane == "prompt"
         assert app.state.prompt == "q\none\ntwo\nq\x1b[31m\u2028\x07\n"
 
     assert not harmful(record(test, storyteller), frozenset({"CSI C", "CSI H", "CSI m", "OSC 22"}))
@@ -181,7 +182,7 @@ SAID = "[/] [red]x[/red] [@click=app.quit]y[/]"
 
 def test_no_list_field_or_page_reads_markup(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     """Names of models, examples, what is typed into fields, a lesson's title, text, question, answers and reasons."""
-    monkeypatch.setattr("txexplain.ui.app.examples_for", lambda model: (Example(SAID, SAID),))
+    monkeypatch.setattr("txexplain.ui.dialogs.examples_for", lambda model: (Example(SAID, SAID),))
     lesson = parse_lesson(f"# {SAID}\n\n+++\ntitle = '{SAID}'\nprompt = '{SAID}'\nquestion = '{SAID}'\nanswers = ['{SAID}', 'b']\n"
                           f"answer = 1\nwhy = '{SAID}'\n+++\n`{SAID}`\n")  # fmt: skip
 
@@ -221,12 +222,12 @@ def test_every_token_of_the_vocabulary_is_only_text(storyteller: GPT2, benign: f
         return [hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "candidate"]
 
     async def test(app: Recorded, pilot: Pilot[None]) -> None:
-        assert app.distribution is not None
-        last = len(app.distribution.order) - 1
+        assert app.session.distribution is not None
+        last = len(app.session.distribution.order) - 1
         while not seen or seen[-1] < last:
             ranks = shown(app)
             seen.extend(rank for rank in ranks if not seen or rank > seen[-1])
-            app.candidate = min(last, seen[-1] + len(ranks))
+            app.session = replace(app.session, candidate=min(last, seen[-1] + len(ranks)))
             app.draw()
             await pilot.pause()
 
@@ -252,7 +253,7 @@ def test_whatever_a_prompt_is_made_of_it_is_only_text(storyteller: GPT2, benign:
         app.post_message(events.Paste(text))
         await press(app, pilot, "a", "escape")
         assert app.state.prompt == text.replace("\r\n", "\n").replace("\r", "\n") + "a"
-        app.change(app.state.go(parse(place), app.dims()))
+        become(app, answers.change(app.session, app.state.go(parse(place), app.session.dims())))
         await press(app, pilot, "y", "space", "i")
 
     assert harmful(record(test, storyteller, ExplorerState(prompt=ONCE)), benign) == []

@@ -236,13 +236,13 @@ def test_the_app_takes_answers_for_nothing_and_alt_for_escape(storyteller: GPT2)
         def now() -> tuple[object, ...]:
             return (
                 app.state,
-                app.pane,
+                app.session.pane,
                 app.focused,
                 app.screen_stack[:],
-                app.generating,
+                app.session.generating,
                 app.tones,
-                app.candidate,
-                app.serial,
+                app.session.candidate,
+                app.session.lens,
                 app.editor.text,
             )
 

@@ -233,7 +233,7 @@ def test_ten_draws_send_little_more_than_the_last(storyteller: GPT2) -> None:
         shown = session.cells()
         assert "14 tok" not in "\n".join(far.screen.display), "the last of the draws stands there"
         session.driver.line = Line()  # which holds nothing back
-        app.do_repaint()
+        app.action_do("repaint")
         await pilot.pause()
         session.hand_over()
         far.speed = 1e9
@@ -276,7 +276,7 @@ def test_the_end_drops_what_waits_and_waits_for_the_answer(storyteller: GPT2) ->
         assert not driver.wire.wanted
         sent = len(app.written)
         driver.go_on()
-        app.do_repaint()
+        app.action_do("repaint")
         await pilot.pause()
         assert QUESTION not in "".join(app.written[sent:])
         driver.closing = False

@@ -17,10 +17,12 @@ import pytest
 
 from tests import long
 from tests.races import SAVED
+from tests.ui.harness import become
 from txexplain.engine import derive
 from txexplain.engine.derive import Lens
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
+from txexplain.explorer.session import answers, models
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model
@@ -81,7 +83,7 @@ def test_a_model_goes_as_soon_as_another_is_open(storyteller: GPT2) -> None:
                 await pilot.press(key)
             await long.until(pilot, lambda: long.at_rest(app), "rest")
             app.open_model = lambda name, progress: storyteller
-            app.fetch("storyteller")
+            become(app, models.fetch(app.session, "storyteller"))
             await long.until(pilot, lambda: app.model is storyteller and long.at_rest(app), "the other model")
             assert earlier() is None
 
@@ -108,7 +110,7 @@ def test_after_ten_minutes_of_generating_and_undoing_no_memory_of_note_is_gone(s
             give_back()
             seen = [long.own_bytes()]
             for seed in range(4):
-                app.adopt(replace(app.state, seed=seed))
+                become(app, (answers.adopt(app.session, replace(app.state, seed=seed)), ()))
                 await long.to_the_end(app, pilot, 102)
                 await long.to_the_start(app, pilot, 120)
                 give_back()  # as the app does where it is left alone for a while

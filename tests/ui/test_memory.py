@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import ONCE, drive, pane_text, press, said, settled, until
+from tests.ui.harness import ONCE, become, drive, pane_text, press, said, settled, until
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.errors import NO_MEMORY
 from txexplain.explorer.location import Level
+from txexplain.explorer.session import answers
+from txexplain.explorer.session.keys import KEYS
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui import app as module
 from txexplain.ui.app import ExplorerApp
@@ -41,35 +44,35 @@ def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.Mo
             await press(app, pilot, "escape")
             assert "too little memory" not in " ".join(pane_text(app, "stage"))
         with monkeypatch.context() as patch:  # what a key does
-            patch.setattr(ExplorerApp, "do_atlas", lacking)
+            patch.setitem(KEYS, "atlas", lacking)
             await pilot.press("a")
             await until(pilot, lambda: has_said(app), "the sentence")
         app.clear_notifications()
         with monkeypatch.context() as patch:  # a worker beside the run
             patch.setattr(Lens, "flow", lacking)
             assert app.lens is not None
-            app.trace_flow(app.lens, "rollout")
+            await pilot.press("w")
             await until(pilot, lambda: has_said(app), "the sentence")
         app.clear_notifications()
         with monkeypatch.context() as patch:  # what is made of a run once it is there
-            patch.setattr(module, "distribution_of", lacking)
-            app.run_model()
-            await until(pilot, lambda: app.message == NO_MEMORY, "the sentence")
+            patch.setattr(answers, "distribution_of", lacking)
+            become(app, answers.run(app.session))
+            await until(pilot, lambda: app.session.message == NO_MEMORY, "the sentence")
         with monkeypatch.context() as patch:  # the run
             patch.setattr(GPT2, "stoppable_forward", lacking)
-            app.message, app.prefix = "", None  # the same run isn't run again
-            app.run_model()
-            await until(pilot, lambda: app.message == NO_MEMORY, "the sentence")
+            app.session = replace(app.session, message="", prefix=None)  # the same run isn't run again
+            become(app, answers.run(app.session))
+            await until(pilot, lambda: app.session.message == NO_MEMORY, "the sentence")
             assert "too little memory" in " ".join(pane_text(app, "stage"))
-        app.run_model()
+        become(app, answers.run(app.session))
         await settled(app, pilot)
-        assert app.message == ""
+        assert app.session.message == ""
 
     drive(test, storyteller, ExplorerState(prompt=ONCE))
 
 
 def test_a_model_too_large_for_the_memory_is_a_sentence(storyteller: GPT2) -> None:
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: app.message == NO_MEMORY, "the sentence")
+        await until(pilot, lambda: app.session.message == NO_MEMORY, "the sentence")
 
     drive(test, storyteller, load=lacking, wait=False)

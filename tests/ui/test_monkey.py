@@ -10,6 +10,7 @@ import pytest
 
 from tests.monkey.walk import Fault, Seen, replay, shortened, told, walk
 from tests.monkey.world import KINDS, Start, World
+from txexplain.explorer.session.keys import KEYS
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def test_a_short_walk(world: World, kind: str) -> None:
 
 @pytest.mark.long
 def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: 1 / 0)
+    monkeypatch.setitem(KEYS, "atlas", lambda session: 1 / 0)
     with pytest.raises(Fault) as raised:
         taken(world, "d", ["settle"], ["move", 50, 15], "a", "d", size=[100, 30])
     fault = shortened(world, raised.value, 120)
@@ -58,7 +59,7 @@ def above(plain: Any) -> Any:
 
 @pytest.mark.long
 @pytest.mark.parametrize(("what", "wrong", "steps", "said"), [
-    ("txexplain.ui.app.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
+    ("txexplain.explorer.session.answers.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
     ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.lens is None), ["a"], "the header says|a fresh run shows"),
     ("txexplain.viz.views.chrome.breadcrumb", lambda plain: lambda place: plain(place)[:-1], ["enter"], "the header says"),
     ("txexplain.ui.widgets.picture.Picture.strips", above, ["a"], "the screen says"),
@@ -78,7 +79,7 @@ def test_what_is_wrong_is_seen(
 @pytest.mark.long
 def test_a_hang_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.monkey.walk.HUNG", 1)
-    monkeypatch.setattr("txexplain.ui.app.ExplorerApp.do_atlas", lambda self: [0 for _ in iter(int, 1)])
+    monkeypatch.setitem(KEYS, "atlas", lambda session: [0 for _ in iter(int, 1)])
     with pytest.raises(Fault, match="the app hangs") as raised:
         taken(world, "d", "a", "d")
     assert raised.value.steps == ["d", "a"]
@@ -87,7 +88,7 @@ def test_a_hang_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.long
 def test_a_theme_that_is_not_remembered_is_a_fault(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     taken(world, "T", "q")
-    monkeypatch.setattr("txexplain.ui.app.remember_theme", lambda name: None)
+    monkeypatch.setattr("txexplain.ui.deeds.remember_theme", lambda name: None)
     with pytest.raises(Fault, match="the theme isn't remembered"):
         taken(world, "T", "q")
 

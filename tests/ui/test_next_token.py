@@ -36,8 +36,8 @@ def test_the_draw_stays_as_it_was_while_the_settings_change(storyteller: GPT2) -
         after = pane_text(app, "panel")[-4:]
         assert after == before
         assert app.state.ids == ids
-        assert app.drawn_from is not None
-        assert app.drawn_from.temperature == 1.0
+        assert app.session.drawn_from is not None
+        assert app.session.drawn_from.temperature == 1.0
         await press(app, hand, "u")
         assert not any("drew" in line for line in pane_text(app, "panel"))
 
@@ -94,12 +94,12 @@ def test_any_token_can_be_found_by_its_text(storyteller: GPT2) -> None:
         await hand.press("enter")
         await hand.pause()
         want = storyteller.tokenizer.encode(" dragon")[0]
-        assert app.distribution is not None
-        assert app.candidate == app.distribution.rank_of(want) >= 50
+        assert app.session.distribution is not None
+        assert app.session.candidate == app.session.distribution.rank_of(want) >= 50
         listed = [line for line in pane_text(app, "stage") if "   dragon " in line]
         assert len(listed) == 1
-        assert f"{app.candidate + 1} " in listed[0]
-        assert percent(float(app.distribution.full_probability[want])) in listed[0]
+        assert f"{app.session.candidate + 1} " in listed[0]
+        assert percent(float(app.session.distribution.full_probability[want])) in listed[0]
         assert any(line.strip().startswith("dragon") and "exp(" in line for line in pane_text(app, "stage"))
         await press(app, hand, "enter")  # a branch with what was found
         assert (app.state.ids or ())[-1] == want
@@ -113,15 +113,15 @@ def test_search_can_be_left_and_leads_to_the_panel_elsewhere(storyteller: GPT2) 
     async def test(app: App, hand: Hand) -> None:
         await hand.press("o", "z", "escape")
         assert len(app.screen_stack) == 1
-        assert app.candidate == 0
+        assert app.session.candidate == 0
         await hand.press("o")
         screen = app.screen
         await until(hand, lambda: getattr(screen, "texts", None) is not None, "the vocabulary")
         await hand.press(*"girl", "down", "enter")
         await hand.pause()
-        assert app.pane == "panel"
-        assert app.distribution is not None
-        assert "girl" in storyteller.tokenizer.display(int(app.distribution.order[app.candidate])).lower()
+        assert app.session.pane == "panel"
+        assert app.session.distribution is not None
+        assert "girl" in storyteller.tokenizer.display(int(app.session.distribution.order[app.session.candidate])).lower()
         assert any("girl" in line.lower() for line in pane_text(app, "panel"))
 
     drive(test, storyteller)
@@ -153,7 +153,7 @@ def test_an_example_is_one_key_away(storyteller: GPT2) -> None:
         assert app.state.temperature == 0.9
         assert app.lens is not None
         assert list(app.lens.trace.ids) == storyteller.prompt_ids(STORIES[2].prompt)
-        assert app.last_draw is None
+        assert app.session.last_draw is None
         await hand.press("e", "escape")
         assert app.state.prompt == STORIES[2].prompt
 
@@ -172,7 +172,7 @@ def test_a_hint_covers_no_number_and_can_be_read_again(storyteller: GPT2, size: 
         assert toast.region.height == 1
         assert footer.contains_region(toast.region)
         assert longest.look in screen_text(app)[-1]
-        app.do_pace()  # another sentence takes its place
+        app.action_do("pace")  # another sentence takes its place
         await until(hand, lambda: any("Generating takes" in row for row in screen_text(app)), "the newer sentence")
         assert len(app.screen.query(Toast)) == 1
         await hand.press("e")
@@ -220,7 +220,7 @@ def test_the_strip_is_open_where_there_is_room_and_on_a_key(storyteller: GPT2) -
 
     async def narrow(app: App, hand: Hand) -> None:
         assert not any("bits" in line for line in pane_text(app, "prompt"))
-        assert app.surprised == (None, ())  # nothing is computed that isn't shown
+        assert app.session.surprised == (None, ())  # nothing is computed that isn't shown
         await press(app, hand, "x")
         assert "bits" in pane_text(app, "prompt")[-1]
         await hand.resize_terminal(60, 16)
@@ -233,10 +233,10 @@ def test_the_strip_is_open_where_there_is_room_and_on_a_key(storyteller: GPT2) -
 
 def test_a_longer_text_keeps_what_is_known(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
-        known = app.surprised[1]
+        known = app.session.surprised[1]
         await press(app, hand, "space")
-        assert len(app.surprised[1]) == len(known) + 1
-        assert all(a is b for a, b in zip(known, app.surprised[1], strict=False))
+        assert len(app.session.surprised[1]) == len(known) + 1
+        assert all(a is b for a, b in zip(known, app.session.surprised[1], strict=False))
         await press(app, hand, "u")
         assert app.scene(120, 36).surprisal == known
 

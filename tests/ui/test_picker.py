@@ -15,12 +15,12 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import ModelNotFound
 from txexplain.explorer.location import parse
+from txexplain.explorer.session import events
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.models import load_model
 from txexplain.models.hub import Progress, Stopped
 from txexplain.models.report import Entry
 from txexplain.ui.app import ExplorerApp
-from txexplain.ui.jobs import Arriving
 from txexplain.ui.models import ModelsScreen
 
 App, Hand = ExplorerApp, Pilot[None]
@@ -161,11 +161,11 @@ def test_enter_on_a_download_stops_it(storyteller: GPT2, gate: Gate) -> None:
     async def test(app: App, hand: Hand) -> None:
         prepared(app, gate)
         await choose_second(app, hand)
-        await until(hand, lambda: app.arrival is not None and app.arrival.total == 100, "the download runs")
+        await until(hand, lambda: app.session.arrival is not None and app.session.arrival.total == 100, "the download runs")
         await choose_second(app, hand)
         await until(hand, lambda: gate.stopped, "the download ends")
         await settled(app, hand)
-        assert (app.arrival, app.state.model, said(app)) == (None, "storyteller", [])
+        assert (app.session.arrival, app.state.model, said(app)) == (None, "storyteller", [])
         assert "owner/small" not in screen_text(app)[0]
         gate.opened.set()
         await choose_second(app, hand)
@@ -186,8 +186,8 @@ def test_another_choice_stops_the_first_and_leaving_the_app_stops_all(storytelle
         await listed(app, hand)
         await hand.press("down", "down", "enter")
         await until(hand, lambda: gates[1].begun.is_set() and gates[0].stopped, "the second instead")
-        assert app.arrival is not None
-        assert app.arrival.name == "gpt2-xl"
+        assert app.session.arrival is not None
+        assert app.session.arrival.name == "gpt2-xl"
 
     drive(test, storyteller)
     assert gates[1].stopped, "nobody waits for it any more"
@@ -206,7 +206,7 @@ def test_a_failure_is_a_sentence_and_changes_nothing(storyteller: GPT2, gate: Ga
         await choose_second(app, hand)
         await until(hand, lambda: bool(said(app)), "the sentence")
         assert said(app) == ["The disk is full: owner/small can't be saved; make room."]
-        assert (app.state, app.arrival) == (before, None)
+        assert (app.state, app.session.arrival) == (before, None)
         await press(app, hand, "space")
         assert app.lens is not None
         assert app.lens.trace.n_tokens == 8
@@ -257,9 +257,9 @@ def test_a_model_that_cannot_read_the_prompt_says_so(storyteller: GPT2, gate: Ga
     async def test(app: App, hand: Hand) -> None:
         prepared(app, gate)
         await choose_second(app, hand)
-        await until(hand, lambda: "reads at most 64" in app.message, "the sentence")
+        await until(hand, lambda: "reads at most 64" in app.session.message, "the sentence")
         for pane in ("stage", "panel"):
-            assert "".join(app.message.split()) in "".join("".join(pane_text(app, pane)).replace("│", "").split()), "all of it"
+            assert "".join(app.session.message.split()) in "".join("".join(pane_text(app, pane)).replace("│", "").split()), "all of it"
         assert "ms" not in screen_text(app)[0]
 
     drive(test, storyteller, from_flags(prompt=ONCE + " cat" * 100))
@@ -273,7 +273,7 @@ def test_the_first_model_tells_its_download(storyteller: GPT2) -> None:
         return storyteller
 
     async def test(app: App, hand: Hand) -> None:
-        app.work.jobs["load"].tell(Arriving(120_000_000, 548_000_000))
+        app.work.jobs["load"].tell(events.Progress("load", 120_000_000, 548_000_000))
         await until(hand, lambda: "Fetching storyteller: 120 of 548 MB, 21%" in "\n".join(screen_text(app)), "the progress")
         go.set()
         await settled(app, hand)

@@ -15,8 +15,9 @@ from tests.ui.harness import ONCE, drive, press
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.options import UiOptions
-from txexplain.ui.app import ONLY_TEXT, ExplorerApp
+from txexplain.ui.app import ExplorerApp
 from txexplain.ui.inks import Inks
+from txexplain.ui.terminal.base import ONLY_TEXT
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import DIM
 

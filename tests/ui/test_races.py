@@ -8,12 +8,12 @@ import pytest
 
 from tests import races
 
-PROMPT = ["start prompt 80x24", "finish load#1", "finish forward#2", "finish flow#3"]
-LESSON = ["start lesson 80x24", "finish load#1", "finish forward#2", "finish flow#3"]
+PROMPT = ["start prompt 80x24", "finish load#1", "finish forward#2", "finish norms#3"]
+LESSON = ["start lesson 80x24", "finish load#1", "finish forward#2", "finish norms#3"]
 FOUND = {
     "after another model was chosen, a page that needs its own waited for ever":
         [*LESSON, "press t", "press m", "finish look#4", "press down", "press down", "press enter", "finish arrive#5",
-         "finish forward#6", "finish flow#7", "press t", "press n"],
+         "finish forward#6", "finish norms#7", "press t", "press n"],
     "two pages, the first one's model comes last: it went by the other's name":
         [*LESSON, "press n", "open load begin#4", "press n", "press n", "finish load#5", "finish load#4", "finish forward#6"],
     "a page that needs another model, during a run of the present one: the app ended over its result":
@@ -32,7 +32,7 @@ FOUND = {
     "the header said opening while a download was at 0%":
         [*PROMPT, "press m", "finish look#4", "press down", "press enter", "open arrive begin#5", "open arrive piece#5"],
     "a recorded run, a step back, and a key that needs the model: the panel stayed in the past":
-        ["start recorded 120x36", "finish load#1", "finish flow#2", "press right_square_bracket", "press left_parenthesis",
+        ["start recorded 120x36", "finish load#1", "finish norms#2", "press right_square_bracket", "press left_parenthesis",
          "press space"],
     "the stage named an earlier text's next token":
         [*PROMPT, "press space", "finish forward#4", "press left_parenthesis"],

@@ -18,12 +18,13 @@ from tests.viz.test_palette import wcag
 from tests.vt import harmful
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.explorer.choice import dims_of, distribution_of
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS
 from txexplain.front.options import UiOptions
 from txexplain.front.render import render_screen
-from txexplain.front.scenes import dims_of, distribution_of, palette_of, scene_of
+from txexplain.front.scenes import palette_of, scene_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import THEMES

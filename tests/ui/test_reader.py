@@ -11,15 +11,18 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import COLOURS, SlowForward, drive, pane_text, press, said, screen_text, settled, until, write
+from tests.ui.harness import COLOURS, SlowForward, become, drive, pane_text, press, said, screen_text, settled, until, write
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
+from txexplain.explorer.reading import Reads
+from txexplain.explorer.session import answers, lessons
+from txexplain.explorer.session.lessons import SHOWN_KEYS
 from txexplain.explorer.state import from_flags
 from txexplain.front import config
 from txexplain.front.actions import ACTIONS
-from txexplain.front.lessons import Reads, read
+from txexplain.front.lessons import read
 from txexplain.front.scenes import palette_of, scene_of
 from txexplain.models import load_model
 from txexplain.models.report import Entry
@@ -94,7 +97,7 @@ def test_a_page_drives_the_screen_and_says_what_the_run_says(storyteller: GPT2, 
 def test_pages_turn_and_what_a_page_does_not_say_begins_anew(storyteller: GPT2) -> None:
     async def turn(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "p")
-        assert app.reader.number == 1
+        assert app.session.reader.number == 1
         await press(app, pilot, "n")
         assert (app.state.temperature, app.state.mode, app.state.k, app.state.seed) == (2.0, "top-k", 3, 4)
         assert str(app.state.location) == "output"
@@ -102,11 +105,11 @@ def test_pages_turn_and_what_a_page_does_not_say_begins_anew(storyteller: GPT2) 
         await press(app, pilot, "]")
         assert "T is 2.5." in side(app)  # the text follows what the reader does
         await press(app, pilot, "n", "n")
-        assert (app.reader.number, app.state.prompt, app.state.temperature, app.state.mode) == (3, "Once upon a time", 1.0, "full")
+        assert (app.session.reader.number, app.state.prompt, app.state.temperature, app.state.mode) == (3, "Once upon a time", 1.0, "full")
         assert app.lens is not None
         assert app.lens.trace.n_tokens == 4
         await press(app, pilot, "p")
-        assert (app.reader.number, app.state.prompt, app.state.temperature) == (2, "red blue red blue red", 2.0)
+        assert (app.session.reader.number, app.state.prompt, app.state.temperature) == (2, "red blue red blue red", 2.0)
 
     drive(turn, storyteller, reads=Reads(LESSON))
 
@@ -155,7 +158,7 @@ def test_answers_by_digit_by_cursor_and_the_summary_and_the_record(storyteller: 
         assert ("✓2" in side(app), "✗3" in side(app)) == (True, True)
         await press(app, pilot, "3", "tab", "tab", "down", "enter")
         assert "not three" in side(app)
-        assert app.reader.given == {2: 3}  # an answer stands
+        assert app.session.reader.given == {2: 3}  # an answer stands
         assert app.state.location == place
         written = json.loads(kept.read_text("utf-8"))
         assert written["answers"] == [{"page": 2, "question": "Which?", "answer": 3, "right": False}]
@@ -174,7 +177,7 @@ def test_nothing_is_written_unless_it_was_asked_for(storyteller: GPT2, tmp_path:
 
     async def answer(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "n", "1")
-        assert app.reader.given == {2: 1}
+        assert app.session.reader.given == {2: 1}
 
     drive(answer, storyteller, reads=Reads(LESSON))
     assert list(tmp_path.iterdir()) == []
@@ -183,15 +186,15 @@ def test_nothing_is_written_unless_it_was_asked_for(storyteller: GPT2, tmp_path:
 def test_t_without_a_lesson_lists_the_shipped_ones_and_opens_one(storyteller: GPT2) -> None:
     async def choose(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "n", "z")
-        assert app.reader.lesson is None
+        assert app.session.reader.lesson is None
         await pilot.press("t")
         await until(pilot, lambda: len(app.screen_stack) == 2, "the list")
         await pilot.press("down", "enter")
-        await until(pilot, lambda: app.reader.lesson is not None, "a lesson")
+        await until(pilot, lambda: app.session.reader.lesson is not None, "a lesson")
         await press(app, pilot)
-        await until(pilot, lambda: app.reader.reading is not None and app.reader.reading.lens is not None, "its page")
-        assert app.reader.lesson is not None
-        assert app.reader.lesson.name == "attention"
+        await until(pilot, lambda: app.session.reader.reading is not None and app.session.reader.reading.lens is not None, "its page")
+        assert app.session.reader.lesson is not None
+        assert app.session.reader.lesson.name == "attention"
         assert "1/12" in side(app)
 
     drive(choose, storyteller)
@@ -202,10 +205,10 @@ def test_lessons_are_a_chain_and_any_opens_at_any_time(storyteller: GPT2, size: 
     first, _, third, *_, final = shipped_lessons()
 
     def at(app: ExplorerApp) -> tuple[str, int]:
-        assert app.reader.lesson is not None
+        assert app.session.reader.lesson is not None
         title = pane_text(app, "side")[0]
-        assert f"{app.reader.number}/{len(app.reader.lesson.pages)}" in title
-        return app.reader.lesson.name, app.reader.number
+        assert f"{app.session.reader.number}/{len(app.session.reader.lesson.pages)}" in title
+        return app.session.reader.lesson.name, app.session.reader.number
 
     async def walk(app: ExplorerApp, pilot: Pilot[None]) -> None:
         last = len(first.pages)
@@ -254,12 +257,12 @@ OWN = from_flags(prompt="My own words", temperature=2.5, top_k=7, seed=3, at="L2
 def test_leaving_a_lesson_gives_back_what_the_reader_had(storyteller: GPT2, size: tuple[int, int]) -> None:
     async def visit(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "space", "[", "b")
-        own, history, held = app.state, [moment.key for moment in app.history], app.held
+        own, history, held = app.state, [moment.key for moment in app.session.history], app.session.held
         assert held is not None
         await press(app, pilot, "t", "down", "enter", "n", "]", "space", "space")
-        page = app.reader.number
-        assert app.held is None
-        assert not {moment.ids for moment in app.history} & {ids for ids, *_ in history}
+        page = app.session.reader.number
+        assert app.session.held is None
+        assert not {moment.ids for moment in app.session.history} & {ids for ids, *_ in history}
         await press(app, pilot, "t")
         rows = " ".join(screen_text(app))
         assert "t close the lesson" in rows
@@ -267,17 +270,17 @@ def test_leaving_a_lesson_gives_back_what_the_reader_had(storyteller: GPT2, size
         await press(app, pilot, "t")
         assert app.state == own
         assert app.state.appended == own.appended
-        assert [moment.key for moment in app.history] == history
-        assert app.held is held
+        assert [moment.key for moment in app.session.history] == history
+        assert app.session.held is held
         await press(app, pilot, "u")
-        assert app.prompt_text() == "My own words"
+        assert app.session.prompt_text() == "My own words"
         await press(app, pilot, "t", "enter")
-        assert app.reader.number == page
-        assert app.reader.reading is not None
-        assert app.state.prompt == app.reader.reading.page.prompt
+        assert app.session.reader.number == page
+        assert app.session.reader.reading is not None
+        assert app.state.prompt == app.session.reader.reading.page.prompt
         await press(app, pilot, "t", "end", *["down"] * (len(shipped_lessons()) + 1), "enter")  # the list's last line closes it, too
-        assert app.reader.side == ""
-        assert app.prompt_text() == "My own words"
+        assert app.session.reader.side == ""
+        assert app.session.prompt_text() == "My own words"
 
     drive(visit, storyteller, OWN, size=size)
 
@@ -299,7 +302,7 @@ def test_the_own_place_may_lie_where_the_pages_run_has_nothing(storyteller: GPT2
             assert app.running
             slow.open()
             await settled(app, pilot)
-            assert app.prompt_text() == long
+            assert app.session.prompt_text() == long
             assert str(app.state.location).replace("@11", "") == place.replace("@11", "")
             if not keys:
                 assert app.state == own
@@ -319,7 +322,7 @@ def test_a_lesson_that_is_closed_before_its_model_is_there_stays_closed(storytel
         await pilot.press("t", "t")
         gate.set()
         await press(app, pilot)
-        assert app.reader.side == ""
+        assert app.session.reader.side == ""
         assert app.state == OWN
 
     drive(close, None, OWN, load=load, wait=False, reads=Reads(LESSON))
@@ -332,7 +335,7 @@ def test_answers_are_kept_of_the_lesson_that_was_asked_for(storyteller: GPT2, tm
         await press(app, pilot, "1", "J", *"transformer", "space", "3", "enter")
         assert any("Looking alone" in sentence for sentence in said(app))
         await press(app, pilot, "1")
-        assert app.reader.given == {3: 1}
+        assert app.session.reader.given == {3: 1}
         written = json.loads(kept.read_text("utf-8"))
         assert (written["lesson"], len(written["answers"])) == ("looking", 1)
 
@@ -379,10 +382,10 @@ def test_a_model_that_the_reader_picks_in_a_lesson_stays(storyteller: GPT2) -> N
         await until(pilot, lambda: app.state.model == "small", "the other model")
         await press(app, pilot, "t", "t")
         assert app.state.model == "small"
-        assert app.prompt_text().startswith("My own words")
+        assert app.session.prompt_text().startswith("My own words")
         assert (app.state.temperature, app.state.k, str(app.state.location)) == (2.5, 7, "L1H1:qk[1,0]")
         assert app.lens is not None
-        assert app.lens.trace.ids == tuple(app.model.prompt_ids(app.prompt_text()))  # type: ignore[union-attr]
+        assert app.lens.trace.ids == tuple(app.model.prompt_ids(app.session.prompt_text()))  # type: ignore[union-attr]
 
     drive(pick, storyteller, OWN)
 
@@ -426,10 +429,10 @@ def test_a_click_answers(storyteller: GPT2) -> None:
         row = next(y for y, line in enumerate(rows) if "2 two" in line)
         await pilot.click("#side", offset=(6, row))
         await press(app, pilot)
-        assert app.reader.given == {2: 2}
+        assert app.session.reader.given == {2: 2}
         await pilot.click("#side", offset=(6, row - 1))
         await press(app, pilot)
-        assert app.reader.given == {2: 2}  # an answer stands
+        assert app.session.reader.given == {2: 2}  # an answer stands
         assert "not one" in side(app)
 
     drive(click, storyteller, reads=Reads(LESSON, page=2))
@@ -444,9 +447,10 @@ def test_a_script_plays_its_keys_the_same_way_each_time(storyteller: GPT2) -> No
     ends = []
 
     async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: not app.reader.waiting and not app.running and app.reader.timer is not None, "the script's end")
+        await until(pilot, lambda: len(app.session.reader.pressed) >= SHOWN_KEYS, "the script has begun")
+        await until(pilot, lambda: not app.session.reader.waiting and not app.running, "the script's end")
         await press(app, pilot)
-        ends.append((app.state, app.reader.pressed))
+        ends.append((app.state, app.session.reader.pressed))
 
     keys = ("]", "]", "slash", "x", "space", "backspace", "backspace", "!", "enter", "space", "enter", "right")
     for _ in range(2):
@@ -458,35 +462,7 @@ def test_a_script_plays_its_keys_the_same_way_each_time(storyteller: GPT2) -> No
     assert state.ids is not None
     assert storyteller.tokenizer.decode(state.ids[:-1]) == "Once upon a time!"
     assert state.location.level.value == "block"
-    assert pressed[-3:] == ["space", "⏎", "→"]
-
-
-def test_a_script_waits_for_the_model(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, presses = threading.Event(), []
-
-    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: app.lens is not None and not app.running, "the first result")
-        forward, press_ = storyteller.stoppable_forward, app.reader.press
-
-        def slow(*args: object, **more: object) -> object:
-            gate.wait(20)
-            return forward(*args, **more)  # type: ignore[arg-type]
-
-        def counted() -> None:
-            presses.append(app.running)
-            press_()
-
-        monkeypatch.setattr(storyteller, "stoppable_forward", slow)
-        monkeypatch.setattr(app.reader, "press", counted)
-        app.reader.waiting = [("do", "draw", "space"), ("do", "warmer", "]")]
-        app.reader.pause()
-        await until(pilot, lambda: presses.count(True) >= 3, "some turns of the clock while the model runs")
-        assert len(app.reader.waiting) == 1
-        gate.set()
-        await until(pilot, lambda: not app.reader.waiting, "the last key")
-        assert app.state.temperature == 1.1
-
-    drive(watch, storyteller, reads=Reads(script(), lecture=True, pace=0.01))
+    assert pressed[-3:] == ("space", "enter", "right")
 
 
 def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
@@ -500,26 +476,26 @@ def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
     async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
         for whose, name in ((config, "write_whole"), (reader, "write_whole"), (save, "write_whole"), (os, "killpg")):
             monkeypatch.setattr(whose, name, lambda *_, **__: done.append(doing[0]))
-        for name in ("copy_to_clipboard", "suspend", "exit", "push_screen", "fetch"):
+        for name in ("copy_to_clipboard", "suspend", "exit", "push_screen", "load_model"):
             monkeypatch.setattr(ExplorerApp, name, lambda *_, **__: done.append(doing[0]))
         for pane, actions in (("stage", played), ("side", ["enter", "down", "up"])):
-            app.reader.show(2)
-            app.focus_pane(pane)
+            become(app, lessons.show(app.session, 2))
+            become(app, answers.focus(app.session, pane))
             for action in actions:
                 doing[0] = action
                 await settled(app, pilot)
                 if pane == "side":
-                    assert (app.pane, app.reader.asks()) == ("side", True)
-                app.reader.waiting = [("do", action, action)]
-                app.reader.press()
-                assert not app.reader.waiting
+                    assert (app.session.pane, app.session.reader.asks) == ("side", True)
+                app.session = lessons.with_reader(app.session, waiting=(("do", action, action),))
+                become(app, lessons.press(app.session))
+                assert not app.session.reader.waiting
         await settled(app, pilot)
         assert done == []
-        assert app.reader.given == {}
+        assert app.session.reader.given == {}
         # The same keys of the reader's own do all that.
         doing[0] = "own"
         app.perform("enter")
-        assert app.reader.given == {2: 1}
+        assert app.session.reader.given == {2: 1}
         for action in (each for each in ACTIONS if not each.script and each.id not in ("palette", "lesson_back", "suspend")):
             before = len(done)
             app.perform(action.id)
@@ -531,12 +507,11 @@ def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
 
 def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:
     async def stop(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        assert app.reader.waiting
+        assert app.session.reader.waiting
         await press(app, pilot, "]")
-        assert app.reader.waiting == []
-        assert app.reader.timer is None
+        assert app.session.reader.waiting == ()
         await press(app, pilot, "n")
-        assert (app.reader.number, app.reader.waiting) == (2, [])
+        assert (app.session.reader.number, app.session.reader.waiting) == (2, ())
         assert "n" in "".join(pane_text(app, "footer"))
 
     drive(stop, storyteller, reads=Reads(script(*"]" * 100), lecture=True, pace=500))
@@ -557,7 +532,7 @@ def test_a_lecture_shows_a_key_at_once(storyteller: GPT2) -> None:
 
 def test_without_lecture_no_key_is_pressed(storyteller: GPT2) -> None:
     async def wait(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        assert app.reader.waiting == []
-        assert app.reader.timer is None
+        assert app.session.reader.waiting == ()
+        assert "script" not in app.timers
 
     drive(wait, storyteller, reads=Reads(script("]"), pace=0.01))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace
+from txexplain.explorer.session.events import Opened
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.ui.app import ExplorerApp
 
@@ -39,10 +41,10 @@ def test_a_recorded_run_is_shown_and_sampled_from(storyteller: GPT2, whole: Path
             await hand.press(key)
         assert (app.state.temperature, app.state.mode, app.state.k) == (0.8, "top-k", 6)
         want = distribution(logits, 0.8, top_k=6)
-        assert app.distribution is not None
-        np.testing.assert_allclose(app.distribution.probability, want.probability, rtol=1e-6)
+        assert app.session.distribution is not None
+        np.testing.assert_allclose(app.session.distribution.probability, want.probability, rtol=1e-6)
         await hand.press("w")
-        await until(hand, lambda: app.ribbons() is not None, "the rollout's ribbons")
+        await until(hand, lambda: app.scene(*app.size).ribbons is not None, "the rollout's ribbons")
         for key in ("enter", "enter", "enter"):
             await hand.press(key)
         assert str(app.state.location) == "L0H0"
@@ -59,7 +61,13 @@ def test_what_needs_the_model_is_refused_in_one_sentence(whole: Path, key: str) 
         before = app.state
         await hand.press(key)
         await hand.pause()
-        assert (app.state, app.pane, len(app.screen_stack), app.generating, app.queued) == (before, "stage", 1, False, 0)
+        assert (app.state, app.session.pane, len(app.screen_stack), app.session.generating, app.session.queued) == (
+            before,
+            "stage",
+            1,
+            False,
+            0,
+        )
         assert ["recorded run" in text and text.count(".") == 1 for text in said(app)] == [True]
 
     replay(test, whole)
@@ -71,7 +79,8 @@ def test_the_window_s_name_is_the_run_s_own(whole: Path) -> None:
     async def test(app: App, hand: Hand) -> None:
         assert app.lens is not None
         app._driver.entitle = names.append  # type: ignore[union-attr]
-        app.open_run(app.lens)
+        app.session = replace(app.session, lens=None)
+        app.happen(Opened("load", Lens(Trace.load(whole), None)))
 
     replay(test, whole)
     assert names == [f"txexplain trace of storyteller: {Trace.load(whole).prompt}"]
@@ -80,7 +89,7 @@ def test_the_window_s_name_is_the_run_s_own(whole: Path) -> None:
 def test_a_candidate_cannot_be_appended(whole: Path) -> None:
     async def test(app: App, hand: Hand) -> None:
         await hand.press("tab", "down", "enter", "u")
-        assert (app.candidate, app.state.ids, app.running) == (1, None, False)
+        assert (app.session.candidate, app.state.ids, app.running) == (1, None, False)
         assert any("needs the model" in text for text in said(app))
 
     replay(test, whole)
@@ -92,10 +101,10 @@ def test_surprisal_of_a_run_with_every_positions_logits(storyteller: GPT2, tmp_p
     trace.save(tmp_path / "t")
 
     async def test(app: App, hand: Hand) -> None:
-        await until(hand, lambda: len(app.surprised[1]) == 7, "the surprisal of each token")
+        await until(hand, lambda: len(app.session.surprised[1]) == 7, "the surprisal of each token")
         p = np.exp(trace["logits"][5].astype(np.float64))
-        assert app.surprised[1][6] is not None
-        assert app.surprised[1][6].probability == pytest.approx(p[trace.ids[6]] / p.sum(), rel=1e-5)
+        assert app.session.surprised[1][6] is not None
+        assert app.session.surprised[1][6].probability == pytest.approx(p[trace.ids[6]] / p.sum(), rel=1e-5)
 
     replay(test, tmp_path / "t")
 

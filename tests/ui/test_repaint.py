@@ -60,7 +60,7 @@ def test_nothing_old_stays_and_nothing_new_is_missing(storyteller: GPT2, prompt:
                 field.cursor_blink = False
             await pilot.pause()
             before = seen(app)
-            app.do_repaint()
+            app.action_do("repaint")
             await pilot.pause()
             assert app.written[read[0] :], "nothing was painted again"
             after = seen(app)

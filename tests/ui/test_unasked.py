@@ -16,8 +16,8 @@ from tests.ui.harness import drive, screen_text, until
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import parse_lesson
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.models import FetchScreen
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.derive import Lens
+from txexplain.explorer.choice import distribution_of, finish_effects
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
-from txexplain.front.scenes import distribution_of, finish_effects, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette, blend
 from txexplain.viz.ramps import Ramp

@@ -18,9 +18,10 @@ from tests.viz.reading import FIGURE, STAGES, halves, hits, levels_of, line_with
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
+from txexplain.explorer.choice import dims_of
 from txexplain.explorer.location import LEASTS, MEASURES, Level, Location, parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.scenes import dims_of, scene_of
+from txexplain.front.scenes import columns_of, scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.describe import describe
 from txexplain.viz.numbers import tenths, whole_percent
@@ -77,7 +78,7 @@ def test_heads_are_sorted_by_what_they_do_and_cut_where_it_is_little(
 ) -> None:
     lens = random_lens(n_layer, n_head, n, seed, copies=seed % 3 > 0, without=(0,) if seed % 2 and n_layer > 1 else ())
     at = f"heads:{name}.{least}" if least else f"heads:{name}"
-    order = dims_of(lens, (80, 60), Palette(), parse(at)).order
+    order = dims_of(lens, parse(at)).order
     canvas = draw_stage(scene(lens, at, (80, 60)))
     if np.isnan(lens.measures.of(name)).all():
         assert not heads_drawn(canvas)
@@ -101,7 +102,7 @@ def test_names_and_measures_stand_in_the_order(random: Lens, size: str, name: st
         assert at in order[first : first + len(shown)]
         if len(shown) < len(order):
             line_with(canvas, rf" {first + 1}-{first + len(shown)} of {len(order)} in view ")
-        columns = dims_of(random, STAGES[size], look, parse(f"heads:{name}")).columns
+        columns = columns_of(random, STAGES[size], look, parse(f"heads:{name}"))
         assert len({x for _, x, _, _ in shown}) == min(columns, len(shown))
         assert len({y for y, _, _, _ in shown}) == -(-len(shown) // columns)
         for y, x, layer, head in shown:
@@ -121,9 +122,9 @@ def test_arrows_go_along_the_grid_that_is_drawn(random: Lens) -> None:
         rows = sorted({y for y, _, _, _ in shown})
         below = {(layer, head) for y, x, layer, head in shown if y == rows[1] and x == shown[1][1]}
         place = replace(parse(at), block=shown[1][2], head=shown[1][3])
-        state = ExplorerState(location=place).move(0, 1, dims_of(random, size, Palette(), place))
+        state = ExplorerState(location=place).move(0, 1, dims_of(random, place, columns_of(random, size, Palette(), place)))
         assert {(state.location.block, state.location.head)} == below
-        left = ExplorerState(location=place).move(-1, 0, dims_of(random, size, Palette(), place)).location
+        left = ExplorerState(location=place).move(-1, 0, dims_of(random, place, columns_of(random, size, Palette(), place))).location
         assert (left.block, left.head) == shown[0][2:]
 
 

@@ -12,11 +12,12 @@ from txexplain.engine.interventions import Cut, Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import ChangedByHand, NotRecorded
+from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts import head, linear, mlp, norm, product, residual
 from txexplain.facts.by_hand import recomputable
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import Palette
 from txexplain.viz.views import draw_stage

@@ -10,14 +10,13 @@ import pytest
 from tests.viz.reading import scene_at, shows
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
+from txexplain.explorer.choice import dims_of
 from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, Level, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
 from txexplain.facts.mlp import neurons
-from txexplain.front.scenes import dims_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.describe import describe
-from txexplain.viz.palette import Palette
 from txexplain.viz.views import draw_stage
 from txexplain.viz.views.explain import explain_text
 
@@ -167,7 +166,7 @@ def test_keys_go_on_from_what_is_marked(lens: Lens, page: str) -> None:
     """With nothing selected, an arrow leads to the neighbour of what stage and `i` show, and a head's key to the neighbouring head."""
     for token in TOKENS:
         state = ExplorerState(location=parse(page + token))
-        dims = dims_of(lens, SIZE, Palette(), state.location)
+        dims = dims_of(lens, state.location)
         seen, width = Seen(lens, page + token), (3 if "qkv" in page else 1) * lens.config.n_embd
         (told,) = seen.find(r"element (\d+)", seen.stage if page != "embed" else seen.explained)
         here = int(told)
@@ -186,13 +185,13 @@ def test_keys_go_on_from_what_is_marked(lens: Lens, page: str) -> None:
 def test_a_run_without_the_vectors_marks_none(lens: Lens) -> None:
     bare = Lens(Trace(lens.trace.ids, {"logits": (lens.trace["logits"],)}, config=lens.config), None)
     for at in ("L1.qkv", "L1.proj:matrix", "final", "embed"):
-        dims = dims_of(bare, SIZE, Palette(), parse(at))
+        dims = dims_of(bare, parse(at))
         assert (dims.element, dims.source) == (None, None)
         assert ExplorerState(location=parse(at)).move(1, 0, dims).location.element == 0
 
 
 def test_a_place_of_a_larger_model_marks_what_the_nearest_does(lens: Lens) -> None:
-    assert dims_of(lens, SIZE, Palette(), parse("L9.qkv:matrix[999,9999]")).element == 3 * lens.config.n_embd - 1
+    assert dims_of(lens, parse("L9.qkv:matrix[999,9999]")).element == 3 * lens.config.n_embd - 1
 
 
 def seen_name(lens: Lens, token: int) -> str:

@@ -6,11 +6,12 @@ import pytest
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import distribution_of, palette_of, scene_of
+from txexplain.front.scenes import palette_of, scene_of
 from txexplain.viz.canvas import Canvas, has_console, on_console
 from txexplain.viz.palette import CONSOLE, Palette
 from txexplain.viz.ramps import Ramp

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from txexplain.engine.derive import Lens
+from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import Canvas, nearest_role, rich_style
 from txexplain.viz.palette import (
     ANSI,

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from txexplain.engine.derive import Lens
+from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import draw_screen

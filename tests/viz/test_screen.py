@@ -13,9 +13,10 @@ from tests.examples import examples
 from tests.viz.reading import scene_at
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
+from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.scenes import distribution_of, scene_of
+from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene

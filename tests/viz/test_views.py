@@ -33,11 +33,11 @@ from tests.viz.reading import (
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.explorer.choice import order as order_of
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Level, Location, breadcrumb, parse
 from txexplain.facts.head import mean_pattern
 from txexplain.front.render import ribbons_of
-from txexplain.front.scenes import neurons_of
 from txexplain.viz.canvas import Canvas, Hit, graphemes
 from txexplain.viz.describe import describe
 from txexplain.viz.live import fill
@@ -1026,7 +1026,7 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_lens: Lens, mon
         "describe": lambda: describe(scene),
         "live": lambda: fill("{neuron L1}", scene),
         "ribbons": lambda: ribbons_of(lens, "rollout"),
-        "order": lambda: neurons_of(lens, scene.location),
+        "order": lambda: order_of(lens, scene.location),
     }
     for name, ask in asks.items():
         with pytest.raises(type(error)) as raised:
@@ -1035,4 +1035,4 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_lens: Lens, mon
 
 
 def test_a_place_of_the_model_before_has_no_neurons(tiny_lens: Lens) -> None:
-    assert neurons_of(tiny_lens, parse("L7.mlp")) is None
+    assert order_of(tiny_lens, parse("L7.mlp")) is None

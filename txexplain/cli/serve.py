@@ -50,8 +50,8 @@ def lead_class(flags: list[str], model: str, lesson: str | None, record: Path | 
     from txexplain.cli.output import writable
     from txexplain.cli.start import check_terminal, on_terminal, wished
     from txexplain.explorer.lesson import load
+    from txexplain.explorer.reading import Reads
     from txexplain.explorer.state import ExplorerState
-    from txexplain.front.lessons import Reads
     from txexplain.front.options import UiOptions
     from txexplain.serve.lead import LeaderApp, Served
     from txexplain.serve.run import qr

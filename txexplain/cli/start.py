@@ -19,11 +19,11 @@ from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicod
 from txexplain.cli.views import Opened, View, first_state, first_view
 from txexplain.engine.derive import Lens
 from txexplain.explorer.location import Dims, check
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import require_named
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, key_name, rebound
 from txexplain.front.config import config_path, read_config
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.front.render import open_trace
 from txexplain.text import clean

@@ -10,8 +10,9 @@ import click
 from txexplain.cli.asked import Changes, Sampling, Source, was_given
 from txexplain.cli.streams import other_charset
 from txexplain.explorer.lesson import Lesson, load, state_of
+from txexplain.explorer.reading import page_of
 from txexplain.explorer.state import ExplorerState, from_flags
-from txexplain.front.lessons import may_fetch, page_of
+from txexplain.front.lessons import may_fetch
 from txexplain.front.options import UiOptions
 
 SAID_BY_PAGES = (

@@ -306,6 +306,10 @@ class Lens:
                     return f"blocks.{layer}.{name} was changed by hand"
         return ""
 
+    def traced(self, mode: str) -> bool:
+        """Whether a mode's shares are there."""
+        return ("norm_flow" if mode == "norms" else "rollout_flow") in self.__dict__
+
     def flow(self, mode: str) -> list[Doubles]:
         """The shares that the ribbons show: mode "norms" or "rollout". Shapes: L × [T, T]."""
         return self.norm_flow if mode == "norms" else self.rollout_flow

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from txexplain.engine.derive import Lens
+from txexplain.engine.measures import sorted_heads
+from txexplain.engine.sampling import Distribution, settle
 from txexplain.errors import NotRecorded
-from txexplain.explorer.location import Level, Location, place_of
+from txexplain.explorer.contrast import contrast
+from txexplain.explorer.location import Dims, Level, Location, clamp, place_of
+from txexplain.explorer.places.effects import part_names
 from txexplain.explorer.places.vectors import Linear, Vector
+from txexplain.explorer.state import ExplorerState
+from txexplain.facts.direct import direct, listed
+from txexplain.facts.effects import EffectsFacts, Question, finish, known
 from txexplain.facts.head import row
+from txexplain.facts.heads import ranked
+from txexplain.facts.lens import readings
 from txexplain.facts.linear import PROJ, QKV, DotFacts, dot
 from txexplain.facts.mlp import neurons
 from txexplain.facts.vector import qkv, vector
@@ -16,6 +27,7 @@ RESULTS = {
     "resid_pre": "resid_pre", "ln1": "resid_pre", "proj": "attn_out", "add1": "resid_mid", "ln2": "resid_mid", "out": "mlp_out",
     "add2": "resid_post",
 }  # fmt: skip
+SWIFT = 10_000_000  # products that are made within a few milliseconds
 NORMS = ("ln1", "ln2", "final")
 
 
@@ -90,3 +102,94 @@ def strongest(lens: Lens, place: Location) -> int | None:
         return row(lens, place.block, place.head, place.token_index(lens.trace.n_tokens), "softmax").strongest
     except NotRecorded:
         return None
+
+
+def is_measured(lens: Lens, place: Location, pair: tuple[int, int] | None) -> bool:
+    """Whether what a place shows is there, or so little work that a key press can wait for it. pair: the two tokens looked at."""
+    if place.level is Level.HEADS:
+        return lens.measured
+    if place.level is not Level.LENS or lens.model is None or pair is None:
+        return True
+    config = lens.config
+    products = lens.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
+    return products <= SWIFT or readings(lens, *pair).done
+
+
+SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)}  # what a sweep tries for a face of the effects
+
+
+def effects_asked(lens: Lens | None, state: ExplorerState) -> Question | None:
+    """What a sweep has to answer at the present place; None where there is nothing to, or nobody who could."""
+    if state.location.level is not Level.EFFECTS or lens is None or lens.model is None or lens.trace.origin is not lens.model:
+        return None
+    pair = contrast(state, lens)
+    return None if pair is None else Question(SWEPT.get(state.location.face, (f"edges [{lens.trace.n_tokens - 1}]",)), *pair)
+
+
+def effects_of(lens: Lens | None, state: ExplorerState) -> EffectsFacts | None:
+    """What was found by now of what the present place asks."""
+    asked = effects_asked(lens, state)
+    return None if lens is None or asked is None else known(lens).get(asked)
+
+
+def finish_effects(lens: Lens, state: ExplorerState) -> None:
+    """Find out now all that the present place asks. Raises NonFinite, NotRecorded."""
+    if (asked := effects_asked(lens, state)) is not None:
+        finish(lens, asked)
+
+
+def sorted_effects(facts: EffectsFacts | None, n_layer: int, n_head: int) -> tuple[int, ...]:
+    """The heads and MLPs by size of effect, the largest first; those that aren't computed yet come last."""
+    names = part_names(n_layer, n_head)
+    if facts is None:
+        return tuple(range(len(names)))
+    number_of = {name: n for n, name in enumerate(names)}
+    return tuple(number_of[facts.names[n]] for n in facts.order)
+
+
+def order(lens: Lens, place: Location, pair: tuple[int, int] | None = None, effects: EffectsFacts | None = None) -> tuple[int, ...] | None:
+    """The heads (block × n_head + head), the neurons, or the parts of the difference of a pair of tokens, as a place lists them.
+
+    None: as the model does, or nobody knows: they weren't recorded, aren't measured yet, or this model has no such block.
+    """
+    token = place.token_index(lens.trace.n_tokens)
+    if place.level is Level.HEADS and place.face is not None and lens.measured:
+        return sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least) if ranked(lens, place.face) else ()
+    if place.level is Level.EFFECTS and place.face == "sorted":
+        return sorted_effects(effects, lens.config.n_layer, lens.config.n_head)
+    try:
+        if place.level is Level.DIRECT and pair is not None:
+            return listed(direct(lens, token, *pair), place.face)
+        if place.level is Level.MLP and place.block < lens.config.n_layer:  # the place may be of the model before
+            return neurons(lens, place.block, token, place.face or "post").order
+    except NotRecorded:
+        pass
+    return None
+
+
+def dims_of(
+    lens: Lens,
+    place: Location | None = None,
+    columns: int = 1,
+    pair: tuple[int, int] | None = None,
+    effects: EffectsFacts | None = None,
+) -> Dims:
+    """The sizes that bound Locations for a result, how a place lists what it shows, and what it marks there.
+
+    columns: how many heads the stage shows side by side. pair: the two tokens whose difference is looked at.
+    """
+    dims = replace(Dims.of(lens.config, lens.trace.n_tokens, lens.trace.model or "this trace"), columns=columns)
+    if place is None:
+        return dims
+    listing = order(lens, place, pair, effects)
+    place = clamp(place, dims)  # it may be of the model before
+    element, source = marked(lens, place)
+    key = strongest(lens, place) if place.level in (Level.HEAD, Level.PRODUCT) else None
+    return replace(dims, order=listing, element=element, source=source, key=key)
+
+
+def distribution_of(lens: Lens | None, state: ExplorerState) -> Distribution | None:
+    """The next token's distribution of a result at the state's setting."""
+    if lens is None or "logits" not in lens.trace:
+        return None
+    return settle(lens.ranking, **state.sampling)

@@ -59,3 +59,10 @@ def by_neuron(lens: Lens, layer: int, token: int, a: int, b: int) -> VectorFacts
     """An MLP's part by neuron. Shapes: -> [m]. Raises NotRecorded, and ChangedByHand where mlp_out isn't the neurons' sum."""
     require_formula(lens, f"blocks.{layer}.mlp_out", row=token)
     return VectorFacts(direct_by_neuron(lens.weights(), lens.trace, layer, a, b, token))
+
+
+def listed(facts: DirectFacts, face: str | None) -> tuple[int, ...]:
+    """The parts as a face lists them; what was changed has no row where nothing was."""
+    order = facts.order if face is None else tuple(range(len(facts.parts)))
+    last = len(facts.parts) - 1
+    return order if facts.edited else tuple(each for each in order if each != last)

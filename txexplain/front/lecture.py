@@ -8,7 +8,6 @@ from txexplain.errors import LessonError
 from txexplain.front.actions import ACTIONS
 from txexplain.text import shown
 
-PACE = 1.0  # seconds between two keys, unless the lecturer wants another pace
 LEAVES = ("enter", "escape")
 NAMES = {
     "[": "left_square_bracket", "]": "right_square_bracket", "{": "left_curly_bracket", "}": "right_curly_bracket", ",": "comma",

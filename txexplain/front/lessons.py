@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,50 +12,21 @@ from txexplain.bounded import load_json
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.errors import ExplainError, LessonError, reason
-from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, beside, state_of
+from txexplain.explorer.choice import dims_of, distribution_of
+from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, state_of
+from txexplain.explorer.reading import Reading, ending
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import read_whole
-from txexplain.front.lecture import PACE, check_keys
-from txexplain.front.scenes import dims_of, distribution_of, scene_of
+from txexplain.front.lecture import check_keys
+from txexplain.front.scenes import scene_of
 from txexplain.text import shown
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.live import filled, place, require_true
 from txexplain.viz.palette import Palette
-from txexplain.viz.scene import Reading, Scene
+from txexplain.viz.scene import Scene
 from txexplain.viz.screen import layout
 from txexplain.viz.views import PANES
 from txexplain.viz.views.lesson import marked_hits
-
-
-@dataclass(frozen=True)
-class Reads:
-    """What the command line says of lessons."""
-
-    lesson: Lesson | None = None
-    page: int = 1
-    lecture: bool = False
-    pace: float = PACE  # seconds between a script's keys
-    clock: bool = False
-    record: Path | None = None
-    model: str = "storyteller"  # what the reader named, for pages that name none
-    fetch: bool = False  # whether what a page names may be fetched without a question
-
-
-def page_of(lesson: Lesson, number: int) -> Page:
-    """A page by its number, from 1. Raises LessonError."""
-    if not 1 <= number <= len(lesson.pages):
-        raise LessonError(f"{shown(lesson.name)} has no page {number}; its pages go from 1 to {len(lesson.pages)}.")
-    return lesson.pages[number - 1]
-
-
-def ending(lesson: Lesson, page: Page, on: str = "n", lessons: str = "t") -> str:
-    """What the last page says below its text: that the lesson ends, and how one goes on; on, lessons: the keys for that."""
-    if page.number < len(lesson.pages):
-        return ""
-    following = beside(lesson, 1)
-    if following is not None:
-        return f"**The end of this lesson.** `{on}` opens the next: *{following.title}*."
-    return f"**The end of this lesson.** `{lessons}` lists the lessons, and closes this one."
 
 
 def where(lesson: Lesson, page: Page) -> str:
@@ -135,23 +106,6 @@ def pictures(scene: Scene) -> Iterable[tuple[str, Canvas]]:
 
 MOST_VALUES = 100_000  # of a file of answers: some for each page
 LONGEST_NAME = 255  # characters: a lesson's name is its file's
-
-
-def score(lesson: Lesson, given: dict[int, int]) -> tuple[int, int]:
-    """How many questions were answered right, of how many; given: page → answer, both from 1."""
-    asked = [page for page in lesson.pages if page.question]
-    return sum(given.get(page.number) == page.answer for page in asked), len(asked)
-
-
-def record(lesson: Lesson, given: dict[int, int]) -> dict[str, Any]:
-    """What is written of a reader's answers: no name, no time, nothing but the answers."""
-    answers = [
-        {"page": page.number, "question": page.question, "answer": given[page.number], "right": given[page.number] == page.answer}
-        for page in lesson.pages
-        if page.question and page.number in given
-    ]
-    right, asked = score(lesson, given)
-    return {"format": "txexplain-answers/1", "lesson": lesson.name, "questions": asked, "right": right, "answers": answers}
 
 
 def report(paths: Iterable[Path]) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.tokenizer import GPT2_VOCABULARY, Tokenizer
-from txexplain.text import visible
+from txexplain.engine.tokenizer import Tokenizer
+from txexplain.explorer.names import vocabulary_of
 from txexplain.viz.canvas import plain_ascii
 
 
@@ -18,12 +18,9 @@ class Recorded:
     are taken from it.
     """
 
-    def __init__(self, ids: Sequence[int], tokens: Sequence[str] | None, vocabulary: int) -> None:
-        self.texts = dict(zip(ids, tokens or (), strict=False))
-        self.gpt2: Tokenizer | None = None
-        if tokens and vocabulary == GPT2_VOCABULARY:
-            gpt2 = Tokenizer.gpt2()
-            self.gpt2 = gpt2 if all(gpt2.display(i) == visible(text) for i, text in self.texts.items()) else None
+    def __init__(self, lens: Lens) -> None:
+        self.texts = dict(zip(lens.trace.ids, lens.trace.tokens or (), strict=False))
+        self.gpt2 = vocabulary_of(lens)
 
     def display(self, token_id: int, *, ascii: bool = False) -> str:
         if self.gpt2 is not None:
@@ -53,5 +50,5 @@ def names_of(lens: Lens) -> Names:
 
 def recorded_names(lens: Lens) -> Recorded:
     if lens not in RECORDED:
-        RECORDED[lens] = Recorded(lens.trace.ids, lens.trace.tokens, lens.config.vocab_size)
+        RECORDED[lens] = Recorded(lens)
     return RECORDED[lens]

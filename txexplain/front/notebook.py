@@ -9,11 +9,12 @@ from pathlib import Path
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
+from txexplain.explorer.choice import dims_of, distribution_of
 from txexplain.explorer.location import check
 from txexplain.explorer.state import from_flags
 from txexplain.files import write_whole
 from txexplain.front.render import ribbons_of
-from txexplain.front.scenes import dims_of, distribution_of, roomy, scene_of, surprisal_of
+from txexplain.front.scenes import roomy, scene_of, surprisal_of
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg

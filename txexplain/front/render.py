@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError, NotRecorded
+from txexplain.explorer.choice import dims_of, distribution_of, finish_effects
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
+from txexplain.explorer.reading import page_of
 from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.documents import candidate_fields, token_fields
-from txexplain.front.lessons import page_of, read, where
+from txexplain.front.lessons import read, where
 from txexplain.front.names import names_of
 from txexplain.front.options import UiOptions
-from txexplain.front.scenes import dims_of, distribution_of, finish_effects, palette_of, roomy, scene_of, surprisal_of
+from txexplain.front.scenes import palette_of, roomy, scene_of, surprisal_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere
 from txexplain.viz.canvas import plain_ascii

@@ -18,13 +18,16 @@ from textual.binding import Binding, BindingType
 
 import txexplain.ui.app
 from txexplain.explorer.lesson import shipped_lessons
+from txexplain.explorer.reading import Reads
+from txexplain.explorer.session.events import Led, Load
+from txexplain.explorer.session.value import Session
 from txexplain.explorer.state import ExplorerState
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.serve.address import AddressError, query_of, state_of
 from txexplain.serve.follow import FOLLOW, STILL
 from txexplain.serve.wire import Lines, Message, packed
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.palette import THEMES
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
@@ -157,6 +160,8 @@ class GuestApp(ExplorerApp):
         self.channel, self.told, self.wrong = channel, "", ""
         self.following, self.place_led = True, None
         self.told_answers: set[tuple[str, int]] = set()
+        own = {"theme": self.change_theme, "screenshot": self.send_picture, "copy": self.copy_link, "follow": self.follow}
+        self.deeds |= own
         self.sending = threading.Lock()
 
     def on_mount(self) -> None:
@@ -172,7 +177,7 @@ class GuestApp(ExplorerApp):
             while data := self.channel.recv(1 << 16):
                 for message in lines.feed(data):
                     if "repaint" in message:
-                        self.call_from_thread(self.do_repaint)
+                        self.call_from_thread(self.repaint)
                     elif "lead" in message:
                         self.call_from_thread(self.led, message["lead"])
         os._exit(0)
@@ -186,8 +191,8 @@ class GuestApp(ExplorerApp):
         if (query := query_of(self.state)) != self.told:
             self.told = query
             self.tell({"at": query})
-        lesson = self.reader.lesson
-        for page, answer in self.reader.given.items() if lesson is not None else ():
+        lesson = self.session.reader.lesson
+        for page, answer in self.session.reader.given.items() if lesson is not None else ():
             if lesson is not None and (lesson.name, page) not in self.told_answers:
                 self.told_answers.add((lesson.name, page))
                 self.tell({"answer": [lesson.name, page, answer]})
@@ -208,12 +213,10 @@ class GuestApp(ExplorerApp):
         if place is None:
             return
         lesson = next((each for each in (self.served.lesson, *shipped_lessons()) if each and each.name == place["lesson"]), None)
-        if lesson is None and self.reader.open:
-            self.reader.leave()
-        elif lesson is not None and (self.reader.lesson, self.reader.number, self.reader.open) != (lesson, place["page"], True):
-            self.reader.begin(lesson, place["page"])
+        state = None
         with suppress(AddressError):
-            self.reader.turn_to(state_of(place["at"], self.served.name))
+            state = state_of(place["at"], self.served.name)
+        self.happen(Led(state, lesson, place["page"]))
 
     def let_go(self) -> None:
         """From here on the guest looks around alone."""
@@ -221,7 +224,7 @@ class GuestApp(ExplorerApp):
             self.following = False
             self.say("You look around on your own now; F follows the lecturer again.")
 
-    def do_follow(self) -> None:
+    def follow(self) -> None:
         if self.place_led is None:
             self.say("Nobody leads this class.")
         elif self.following:
@@ -231,37 +234,35 @@ class GuestApp(ExplorerApp):
             self.say("You follow the lecturer's screen.")
             self.go_along()
 
-    def clicked(self, pane: str, target: object) -> None:
-        self.let_go()
-        super().clicked(pane, target)
-
-    def focus_pane(self, name: str) -> None:
-        if name == "prompt":
+    def on_picture_pointed(self, message: Picture.Pointed) -> None:
+        if message.kind == "click":
             self.let_go()
-        super().focus_pane(name)
+        super().on_picture_pointed(message)
 
-    def perform(self, name: str) -> None:
-        if name not in STILL and not (name in ("up", "down", "enter") and self.pane == "side"):  # those answer a question
+    def show(self, before: Session) -> None:
+        if self.session.pane == "prompt" != before.pane:
+            self.let_go()
+        super().show(before)
+
+    def perform(self, name: str, shown: str = "") -> None:
+        if name not in STILL and not (name in ("up", "down", "enter") and self.session.pane == "side"):  # those answer a question
             self.let_go()
         if name in CLOSED:
             self.say(SHARED.format(CLOSED[name]))
         else:
-            super().perform(name)
+            super().perform(name, shown)
 
-    def may_fetch(self, name: str) -> bool:
-        return False
+    def load_model(self, effect: Load) -> None:
+        super().load_model(replace(effect, may_fetch=False))
 
-    def do_theme(self) -> None:
+    def change_theme(self) -> None:
         names = list(THEMES)
         self.look(replace(self.options, theme=names[(names.index(self.tones.theme) + 1) % len(names)]))
 
-    def do_screenshot(self) -> None:
+    def send_picture(self) -> None:
         picture = svg(draw_screen(self.scene(*self.size)))
         self.tell({"download": f"{self.state.location}.svg", "data": base64.b64encode(picture.encode()).decode()})
 
-    def copy_command(self, name: str = "") -> None:
-        if name:
-            super().copy_command(name)
-        else:
-            self.tell({"copy": query_of(self.state)})
-            self.say("The link to this view is in the clipboard, and in the address bar.")
+    def copy_link(self) -> None:
+        self.tell({"copy": query_of(self.state)})
+        self.say("The link to this view is in the clipboard, and in the address bar.")

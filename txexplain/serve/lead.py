@@ -20,9 +20,9 @@ from textual.widgets import Static
 
 import txexplain.ui.app
 from txexplain.explorer.lesson import Page
+from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import write_whole
-from txexplain.front.lessons import Reads
 from txexplain.front.options import UiOptions
 from txexplain.serve.address import query_of
 from txexplain.serve.follow import ANSWERS
@@ -101,6 +101,7 @@ class LeaderApp(ExplorerApp):
         super().__init__(state, options, load, reads)
         self.kept_in = record
         self.actions = (*self.actions, ANSWERS)
+        self.deeds |= {"answers": self.show_answers}
         self.channel = channel
         self.led: dict[str, Any] = {}
         self.counts: dict[tuple[str, int], dict[int, int]] = {}
@@ -128,7 +129,7 @@ class LeaderApp(ExplorerApp):
 
     def draw(self, width: int = 0, height: int = 0) -> None:
         super().draw(width, height)
-        reader = self.reader
+        reader = self.session.reader
         open_ = bool(reader.side) and reader.lesson is not None
         lesson = reader.lesson.name if open_ and reader.lesson is not None else ""
         now: dict[str, Any] = {"at": query_of(self.state), "lesson": lesson, "page": reader.number if open_ else 0}
@@ -139,8 +140,8 @@ class LeaderApp(ExplorerApp):
 
     def question(self) -> Page | None:
         """The open page with its live values, where it asks something."""
-        reading = self.reader.reading
-        if not self.reader.side or reading is None or not reading.page.question:
+        reading = self.session.reader.reading
+        if not self.session.reader.side or reading is None or not reading.page.question:
             return None
         return filled(reading.page, self.scene(*self.size), reading.lesson.name)
 
@@ -148,7 +149,7 @@ class LeaderApp(ExplorerApp):
         counts = self.counts.get((self.led["lesson"], page.number), {})
         return [(answer, counts.get(n, 0), n == page.answer) for n, answer in enumerate(page.answers, 1)]
 
-    def do_answers(self) -> None:
+    def show_answers(self) -> None:
         page = self.question()
         if page is None:
             self.say("This page asks nothing: V shows what the class answered to a lesson's question.")

@@ -19,10 +19,11 @@ from txexplain.engine.sampling import Distribution
 from txexplain.explorer.examples import Example
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.search import find_tokens
+from txexplain.explorer.session.events import Failed
 from txexplain.front.actions import key_of
 from txexplain.text import clip
 from txexplain.ui.over import OverScreen, point_at, point_at_field
-from txexplain.ui.work import Failed, Work
+from txexplain.ui.work import Work
 from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
 from txexplain.viz.palette import Palette

@@ -1,76 +1,59 @@
-"""What is done in the background, a function each: it gives what the channel runs, and that returns what the app is told."""
+"""What is done in the background, a function each: it gives what the channel runs, and that returns the event that is told."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
-from txexplain.engine.surprisal import CHUNK, Surprise, surprisal
-from txexplain.engine.trace import Run
+from txexplain.engine.surprisal import CHUNK, surprisal
 from txexplain.errors import ModelNotFound
 from txexplain.explorer.location import Level
 from txexplain.explorer.runs import run
-from txexplain.explorer.state import ExplorerState
-from txexplain.facts.effects import EffectsFacts, Question, swept
+from txexplain.explorer.session.events import Compute, Computed, Forward, Further, Load, Opened, Progress, Ran
+from txexplain.facts.effects import keep, swept
 from txexplain.facts.lens import readings
 from txexplain.files import megabytes
-from txexplain.models.hub import Progress, Stopped
+from txexplain.models import hub
 from txexplain.ui.work import Does, Job
 
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 MARGIN = 10_000_000  # bytes that a download may have more than was said: a well-known model's size is that of its weights alone
 
-Opening = Callable[[Progress], GPT2 | Lens]
-Known = tuple[Run | None, tuple[Surprise | None, ...]]  # a run, and the surprisal of as many of its tokens as is known
+Opening = Callable[[hub.Progress], GPT2 | Lens]
 
 
-@dataclass(frozen=True)
-class Arriving:
-    """A model on its way has come further: bytes that are there, and all of them."""
+def load(wanted: Load, opening: Opening) -> Does:
+    """Open a model, or a recorded run."""
 
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, eq=False)
-class Ran:
-    """A forward pass ended."""
-
-    lens: Lens
-    seconds: float
-
-
-def load(name: str, open_it: Opening, most: int | None = None) -> Does:
-    """Open a model, or a recorded run. most: as many bytes as the reader agreed to; None: any number."""
-
-    def does(job: Job) -> GPT2 | Lens:
-        said = -1
+    def does(job: Job) -> Opened:
+        told = -1
 
         def progress(done: int, total: int) -> None:
-            nonlocal said
+            nonlocal told
             if job.stopped:
-                raise Stopped
-            if most is not None and total > most + MARGIN:
-                raise ModelNotFound(f"{name} isn't fetched: it has {megabytes(total)} now, and you were told {megabytes(most)}.")
-            if total and 100 * done // total != said:
-                said = 100 * done // total
-                job.tell(Arriving(done, total))
+                raise hub.Stopped
+            if wanted.most is not None and total > wanted.most + MARGIN:
+                sizes = f"it has {megabytes(total)} now, and you were told {megabytes(wanted.most)}"
+                raise ModelNotFound(f"{wanted.name} isn't fetched: {sizes}.")
+            if total and 100 * done // total != told:
+                told = 100 * done // total
+                job.tell(Progress(wanted.key, done, total))
 
-        return open_it(progress)
+        return Opened(wanted.key, opening(progress))
 
     return does
 
 
-def forward(model: GPT2, state: ExplorerState, prefix: Lens | None) -> Does:
+def forward(wanted: Forward) -> Does:
     """Run the model on a state's prompt; what a short text's ribbons show comes with it, where they are on screen."""
+    model, state = wanted.model, wanted.state
 
     def does(job: Job) -> Ran | None:
         with job.turn():
             start = time.perf_counter()
-            lens = run(state, model, prefix, lambda: job.stopped)
+            lens = run(state, model, wanted.prefix, lambda: job.stopped)
             seconds = time.perf_counter() - start
             if lens is None:
                 return None
@@ -81,65 +64,70 @@ def forward(model: GPT2, state: ExplorerState, prefix: Lens | None) -> Does:
     return does
 
 
-def flow(lens: Lens, mode: str) -> Does:
-    """The ribbons' shares take longer than a key may: they are traced after the frame."""
+def compute(wanted: Compute) -> Does:
+    """What takes longer than a key may, and is kept with the run; it comes after the frame."""
+    lens, what = wanted.lens, wanted.what
+    if what == "surprisal":
+        return surprise(wanted)
 
-    def does(job: Job) -> None:
+    if what == "streams":
+        return streams(wanted)
+
+    if what == "effects":
+        return effects(wanted)
+
+    def does(job: Job) -> Computed:
         with job.turn():
-            if not lens.flow_lacks(mode):
-                lens.flow(mode)
+            if what == "measures":
+                lens.measures  # noqa: B018
+            else:
+                lens.flow(what)
+        return Computed(what)
 
     return does
 
 
-def measures(lens: Lens) -> Does:
-    """What every head does takes long on a long prompt: it is measured once the atlas asks."""
+def streams(wanted: Compute) -> Does:
+    """What every stream would say takes a product with the vocabulary each: one at a time."""
+    a, b = wanted.known
 
-    def does(job: Job) -> None:
-        with job.turn():
-            lens.measures  # noqa: B018
-
-    return does
-
-
-def streams(lens: Lens, pair: tuple[int, int]) -> Does:
-    """What every stream would say takes a product with the vocabulary each: one at a time, once the lens asks."""
-
-    def does(job: Job) -> None:
-        facts = readings(lens, *pair)
+    def does(job: Job) -> Computed:
+        facts = readings(wanted.lens, a, b)
         for n in range(len(facts.names)):
             with job.turn():
                 facts.stream(n)
+        return Computed(wanted.what)
 
     return does
 
 
-def surprise(lens: Lens, earlier: Known) -> Does:
-    """How surprising each token was: a few tokens at a time, so that a forward pass never waits long."""
+def effects(wanted: Compute) -> Does:
+    """What each thing of a run does, kept with it and told batch by batch."""
+    lens, (question,) = wanted.lens, wanted.known
 
-    def does(job: Job) -> tuple[Surprise | None, ...]:
-        values = earlier[1][: lens.trace.run.shared(earlier[0])]
+    def does(job: Job) -> Computed:
+        sweeping = swept(lens, question, lambda: job.stopped)
+        while True:
+            with job.turn():
+                found = next(sweeping, None)
+            if found is None:
+                return Computed(wanted.what)
+            keep(lens, question, found)
+            job.tell(Further(wanted.what))
+
+    return does
+
+
+def surprise(wanted: Compute) -> Does:
+    """How surprising each token was: a few tokens at a time, so that a forward pass never waits long."""
+    lens, (run, known) = wanted.lens, wanted.known
+
+    def does(job: Job) -> Computed:
+        values = known[: lens.trace.run.shared(run)]
         unembedding = None if lens.model is None else lens.model.unembedding
         while len(values) < lens.trace.n_tokens:
             with job.turn():
                 values = surprisal(lens.trace, unembedding, (lens.trace.ids[: len(values)], values), CHUNK)
-        return values
-
-    return does
-
-
-def effects(lens: Lens, question: Question) -> Does:
-    """What each thing of a run does, told batch by batch."""
-
-    def does(job: Job) -> EffectsFacts | None:
-        sweeping = swept(lens, question, lambda: job.stopped)
-        found = None
-        while True:
-            with job.turn():
-                further = next(sweeping, None)
-            if further is None:
-                return found
-            found = further
-            job.tell(found)
+        return Computed(wanted.what, values)
 
     return does

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -12,12 +11,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from txexplain.explorer.session.events import Failed
+from txexplain.explorer.session.value import Arrival
 from txexplain.files import megabytes
 from txexplain.models.endpoint import host
 from txexplain.models.hub import NotHere, offer, repo_id
 from txexplain.ui.choose import ChooseScreen, Entry
 from txexplain.ui.over import OverScreen
-from txexplain.ui.work import Failed, Work
+from txexplain.ui.work import Work
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import plain
 from txexplain.viz.numbers import count, percent
@@ -27,24 +28,6 @@ if TYPE_CHECKING:
     from txexplain.models.report import Entry as Model
 
 BAR = 24  # cells
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A model that was asked for and isn't open yet: bytes that are there, and all of them, once that is known."""
-
-    name: str
-    done: int = 0
-    total: int = 0
-
-    @property
-    def percent(self) -> int:
-        return min(100, 100 * self.done // self.total) if self.total else 0
-
-    @property
-    def words(self) -> str:
-        """How far it is, in a few words for the header."""
-        return f"{self.name} {self.percent}%" if self.total else f"opening {self.name}"
 
 
 class ModelsScreen(ChooseScreen):

@@ -12,13 +12,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
 from textual.message import Message
 
 from txexplain.errors import ExplainError, sentence_of
+from txexplain.explorer.session.events import Failed
 from txexplain.models.hub import Stopped
 
 M_ARENA_MAX = -8  # malloc.h
@@ -31,18 +31,6 @@ class Heard(Message):
     def __init__(self, job: Job, what: object, *, over: bool = False) -> None:
         super().__init__()
         self.job, self.what, self.over = job, what, over
-
-
-@dataclass(frozen=True)
-class Failed:
-    """What can't be done under a key, and why."""
-
-    key: str
-    error: Exception
-
-    @property
-    def sentence(self) -> str:
-        return sentence_of(self.error)
 
 
 class Job:
@@ -105,7 +93,7 @@ class Work:
         except Stopped:
             return
         except (ExplainError, OSError, MemoryError) as error:
-            what = Failed(job.key, error.with_traceback(None))  # whose frames would keep what the job was given
+            what = Failed(job.key, sentence_of(error), error.with_traceback(None))  # whose frames would keep what the job was given
         except Exception as error:
             what = error
         if not job.stopped:

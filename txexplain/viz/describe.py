@@ -10,6 +10,7 @@ from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.explorer.places.lens import column as stream_of
 from txexplain.facts import mlp
+from txexplain.facts.direct import listed
 from txexplain.facts.embed import nearest
 from txexplain.facts.flow import by_size, held
 from txexplain.facts.head import grid, row, score
@@ -25,7 +26,7 @@ from txexplain.viz.tables import plain_table
 from txexplain.viz.views.atlas import figures, listed_heads, nothing
 from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import contrast_name, known_sizes
-from txexplain.viz.views.direct import facts_of, order_of
+from txexplain.viz.views.direct import facts_of
 from txexplain.viz.views.edits import changes_text, effect_text
 from txexplain.viz.views.effects import progress, require_known, selected_name
 from txexplain.viz.views.embed import story
@@ -293,7 +294,7 @@ def residual_table(scene: Scene) -> tuple[str, list[Row]]:
 def direct_table(scene: Scene) -> tuple[str, list[Row]]:
     facts = facts_of(scene)
     names, values = list(facts.parts), list(facts.parts.values())
-    order = order_of(facts, scene.location.face)
+    order = listed(facts, scene.location.face)
     here = names.index(scene.location.select) if scene.location.select in names else order[0]
     rows: list[Row] = [("", "part", "gives")]
     rows += [(mark(n == here), names[n], number(values[n], sign=True)) for n in first_of(order, here)]

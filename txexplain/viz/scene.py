@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,39 +14,12 @@ from txexplain.engine.sampling import Distribution, Draw, Ranking
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
 from txexplain.explorer.history import Moment
-from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
+from txexplain.explorer.reading import Reading
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.effects import EffectsFacts
 from txexplain.viz.canvas import has_console
 from txexplain.viz.palette import Palette
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The lesson that is open, and how far the reader is with its page.
-
-    `page` has its live values still in braces; `lens` and `distribution` are of the page's own run, None while it isn't there;
-    `place` is where the page looks.
-    """
-
-    lesson: Lesson
-    page: Page
-    lens: Lens | None = None
-    distribution: Distribution | None = None
-    place: Location | None = None
-    cursor: int = 1  # the answer that the cursor is on, from 1; once one is given, the one whose reason is read
-    given: int = 0  # the answer that was given, from 1; 0: none yet
-    scroll: int = 0
-    summary: str = ""  # how the reader did, on the last page
-    answers: Mapping[int, int] = field(default_factory=dict)  # all that were given in the lesson: page -> answer
-    ending: str = ""  # that this is the last page, and what follows
-    clock: str = ""  # a stopwatch, where the lecturer wants one
-    pressed: str = ""  # the keys pressed last, in a lecture
-
-    def highlighted(self, pane: str) -> tuple[object, ...]:
-        """What a pane's marks depend on."""
-        return (self.page.highlight, self.place, self.lens) if pane in ("prompt", "stage", "panel") else ()
 
 
 class Display(Protocol):

@@ -14,6 +14,7 @@ from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
 from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.errors import NotRecorded
+from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Location
 from txexplain.facts.heads import ranked
 from txexplain.viz.canvas import BOLD, Canvas
@@ -108,13 +109,11 @@ def listed_heads(scene: Scene) -> tuple[int, ...]:
     return sorted_heads(scene.result.measures, place.face, scene.n_tokens, place.least)
 
 
-def atlas_of(lens: Lens, palette: Palette, place: Location, width: int, height: int) -> tuple[tuple[int, ...] | None, int]:
-    """The heads as the atlas lists them (None: as the model does) and how many stand in a row: what arrows go by."""
+def atlas_columns(lens: Lens, palette: Palette, place: Location, width: int, height: int) -> int:
+    """How many heads stand in a row of the atlas: what arrows up and down go by."""
     if place.face is None:
-        return None, lens.config.n_head
-    known = ranked(lens, place.face)
-    order = sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least) if known else ()
-    return order, sorted_grid(palette, lens.config, lens.trace.n_tokens, len(order), width, height).columns
+        return lens.config.n_head
+    return sorted_grid(palette, lens.config, lens.trace.n_tokens, len(choice.order(lens, place) or ()), width, height).columns
 
 
 POOLED: WeakKeyDictionary[Lens, dict[tuple[int, int], NDArray[np.float32] | None]] = WeakKeyDictionary()

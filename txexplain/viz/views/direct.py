@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.errors import ChangedByHand, NotRecorded
-from txexplain.facts.direct import DirectFacts, by_key, by_neuron, direct
+from txexplain.facts.direct import DirectFacts, by_key, by_neuron, direct, listed
 from txexplain.facts.head import row as attention_row
 from txexplain.text import clip, wrapped
 from txexplain.viz.canvas import BOLD, Canvas
@@ -27,13 +27,6 @@ def facts_of(scene: Scene) -> DirectFacts:
     return direct(scene.result, scene.token, *scene.contrast)
 
 
-def order_of(facts: DirectFacts, face: str | None) -> tuple[int, ...]:
-    """The parts as a face lists them; what was changed has no row where nothing was."""
-    order = facts.order if face is None else tuple(range(len(facts.parts)))
-    last = len(facts.parts) - 1
-    return order if facts.edited else tuple(each for each in order if each != last)
-
-
 def draw_direct(scene: Scene) -> Canvas:
     """A row a part: what it gives, as a number and to either side of a line: right pushes to A, left to B."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -43,7 +36,7 @@ def draw_direct(scene: Scene) -> Canvas:
     where = f"direct {scene.palette.glyphs.dot} {name} at token {scene.token} {scene.label(scene.token).strip()}"
     title(canvas, scene, where, f"sum {sum_} = logits {a} {scene.palette.glyphs.minus} {b}", f"sum {sum_}")
     names, values = list(facts.parts), list(facts.parts.values())
-    order = order_of(facts, place.face)
+    order = listed(facts, place.face)
     here = names.index(place.select) if place.select in names else order[0]
     foot = wrapped(legend(scene), scene.width - 2)
     rows = max(1, scene.height - 2 - len(foot))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.errors import NotRecorded
+from txexplain.explorer.choice import sorted_effects
 from txexplain.explorer.location import Dims, place_of
 from txexplain.explorer.places.effects import BY_TOKEN, part_names
 from txexplain.facts.effects import EffectsFacts
@@ -26,15 +27,6 @@ WHAT = {
 }  # fmt: skip
 
 
-def order_of(facts: EffectsFacts | None, n_layer: int, n_head: int) -> tuple[int, ...]:
-    """The heads and MLPs by size of effect, the largest first; those that aren't computed yet come last."""
-    names = part_names(n_layer, n_head)
-    if facts is None:
-        return tuple(range(len(names)))
-    number_of = {name: n for n, name in enumerate(names)}
-    return tuple(number_of[facts.names[n]] for n in facts.order)
-
-
 def value_of(facts: EffectsFacts | None, name: str) -> float:
     """An effect; NaN where it isn't computed yet."""
     return math.nan if facts is None else facts.by_name[name]
@@ -44,7 +36,7 @@ def dims_here(scene: Scene) -> Dims:
     """What tells which thing is selected."""
     config = scene.config
     dims = Dims.of(config, scene.n_tokens, scene.model_name)
-    return replace(dims, order=order_of(scene.effects, config.n_layer, config.n_head)) if scene.location.face == "sorted" else dims
+    return replace(dims, order=sorted_effects(scene.effects, config.n_layer, config.n_head)) if scene.location.face == "sorted" else dims
 
 
 def selected_name(scene: Scene) -> str:
@@ -179,7 +171,7 @@ def listing(canvas: Canvas, scene: Scene, bottom: int) -> None:
         here, width = scene.token, TOKEN
     else:
         names = part_names(config.n_layer, config.n_head)
-        order = order_of(facts, config.n_layer, config.n_head)
+        order = sorted_effects(facts, config.n_layer, config.n_head)
         rows = [(replace(place, select=names[n]), names[n]) for n in order]
         here, width = order.index(names.index(selected_name(scene))), NAME
     room = max(1, bottom - 1)

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.lesson import HIGHLIGHTS, state_of
 from txexplain.explorer.location import Level, Location, parse
+from txexplain.explorer.reading import Reading
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
 from txexplain.viz.markdown import CODE, LIVE, PLAIN, QUIET, SLANTED, STRONG, Row, Run, inline, laid_out, marked, shown, wrap
-from txexplain.viz.scene import Reading, Scene
+from txexplain.viz.scene import Scene
 
 LOOKS: dict[str, tuple[str, int]] = {
     PLAIN: ("text", 0), STRONG: ("text", BOLD), SLANTED: ("text", ITALIC), CODE: ("query", 0), LIVE: ("accent", BOLD),
