@@ -49,11 +49,13 @@ from txexplain.engine.sampling import distribution
 from txexplain.errors import ExplainError
 from txexplain.explorer.location import STAGES, Level, parse
 from txexplain.explorer.session.events import Forward, Progress
+from txexplain.explorer.session.keys import KEYS as DOES
 from txexplain.explorer.session.value import Arrival
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.front.actions import ACTIONS, GLYPHS
 from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.deeds import DEEDS
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.jobs import forward as forward_job
 from txexplain.ui.terminal.fixes import BriefToast
@@ -208,12 +210,13 @@ def test_no_key_means_two_things_and_each_action_has_one() -> None:
     assert len({action.id for action in ACTIONS}) == len(ACTIONS)
     assert all(action.keys and action.label and action.help for action in ACTIONS)
     for action in ACTIONS:
-        assert action.id == "palette" or action.id in MOVES or callable(getattr(ExplorerApp, f"do_{action.id}", None)), action.id
+        assert action.id == "palette" or action.id in MOVES or action.id in {*DOES, *DEEDS}, action.id
 
 
 def test_every_key_fires_its_action(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     fired: list[str] = []
     monkeypatch.setattr(ExplorerApp, "action_do", lambda app, name: fired.append(name))
+    monkeypatch.setattr(ExplorerApp, "action_digit", lambda app, digit: fired.append("jump"))
 
     async def test(app: App, hand: Hand) -> None:
         for action, key in KEYS:
@@ -972,12 +975,12 @@ def test_y_copies_only_what_every_shell_takes_as_it_is(storyteller: GPT2) -> Non
         await press(app, hand, "y")
         ids = ",".join(map(str, storyteller.prompt_ids("a\tb\nc")))
         assert app.clipboard == f"txexplain --model storyteller --ids {ids}"
-        app.state = replace(app.state, model="bad\nname")
+        app.session = replace(app.session, state=replace(app.state, model="bad\nname"))
         for key in ("y", "Y"):
             await hand.press(key)
             assert said(app) == ["This view's command line can't be copied: the model's name holds a character that can't be typed."]
         assert "bad" not in app.clipboard
-        app.state = replace(app.state, model="a\\'; touch PWNED !")
+        app.session = replace(app.session, state=replace(app.state, model="a\\'; touch PWNED !"))
         await hand.press("y")
         assert app.clipboard.startswith(r"txexplain --model 'a'\\\''; touch PWNED '\! --ids ")
 

@@ -267,7 +267,7 @@ def test_the_window_s_name_is_only_text(storyteller: GPT2, name: str) -> None:
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
         app._driver.entitle = names.append  # type: ignore[union-attr]
         for model, prompt in (("storyteller", HOSTILE[name]), (HOSTILE[name], ONCE)):
-            app.state = replace(app.state, model=model, prompt=prompt)
+            app.session = replace(app.session, state=replace(app.state, model=model, prompt=prompt))
             app.entitle()
 
     drive(test, storyteller)

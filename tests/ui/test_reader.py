@@ -26,7 +26,7 @@ from txexplain.front.lessons import read
 from txexplain.front.scenes import palette_of, scene_of
 from txexplain.models import load_model
 from txexplain.models.report import Entry
-from txexplain.ui import reader, save
+from txexplain.ui import deeds, save
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.choose import LessonsScreen
 from txexplain.ui.models import ModelsScreen
@@ -474,7 +474,7 @@ def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
     played = [action.id for action in ACTIONS if action.script]
 
     async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        for whose, name in ((config, "write_whole"), (reader, "write_whole"), (save, "write_whole"), (os, "killpg")):
+        for whose, name in ((config, "write_whole"), (deeds, "write_whole"), (save, "write_whole"), (os, "killpg")):
             monkeypatch.setattr(whose, name, lambda *_, **__: done.append(doing[0]))
         for name in ("copy_to_clipboard", "suspend", "exit", "push_screen", "load_model"):
             monkeypatch.setattr(ExplorerApp, name, lambda *_, **__: done.append(doing[0]))

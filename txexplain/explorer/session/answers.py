@@ -281,6 +281,8 @@ def focus(session: Session, pane: str) -> Result:
     """Give a pane the keys."""
     if pane == "prompt" and (said := recorded_run(session, "another prompt")):
         return session, said
+    if pane == "prompt" and session.state.ids is not None and session.model is None:
+        return session, (Say(f"What the ids say is known once {session.state.model} is there."),)
     if pane != "side":
         session = replace(session, scroll=session.scroll if pane == session.about else 0, about=pane)
     if pane == "prompt":  # which must not move on under what is typed

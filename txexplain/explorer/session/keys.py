@@ -198,7 +198,7 @@ def digit(session: Session, event: Digit) -> Result:
     """A digit answers a lesson's question, or has its reason said again; on any other page it begins a number that names a place."""
     if session.reader.has_question:
         return lessons.answer(session, int(event.digit))
-    return jump(session, event.digit)
+    return jump(lessons.pressed(session, event.digit), event.digit)
 
 
 def fault(session: Session, text: str) -> str:
