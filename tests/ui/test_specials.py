@@ -101,7 +101,7 @@ def test_given_ids_are_no_text_before_the_model_is_there(with_users: GPT2) -> No
 
     async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await pilot.press("slash", "x")
-        assert (app.pane, app.state.ids) == ("stage", (5, 6))
+        assert (app.session.pane, app.state.ids) == ("stage", (5, 6))
         gate.set()
         await settled(app, pilot)
         await pilot.press("slash")

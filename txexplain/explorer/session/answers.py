@@ -60,7 +60,7 @@ def waiting(session: Session, *effects: Effect) -> Result:
 
 def fade(session: Session) -> Result:
     """A run takes long: what is shown meanwhile fades."""
-    return replace(session, late=session.late or session.running), ()
+    return (session if session.late or not session.running else replace(session, late=True)), ()
 
 
 def typed(session: Session, event: Typed) -> Result:
