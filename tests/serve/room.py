@@ -115,7 +115,7 @@ async def page(
     async with aiohttp.ClientSession() as session:
         address = f"{room.origin}/ws" + (f"?c={room.code}" if room.code else "")
         async with session.ws_connect(address, origin=room.origin if origin is None else origin, max_msg_size=0) as socket:
-            await socket.send_str(json.dumps(hello or {"size": size, "key": key, "query": query, "theme": "dark"}))
+            await socket.send_str(json.dumps(hello or {"size": size, "key": key, "query": query, "theme": "dark"}, ensure_ascii=False))
             found = Page(socket, size)
             reading = asyncio.create_task(found.read())
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -339,6 +340,70 @@ def test_a_forged_first_word_is_no_guest(room: Class, hello: str) -> None:
             message = await socket.receive(timeout=20)
             assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
         assert len(room.forks()) == before
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"query": "x" * 65_480},
+        {"query": "é" * 30_000},
+        {"query": "\U0001f600" * 15_000},
+        {"theme": "é" * 30_000},
+        {"query": "\x01" * 8001, "theme": "\x01" * 2000},
+    ],
+)
+def test_a_long_or_odd_first_word_ends_no_class(room: Class, more: dict[str, str]) -> None:
+    """What is too long for one message to the warmed parent was cut there, and ended it, and all guests with it."""
+
+    async def go() -> None:
+        async with page(room) as other, page(room, hello={"size": (100, 30), **more}) as odd:
+            await odd.until(lambda: odd.closed.is_set() or "key" in odd.told)
+            await odd.shows("Next token")
+            await other.shows("Next token")
+            async with page(room) as later:
+                await later.shows("Next token")
+            await other.press("]")
+            await other.shows("T 1.10")
+
+    asyncio.run(go())
+
+
+FULL = """
+import os, socket, sys
+from txexplain.serve import zygote
+from txexplain.serve.wire import receive_with, send_with
+
+def full():
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+zygote.opened, zygote.warm, os.fork = (lambda asked: None), (lambda served: None), full
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+send_with(ours, {}, [])
+for number in (1, 2):
+    send_with(ours, {"guest": number}, os.pipe())
+ours.shutdown(socket.SHUT_WR)
+zygote.serve_forks(theirs)
+print([receive_with(ours, 0)[0] for _ in range(3)])
+"""
+
+
+def test_a_machine_without_room_for_another_process_keeps_those_that_are_here() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == "[{'ready': True}, {'ended': 1, 'code': 1}, {'ended': 2, 'code': 1}]", done.stderr
+
+
+def test_a_key_of_half_a_character_is_unknown(room: Class) -> None:
+    async def go() -> None:
+        async with page(room) as one:
+            await one.shows("Next token")
+            address = f"{room.origin}/ws"
+            async with aiohttp.ClientSession() as session, session.ws_connect(address, origin=room.origin) as socket:
+                await socket.send_str(r'{"size": [100, 30], "key": "\ud800", "query": "prompt=\ud800", "theme": "\ud800"}')
+                message = await socket.receive(timeout=30)
+                assert message.type is aiohttp.WSMsgType.TEXT
+                assert json.loads(message.data)["key"]
 
     asyncio.run(go())
 

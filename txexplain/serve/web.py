@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from txexplain import __version__
 from txexplain.bounded import load_json
+from txexplain.serve.address import LONGEST
 from txexplain.serve.house import CLOSED, MODES, Guest, House, HouseError, clamped
 from txexplain.serve.limits import Bucket, Limits, Seats, turned_away
 
@@ -93,7 +94,7 @@ class Class:
             hello = load_json((await socket.receive_str(timeout=HELLO)).encode("utf-8", "replace"), MOST_VALUES)
             columns, rows = hello["size"]
             size = clamped(int(columns), int(rows))
-            key, query, theme = (str(hello.get(name, "")) for name in ("key", "query", "theme"))
+            key, query, theme = (str(hello.get(name, ""))[:most] for name, most in (("key", 100), ("query", LONGEST + 1), ("theme", 100)))
         except (TypeError, ValueError, KeyError, TimeoutError, OverflowError, RecursionError):
             await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"not a page of this class")
             return socket
@@ -139,7 +140,7 @@ class Class:
     def known(self, key: str) -> Guest | None:
         """The session that a page which was loaded anew left."""
         for guest in self.house.guests.values():
-            if key and hmac.compare_digest(guest.key.encode(), key.encode()) and not guest.shown:
+            if key and hmac.compare_digest(guest.key.encode(), key.encode("utf-8", "replace")) and not guest.shown:
                 return guest
         return None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 LONGEST = 16_000_000  # bytes of one message: a picture of a large screen takes under one million
+LARGEST = 1 << 16  # bytes of one that carries handles
 
 Message = dict[str, Any]
 
@@ -33,13 +36,16 @@ class Lines:
 
 
 def send_with(channel: socket.socket, message: Message, handles: Sequence[int]) -> None:
-    """One message with open files, over a socket that keeps messages apart."""
-    socket.send_fds(channel, [json.dumps(message).encode()], handles)
+    """One message with open files, over a socket that keeps messages apart. Raises OSError for one that is too long to be read whole."""
+    data = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    if len(data) > LARGEST:
+        raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+    socket.send_fds(channel, [data], handles)
 
 
 def receive_with(channel: socket.socket, most: int) -> tuple[Message, list[int]]:
     """One such message. Raises EOFError where the other end is gone."""
-    data, handles, _, _ = socket.recv_fds(channel, 1 << 16, most)
+    data, handles, _, _ = socket.recv_fds(channel, LARGEST, most)
     if not data:
         raise EOFError
     return json.loads(data), handles

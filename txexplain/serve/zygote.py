@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,15 +66,24 @@ def serve_forks(channel: socket.socket) -> None:
                 message, handles = receive_with(channel, 2)
             except EOFError:
                 return
-            if (pid := os.fork()) == 0:
+            try:
+                pid = os.fork()
+            except OSError:  # the system has no room for another; those that are here stay
+                send_with(channel, {"ended": message["guest"], "code": 1}, [])
+                close(handles)
+                continue
+            if pid == 0:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                for handle in (channel.fileno(), woken, wake):
-                    os.close(handle)
+                close([channel.fileno(), woken, wake])
                 become(served, message, Terminal(*handles))
             numbers[pid] = message["guest"]
-            for handle in handles:
-                os.close(handle)
+            close(handles)
+
+
+def close(handles: Iterable[int]) -> None:
+    for handle in handles:
+        os.close(handle)
 
 
 def opened(asked: Message) -> Served:
