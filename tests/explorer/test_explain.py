@@ -42,7 +42,7 @@ PLACES = (
     "L1.mlp", "L0.mlp:pre@2", "L1.mlp:added", "L1.mlp:post[40]", "L1.mlp:pre[3]", "L1.mlp[41]", "L0.mlp[0]@0",
     "output", "output@2", "direct", "direct:order[L1H2]@4", "direct[always]", "lens", "lens:rank[L1]@2",
     "lens:difference[L0]", "lens:bits",
-    "effects", "effects:sorted", "effects:edges@4", "effects:rows[L0.mlp]@2",
+    "effects", "effects:sorted", "effects:edges@4", "effects:rows[L0.mlp]@2", "effects:patch[L1H0]@4",
     "residual", "residual[pos]@3", "residual[L0.attn]", "residual[L1.mlp]@4", "residual[L1.attn]",
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ def at(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Explanatio
 
 def look(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Look:
     known = distribution(lens.trace.last_logits, **sampled) if "logits" in lens.trace else None
-    state = ExplorerState(location=parse(place))
+    state = ExplorerState(location=parse(place), other_ids=(5, 17, 42, 9, 17, 60, 28))
     finish_effects(lens, state)
     return Look(parse(place), lens, known, candidate, contrast=contrast(state, lens), effects=effects_of(lens, state))
 

@@ -71,7 +71,9 @@ locations = st.one_of(
     anything(level=st.just(Level.RESIDUAL), select=parts, token=tokens),
     anything(level=st.just(Level.LENS), select=blocks, token=tokens, face=st.sampled_from([None, "rank", "difference", "bits"])),
     anything(level=st.just(Level.DIRECT), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
-    anything(level=st.just(Level.EFFECTS), select=switchable, token=tokens, face=st.sampled_from([None, "sorted", "edges", "rows"])),
+    anything(
+        level=st.just(Level.EFFECTS), select=switchable, token=tokens, face=st.sampled_from([None, "sorted", "edges", "rows", "patch"])
+    ),
     anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
     anything(level=levels(Level.LN1, Level.LN2), block=numbers, element=maybe, token=tokens),
     anything(level=levels(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),

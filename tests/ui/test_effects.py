@@ -175,6 +175,48 @@ def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
     assert np.isnan(told[-1].change).any()
 
 
+@pytest.mark.parametrize("other", [GIVING.replace(", Tom", ", Anna"), "When Tom and Anna went to the park, Anna gave"])
+def test_the_map_of_patches_shows_the_engines_numbers(giving: Lens, other: str) -> None:
+    model = giving.weights()
+    donor = model.forward(model.prompt_ids(other))
+    wanted = effects(model, giving.trace, "resid", donor=donor).change  # [L, T]
+    canvas = stage_at(giving, "effects:patch", (110, 40), other=other)
+    squares = {str(hit.target): hit for hit in canvas.hits}
+    assert set(squares) == {f"effects:patch[L{n}H0]@{t}" for n in range(6) for t in range(9, 14)}, "rows before are the same in both"
+    for place, hit in squares.items():
+        n, t = map(int, re.findall(r"L(\d)H0\]@(\d+)", place)[0])
+        text = "".join(canvas.chars[hit.y : hit.y + hit.height, hit.x : hit.x + hit.width - 1].reshape(-1)).strip(" ▸").replace("−", "-")
+        if np.isnan(wanted[n, t]):
+            assert text == "·", place
+        else:
+            assert float(text) == pytest.approx(wanted[n, t], abs=0.0501), place
+
+
+def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
+    async def test(app: App, hand: Hand) -> None:
+        assert "no other run is there" in "\n".join(pane_text(app, "stage"))
+        await press(app, hand, "enter")
+        assert app.state.edits == ()
+        other = app.lens
+        await press(app, hand, "b")
+        app.change(app.state.with_prompt(GIVING))
+        await until(hand, lambda: app.lens is not other and not app.work.jobs, "the prompt's own run")
+        await press(app, hand, "up", "up", "up", "up", "right", "right")
+        assert str(app.state.location) == "effects:patch[L2H0]@9"
+        told = re.search(r"(\S+) patched: (\S+) → (\S+), that is", "\n".join(pane_text(app, "stage")))
+        assert told is not None
+        assert told[1] == "L2.resid@9"
+        await press(app, hand, "enter")
+        assert [str(each) for each in app.state.edits] == ["L2.resid@9=from"]
+        fresh = run(app.state, storyteller)
+        assert fresh is not None
+        a, b = app.scene(*SIZE).contrast or (0, 0)
+        assert shows(told[3].lstrip("+"), float(fresh.trace.last_logits[a] - fresh.trace.last_logits[b]), 1e-4)
+
+    state = ExplorerState(prompt=GIVING.replace(", Tom", ", Anna"), location=parse("effects:patch"))
+    drive(test, storyteller, state, size=SIZE)
+
+
 def test_what_has_no_mean_is_set_to_zero(tiny: GPT2) -> None:
     lens = Lens(tiny.forward([5, 17, 42, 3]), tiny)
     facts = scene_at(lens, "effects", SIZE).effects

@@ -9,6 +9,7 @@ from txexplain.engine.measures import sorted_heads
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.errors import NotRecorded
 from txexplain.explorer.contrast import contrast
+from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Dims, Level, Location, clamp, place_of
 from txexplain.explorer.places.effects import part_names
 from txexplain.explorer.places.vectors import Linear, Vector
@@ -118,17 +119,32 @@ def is_measured(lens: Lens, place: Location, pair: tuple[int, int] | None) -> bo
 SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)}  # what a sweep tries for a face of the effects
 
 
-def effects_asked(lens: Lens | None, state: ExplorerState) -> Question | None:
+def effects_asked(lens: Lens | None, state: ExplorerState, held: Moment | None = None) -> Question | None:
     """What a sweep has to answer at the present place; None where there is nothing to, or nobody who could."""
     if state.location.level is not Level.EFFECTS or lens is None or lens.model is None or lens.trace.origin is not lens.model:
         return None
-    pair = contrast(state, lens)
-    return None if pair is None else Question(SWEPT.get(state.location.face, (f"edges [{lens.trace.n_tokens - 1}]",)), *pair)
+    pair, face = contrast(state, lens), state.location.face
+    if pair is None:
+        return None
+    if face == "patch":
+        other = patched_from(lens, state, held)
+        return None if other is None else Question(("resid",), *pair, other)
+    return Question(SWEPT.get(face, (f"edges [{lens.trace.n_tokens - 1}]",)), *pair)
 
 
-def effects_of(lens: Lens | None, state: ExplorerState) -> EffectsFacts | None:
+def patched_from(lens: Lens, state: ExplorerState, held: Moment | None = None) -> tuple[int, ...] | None:
+    """The ids of the run that patches are taken of: the one held, unless that is changed itself, or the one that the state names."""
+    if held is not None and not held.run.interventions:
+        return held.ids
+    if state.other_ids is not None or state.other is None:
+        return state.other_ids
+    text, model = state.other, lens.weights()
+    return lens.last("other", text, lambda: tuple(model.prompt_ids(text)))
+
+
+def effects_of(lens: Lens | None, state: ExplorerState, held: Moment | None = None) -> EffectsFacts | None:
     """What was found by now of what the present place asks."""
-    asked = effects_asked(lens, state)
+    asked = effects_asked(lens, state, held)
     return None if lens is None or asked is None else known(lens).get(asked)
 
 

@@ -162,7 +162,7 @@ ACTIONS: tuple[Action, ...] = (
         "effects",
         ("E",),
         "effects",
-        "By how much A's logit less B's changes where each head, MLP, edge or token is switched off; Enter does it; again to return",
+        "What each head, MLP, edge or token switched off does to A's logit less B's, or a patch from the run that is held; Enter does it",
         "Cause",
     ),
     Action("patch", ("P",), "patch", "What is selected, as it is in the run that is held; again: as it was", "Cause"),

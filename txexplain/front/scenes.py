@@ -55,10 +55,11 @@ def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens
     """The Scene of a whole screen. A changed run has the one without the changes beside it, unless something else is held."""
     if lens is None:
         return Scene(state, palette, *size, model_name=name_of(state, lens), **more)
+    found = effects_of(lens, state, more.get("held"))
     more["held"] = more.get("held") or plain_moment(lens, state)
     return Scene(
         state, palette, *size, lens=lens, display=names_of(lens), model_name=name_of(state, lens), contrast=contrast(state, lens),
-        effects=effects_of(lens, state), **more,
+        effects=found, **more,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from txexplain.explorer.location import MEASURES, Level, breadcrumb
 from txexplain.explorer.places.lens import column as stream_of
 from txexplain.facts import mlp
 from txexplain.facts.direct import listed
+from txexplain.facts.effects import EffectsFacts
 from txexplain.facts.embed import nearest
 from txexplain.facts.flow import by_size, held
 from txexplain.facts.head import grid, row, score
@@ -28,7 +29,8 @@ from txexplain.viz.views.block import TILES
 from txexplain.viz.views.chrome import contrast_name, known_sizes
 from txexplain.viz.views.direct import facts_of
 from txexplain.viz.views.edits import changes_text, effect_text
-from txexplain.viz.views.effects import progress, require_known, selected_name
+from txexplain.viz.views.effects import lacking, progress, require_known, selected_name
+from txexplain.viz.views.effects import nothing as nothing_patched
 from txexplain.viz.views.embed import story
 from txexplain.viz.views.head import BEFORE_MASK, NAMES
 from txexplain.viz.views.lens import facts_of as lens_facts
@@ -318,17 +320,18 @@ def effects_table(scene: Scene) -> tuple[str, list[Row]]:
     facts, here = scene.effects, selected_name(scene)
     rows: list[Row] = [("", "what", "changes it by")]
     if facts is None:
-        return f"{contrast_name(scene)}: effects aren't computed yet.", [*rows, (mark(True), here, "")]
+        return nothing_patched(scene), [*rows, (mark(True), here, "")]
     names = list(facts.by_name)
-    rows += [(mark(names[n] == here), names[n], effect(facts.by_name[names[n]])) for n in first_of(facts.order, names.index(here))]
-    how = facts.to if facts.to == "cut" else f"set to {facts.to}"
+    rows += [(mark(names[n] == here), names[n], effect(facts, names[n])) for n in first_of(facts.order, names.index(here))]
+    how = facts.to if facts.to in ("cut", "patched") else f"set to {facts.to}"
     now = number(facts.without, sign=True)
     return f"{contrast_name(scene)} is {now} here; what changes it most where it is {how} ({progress(facts)}):", rows
 
 
-def effect(change: float) -> str:
-    """A change of A − B; NaN is one that isn't computed yet."""
-    return "not computed yet" if change != change else number(change, sign=True)
+def effect(facts: EffectsFacts, name: str) -> str:
+    """A change of A − B."""
+    change = facts.by_name[name]
+    return lacking(facts) if change != change else number(change, sign=True)
 
 
 def model_table(scene: Scene) -> tuple[str, list[Row]]:

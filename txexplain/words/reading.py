@@ -84,7 +84,7 @@ def effects(look: Look) -> Topic:
         if change != change:
             yield say(f"{name}: not computed yet")
         else:
-            how = facts.to if facts.to == "cut" else f"at {facts.to}"
+            how = facts.to if facts.to in ("cut", "patched") else f"at {facts.to}"
             yield say(f"{name} {how}: {{}} {{}} = {{}}", facts.without, Plus(change), facts.without + change)
 
     return Topic(

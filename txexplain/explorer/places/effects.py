@@ -15,6 +15,7 @@ BY_TOKEN = ("edges", "rows")  # faces whose cursor is the selected token
 
 class Effects(LookedUp):
     """Heads and MLPs as a table, or sorted; the last token's edges; the tokens. What is selected, Enter switches off.
+    And the map of patches: the stream before each block, row by row, from another run.
 
     `select` is a head or an MLP; faces without such leave it as it is.
     """
@@ -23,7 +24,7 @@ class Effects(LookedUp):
     level = Level.EFFECTS
     stem = word = "effects"
     brackets = "effects[L4H3]"
-    faces = ("parts", "sorted", *BY_TOKEN)
+    faces = ("parts", "sorted", *BY_TOKEN, "patch")
 
     def text(self, at: Location) -> str:
         return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")
@@ -43,6 +44,8 @@ class Effects(LookedUp):
         if at.face in BY_TOKEN:
             token = at.token_index(dims.n_tokens)
             return f"[{dims.n_tokens - 1 if at.face == 'edges' else '*'},{token}]"
+        if at.face == "patch":
+            return f"L{selected(at)['block']}.resid@{at.token_index(dims.n_tokens)}"
         if at.select is None and at.face == "sorted" and dims.order:
             return part_names(dims.n_layer, dims.n_head)[dims.order[0]]
         return selected(at)[0]
@@ -51,6 +54,8 @@ class Effects(LookedUp):
         """Along the table or the list; from token to token where these are listed."""
         if at.face in BY_TOKEN:
             return token_by(at, dy, dims) if dy else at
+        if at.face == "patch":
+            return token_by(at, dy, dims) if dy else self.step_block(at, dx, dims)
         names = part_names(dims.n_layer, dims.n_head)
         here = names.index(self.change(at, dims))
         if at.face == "sorted":
@@ -65,7 +70,7 @@ class Effects(LookedUp):
     def step_block(self, at: Location, step: int, dims: Dims) -> Location:
         if at.face in BY_TOKEN:
             return at
-        name = self.change(at, dims)
+        name = at.select or "L0H0" if at.face == "patch" else self.change(at, dims)
         block = int(name[1:].partition("H")[0].partition(".")[0])
         return replace(at, select=name.replace(f"L{block}", f"L{max(0, min(block + step, dims.n_layer - 1))}"))
 

@@ -142,7 +142,7 @@ def lacking(before: Session, session: Session, effects: tuple[Effect, ...]) -> R
     known = session.surprisal() if "surprisal" not in session.asked else None
     if known is not None and len(known) < lens.trace.n_tokens:
         wants["surprisal"] = Compute("surprisal", lens, session.surprised)
-    question = None if session.running else effects_asked(lens, state)
+    question = None if session.running else effects_asked(lens, state, session.held)
     found = None if question is None else effects_known(lens).get(question)
     sweeps = {name for name in session.asked if name.startswith("effects ")}
     if question is not None and (found is None or not found.complete):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from txexplain.errors import LessonError, LocationError
-from txexplain.explorer.choice import dims_of
+from txexplain.explorer.choice import dims_of, patched_from
 from txexplain.explorer.contrast import token_text
 from txexplain.explorer.jump import NUMBERED
 from txexplain.explorer.location import Dims, Level, Location, place_of
@@ -93,7 +93,7 @@ def enter(session: Session) -> Result:
     if on_candidates(session) and session.distribution is not None:
         return choose(session, session.candidate)
     if session.state.location.level is Level.EFFECTS:
-        return switch(session)
+        return patch(session) if session.state.location.face == "patch" else switch(session)
     return moved(session, ExplorerState.enter)
 
 
@@ -155,13 +155,13 @@ def patch(session: Session) -> Result:
         return session, ()
     if said := recorded_run(session, "patching"):
         return session, said
-    if session.held is None or session.held.run.interventions:
+    if (other := patched_from(session.lens, session.state, session.held)) is None:
         return session, (Say(HOLD_FIRST),)
     if not (what := selected_part(session)):
         return session, (Say(NOTHING.format("patched")),)
     if "[" in what and ".mlp" not in what:
         return session, (Say("An edge can't be patched: select a head, an MLP, a neuron or a part of the residual stream."),)
-    return change(session, session.state.patch(what, session.held.ids))
+    return change(session, session.state.patch(what, other))
 
 
 def selected_part(session: Session) -> str:

@@ -166,7 +166,9 @@ class Session:
     def dims(self, columns: int = 1) -> Dims:
         """The sizes that bound where one goes; columns: how many heads the stage shows side by side."""
         assert self.lens is not None
-        return dims_of(self.lens, self.state.location, columns, contrast(self.state, self.lens), effects_of(self.lens, self.state))
+        return dims_of(
+            self.lens, self.state.location, columns, contrast(self.state, self.lens), effects_of(self.lens, self.state, self.held)
+        )
 
     def prompt_text(self) -> str:
         """The prompt as text: as typed, or what its ids say."""

@@ -17,13 +17,14 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import MINUS, fit, number
 from txexplain.viz.ramps import MASKED, Ramp
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import balance, contrast_name, title
+from txexplain.viz.views.chrome import balance, contrast_name, paragraph, title
 
 LEFT = 5  # cells for the blocks' names
 NARROWEST, WIDEST, TALLEST = 6, 10, 4  # cells of a square, its margin included
 NAME, TOKEN, FIGURE = 8, 16, 9
 WHAT = {
     None: "each head and MLP", "sorted": "the largest first", "edges": "the last token's edges", "rows": "tokens, hidden from later ones",
+    "patch": "the stream before each block, patched",
 }  # fmt: skip
 
 
@@ -53,9 +54,12 @@ def draw_effects(scene: Scene) -> Canvas:
     title(
         canvas, scene, f"effects {dot} {contrast_name(scene)}{now}", f"{progress(facts)} {dot} {WHAT[scene.location.face]}", progress(facts)
     )
+    if scene.location.face == "patch" and (why := nothing(scene)):
+        paragraph(canvas, 2, 2, why, scene.width - 4)
+        return canvas
     foot = wrapped(legend(scene), scene.width - 2)[: max(0, scene.height - 6)]
     bottom = scene.height - 1 - len(foot)
-    if scene.location.face is None:
+    if scene.location.face in (None, "patch"):
         squares(canvas, scene, bottom)
     else:
         listing(canvas, scene, bottom)
@@ -63,6 +67,14 @@ def draw_effects(scene: Scene) -> Canvas:
     for line, text in enumerate(foot, bottom + 1):
         canvas.put(1, line, text, "muted", width=scene.width - 2)
     return canvas
+
+
+def nothing(scene: Scene) -> str:
+    """Why there is no map of patches; empty where there is one."""
+    facts = scene.effects
+    if facts is None:
+        return "Not computed yet, or no other run is there to patch from: b holds this one, / edits the prompt; --from names one, too."
+    return "" if facts.total else "The other run is the same: there is nothing that a patch could change."
 
 
 def require_known(scene: Scene) -> None:
@@ -84,6 +96,11 @@ def legend(scene: Scene) -> str:
     """What the numbers are, and what they were found by."""
     face = scene.location.face
     to = "" if scene.effects is None else scene.effects.to
+    if face == "patch":
+        return (
+            f"by how much {contrast_name(scene)} at the last token changes where one token's stream before one block is taken from the "
+            f"other run, and all that follows is computed again; rows before these are the same in both. Enter does it for good"
+        )
     how = "cut in all heads and blocks" if face in BY_TOKEN else f"set to its {to}, a reference text" if "mean" in to else f"set to {to}"
     return (
         f"by how much {contrast_name(scene)} at the last token changes where one is {how or 'changed'}, and all that follows is computed "
@@ -96,36 +113,49 @@ def readout(scene: Scene) -> str:
     facts, ascii, name = scene.effects, scene.palette.ascii, selected_name(scene)
     change = value_of(facts, name)
     if facts is None or math.isnan(change):
-        return f"{name}: not computed yet"
+        return f"{name}: {lacking(facts)}"
     before, after = (number(each, ascii=ascii, sign=True) for each in (facts.without, facts.without + change))
-    done = facts.to if facts.to == "cut" else f"at {facts.to}"
-    return f"{name} {done}: {before} {scene.palette.glyphs.arrow} {after}, that is {number(change, ascii=ascii, sign=True)}"
+    done = facts.to if facts.to in ("cut", "patched") else f"at {facts.to}"
+    way = "" if facts.restored(name) is None else f", {number(facts.restored(name) or 0.0, ascii=ascii)} of the way to the other run's"
+    return f"{name} {done}: {before} {scene.palette.glyphs.arrow} {after}, that is {number(change, ascii=ascii, sign=True)}{way}"
+
+
+def lacking(facts: EffectsFacts | None) -> str:
+    """Why there is no number."""
+    return "the other run has no such row" if facts is not None and facts.complete else "not computed yet"
 
 
 def squares(canvas: Canvas, scene: Scene, bottom: int) -> None:
-    """Heads side by side, the MLP behind them, a row a block: a square in the effect's colour, and the number under it."""
+    """A square a thing, in the effect's colour, and the number under it: heads and MLPs by block, or tokens by the stream before blocks."""
     config, place, facts = scene.config, scene.location, scene.effects
-    columns = config.n_head + 1
-    names = part_names(config.n_layer, config.n_head)
-    block, column = divmod(names.index(selected_name(scene)), columns)
-    across = max(NARROWEST, min(WIDEST, (scene.width - LEFT) // columns))
-    down = max(1, min(TALLEST, (bottom - 2) // config.n_layer))
-    seen_rows, seen = max(1, min(config.n_layer, (bottom - 2) // down)), max(1, min(columns, (scene.width - LEFT) // across))
-    top, first = (max(0, min(at - n // 2, whole - n)) for at, n, whole in ((block, seen_rows, config.n_layer), (column, seen, columns)))
-    ramp = Ramp("diverging", "positive", scene.palette)
-    reach = largest(facts)
-    for x, c in enumerate(range(first, first + seen)):
-        head = "MLP" if c == config.n_head else f"H{c}"
-        canvas.put(LEFT + x * across, 1, head, "accent" if c == column else "muted", width=across - 1, align="right")
-    for row, layer in enumerate(range(top, top + seen_rows)):
-        y = 2 + row * down
-        canvas.put(1, y, f"L{layer}", "accent" if layer == block else "muted")
-        for i, c in enumerate(range(first, first + seen)):
-            x, name = LEFT + i * across, names[layer * columns + c]
-            square(canvas, ramp, (x, y), (across - 1, down), value_of(facts, name), reach)
-            if (layer, c) == (block, column):
+    if place.face == "patch":
+        assert facts is not None
+        rows = [f"{t} {scene.label(t).strip()}" for t in range(facts.start, scene.n_tokens)]
+        heads = [f"L{n}" for n in range(config.n_layer)]
+        names = [[f"L{n}.resid@{t}" for n in range(config.n_layer)] for t in range(facts.start, scene.n_tokens)]
+        places = [[replace(place, select=f"L{n}H0", token=t) for n in range(config.n_layer)] for t in range(facts.start, scene.n_tokens)]
+        left = TOKEN
+    else:
+        rows, heads, left = [f"L{n}" for n in range(config.n_layer)], [*(f"H{n}" for n in range(config.n_head)), "MLP"], LEFT
+        every, columns = part_names(config.n_layer, config.n_head), config.n_head + 1
+        names = [every[n * columns : (n + 1) * columns] for n in range(config.n_layer)]
+        places = [[replace(place, select=name) for name in row] for row in names]
+    here = next(((r, row.index(selected_name(scene))) for r, row in enumerate(names) if selected_name(scene) in row), (0, 0))
+    across = max(NARROWEST, min(WIDEST, (scene.width - left) // len(heads)))
+    down = max(1, min(TALLEST, (bottom - 2) // max(1, len(rows))))
+    seen = max(1, min(len(rows), (bottom - 2) // down)), max(1, min(len(heads), (scene.width - left) // across))
+    top, first = (max(0, min(at - n // 2, size - n)) for at, n, size in zip(here, seen, (len(rows), len(heads)), strict=True))
+    ramp, reach = Ramp("diverging", "positive", scene.palette), largest(facts)
+    for x, c in enumerate(range(first, first + seen[1])):
+        canvas.put(left + x * across, 1, heads[c], "accent" if c == here[1] else "muted", width=across - 1, align="right")
+    for y, r in zip(range(2, bottom, down), range(top, min(len(rows), top + seen[0])), strict=False):
+        label = clip(rows[r], left - 2, scene.palette.glyphs.ellipsis)
+        canvas.put(1, y, label, "accent" if r == here[0] else "muted")
+        for x, c in zip(range(left, scene.width, across), range(first, first + seen[1]), strict=False):
+            square(canvas, ramp, (x, y), (across - 1, down), value_of(facts, names[r][c]), reach)
+            if names[r][c] == selected_name(scene):
                 canvas.put(x - 1, y, scene.palette.glyphs.marker, "accent", attrs=BOLD)
-            canvas.target(x, y, across, down, replace(place, select=name))
+            canvas.target(x, y, across, down, places[r][c])
 
 
 def largest(facts: EffectsFacts | None) -> float:
