@@ -11,15 +11,17 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import PATIENCE, drive, expected_text, pane_text, press, screen_text, until
+from tests.ui.harness import PATIENCE, become, drive, expected_text, pane_text, press, screen_text, until
 from tests.viz.reading import scene_at, shows, stage_at
 from txexplain.engine.derive import Lens
 from txexplain.engine.effects import effects
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.runs import run
+from txexplain.explorer.session import answers
+from txexplain.explorer.session.events import Compute, Further
 from txexplain.explorer.state import ExplorerState
-from txexplain.facts.effects import EffectsFacts, Question, swept
+from txexplain.facts.effects import Question, keep, known, swept
 from txexplain.models.hub import Stopped
 from txexplain.ui import jobs
 from txexplain.ui.app import ExplorerApp
@@ -114,7 +116,7 @@ def test_a_key_leads_there_with_what_is_selected_and_back(storyteller: GPT2) -> 
             ("model@3", "effects@3"),
             ("direct[L5H1]", "effects[L5H1]"),
         ):
-            app.change(replace(app.state, location=parse(start)))
+            become(app, answers.change(app.session, replace(app.state, location=parse(start))))
             await press(app, hand, "E")
             assert str(app.state.location) == there
             assert screen_text(app) == expected_text(app, storyteller, SIZE)
@@ -131,10 +133,13 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
     begun: list[tuple[Lens, Job]] = []
     gate = threading.Event()
 
-    def stalled(lens: Lens, question: Question) -> Does:
+    def stalled(wanted: Compute) -> Does:
+        lens, (question,) = wanted.lens, wanted.known
+
         def does(job: Job) -> None:
             with job.turn():
-                job.tell([found for found, _ in zip(swept(lens, question), range(3), strict=False)][-1])
+                keep(lens, question, [found for found, _ in zip(swept(lens, question), range(3), strict=False)][-1])
+                job.tell(Further("effects"))
             begun.append((lens, job))
             gate.wait(PATIENCE)
 
@@ -161,18 +166,21 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
 
 
 def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
-    told: list[EffectsFacts] = []
-    job = Job("effects", Work(lambda heard: told.append(heard.what)), lambda what: None)
+    told: list[Heard] = []
+    job = Job("effects", Work(told.append), lambda what: None)
 
     def stopping(heard: Heard) -> None:
-        told.append(heard.what)
+        told.append(heard)
         job.stopped = len(told) == 3
 
     job.work.post = stopping
+    asked = Question(("mlps", "heads"), 1, 2)
     with pytest.raises(Stopped):
-        jobs.effects(giving, Question(("mlps", "heads"), 1, 2))(job)
-    assert [each.done < each.total for each in told] == [True] * 3
-    assert np.isnan(told[-1].change).any()
+        jobs.effects(Compute("effects", giving, (asked,)))(job)
+    assert len(told) == 3
+    found = known(giving)[asked]
+    assert found.done < found.total
+    assert np.isnan(found.change).any()
 
 
 @pytest.mark.parametrize("other", [GIVING.replace(", Tom", ", Anna"), "When Tom and Anna went to the park, Anna gave"])
@@ -199,7 +207,7 @@ def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         assert app.state.edits == ()
         other = app.lens
         await press(app, hand, "b")
-        app.change(app.state.with_prompt(GIVING))
+        become(app, answers.change(app.session, app.state.with_prompt(GIVING)))
         await until(hand, lambda: app.lens is not other and not app.work.jobs, "the prompt's own run")
         await press(app, hand, "up", "up", "up", "up", "right", "right")
         assert str(app.state.location) == "effects:patch[L2H0]@9"
