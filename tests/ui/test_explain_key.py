@@ -150,7 +150,7 @@ def test_the_scene_of_the_pane_reads_no_clock(storyteller: GPT2) -> None:
         await press(app, hand, "i")
         show = app.query_one("#side", Picture).show
         app.query_one("#side", Picture).show = lambda canvas: (drawn.append(canvas), show(canvas))[1]  # type: ignore[method-assign]
-        await press(app, hand, "right_square_bracket", "s", "x")  # nothing that this place's explanation depends on
+        await press(app, hand, "right_square_bracket", "s")  # nothing that this place's explanation depends on
         assert drawn == []
         await press(app, hand, "down")
         assert len(drawn) == 1
