@@ -394,6 +394,26 @@ def test_a_machine_without_room_for_another_process_keeps_those_that_are_here() 
     assert done.stdout.strip() == "[{'ready': True}, {'ended': 1, 'code': 1}, {'ended': 2, 'code': 1}]", done.stderr
 
 
+def test_malformed_requests_write_nothing_to_the_lecturers_terminal() -> None:
+    """Nor, with --lead, into a pipe: it was full after one of them, and the class stood still."""
+    long = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X" * 8000 + b"\r\n\r\n"
+    requests = [b"\x16\x03\x01\x00\xff\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET  HTTP/1.1\r\n\r\n", *[long] * 20]
+
+    async def go(room: Class) -> None:
+        for request in requests:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(room.origin.rpartition(":")[2]))
+            writer.write(request)
+            async with asyncio.timeout(30):
+                assert b" 400 " in await reader.readline()
+            writer.close()
+
+    with served() as room:
+        asyncio.run(go(room))
+        room.process.terminate()
+        assert room.process.stdout is not None
+        assert room.process.stdout.read() == ""
+
+
 def test_a_key_of_half_a_character_is_unknown(room: Class) -> None:
     async def go() -> None:
         async with page(room) as one:

@@ -17,6 +17,7 @@ import pyte
 import pytest
 
 from tests.serve.room import Class, page, served
+from txexplain.serve import lead
 from txexplain.serve.follow import Ballot, is_place
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="guests are forks, on Linux")
@@ -143,3 +144,14 @@ def test_a_terminal_leads(tmp_path: Path) -> None:
     kept = json.loads((tmp_path / "class.json").read_text())
     assert re.fullmatch(r"txexplain-class/\d+", kept["schema"])
     assert kept["answers"] == [{"lesson": "attention", "page": 5, "answers": {"2": 1}}]
+
+
+def test_what_the_server_says_of_crashes_holds_no_class_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as a pipe doesn't hold; a guest's crash is some ten kilobytes."""
+    server = tmp_path / "server"
+    server.write_text("#!/bin/sh\necho http://127.0.0.1:1/\nhead -c 1000000 /dev/zero >&2\nexit 7\n")
+    server.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(server))
+    server_beside = lead.Served([])
+    assert server_beside.process.wait(30) == 7
+    server_beside.close()

@@ -54,6 +54,14 @@ class Served:
         if not self.link:
             assert self.process.stderr is not None
             raise ServeError(self.process.stderr.read().removeprefix("txexplain: ").strip() or "The server ended before it served.")
+        threading.Thread(target=self.pass_over, name="txexplain server's errors", daemon=True).start()
+
+    def pass_over(self) -> None:
+        """Take what the server says of guests that crashed: this terminal shows the app, and a full pipe would hold the class up."""
+        assert self.process.stderr is not None
+        with suppress(OSError, ValueError):
+            while self.process.stderr.read(1 << 12):
+                pass
 
     def close(self) -> None:
         self.channel.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
@@ -89,6 +90,7 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
         await opening
         room = Class(house, plan.limits, code, lambda asked: is_served(asked, plan.host, plan.names))
         runner = web.AppRunner(room.application(), access_log=None, handle_signals=False, keepalive_timeout=KEPT)
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells each malformed request whole, whoever sent it
         await runner.setup()
         try:
             await web.SockSite(runner, door, shutdown_timeout=2.0).start()
