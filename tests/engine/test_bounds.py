@@ -271,7 +271,7 @@ def test_a_lack_of_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys:
     def lacks(*_: Any, **__: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("txexplain.engine.model.GPT2.forward", lacks)
+    monkeypatch.setattr("txexplain.engine.model.GPT2.stoppable_forward", lacks)
     with pytest.raises(SystemExit) as end:
         cli.cli.main(["predict", "Once"])
     assert end.value.code == 2
