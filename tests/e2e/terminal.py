@@ -25,6 +25,9 @@ UNKNOWN = (b"\x1b[<u", b"\x1b[>1u", b"\x1b[>25u", b"\x1b[?2026$p", b"\x1b[?2048$
 ASKED = b"\x1b[c"  # what kind of terminal this is
 
 
+TURNED = str.maketrans("▄▀▜▟▙▛▐▞", "  ▖▘▝▗▌▚")
+
+
 class Terminal:
     """One pseudo-terminal, the program on it, and what stands on its screen."""
 
@@ -61,8 +64,8 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
 
     def text(self) -> str:
-        """What stands on the screen; a half block may be drawn as its other half turned over, so it counts as blank."""
-        return "\n".join(self.screen.display).replace("▄", " ").replace("▀", " ")
+        """What stands on the screen. A block may be drawn as what is left of it, ink and ground turned about: both count as one."""
+        return "\n".join(self.screen.display).translate(TURNED)
 
     def send(self, keys: str | bytes) -> None:
         data = keys.encode() if isinstance(keys, str) else keys
