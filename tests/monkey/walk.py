@@ -192,7 +192,7 @@ async def still(app: Watched, pilot: Pilot[None]) -> None:
     end = time.monotonic() + GROWN
     while True:
         if app.session.reader.asked.clock:  # a stopwatch begins a second
-            app.session.reader.began = time.monotonic()
+            app.began = time.monotonic()
             app.draw()
         await pilot.pause(0)
         if (laid_out(app) and (app.animation_level == "none" or grown(app)) and not computes(app)) or time.monotonic() > end:
