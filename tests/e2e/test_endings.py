@@ -114,11 +114,11 @@ import itertools
 import txexplain.ui.app as app
 import txexplain.ui.terminal.rescue as rescue
 rescue.PATIENCE = 0.3
-def loop(self):
+def loop(*_):
     while True: pass
-def library(self):
+def library(*_):
     sum(itertools.repeat(0))
-app.ExplorerApp.do_atlas = """
+app.ExplorerApp.perform = """
 
 
 @pytest.mark.parametrize(
@@ -196,14 +196,17 @@ def broken(self, *rest, **more):
     raise ZeroDivisionError('[red]over[/] \\x1b[31m nothing')
 """
 PLACES = {
-    "key": ("app.ExplorerApp.do_atlas = broken", "a"),
+    "key": ("app.ExplorerApp.perform = broken", "a"),
     "draw": ("plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)", "a"),
     "worker": (
         "plain, n = GPT2.stoppable_forward, []\n"
         "GPT2.stoppable_forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)", " ",
     ),
-    "timer": ("app.ExplorerApp.step = broken", "g"),
-    "page": ("app.HelpScreen.compose = broken", "?"),
+    "timer": (
+        "plain = app.ExplorerApp.happen\n"
+        "app.ExplorerApp.happen = lambda self, told: (broken if type(told).__name__ == 'Rang' else plain)(self, told)", "g",
+    ),
+    "page": ("import txexplain.ui.help as help\nhelp.HelpScreen.compose = broken", "?"),
     "start": ("app.ExplorerApp.compose = broken", ""),
     "mount": ("app.ExplorerApp.place = broken", ""),
 }  # fmt: skip
