@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 from urllib.parse import unquote, urlsplit
@@ -67,14 +68,14 @@ class Session:
     def __init__(self, document: Any) -> None:
         self.document = document if isinstance(document, dict) else {}
 
-    def build_request(self, method: str, url: str, **_: Any) -> tuple[str, str]:
-        return method, url
+    def build_request(self, method: str, url: str, **_: Any) -> Any:
+        return SimpleNamespace(method=method, url=SimpleNamespace(path=urlsplit(url).path, host=urlsplit(url).hostname))
 
-    def send(self, request: tuple[str, str], **_: Any) -> Answer:
-        name = unquote(urlsplit(request[1]).path).rpartition("/")[2]
+    def send(self, request: Any, **_: Any) -> Answer:
+        name = unquote(request.url.path).rpartition("/")[2]
         fields = self.document.get("revision" if name == "main" else name)
         body = json.dumps(fields.get("body")).encode() if name == "main" and isinstance(fields, dict) else SERVED.get(name, b"")
-        return Answer(fields, b"" if request[0] == "HEAD" else body)
+        return Answer(fields, b"" if request.method == "HEAD" else body)
 
 
 class Hubs:

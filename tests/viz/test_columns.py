@@ -88,6 +88,9 @@ def test_the_column_that_the_reader_chose_is_always_shown() -> None:
         assert ("◂" in canvas.text()[1]) == (names[0] != "embed")
 
 
+LINES = "─╴╸━┬┳┐┓┤┫┴┻┼╩═│┃-+=#|~" + "".join(map(chr, range(0x2800, 0x2900)))  # and braille's dots
+
+
 @pytest.mark.parametrize("palette", COLOURS, ids=lambda palette: palette.depth + "-ascii" * palette.ascii)
 def test_numbers_keep_apart_in_narrow_columns(fox: Lens, palette: Palette) -> None:
     """Under each block stands its own figure whole, and each share on a line has its sign."""
@@ -103,4 +106,4 @@ def test_numbers_keep_apart_in_narrow_columns(fox: Lens, palette: Palette) -> No
         shares = [word for row in text[2 : text.index(row)] for word in row[13:].split() if "%" in word]
         assert shares
         for word in shares:
-            assert all(piece.strip("─╴╸━┬┳┐┓┤┫┴┻┼╩═│┃-+=#|~").isdigit() for piece in word.split("%")[:-1]), word
+            assert all(piece.strip(LINES).isdigit() for piece in word.split("%")[:-1]), word
