@@ -300,6 +300,7 @@ def test_loss_as_a_table_as_csv_and_of_a_recorded_run(tmp_path: Path) -> None:
     assert "--all-logits" in sentence("loss", "--trace", path)
 
 
+@pytest.mark.long
 def test_loss_of_a_long_text_says_its_windows(storyteller: GPT2) -> None:
     text = "The cat sat on the mat. " * 60
     ids = storyteller.tokenizer.encode(text)

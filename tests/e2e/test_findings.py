@@ -59,6 +59,7 @@ def test_a_cut_edge_takes_what_a_list_was_copied_by() -> None:
     assert next_tokens(LISTS, "--cut", "L0-3[10,9]").get(" nine", 0.0) < 0.01
 
 
+@pytest.mark.long
 def test_what_is_switched_off_helps_in_one_order_and_hurts_in_the_other(storyteller: GPT2) -> None:
     """A head that looks at the first of two names, whichever it is."""
     plain, swapped = next_tokens(GIVING)[" Anna"], next_tokens(SWAPPED)[" Anna"]

@@ -104,6 +104,7 @@ def test_a_few_lines_that_come_for_minutes_are_cut(hub: Hub, monkeypatch: pytest
         resolve("owner/slow")
 
 
+@pytest.mark.long
 def test_a_byte_for_each_connection_is_next_to_nothing(hub: Hub) -> None:
     hub.add("owner/slow", SAVED / "one", "endless=crumbs")
     with pytest.raises(ModelNotFound, match="can't be reached"):
