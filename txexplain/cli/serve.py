@@ -48,7 +48,7 @@ def tell(link: str) -> None:
 def lead_class(flags: list[str], model: str, lesson: str | None, record: Path | None) -> None:
     """The server beside this terminal, and here the app that leads."""
     from txexplain.cli.output import writable
-    from txexplain.cli.start import check_terminal, on_terminal, wished
+    from txexplain.cli.start import check_terminal, let_go, on_terminal, wished
     from txexplain.explorer.lesson import load
     from txexplain.explorer.reading import Reads
     from txexplain.explorer.state import ExplorerState
@@ -67,4 +67,5 @@ def lead_class(flags: list[str], model: str, lesson: str | None, record: Path | 
         code = on_terminal(None, ExplorerState(model=model), wished(UiOptions()), None, reads, made_by=made_by)
     finally:
         server.close()
+    let_go()
     sys.exit(code)

@@ -61,7 +61,18 @@ def start(source: Source, state: ExplorerState, view: View, reads: Reads | None 
     elif view.at is not None or state.edits or state.answer is not None or state.against is not None:
         require_place(source, state)
     options = wished(view.options(), cursor=cursor)
-    sys.exit(elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source.file, state, options, lens, reads))
+    code = elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source.file, state, options, lens, reads)
+    let_go()
+    sys.exit(code)
+
+
+def let_go() -> None:
+    """Write what is left; where nobody reads any more, as after a hang-up, forget it, or Python would end with a code of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def wished(options: UiOptions, *, cursor: bool = False) -> UiOptions:

@@ -197,14 +197,19 @@ class ExplorerApp(TerminalApp):
             self.work.start("load", jobs.load(first, self.load), self.happen)
 
     async def handle(self, message: Message) -> None:
-        """News that come when the screens are gone already are no news."""
-        if self.screen_stack or not isinstance(message, Heard):
+        """News that come when the panes are gone already are no news."""
+        if not isinstance(message, Heard) or self.stands:
             try:
                 await super().handle(message)
             except MemoryError:
                 self.say(NO_MEMORY)
-        if isinstance(message, Heard) and self.screen_stack:
+        if isinstance(message, Heard) and self.stands:
             self.tidy_soon()
+
+    @property
+    def stands(self) -> bool:
+        """Whether the panes are there: at the end Textual takes them away while messages still come."""
+        return bool(self.screen_stack and self.query("#stage"))
 
     def on_heard(self, message: Heard) -> None:
         self.work.hear(message)
