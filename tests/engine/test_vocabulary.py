@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
@@ -67,6 +67,7 @@ def test_byte_level_with_ids_in_any_order(folder: Path) -> None:
 @examples(60)
 @given(text=TEXT)
 def test_the_tokens_put_together_are_the_text(name: str, text: str) -> None:
+    assume("> " not in text)  # an added token that takes the spaces after it, as it says itself
     found = opened(name)
     ids = found.encode(text, bare=True)
     assert found.decode(ids) == b"".join(map(found.raw, ids)).decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from txexplain.explorer.location import parse
 from txexplain.explorer.state import FLOWS, MODES, ExplorerState
 from txexplain.serve.address import LONGEST, AddressError, query_of, state_of
 
-PLACES = ("model", "embed@2", "L5", "L5.qkv", "heads", "L5H1:qk[2,5]", "L5H1[7,3]@4", "L5.mlp[417]", "final", "output")
+PLACES = ("model", "embed@2", "L5", "L5.qkv", "heads", "L5H1:qk[2,5]", "L5H1[7,3]", "L5.mlp[417]", "final", "output")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=60)
 
 

@@ -28,7 +28,7 @@ def taken(world: World, *steps: object, **start: object) -> Seen:
 def test_a_short_walk(world: World, kind: str) -> None:
     seen = walk(world, kind, 60, 11)
     assert sum(seen.steps.values()) >= 60
-    assert seen.looks["compared"] > 10
+    assert seen.looks["compared"] >= 10
     assert len(seen.views) > 3
 
 
