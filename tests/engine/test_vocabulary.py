@@ -64,7 +64,7 @@ def test_byte_level_with_ids_in_any_order(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE_TEXT)
-@examples(60)
+@examples(10)
 @given(text=TEXT)
 def test_the_tokens_put_together_are_the_text(name: str, text: str) -> None:
     assume("> " not in text)  # an added token that takes the spaces after it, as it says itself
