@@ -42,25 +42,9 @@ settings.register_profile("new", max_examples=200, print_blob=True, deadline=Non
 settings.load_profile("few")
 
 
-# Long tests that the redrawn screens and the new session left behind (2026-11-28): none may be added, each is to come back.
-OVERTAKEN = {
-    ("test_tmux.py", "test_the_screen_shows_what_predict_says_and_follows_the_temperature"),
-    ("test_tmux.py", "test_keys_alone_reach_every_level_and_come_back"),
-    ("test_tmux.py", "test_leaving_gives_the_shell_its_screen_back"),
-    ("test_tmux.py", "test_a_lesson_by_keys_alone"),
-    ("test_tmux.py", "test_detached_and_attached_again_the_screen_is_whole"),
-    ("test_ssh.py", "test_the_app_over_ssh"),
-    ("test_ssh.py", "test_a_connection_that_drops_leaves_no_process"),
-    ("test_slow_ssh.py", "test_draws_and_the_end_on_a_slow_line"),
-    ("test_monkey.py", "test_a_short_walk"),
-}
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first, so that all cores end together: those with terminals, then those with an app, then the fast ones."""
     for item in items:
-        if (item.path.name, getattr(item, "originalname", item.name)) in OVERTAKEN:
-            item.add_marker(pytest.mark.skip(reason="waits for what the screen showed before it was redrawn: to be told anew"))
         if folder_of(item) in FAST and item.get_closest_marker("long") is None:
             item.add_marker("fast")
     items.sort(key=lambda item: (*SLOW, "", *FAST).index(folder_of(item) if folder_of(item) in (*SLOW, *FAST) else ""))

@@ -15,16 +15,16 @@ TRIES = {
     "by dots": "open(os.path.dirname(txexplain.__file__) + '/../../../../../../../etc/passwd').read()",
     "environment": "open('/proc/self/environ', 'rb').read()",
     "parent's memory": "open(f'/proc/{os.getppid()}/mem', 'rb')",
-    "write": "open('/tmp/guest-was-here', 'w')",
+    "write": "open(HERE + '/guest-was-here', 'w')",
     "write into the program": "open(txexplain.__file__, 'a')",
     "write by handle": "os.open(txexplain.__file__, os.O_WRONLY)",
     "list": "os.listdir('/')",
     "scan": "list(os.scandir('/home'))",
     "walk": "list(Path('/').iterdir())",
-    "folder": "os.mkdir('/tmp/guest-was-here')",
-    "remove": "os.remove('/tmp/nothing-there')",
-    "rename": "os.rename('/tmp/a', '/tmp/b')",
-    "link": "os.symlink('/etc/passwd', '/tmp/guest-link')",
+    "folder": "os.mkdir(HERE + '/guest-was-here')",
+    "remove": "os.remove(HERE + '/nothing-there')",
+    "rename": "os.rename(HERE + '/a', HERE + '/b')",
+    "link": "os.symlink('/etc/passwd', HERE + '/guest-link')",
     "connect": "socket.create_connection(('127.0.0.1', 9), 1)",
     "datagram": "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
     "name": "socket.getaddrinfo('localhost', 80)",
@@ -46,6 +46,7 @@ import txexplain
 from txexplain.serve.guest import close_doors, limit
 limit()
 close_doors()
+HERE = sys.argv[1]
 found = {}
 for name, code in json.loads(sys.stdin.read()).items():
     try:
@@ -58,10 +59,10 @@ print(json.dumps(found))
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, str]:
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     needed = {"read own source": "open(txexplain.__file__).read()", "import": "import fractions", "memory": "bytearray(2_000_000_000)"}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", CODE],
+        [sys.executable, "-P", "-c", CODE, str(tmp_path_factory.mktemp("outside"))],
         input=json.dumps(TRIES | needed),
         capture_output=True,
         text=True,
