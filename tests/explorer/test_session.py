@@ -144,6 +144,31 @@ def test_a_start_loads_runs_and_says_so_meanwhile(storyteller: GPT2) -> None:
     assert session.lens.trace.ids == tuple(storyteller.prompt_ids(session.state.prompt))
 
 
+def test_keys_pressed_before_there_is_a_run_act_once_it_is_there(storyteller: GPT2) -> None:
+    early, late = World(storyteller), World(storyteller)
+    keys = ("atlas", "right", "enter", "hotter")
+    early.press(*keys[:2])
+    early.finish("load")
+    early.press(*keys[2:])
+    assert early.session.lens is None
+    assert early.settle().ahead == ()
+    late.settle()
+    late.press(*keys)
+    assert early.session.state == late.session.state
+    assert str(early.session.state.location) == "L0H1"
+
+
+def test_keys_pressed_for_a_run_that_never_came_are_forgotten(storyteller: GPT2) -> None:
+    world = World(storyteller)
+    world.press("atlas", *["right"] * 100)
+    assert len(world.session.ahead) < 100
+    world.happen(e.Failed("load", "No such model.", None))
+    world.happen(e.ModelPicked("other"))
+    world.settle()
+    assert world.session.lens is not None
+    assert world.session.state.location.level is Level.MODEL
+
+
 def test_a_key_that_the_session_does_not_know_is_the_screens(world: World) -> None:
     session = world.session
     assert world.press("help") is session

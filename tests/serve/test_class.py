@@ -76,6 +76,24 @@ def test_a_page_that_is_loaded_anew_finds_its_session(room: Class) -> None:
     asyncio.run(go())
 
 
+def test_a_page_whose_line_broke_finds_its_session_before_that_is_known(room: Class) -> None:
+    async def go() -> None:
+        async with page(room) as first:
+            await first.shows("Next token")
+            await first.press("a")
+            await first.until(lambda: first.told.get("at", "").startswith("at=heads"))
+            before = len(room.forks())
+            async with page(room, "", key=first.told["key"]) as again:
+                await again.until(lambda: "heads" in again.screen.display[0])
+                await first.until(lambda: "another page" in first.told.get("over", ""))
+                await first.until(first.closed.is_set)
+                await again.press("]")
+                await again.shows("T 1.10")
+                assert len(room.forks()) == before
+
+    asyncio.run(go())
+
+
 def test_a_link_that_cannot_be_read_says_so_and_opens(room: Class) -> None:
     async def go() -> None:
         async with page(room, "at=nowhere") as one:
@@ -505,10 +523,11 @@ def test_what_is_said_to_a_page_that_takes_nothing_is_held_back() -> None:
     async def go() -> None:
         paused: list[bool] = []
         told = SimpleNamespace(pause=lambda guest, so: paused.append(so), failed=asyncio.Event())
-        guest = SimpleNamespace(over=asyncio.Event(), key="", why="")
+        guest = SimpleNamespace(over=asyncio.Event(), key="", why="", give_up=lambda: None)
         room = SimpleNamespace(house=told, tell_end=never, listen=never)
         talking = asyncio.create_task(web.Class.talk(room, Deaf(), guest, (80, 24), ""))  # type: ignore[arg-type]
         while not hasattr(guest, "hear"):
+            assert not talking.done()
             await asyncio.sleep(0)
         for _ in range(9):
             guest.hear({"download": "a.svg", "data": "x" * (web.SLOW // 8)})

@@ -47,6 +47,7 @@ BELOW = {
     "front": ("engine", "facts", "explorer", "models", "words", "viz"),
     "ui": ("engine", "facts", "explorer", "models", "words", "viz", "front"),
     "cli": ("engine", "facts", "explorer", "models", "words", "viz", "front", "ui"),
+    "serve": ("engine", "facts", "explorer", "models", "words", "viz", "front", "ui"),  # which cli starts by name, when it is asked to
 }
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from textual.binding import Binding, BindingType
 
-import txexplain.ui.app
+import txexplain
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.session.events import Led, Load
@@ -27,6 +27,7 @@ from txexplain.serve.address import AddressError, query_of, state_of
 from txexplain.serve.follow import FOLLOW, STILL
 from txexplain.serve.wire import Lines, Message, packed
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.deeds import next_theme
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.palette import THEMES
 from txexplain.viz.screen import draw_screen
@@ -146,8 +147,6 @@ def run(served: Served, asked: Message, channel: socket.socket) -> int:
 class GuestApp(ExplorerApp):
     """The app, for somebody who isn't at this machine."""
 
-    CSS_PATH = str(Path(txexplain.ui.app.__file__).with_name("app.tcss"))  # not beside this file
-
     BINDINGS: ClassVar[list[BindingType]] = [Binding(",".join(FOLLOW.keys), "do('follow')", FOLLOW.label, show=False)]
     place_led: Message | None
 
@@ -256,8 +255,7 @@ class GuestApp(ExplorerApp):
         super().load_model(replace(effect, may_fetch=False))
 
     def change_theme(self) -> None:
-        names = list(THEMES)
-        self.look(replace(self.options, theme=names[(names.index(self.tones.theme) + 1) % len(names)]))
+        next_theme(self)
 
     def send_picture(self) -> None:
         picture = svg(draw_screen(self.scene(*self.size)))

@@ -59,6 +59,8 @@ class Guest:
     key: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     seen: float = field(default_factory=monotonic)  # when a key came last, or the page left
     shown: bool = False  # whether a page shows it
+    watching: asyncio.Task[None] | None = None  # what ends it once nobody uses it
+    give_up: Callable[[], None] = lambda: None  # have the page that shows it leave: the same reader came back in another
     why: str = ""  # it ended, where that isn't the guest's own doing
     show: Callable[[bytes], None] = lambda data: None
     hear: Callable[[Message], None] = lambda message: None

@@ -18,7 +18,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-import txexplain.ui.app
 from txexplain.explorer.lesson import Page
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState
@@ -100,7 +99,6 @@ class AnswersScreen(OverScreen[None]):
 class LeaderApp(ExplorerApp):
     """The app, whose place and page are told to the class."""
 
-    CSS_PATH = str(Path(txexplain.ui.app.__file__).with_name("app.tcss"))  # not beside this file
     BINDINGS: ClassVar[list[BindingType]] = [Binding(",".join(ANSWERS.keys), "do('answers')", ANSWERS.label, show=False)]
 
     def __init__(

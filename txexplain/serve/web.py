@@ -111,8 +111,7 @@ class Class:
                 await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
                 return socket
             self.seats.take(address)
-            watching = asyncio.create_task(self.watch(guest))
-            guest.over.watching = watching  # type: ignore[attr-defined]  # kept as long as the guest is
+            guest.watching = asyncio.create_task(self.watch(guest))
             first = ""
         else:
             first = MODES
@@ -138,9 +137,9 @@ class Class:
                     transport.abort()
 
     def known(self, key: str) -> Guest | None:
-        """The session that a page which was loaded anew left."""
+        """The session of a page that was loaded anew, or whose line broke: that it left may not be known here yet."""
         for guest in self.house.guests.values():
-            if key and hmac.compare_digest(guest.key.encode(), key.encode("utf-8", "replace")) and not guest.shown:
+            if key and hmac.compare_digest(guest.key.encode(), key.encode("utf-8", "replace")):
                 return guest
         return None
 
@@ -180,7 +179,12 @@ class Class:
                 waiting -= len(each)
             await socket.close()
 
-        guest.shown, guest.show, guest.seen = True, show, monotonic()
+        def give_up() -> None:
+            news.put_nowait(json.dumps({"over": "This session went on in another page."}))
+            news.put_nowait(None)
+
+        guest.give_up()
+        guest.shown, guest.show, guest.seen, guest.give_up = True, show, monotonic(), give_up
         guest.hear = lambda message: show(json.dumps(message))
         show(json.dumps({"key": guest.key}))
         if first:
@@ -192,7 +196,9 @@ class Class:
         try:
             await self.listen(socket, guest)
         finally:
-            guest.shown, guest.show, guest.hear, guest.seen = False, lambda data: None, lambda message: None, monotonic()
+            if guest.give_up is give_up:  # no other page shows it since
+                guest.shown, guest.show, guest.hear, guest.seen = False, lambda data: None, lambda message: None, monotonic()
+                guest.give_up = lambda: None
             if waiting > SLOW:
                 self.house.pause(guest, False)
             ending.cancel()

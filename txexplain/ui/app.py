@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -65,7 +66,7 @@ LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its
 class ExplorerApp(TerminalApp):
     """One screen: the prompt, the stage, the next-token panel, a breadcrumb and a footer of keys."""
 
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")  # whole, so that a kind of this app in another folder finds it
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -63,11 +63,17 @@ def keep(path: Path, answers: Mapping[str, Any]) -> str:
     return ""
 
 
-def theme(app: ExplorerApp) -> None:
-    """The next theme, at once and from now on."""
+def next_theme(app: ExplorerApp) -> str:
+    """Show the next theme; its name."""
     names = list(THEMES)
     name = names[(names.index(app.tones.theme) + 1) % len(names)]
     app.look(replace(app.options, theme=name))
+    return name
+
+
+def theme(app: ExplorerApp) -> None:
+    """The next theme, at once and from now on."""
+    name = next_theme(app)
     try:
         app.say(f"Theme {name}, remembered in {remember_theme(name)}.")
     except OSError as error:

@@ -105,11 +105,21 @@ def arrived(session: Session, event: Ran) -> Session:
     return replace(session, state=session.state.with_last_row(lens.trace.n_tokens).fit(session.dims()))
 
 
+def caught_up(session: Session) -> Result:
+    """Do what was pressed before there was a run."""
+    effects: tuple[Effect, ...] = ()
+    moves, session = session.ahead, replace(session, ahead=())
+    for move in moves:
+        session, more = change(session, move(session.state, session.dims()))
+        effects = (*effects, *more)
+    return session, effects
+
+
 def lost(session: Session, sentence: str) -> Session:
     """There is nothing to show, and a sentence that says why."""
     # What was there answers another prompt.
     return replace(
-        session, running=False, generating=False, queued=0, message=sentence, lens=None, distribution=None, last_draw=None,
+        session, running=False, generating=False, queued=0, message=sentence, lens=None, distribution=None, last_draw=None, ahead=(),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.choice import dims_of, patched_from
 from txexplain.explorer.contrast import token_text
 from txexplain.explorer.jump import NUMBERED
-from txexplain.explorer.location import Dims, Level, Location, place_of
+from txexplain.explorer.location import Level, Location, place_of
 from txexplain.explorer.session import lessons, models
 from txexplain.explorer.session.answers import (
     FOCUS,
@@ -42,14 +42,14 @@ from txexplain.explorer.session.events import (
     Show,
     Wheel,
 )
-from txexplain.explorer.session.value import Result, Session
+from txexplain.explorer.session.value import Result, Session, Step
 from txexplain.explorer.state import ExplorerState
 
+AHEAD = 32  # steps that are kept until there is a run
 CANDIDATES = 50  # how far down the list of candidates the cursor goes
 NOTHING = "Nothing is selected here that can be {}: go to a head, an MLP, a neuron, a token, or a cell of a grid."
 HOLD_FIRST = "A patch is taken from a run that is held: b holds this one, / edits the prompt, and P patches what is selected."
 ARROWS = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
-Step = Callable[[ExplorerState, Dims], ExplorerState]
 
 
 def key(session: Session, event: Key) -> Result:
@@ -67,7 +67,9 @@ def key(session: Session, event: Key) -> Result:
 
 def moved(session: Session, step: Step, columns: int = 1) -> Result:
     """A step that needs to know the model's and the prompt's sizes."""
-    return (session, ()) if session.lens is None else change(session, step(session.state, session.dims(columns)))
+    if session.lens is None:
+        return replace(session, ahead=(*session.ahead, step)[:AHEAD]), ()
+    return change(session, step(session.state, session.dims(columns)))
 
 
 def move(session: Session, direction: str, columns: int = 1) -> Result:

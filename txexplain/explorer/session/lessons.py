@@ -12,7 +12,7 @@ from txexplain.errors import LocationError
 from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, state_of
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.reading import Bookmark, Reading, page_of, record, score
-from txexplain.explorer.session.answers import adopt, arrived, change, focus, go_on, run, use_model
+from txexplain.explorer.session.answers import adopt, arrived, caught_up, change, focus, go_on, run, use_model
 from txexplain.explorer.session.events import Effect, Keep, Later, Led, LessonPicked, PageRead, Press, Ran, Read, Say, Scroll, Type
 from txexplain.explorer.session.value import Own, Result, Session
 from txexplain.explorer.state import ExplorerState, ModelAsked
@@ -153,8 +153,11 @@ def page_read(session: Session, event: PageRead) -> Result:
 
 def ran(session: Session, event: Ran) -> Result:
     """The run that was asked for is there: the page is read first, and what was asked for meanwhile follows."""
-    session, effects = run_is_there(arrived(session, event))
-    return (session, effects) if effects else go_on(session)
+    session, moves = caught_up(arrived(session, event))
+    session, effects = run_is_there(session)
+    if not effects:
+        session, effects = go_on(session)
+    return session, (*moves, *effects)
 
 
 def nothing_there(session: Session) -> Session:

@@ -10,7 +10,7 @@ from txexplain.engine.model import GPT2
 from txexplain.errors import NotRecorded
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.names import vocabulary_of
-from txexplain.explorer.session.answers import lost, recorded_run, remember, run, use_model
+from txexplain.explorer.session.answers import caught_up, lost, recorded_run, remember, run, use_model
 from txexplain.explorer.session.events import Agreed, Effect, Failed, Load, ModelPicked, Opened, Progress, Say, Show, Stop
 from txexplain.explorer.session.lessons import nothing_there, show
 from txexplain.explorer.session.value import Arrival, Result, Session
@@ -46,6 +46,7 @@ def take(session: Session, model: GPT2) -> Result:
     # What was there is the other model's.
     session = replace(
         session, state=state, arrival=None, generating=False, queued=0, prefix=None, cost="", lens=None, distribution=None, last_draw=None,
+        ahead=(),
     )  # fmt: skip
     session, effects = use(session, model)
     return session, (Stop(("load",)), Show("none"), *effects)
@@ -71,7 +72,7 @@ def kept_prompt(session: Session, model: GPT2) -> ExplorerState:
 def open_run(session: Session, lens: Lens) -> Result:
     """A trace file's run, which stays what it is: there is no model to ask anything else."""
     session = remember(replace(session, lens=lens, message="", distribution=distribution_of(lens, session.state)))
-    return replace(session, state=session.state.fit(session.dims())), ()
+    return caught_up(replace(session, state=session.state.fit(session.dims())))
 
 
 def picked(session: Session, event: ModelPicked) -> Result:

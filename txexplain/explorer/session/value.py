@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from txexplain.explorer.reading import Bookmark, Reading, Reads, page_of
 from txexplain.explorer.session.events import Effect
 from txexplain.explorer.state import ExplorerState, ModelAsked
 
+Step = Callable[[ExplorerState, Dims], ExplorerState]  # of one's way, which needs the model's and the prompt's sizes
 PACES = (0.25, 1.0, 0.05)  # seconds between generated tokens, at the least
 
 
@@ -110,6 +111,7 @@ class Session:
     distribution: Distribution | None = None  # of the next token, at the state's setting
     prefix: Lens | None = None  # the last runs, whose beginnings the next ones reuse
     running: bool = False  # whether another one is on its way
+    ahead: tuple[Step, ...] = ()  # what was pressed before there was one, to be done once it is there
     late: bool = False  # and for so long that the old result fades
     message: str = ""  # what to say where there is no result
     cost: str = ""
