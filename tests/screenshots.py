@@ -38,6 +38,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.front.options import UiOptions
 from txexplain.models import load_model, weights_dir
 from txexplain.ui.app import ExplorerApp
+from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import BOLD, DIM, ITALIC, REVERSE, STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.svg import BLOCKS, svg
@@ -115,6 +116,10 @@ def screen(app: ExplorerApp) -> Canvas:
             fg, bg = rgb(style.color), rgb(style.bgcolor)
             inks = ("text" if fg is None else fg, "background" if bg is None else bg)
             x += canvas.put(x, y, segment.text, *(inks[::-1] if style.reverse else inks), attrs & ~REVERSE)
+    for pane in app.screen.query(Picture):
+        if pane.display and pane.canvas is not None:
+            shift = pane.region.offset
+            canvas.pictures += [replace(each, x=each.x + shift.x, y=each.y + shift.y) for each in pane.canvas.pictures]
     return canvas
 
 

@@ -6,7 +6,7 @@ A view fills a Canvas and forgets it; the app compares it with the one before an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -80,6 +80,22 @@ class Board:
                 yield Hit(x0, y0, x1 - x0, y1 - y0, self.target(row, column))
 
 
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A picture's shapes where they stand on a canvas, for what can show more than cells, and the cells that stand for them.
+
+    A cell of the canvas that still has the picture's ground lets it be seen, with or without text above it.
+    """
+
+    x: int
+    y: int
+    picture: Picture
+    chars: NDArray[Any]  # [height, width], as the others
+    ink: NDArray[Any]
+    ground: NDArray[Any]
+    faded: float = 0.0  # how far all its colours are moved towards the background
+
+
 class Canvas:
     """width × height cells, all background at first."""
 
@@ -90,6 +106,7 @@ class Canvas:
         self.bg: NDArray[np.int32] = np.full((height, width), self.ink("background"), dtype=np.int32)
         self.attrs: NDArray[np.uint8] = np.zeros((height, width), dtype=np.uint8)
         self.areas: list[Hit | Board] = []  # what answers to the pointer; later ones lie above
+        self.pictures: list[Placed] = []  # what was drawn as shapes
         self.any_wide = False  # whether there are characters that could be cut in two
 
     def ink(self, ink: Ink) -> int:
@@ -169,6 +186,7 @@ class Canvas:
         self.fg[mine] = np.where(chars[theirs] == " ", self.fg[mine], ink[theirs])
         self.attrs[mine] = 0
         self.mend(mine)
+        self.pictures.append(Placed(x, y, picture, chars, ink, ground))
 
     def paint(self, x: int, y: int, colours: NDArray[np.integer[Any]]) -> None:
         """Give a block of cells these background colours. Shapes: colours [h, w] of 0xRRGGBB, or AS_IT_IS."""
@@ -182,6 +200,7 @@ class Canvas:
             plane[mine] = source[theirs]
         self.any_wide |= other.any_wide
         self.mend(mine)
+        self.pictures += [replace(each, x=each.x + x, y=each.y + y) for each in other.pictures]
         for area in other.areas:
             box = (area.x + x, area.y + y, area.width, area.height)
             if isinstance(area, Board):
@@ -205,9 +224,16 @@ class Canvas:
 
     def fade(self, amount: float) -> None:
         """Move every colour towards the background: how a result that is out of date looks."""
-        for plane in (self.fg, self.bg):
+
+        def faded(plane: NDArray[Any]) -> NDArray[Any]:
             colours, where = np.unique(plane, return_inverse=True)
-            plane[:] = np.array([self.palette.faded(colour, amount) for colour in colours.tolist()])[where].reshape(plane.shape)
+            return np.array([self.palette.faded(colour, amount) for colour in colours.tolist()])[where].reshape(plane.shape)
+
+        self.fg[:], self.bg[:] = faded(self.fg), faded(self.bg)
+        self.pictures = [
+            replace(each, ink=faded(each.ink), ground=faded(each.ground), faded=1 - (1 - each.faded) * (1 - amount))
+            for each in self.pictures
+        ]
         self.attrs |= DIM if self.palette.depth in ("16", "none") else 0
 
     # The pointer
@@ -241,6 +267,13 @@ class Canvas:
         return [hit for hit in found if hit.target is not None]
 
     # Reading
+
+    def seen(self, placed: Placed) -> tuple[Area, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Where on the canvas a picture lies, in which of these cells it is seen, and which of them have nothing above it."""
+        mine, theirs = overlap(self, placed.x, placed.y, placed.picture.width, placed.picture.height)
+        seen = self.bg[mine] == placed.ground[theirs]
+        blank = placed.chars[theirs] == " "
+        return mine, seen, seen & (self.chars[mine] == placed.chars[theirs]) & (blank | (self.fg[mine] == placed.ink[theirs]))
 
     def text(self) -> list[str]:
         """The plain text, a line a row; each as wide as the canvas."""

@@ -135,7 +135,6 @@ def mean_grid(canvas: Canvas, scene: Scene, p: Plan, pattern: Doubles) -> None:
     x, y, n = p.columns["grid"].x, 2 + p.grid, len(p.tokens)
     ramp = Ramp("sequential", "attention", scene.palette)
     levels = ramp.quantise(pattern[np.ix_(p.tokens, p.tokens)], 0.0, float(pattern.max()))
-    canvas.fill(x, y, n * p.cell, n, bg="panel")
     for row in range(n):
         ramp.cells(canvas, (x, y + row), (p.cell, 1), levels[row : row + 1, : row + 1])
     canvas.put(x + n * p.cell, y + p.tokens.index(scene.token), scene.palette.glyphs.here, "accent")
@@ -185,6 +184,7 @@ def picture(scene: Scene, p: Plan, pattern: Doubles, width: int, height: int) ->
     found.add("query", Ribbon(c["qkv"].end, c["grid"].x, p.middles(0)[chosen], p.grid + chosen + 0.5, LINE, BRIGHT))
     under = (c["grid"].x, bottom + 0.5 - LINE / 2, chosen * p.cell + p.cell / 2, LINE)
     found.add("key", Ribbon(c["qkv"].end, c["grid"].x, p.middles(1)[chosen], bottom + 0.5, LINE, BRIGHT), rectangle(*under, BRIGHT))
+    found.add("panel", rectangle(c["grid"].x, p.grid, c["grid"].width, len(p.tokens)))
     shares = pattern[scene.token]  # [T]
     lines = [
         Ribbon(
