@@ -40,6 +40,19 @@ def test_text_has_exactly_its_lines_and_cells_and_is_the_same_twice(tmp_path: Pa
     assert " ms" not in lines[0]  # no clocks
 
 
+def test_pictures_are_made_of_the_glyphs_that_are_asked_for(tmp_path: Path) -> None:
+    found = {}
+    for name, *flags in (("edge",), ("half", "--glyphs", "half"), ("ascii", "--glyphs", "ascii"), ("same", "--ascii")):
+        run("render", PROMPT, "--size", "100x30", *flags, "-o", str(tmp_path / f"{name}.txt"))
+        found[name] = (tmp_path / f"{name}.txt").read_text(encoding="utf-8")
+    quadrants = set("▘▝▖▗")
+    assert quadrants & set(found["edge"])
+    assert not quadrants & set(found["half"])
+    assert "▀" in found["half"]
+    assert found["ascii"].isascii()
+    assert found["ascii"] == found["same"]
+
+
 def test_a_picture_is_whole_and_the_same_twice(tmp_path: Path) -> None:
     for name in ("a.svg", "b.svg"):
         run("render", PROMPT, "--size", "100x30", "-o", str(tmp_path / name))

@@ -45,9 +45,9 @@ def test_a_home_that_is_none_is_the_usual_one(value: str, monkeypatch: pytest.Mo
 
 
 def test_theme_and_keys(home: Path) -> None:
-    put(home, 'theme = "light"\n[keys]\ndraw = "d ["\nout = "ctrl+o"\natlas = "shift+up €"\n'.replace(" €", ""))
+    put(home, 'theme = "light"\nglyphs = "half"\n[keys]\ndraw = "d ["\nout = "ctrl+o"\natlas = "shift+up €"\n'.replace(" €", ""))
     config = read_config()
-    assert config.theme == "light"
+    assert (config.theme, config.glyphs) == ("light", "half")
     assert config.keys == {"draw": ("d", "left_square_bracket"), "out": ("ctrl+o",), "atlas": ("shift+up",)}
 
 
@@ -58,6 +58,8 @@ def test_theme_and_keys(home: Path) -> None:
         (b"theme = '\xff'", "isn't TOML"),
         ("theme = 'pink'", "theme is 'pink'; it is one of auto, dark, light, contrast"),
         ("theme = 3", "theme is 3; it is one of"),
+        ("glyphs = 'sextants'", "glyphs is 'sextants'; it is one of edge, half, ascii"),
+        ("glyphs = ['half']", "glyphs is ['half']; it is one of"),
         ("colour = 'red'", "colour is none of its settings"),
         ("keys = 3", "keys is a table"),
         ("[keys]\nfly = 'x'", "no action is called fly"),

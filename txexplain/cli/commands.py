@@ -71,6 +71,7 @@ Flags:
   --temperature T, --greedy, --top-k K, --top-p P   how tokens are drawn [1.0]
   --seed N, --flow HOW                     draws [0]; norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
+  --glyphs SET                             of pictures: edge, half or ascii
   --lesson NAME, --page N, --record FILE   a lesson; --lecture, --pace, --clock
   --cursor, --version, -h, --help          the cursor seen where it is [no]
 """

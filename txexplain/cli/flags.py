@@ -18,6 +18,7 @@ from txexplain.models.known import KNOWN
 COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
 THEMES = ("dark", "light", "contrast")
+GLYPHS = ("edge", "half", "ascii")
 AUTO = "auto"
 SHELLS = ("bash", "zsh", "fish")
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
@@ -206,7 +207,8 @@ view_flags = Group(
         SEED,
         flag("--flow", type=click.Choice(FLOWS), metavar="HOW", default=FLOWS[0], help="What the ribbons show: norms or rollout [norms]."),
         flag("--theme", type=click.Choice((AUTO, *THEMES)), metavar="NAME", help="auto, dark, light or contrast [auto]."),
-        flag("--ascii", is_flag=True, help="No Unicode blocks."),
+        flag("--ascii", is_flag=True, hidden=True),
+        flag("--glyphs", type=click.Choice(GLYPHS), metavar="SET", help="Of pictures: edge, half or ascii (--ascii) [edge]."),
         flag("--color", type=click.Choice(COLORS), metavar="WHEN", default="auto", help="auto, truecolor, 256, 16 or none [auto]."),
     ),
 )

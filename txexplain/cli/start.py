@@ -78,8 +78,11 @@ def let_go() -> None:
 def wished(options: UiOptions, *, cursor: bool = False) -> UiOptions:
     """How the reader wants the screen: by flags, or else by the config file."""
     config = read_config()
-    theme = options.theme or config.theme
-    return replace(options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor)
+    theme, glyphs = options.theme or config.theme, options.glyphs or config.glyphs
+    return replace(
+        options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor, glyphs=glyphs,
+        ascii=options.ascii or glyphs == "ascii",
+    )  # fmt: skip
 
 
 def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:

@@ -31,11 +31,13 @@ class View:
     theme: str | None
     ascii: bool
     color: str
+    glyphs: str | None = None
     answer: str | None = None
     against: str | None = None
 
     def options(self) -> UiOptions:
-        return UiOptions(self.theme, self.ascii or other_charset(), self.color)
+        ascii = self.ascii or self.glyphs == "ascii" or other_charset()
+        return UiOptions(self.theme, ascii, self.color, glyphs=self.glyphs)
 
 
 @dataclass(frozen=True)

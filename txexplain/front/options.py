@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class UiOptions:
-    """theme: a theme's name, or None for the one that suits the terminal. color: auto, truecolor, 256, 16 or none. keys: the reader's
-    own, by action. cursor: whether the terminal's cursor, which stands at what is selected, is seen. answered, ground: the depth and the
-    ground colour (0 … 255 each) that the terminal told when it was asked.
+    """theme: a theme's name, or None for the one that suits the terminal. color: auto, truecolor, 256, 16 or none. keys: the
+    reader's own, by action. glyphs: what pictures are made of, edge, half or ascii; None where it isn't said. cursor: whether the
+    terminal's cursor, which stands at what is selected, is seen. answered, ground: the depth and the ground colour (0 … 255 each)
+    that the terminal told when it was asked.
     """
 
     theme: str | None = None
@@ -18,5 +19,6 @@ class UiOptions:
     color: str = "auto"
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cursor: bool = False
+    glyphs: str | None = None
     answered: str | None = None
     ground: tuple[int, int, int] | None = None

@@ -16,7 +16,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.front.depth import depth_of, theme_of
 from txexplain.front.names import names_of
 from txexplain.front.options import UiOptions
-from txexplain.viz.palette import DEPTHS, THEMES, Palette
+from txexplain.viz.palette import BLOCKS, DEPTHS, THEMES, Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import ROOMY
 from txexplain.viz.views.atlas import atlas_columns
@@ -28,7 +28,7 @@ def palette_of(options: UiOptions) -> Palette:
     depth = options.color if options.color in DEPTHS else depth_of(os.environ, options.answered)
     theme = options.theme if options.theme in THEMES else theme_of(options.ground, os.environ)
     console = not options.ascii and os.environ.get("TERM") == "linux"
-    return Palette(theme, depth, options.ascii or console, console)
+    return Palette(theme, depth, options.ascii or console, console, options.glyphs if options.glyphs in BLOCKS else BLOCKS[0])
 
 
 def roomy(width: int, height: int) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 DEPTHS = ("truecolor", "256", "16", "none")
+BLOCKS = ("edge", "half")  # what pictures are made of: eighths and quadrants too, whose edges are nearest, or half blocks alone
 AUTO = "auto"  # the theme that suits the terminal's ground
 
 THEMES: dict[str, dict[str, int]] = {
@@ -145,7 +146,7 @@ class Palette:
     depth: str = "truecolor"
     ascii: bool = False
     console: bool = False
-    blocks: str = "edge"  # what pictures are made of: "half" blocks, or the eighths and quadrants too whose edges are nearest
+    blocks: str = "edge"  # one of BLOCKS
 
     @cached_property
     def glyphs(self) -> Glyphs:
