@@ -91,7 +91,7 @@ class Distribution:
     p: float | None
     kept_count: int
     _weights: Floats  # [V] by rank: exp of the scaled logit less the largest one
-    _ranked: Floats  # [V] by rank: softmax over the whole vocabulary
+    full_by_rank: Floats  # [V] by rank: softmax over the whole vocabulary
 
     def at(self, temperature: float = 1.0, *, top_k: int | None = None, top_p: float | None = None) -> Distribution:
         """The distribution of the same logits at another setting; the tokens aren't sorted again. Raises ValueError."""
@@ -141,12 +141,12 @@ class Distribution:
     @cached_property
     def full_probability(self) -> Floats:
         """[V]: softmax over the whole vocabulary, before the filter."""
-        return self._by_id(self._ranked)
+        return self._by_id(self.full_by_rank)
 
     @cached_property
     def cumulative(self) -> Floats:
         """[V] by rank: the running sum of `full_probability` along `order`."""
-        return read_only(np.minimum(np.cumsum(self._ranked), 1.0))
+        return read_only(np.minimum(np.cumsum(self.full_by_rank), 1.0))
 
     @cached_property
     def kept(self) -> NDArray[np.bool_]:
@@ -189,7 +189,7 @@ class Distribution:
         bar = self.drawing_bar
         rank = int(np.searchsorted(bar, u, side="right"))  # the first token whose end lies above u: never one without a share
         low = float(bar[rank - 1]) if rank else 0.0
-        return Draw(int(self.order[rank]), u, rank, float(self._kept_ranked[rank]), float(self._ranked[rank]), low, float(bar[rank]))
+        return Draw(int(self.order[rank]), u, rank, float(self._kept_ranked[rank]), float(self.full_by_rank[rank]), low, float(bar[rank]))
 
     @cached_property
     def _kept_ranked(self) -> Floats:

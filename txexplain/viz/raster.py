@@ -114,7 +114,14 @@ def masks(glyphs: str) -> tuple[list[str], Doubles]:
 
 def cells(picture: Picture, palette: Palette) -> tuple[NDArray[Any], Ints, Ints]:
     """The picture as characters with their inks and grounds, each a colour that the cell has. Shapes: -> [h, w] each."""
+    return rastered(picture.width, picture.height, tuple(picture.layers), palette)
+
+
+@lru_cache(maxsize=2)  # a pane is drawn more often than its picture changes: when it grows old, when another has the keys
+def rastered(width: int, height: int, layers: tuple[Layer, ...], palette: Palette) -> tuple[NDArray[Any], Ints, Ints]:
+    """The cells of these layers, read-only."""
     across, down = FINE
+    picture = Picture(width, height, list(layers))
     image = samples(picture, palette)
     blocks = image.reshape(picture.height, down, picture.width, across).swapaxes(1, 2).reshape(-1, down * across)  # [h·w, 64]
     ink = blocks[:, 0].copy()
@@ -123,8 +130,9 @@ def cells(picture: Picture, palette: Palette) -> tuple[NDArray[Any], Ints, Ints]
     edged = np.flatnonzero((blocks != blocks[:, :1]).any(axis=1))
     if len(edged):
         chars[edged], ink[edged], ground[edged] = fitted(blocks[edged], palette.blocks)
-    shape = (picture.height, picture.width)
-    return chars.reshape(shape), ink.reshape(shape), ground.reshape(shape)
+    for plane in (chars, ink, ground):
+        plane.setflags(write=False)
+    return chars.reshape(height, width), ink.reshape(height, width), ground.reshape(height, width)
 
 
 def fitted(blocks: Ints, glyphs: str) -> tuple[NDArray[Any], Ints, Ints]:

@@ -334,7 +334,7 @@ def column_heads(canvas: Canvas, scene: Scene, y: int, heads: tuple[str, str]) -
 @lru_cache(maxsize=4)  # a temperature key changes the mark in the picture, never the shares
 def shares_at(ranking: Ranking, stops: tuple[float, ...]) -> NDArray[np.float64]:
     """The likeliest tokens' probability over the whole vocabulary at each temperature. Shapes: -> [stops, SWEEP_ROWS]."""
-    return np.array([np.diff(settle(ranking, stop, None, None).cumulative[:SWEEP_ROWS], prepend=0.0) for stop in stops])
+    return np.array([settle(ranking, stop, None, None).full_by_rank[:SWEEP_ROWS] for stop in stops])
 
 
 def sweep(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) -> None:
