@@ -27,7 +27,7 @@ T = 7
 L, H, D, M, DH = 2, 3, 24, 96, 8
 ROWS = st.none() | st.integers(0, T - 1) | st.lists(st.integers(0, T - 1), min_size=1, max_size=3)
 HEADS = st.none() | st.integers(0, H - 1) | st.lists(st.integers(0, H - 1), min_size=1, max_size=2)
-WIDTHS = {"attn.q": DH, "attn.k": DH, "attn.v": DH, "attn.z": DH, "mlp.post": M, "mlp.pre": M}
+WIDTHS = {"attn.q": DH, "attn.k": DH, "attn.v": DH, "attn.z": DH, "attn.attn_scores": T, "attn.pattern": T, "mlp.post": M, "mlp.pre": M}
 OTHERS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out", "ln1.normalized", "ln2.normalized")
 
 
@@ -219,6 +219,15 @@ def test_the_lens_ends_with_the_logits(tiny: GPT2, ids: list[int]) -> None:
 def test_an_edge_cut_in_both_ways_leaves_zeros(tiny: GPT2, raw_first: bool) -> None:
     both = [Cut(1, edges=[(0, 0)], raw=raw_first), Cut(1, edges=[(0, 0)], raw=not raw_first)]
     assert not tiny.forward([1, 2, 3], interventions=both)["blocks.1.attn.pattern"][:, 0].any()
+
+
+@pytest.mark.parametrize("name", ["attn.attn_scores", "attn.pattern"])
+def test_no_value_makes_a_query_see_what_comes_after_it(tiny: GPT2, name: str) -> None:
+    ids, whole = [3, 9, 27, 20, 60, 58, 0], f"blocks.0.{name}"
+    for change in (Set(whole, 0.5), Set(whole, np.arange(7.0)), Set(whole, np.ones((7, 7)), each=True), Set(whole, 2, index=[1, 6])):
+        pattern = tiny.forward(ids, interventions=[change])["blocks.0.attn.pattern"]
+        assert not np.triu(pattern, 1).any(), change
+        assert pattern[0, 6, 6], change
 
 
 def test_they_act_in_the_order_given_at_one_place(tiny: GPT2) -> None:

@@ -40,7 +40,8 @@ class Set:
     name: an activation under TransformerLens's name without `hook_`, as "blocks.3.attn.z".
     value: a number; a vector, the same for each row; or, with `each`, an array whose row t is for row t.
     rows: positions, by default all, those of tokens that are appended later too; of attn_scores and pattern the queries.
-    head: one or several, of q, k, v, z, attn_scores and pattern. index: elements of the last axis, as neurons of mlp.post; keys of pattern.
+    head: one or several, of q, k, v, z, attn_scores and pattern.
+    index: elements of the last axis, as neurons of mlp.post; keys of pattern, of which each query has those up to itself.
     Raises InterventionError for a value that isn't finite, or for names and parts that no activation has.
     """
 
@@ -96,21 +97,24 @@ class Set:
         first = 0 if self.name.endswith(GROWING) else start  # q, k and v come with the earlier tokens' rows
         for row, part in enumerate(by_row, first):  # part [d], [m], [H, dh] or [H, T]
             if (self.rows is None or row in self.rows) and not (self.each and row >= len(self.value)):
-                self.fill(part, self.value[row] if self.each else self.value)
+                seen = part[:, : row + 1] if self.name.endswith(SQUARE) else part  # a query knows nothing of later keys
+                self.fill(seen, self.value[row] if self.each else self.value)
         return new
 
     def fill(self, row: Array, value: Array) -> None:
-        """Set what is meant of one row, in place. Shapes: row [d], [m], [H, dh] or [H, T]; value what can be broadcast to the part."""
+        """Set what is meant of one row, in place. Shapes: row [d], [m], [H, dh] or [H, keys]; value what can be broadcast to the part."""
         whole = row if row.ndim == 2 else row[None]  # [H, …], or one of one
         heads = list(range(len(whole)) if self.head is None else self.head)
         index = list(range(whole.shape[1]) if self.index is None else self.index)
+        there = [n for n, each in enumerate(index) if each < whole.shape[1]]  # of a pattern the keys that its query sees
         if value.ndim and self.index is None and self.name.endswith(SQUARE):
             lacking = whole.shape[1] - value.shape[-1]  # keys that came after the value was made
-            value = value[..., : whole.shape[1]]  # or that this text lacks: they lie behind its last query, too
+            value = value[..., : whole.shape[1]]  # or that lie behind the query
             empty = EMPTY_CELL[self.name[self.name.rindex(".") :]]
             value = np.concatenate([value, np.full((*value.shape[:-1], max(lacking, 0)), empty, dtype=np.float32)], axis=-1)
         try:
-            whole[np.ix_(heads, index)] = np.broadcast_to(value, (len(heads), len(index)))
+            part = np.broadcast_to(value, (len(heads), len(index)))[:, there]
+            whole[np.ix_(heads, [index[n] for n in there])] = part
         except (ValueError, IndexError):
             shape = [len(index)] if len(heads) == 1 else [len(heads), len(index)]
             raise InterventionError(f"{self.name} can't be set to a value of shape {list(value.shape)}: its part is {shape}.") from None
