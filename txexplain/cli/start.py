@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from txexplain.cli.asked import Changes, Sampling, Source
+from txexplain.cli.asked import Changes, Sampling, Source, was_given
 from txexplain.cli.flags import AUTO
 from txexplain.cli.output import print_json, print_table, writable
 from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicode_out
@@ -25,6 +25,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, key_name, rebound
 from txexplain.front.config import config_path, read_config
 from txexplain.front.options import UiOptions
+from txexplain.front.progress import Progress, read_progress
 from txexplain.front.render import open_trace
 from txexplain.text import clean
 from txexplain.ui.terminal.asking import asking_of
@@ -43,8 +44,17 @@ def app(
     check_terminal(source.file)
     state, lesson = first_view(source, sampling, view, opened, changes), opened.lesson
     pace = Reads.pace if pace is None else pace
-    reads = Reads(lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch)
-    start(source, state, view, reads if lesson is not None else None, cursor=cursor)
+    kept = Progress() if lecture else read_progress()
+    reads = Reads(
+        lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch,
+        keeps=not lecture, bookmarks=kept.bookmarks, last=kept.last, welcome=bare() and not kept.bookmarks,
+    )  # fmt: skip
+    start(source, state, view, reads, cursor=cursor)
+
+
+def bare() -> bool:
+    """Whether nothing was asked for: neither a prompt nor a flag."""
+    return not any(was_given(str(each.name)) for each in click.get_current_context().command.params)
 
 
 def recorded(trace: str, sampling: Sampling, view: View, cursor: bool) -> None:

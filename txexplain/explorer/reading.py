@@ -19,6 +19,14 @@ PACE = 1.0  # seconds between two keys of a script, unless the lecturer wants an
 
 
 @dataclass(frozen=True)
+class Bookmark:
+    """How far a lesson is read."""
+
+    page: int = 1
+    given: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))  # page -> answer, both from 1
+
+
+@dataclass(frozen=True)
 class Reads:
     """What the command line says of lessons."""
 
@@ -30,14 +38,10 @@ class Reads:
     record: Path | None = None
     model: str = "storyteller"  # what the reader named, for pages that name none
     fetch: bool = False  # whether what a page names may be fetched without a question
-
-
-@dataclass(frozen=True)
-class Bookmark:
-    """How far a lesson is read."""
-
-    page: int = 1
-    given: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))  # page -> answer, both from 1
+    keeps: bool = False  # whether it is kept how far one reads
+    bookmarks: Mapping[Lesson, Bookmark] = field(default_factory=lambda: MappingProxyType({}))  # what was kept before
+    last: Lesson | None = None  # the lesson that was read last
+    welcome: bool = False  # whether the first screen says what this is, and where one begins
 
 
 @dataclass(frozen=True)

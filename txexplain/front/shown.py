@@ -43,6 +43,7 @@ def scene_for(session: Session, palette: Palette, size: tuple[int, int], actions
         measured=lens is None or is_measured(lens, state.location, contrast(state, lens)),
         hover=session.hover,
         side=session.beside,
+        begins=(key_of("lessons", palette, actions), key_of("help", palette, actions)),
         scroll=session.scroll,
         about="lesson" if session.pane == "side" and session.reader.side else session.about,
     )

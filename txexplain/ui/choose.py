@@ -193,7 +193,8 @@ class LessonsScreen(ChooseScreen):
     def __init__(self, tones: Palette, lessons: Sequence[Lesson], pages: Sequence[int], at: int, *, closes: bool, key: str) -> None:
         """pages: where each was left, 0 for one that wasn't opened; at: the one under the cursor; key: what brought the list."""
         super().__init__(tones)
-        self.hint = "↑ ↓ move   ⏎ open   " + (f"{key} close the lesson   " if closes and key else "") + "esc back"
+        again = "close the lesson" if closes else "go on with this one" if any(pages) else "open"
+        self.hint = "↑ ↓ move   ⏎ open   " + (f"{key} {again}   " if key else "") + "esc back"
         self.entries = [
             Entry(lesson.title, read_so_far(page, len(lesson.pages)), ", ".join(page.title for page in lesson.pages), i)
             for i, (lesson, page) in enumerate(zip(lessons, pages, strict=True))
@@ -203,10 +204,10 @@ class LessonsScreen(ChooseScreen):
         self.at, self.closes, self.key = at, closes, key
 
     def on_key(self, event: events.Key) -> None:
-        """The key that brought the list closes the lesson."""
-        if self.closes and event.key == key_of(self.key):
+        """The key that brought the list closes the lesson, or goes on with the one that was read last."""
+        if event.key == key_of(self.key):
             event.stop()
-            self.dismiss(self.entries[-1].value)
+            self.dismiss(self.entries[-1 if self.closes else self.at].value)
 
 
 def read_so_far(page: int, pages: int) -> str:

@@ -55,7 +55,8 @@ def examples(app: ExplorerApp, _: object) -> None:
 def lessons(app: ExplorerApp, _: object) -> None:
     """A lesson, opened where it was left; or that the open one is closed."""
     reader, found = app.session.reader, lessons_of(app.session)
-    at = found.index(reader.lesson) if reader.lesson in found else 0
+    last = reader.lesson or reader.asked.last
+    at = found.index(last) if last in found else 0
     pages = [reader.page_in(lesson) if lesson in reader.bookmarks else 0 for lesson in found]
     app.push_screen(LessonsScreen(app.tones, found, pages, at, closes=reader.open, key=app.key("lessons")), told(app, LessonPicked))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from txexplain.errors import ExplainError
 from txexplain.explorer.session import events as e
 from txexplain.front.lecture import NotPlayed, steps
 from txexplain.front.lessons import read
+from txexplain.front.progress import write_progress
 from txexplain.ui import jobs
 from txexplain.ui.deeds import keep
 from txexplain.ui.dialogs import DIALOGS
@@ -91,6 +93,12 @@ def keep_answers(app: ExplorerApp, effect: e.Keep) -> None:
         app.say(sentence)
 
 
+def keep_place(_: ExplorerApp, effect: e.KeepPlace) -> None:
+    """Where that can't be written, the next start begins at page 1; nobody who reads need hear of it."""
+    with suppress(OSError):
+        write_progress(effect.bookmarks, effect.last)
+
+
 EFFECTS: dict[type, Callable[[ExplorerApp, Any], object]] = {
     e.Forward: lambda app, effect: app.work.start("forward", jobs.forward(effect), app.happen),
     e.Compute: lambda app, effect: app.work.start(effect.what, jobs.compute(effect), app.happen),
@@ -107,4 +115,5 @@ EFFECTS: dict[type, Callable[[ExplorerApp, Any], object]] = {
     e.Press: lambda app, effect: app.perform(effect.action),
     e.Type: write,
     e.Keep: keep_answers,
+    e.KeepPlace: keep_place,
 }

@@ -59,7 +59,8 @@ class Scene:
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
     measured: bool = True  # whether what the heads do may be asked for; False while it is being computed
     hover: Location | None = None  # the cell of a head's grid under the pointer
-    side: str = ""  # what stands in the side pane: "", "explain" or "lesson"
+    side: str = ""  # what stands in the side pane: "", "explain", "lesson" or "welcome"
+    begins: tuple[str, str] = ("t", "?")  # the keys of lessons and help, as that last one names them
     scroll: int = 0  # the explanation's first row
     about: str = "stage"  # the pane that it explains: stage, panel, prompt or lesson
     reading: Reading | None = None

@@ -10,7 +10,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
 from txexplain.viz.views.lesson import mark
-from txexplain.viz.views.panel import LOWEST
+from txexplain.viz.views.panel import ABOVE, LOWEST
 from txexplain.viz.views.surprisal import rows_needed
 
 SMALLEST = (60, 16)
@@ -37,7 +37,7 @@ def layout(
 ) -> dict[str, Rect]:  # fmt: skip
     """Each pane's place. Under 60×16 there is only a sentence that names the size needed.
 
-    side: "explain" stands below the panel where there is room for it, and the stage keeps its size. "lesson" stands above the
+    side: "explain" stands below the panel where there is room for it, and the stage keeps its size. "lesson" and "welcome" stand above the
     panel; in a narrow screen under the stage, and of the panel one row is left.
     lecture: no header, and more room for the bars. changed: a line under the header says what is changed in the run.
     prompt: the rows that it needs, of which it gets some; where that isn't known, all that it may have. output: the stage lists what
@@ -56,7 +56,7 @@ def layout(
     top += prompt
     rest = height - 1 - top
     if width < NARROW:
-        if side == "lesson":
+        if side in ABOVE:
             lesson = max(5, min(9 + (height - 24) // 2, 16))
             stage = rest - lesson - 1
             return panes | {
@@ -76,7 +76,7 @@ def layout(
             "panel": Rect(width - panel, top, panel, above),
             "side": Rect(width - panel, top + above, panel, rest - above),
         }
-    if side == "lesson":
+    if side in ABOVE:
         below = max(7, min(rest * 2 // 5 if lecture else rest // 3, 24))
         return panes | {
             "stage": Rect(0, top, width - panel, rest),
@@ -124,6 +124,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, place.level is Level.OUTPUT)
         case "side":
+            if scene.side == "welcome":
+                return (*shared, scene.side, scene.begins, scene.message)
             if scene.side == "lesson":
                 return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
             output = place.level is Level.OUTPUT or (place.level is Level.MODEL and place.select == "output")

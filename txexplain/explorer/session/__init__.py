@@ -54,4 +54,4 @@ TIMERS: dict[str, Callable[[Session], Result]] = {
 def step(session: Session, event: object) -> Result:
     """What comes of an event: the session after it, and what is to be done, in this order."""
     after, effects = EVENTS[type(event)](session, event)
-    return answers.lacking(session, after, effects)
+    return answers.lacking(session, after, (*effects, *lessons.kept(session, after)))

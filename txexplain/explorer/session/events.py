@@ -11,7 +11,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Location
-from txexplain.explorer.reading import Reading
+from txexplain.explorer.reading import Bookmark, Reading
 from txexplain.explorer.state import ExplorerState
 
 # Events: the reader's
@@ -343,4 +343,12 @@ class Keep:
     answers: Mapping[str, Any]
 
 
-Effect = Forward | Compute | Load | Stop | Later | Say | Do | Show | Focus | Zoom | Scroll | Read | Press | Type | Keep
+@dataclass(frozen=True)
+class KeepPlace:
+    """Write how far lessons are read, for the next start: those of this session, and the one that is read now."""
+
+    bookmarks: Mapping[Lesson, Bookmark]
+    last: Lesson
+
+
+Effect = Forward | Compute | Load | Stop | Later | Say | Do | Show | Focus | Zoom | Scroll | Read | Press | Type | Keep | KeepPlace

@@ -9,6 +9,7 @@ from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.choice import dims_of, patched_from
 from txexplain.explorer.contrast import token_text
 from txexplain.explorer.jump import NUMBERED
+from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import Level, Location, place_of
 from txexplain.explorer.session import lessons, models
 from txexplain.explorer.session.answers import (
@@ -59,6 +60,10 @@ def key(session: Session, event: Key) -> Result:
     if event.action in ARROWS:
         return move(session, event.action, event.columns)
     does = KEYS.get(event.action)
+    if does is not None and session.welcome:
+        session = replace(session, welcome=False)
+        if event.action == "lessons":
+            return lessons.begin(session, shipped_lessons()[0])
     return does(session) if does is not None else (session, (Do(event.action),))
 
 

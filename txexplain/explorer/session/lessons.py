@@ -13,7 +13,21 @@ from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, sta
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.reading import Bookmark, Reading, page_of, record, score
 from txexplain.explorer.session.answers import adopt, arrived, caught_up, change, focus, go_on, run, use_model
-from txexplain.explorer.session.events import Effect, Keep, Later, Led, LessonPicked, PageRead, Press, Ran, Read, Say, Scroll, Type
+from txexplain.explorer.session.events import (
+    Effect,
+    Keep,
+    KeepPlace,
+    Later,
+    Led,
+    LessonPicked,
+    PageRead,
+    Press,
+    Ran,
+    Read,
+    Say,
+    Scroll,
+    Type,
+)
 from txexplain.explorer.session.value import Own, Result, Session
 from txexplain.explorer.state import ExplorerState, ModelAsked
 
@@ -236,6 +250,16 @@ def returned(session: Session) -> Session:
         return session
     session = replace(session, state=replace(state, location=own.location, memory=own.memory))
     return replace(session, state=session.state.fit(session.dims()))
+
+
+def kept(before: Session, after: Session) -> tuple[Effect, ...]:
+    """How far one reads, where that is to be kept: of the lesson that is read, and of those that this session has read on in."""
+    reader = after.reader
+    if not reader.asked.keeps or reader.lesson is None or reader.bookmarks is before.reader.bookmarks:
+        return ()
+    old, read = reader.asked.bookmarks, reader.lesson
+    ours = {lesson: mark for lesson, mark in reader.bookmarks.items() if lesson == read or mark != old.get(lesson)}
+    return (KeepPlace(MappingProxyType(ours), read),)
 
 
 # The list

@@ -135,6 +135,7 @@ class Session:
     hover: Location | None = None
     side: str = ""  # what stands in the side pane, unless a lesson does
     scroll: int = 0  # and its first row
+    welcome: bool = False  # whether it says there what this is, and where one begins
     strip: bool | None = None  # the surprisal strip as the reader wants it; None: open where there is room
     room: tuple[bool, bool] = (False, False)  # what the screen has room for: the strip, an explanation beside the stage
     # Models
@@ -144,7 +145,7 @@ class Session:
     @property
     def beside(self) -> str:
         """What stands in the side pane."""
-        return self.reader.side or self.side
+        return self.reader.side or ("welcome" if self.welcome else self.side)
 
     @property
     def current(self) -> bool:
@@ -207,5 +208,6 @@ def begun(state: ExplorerState, reads: Reads) -> Session:
     home: ModelAsked | None = None
     if lesson is not None and (model := page_of(lesson, reads.page).model) not in (None, reads.model):
         home, pinned = (reads.model, None, None, None), model or ""
-    reader = Reader(reads, lesson, reads.page, open=lesson is not None, home=home, pinned=pinned)
-    return Session(state, reader, message=f"Loading {state.model} …", granted=MappingProxyType({reads.model: None}))
+    reader = Reader(reads, lesson, reads.page, open=lesson is not None, bookmarks=reads.bookmarks, home=home, pinned=pinned)
+    granted = MappingProxyType({reads.model: None})
+    return Session(state, reader, message=f"Loading {state.model} …", granted=granted, welcome=reads.welcome)

@@ -29,6 +29,7 @@ from txexplain.viz.views.panel import draw_panel
 from txexplain.viz.views.product import draw_product
 from txexplain.viz.views.residual import draw_residual
 from txexplain.viz.views.surprisal import draw_prompt_pane
+from txexplain.viz.views.welcome import draw_welcome
 
 LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
     Level.MODEL: draw_model,
@@ -53,7 +54,7 @@ LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
 }
 
 
-SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": draw_explain, "lesson": draw_lesson}
+SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": draw_explain, "lesson": draw_lesson, "welcome": draw_welcome}
 
 
 def draw_side(scene: Scene) -> Canvas:

@@ -113,9 +113,6 @@ def draw_lesson(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, scene.height, scene.palette)
     reading = scene.reading
     assert reading is not None
-    beside = scene.width < 60
-    if beside:
-        canvas.vline(0, 1, scene.height - 1)
     x, columns, rows = inside(scene)
     heading, lines = readable(scene, reading, columns, rows)
     first = max(0, min(reading.scroll, len(lines) - rows))
@@ -125,26 +122,38 @@ def draw_lesson(scene: Scene) -> Canvas:
         arrows, more = scene.palette.glyphs, first + rows < len(lines)
         progress += (" " if progress else "") + (arrows.up if first else "") + (arrows.down if more else "")
         progress += " PgDn" if more else " PgUp"
-    canvas.hline(0, 0, canvas.width)
-    lit = scene.pane == "side"
-    at = canvas.width - cell_width(progress) - 3
-    heading_size = min(cell_width(heading), at - 5)
-    canvas.put(2, 0, " ")
-    used = canvas.put(3, 0, heading, "accent" if lit else "text", attrs=BOLD, width=heading_size)
-    canvas.put(3 + used, 0, " ")
-    canvas.put(at, 0, f" {progress} " if progress else "", "muted")
-    if beside:
-        canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
+    frame(canvas, scene, heading, progress)
     for y, line in enumerate(lines[first : first + rows], 1):
-        at = x
-        for run in line.runs:
-            role, attrs = LOOKS[run.look]
-            at += canvas.put(at, y, run.text.replace("\xa0", " "), role, attrs=attrs)
+        put_row(canvas, x, y, line.runs)
         if line.answer:
             canvas.target(x, y, columns, 1, ("answer", line.answer))
     if not lines:
         canvas.put(x, 1, scene.message or OPEN, "muted", width=columns)
     return canvas
+
+
+def frame(canvas: Canvas, scene: Scene, heading: str, right: str) -> tuple[int, int, int]:
+    """The pane's rule with its heading, and where the text begins, with its columns and rows."""
+    beside = scene.width < 60
+    if beside:
+        canvas.vline(0, 1, scene.height - 1)
+    canvas.hline(0, 0, canvas.width)
+    lit = scene.pane == "side"
+    at = canvas.width - cell_width(right) - 3
+    canvas.put(2, 0, " ")
+    used = canvas.put(3, 0, heading, "accent" if lit else "text", attrs=BOLD, width=min(cell_width(heading), at - 5))
+    canvas.put(3 + used, 0, " ")
+    canvas.put(at, 0, f" {right} " if right else "", "muted")
+    if beside:
+        canvas.put(0, 0, scene.palette.glyphs.tees[2], "rule")
+    return inside(scene)
+
+
+def put_row(canvas: Canvas, x: int, y: int, runs: Row) -> None:
+    """A row of text, each run in its look."""
+    for run in runs:
+        role, attrs = LOOKS[run.look]
+        x += canvas.put(x, y, run.text.replace("\xa0", " "), role, attrs=attrs)
 
 
 def readable(scene: Scene, reading: Reading, columns: int, rows: int) -> tuple[str, list[Line]]:

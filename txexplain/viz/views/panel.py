@@ -24,6 +24,7 @@ HOTTEST = 10.0
 MOST, FEWEST, LISTED = 10, 3, 0.001  # candidates at most and at least, and the share from which on one is listed
 SWEEP_ROWS, SWEEP_LEAST = 5, 0.1  # the tokens whose shares are shown at each temperature, from this one on
 LOWEST = 3  # rows of a panel whose list the stage has
+ABOVE = ("lesson", "welcome")  # what of the side pane stands above the panel
 DRAW_ROWS = 4  # how a token was drawn, in a panel that stands beside the stage
 NAMED = 200  # how far down the ranks the bar of the draw has a segment of its own
 COLUMN, LOW = 60, 14  # a panel narrower than this is a column, and up to this height a low one
@@ -93,7 +94,7 @@ def draw_panel(scene: Scene) -> Canvas:
     title(canvas, scene, "Next token", focused=scene.pane == "panel")
     if beside:
         canvas.vline(0, 1, scene.height - 1)
-        canvas.put(0, 0, scene.palette.glyphs.tees[0 if scene.side == "lesson" else 2], "rule")
+        canvas.put(0, 0, scene.palette.glyphs.tees[0 if scene.side in ABOVE else 2], "rule")
     distribution = scene.distribution
     if distribution is None:
         unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
