@@ -13,7 +13,8 @@ from tests.viz.reading import FIGURE, STAGES, hits, in_points, line_with, scene_
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.facts.residual import residual
-from txexplain.viz.canvas import Canvas
+from txexplain.viz.canvas import Board, Canvas
+from txexplain.viz.numbers import points
 from txexplain.viz.palette import Palette
 from txexplain.viz.views import draw_stage
 
@@ -145,7 +146,8 @@ def test_one_element_of_a_product(lens: Lens, page: str, size: str) -> None:
             part, rest = divmod(e, c.n_embd)
             recorded = float(lens.trace[f"blocks.{layer}.attn.{'qkv'[part]}"][token].reshape(-1)[rest])
             assert f"{'QKV'[part]} of H{rest // c.head_dim}, {rest % c.head_dim}" in canvas.text()[1]
-            assert is_exactly(last_number(canvas, "qkv"[part]), recorded)
+            if not any(row.startswith(" head query") for row in canvas.text()):  # there all heads stand below the sum
+                assert is_exactly(last_number(canvas, "qkv"[part]), recorded)
         else:
             recorded = float(lens.trace[f"blocks.{layer}.attn_out"][token, e])
             assert is_exactly(last_number(canvas, "attn_out"), recorded)
@@ -269,6 +271,47 @@ def test_the_residual_stream(lens: Lens, size: str) -> None:
                 for figure, want in zip(figures, wants, strict=False):
                     assert shows(figure, float(want), 1e-3), (row, want)
         assert seen >= min(2 * c.n_layer, 6)
+
+
+@sizes
+def test_what_the_selected_part_of_the_stream_moves(lens: Lens, size: str) -> None:
+    """Against the formula: p (e − Σ p e) of the part's logits e, read through the last LayerNorm with its scale held."""
+    weights, trace, token = lens.weights(), lens.trace, lens.trace.n_tokens - 1
+    part = f"L{lens.config.n_layer - 1}.mlp"
+    text = "\n".join(stage_at(lens, f"residual[{part}]", STAGES[size]).text())
+    if f"what {part} moves" not in text:
+        assert size != "large"
+        return
+    adds = trace[f"blocks.{lens.config.n_layer - 1}.mlp_out"][token].astype(np.float64)
+    u = weights.unembedding.astype(np.float64)
+    logits = u @ trace["ln_final.normalized"][token]
+    p = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    e = u @ ((adds - adds.mean()) / float(trace["ln_final.scale"][token, 0]) * weights.weights["ln_f.weight"])
+    change = p * (e - p @ e)
+    for extreme in (int(change.argmax()), int(change.argmin())):
+        assert re.search(rf"{re.escape(points(float(change[extreme])))} ", text), (extreme, change[extreme])
+
+
+def test_every_heads_query_key_and_value_stand_below_their_sum(lens: Lens) -> None:
+    c, token = lens.config, lens.trace.n_tokens - 1
+    canvas = stage_at(lens, "L1.qkv[1]", (146, 50))
+    seen = 0
+    for part, letter in enumerate("qkv"):
+        values = lens.trace[f"blocks.1.attn.{letter}"][token]  # [H, dh]
+        row = next(row for row in canvas.text() if re.search(r"^ head query ", row))
+        ends = re.findall(rf"({FIGURE}) to ({FIGURE})", row)[part]
+        assert shows(ends[0], float(values.min()), 1e-2)
+        assert shows(ends[1], float(values.max()), 1e-2)
+        top = canvas.text().index(row) + 1
+        boards = [area for area in canvas.areas if isinstance(area, Board) and area.y == top]
+        board = boards[part]
+        for hit in board.hits():
+            head, inside = divmod(hit.target.element - part * c.n_embd, c.head_dim)
+            beside = values[head]
+            assert 0 <= head < c.n_head
+            assert canvas.text()[hit.y - (hit.y - board.y) % hit.height].strip().startswith(f"H{head}")
+            seen += int(beside[inside] == np.abs(beside).max() or beside[inside] == -np.abs(beside).max())
+    assert seen == 3 * c.n_head, "the largest of each head's vector is shown"
 
 
 def test_the_parts_of_the_stream_make_it_and_the_difference(lens: Lens) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.attribution import Direct
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Lens, Reading
 from txexplain.facts.direct import direct
 from txexplain.facts.once import fact
+from txexplain.facts.reading import read
 from txexplain.facts.vector import VectorFacts, vector
 
 
@@ -91,6 +92,17 @@ def residual(lens: Lens, token: int, contrast: tuple[int, int] | None = None) ->
         cosine = float(after.values.astype(np.float64) @ final.values / ((after.length * final.length) or 1.0))
         parts.append(PartFacts(name, adds, after, cosine, gave))
     return ResidualFacts(tuple(parts), read)
+
+
+@fact(32)
+def raised(lens: Lens, name: str, token: int) -> Reading:
+    """The tokens that a part of a token's stream makes likelier and less likely, straight to the end.
+
+    Raises NotRecorded, and ChangedByHand where the stream doesn't carry it to the end.
+    """
+    block = name.partition(".")[0]
+    layer = int(block[1:]) if block[1:].isdigit() else 0
+    return read(lens, vector(lens, part_of(name).adds, token).values, layer, token)
 
 
 @fact(4)

@@ -16,15 +16,16 @@ from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number
-from txexplain.viz.ramps import CALM, Ramp, span
+from txexplain.viz.ramps import CALM, Ramp, pool, span
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
-from txexplain.viz.views.strips import MARGIN, NAME, Vector, cell_of, draw_strips, one_strip, strip_cells
+from txexplain.viz.views.strips import MARGIN, NAME, STRONG, WIDEST, Vector, cell_of, draw_strips, one_strip, peaks, strip_cells
 
 PARTS = (("q", "query"), ("k", "key"), ("v", "value"))
 TERMS = 4  # largest terms that are written out
 CELL, LABEL = 8, 7  # of the matrix
+HEAD, HIGHEST = 5, 3  # cells of a head's name before its vectors, and rows of these
 ENTRY = 12  # cells of a head's name and number
 
 
@@ -109,7 +110,9 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     ]
     low = scene.height < 24
     under = replace(place, element=place.source)
-    below = 4 + (3 if place.level is Level.QKV else 3 + scene.config.n_head)  # rows of the sum, the outputs and the heads' parts
+    headed = place.level is Level.QKV and scene.height >= 17 + scene.config.n_head
+    split = headed or place.level is Level.PROJ
+    below = 7 + (scene.config.n_head if split else 0)  # rows of the sum, the outputs and the heads' parts
     height = 4 if low else max(10, min(19, scene.height - 3 - below))
     y = draw_strips(canvas, scene, vectors, 2, height, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
@@ -117,6 +120,9 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     x = 1 + canvas.put(1, y + 1, f"= {number(sum_.total, ascii=ascii)} + bias {signed(sum_.bias, ascii)} = ", "text")
     canvas.put(x, y + 1, exact(sum_.result), role, attrs=BOLD)
     y += 2 + int(not low)
+    if headed and scene.height > y + scene.config.n_head:
+        heads(canvas, scene, product, y)
+        return
     y = outputs(canvas, scene, product, y)
     if place.level is Level.PROJ:
         shares(canvas, scene, product, y + int(not low))
@@ -187,6 +193,37 @@ def shares(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
             used = canvas.put(at, y + row, f"H{head} ", "attention")
             canvas.put(at + used, y + row, number(length, ascii=ascii), "text")
             canvas.target(at, y + row, ENTRY - 1, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+
+
+def heads(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
+    """The result as every head's own query, key and value, each part on one scale, the element under the cursor marked."""
+    place, (d, dh, n_head) = scene.location, (scene.config.n_embd, scene.config.head_dim, scene.config.n_head)
+    room, ascii = (scene.width - 2 - HEAD) // 3, scene.palette.ascii
+    cells = min(dh, room - 2)
+    each, tall = max(1, min((room - 2) // cells, WIDEST)), max(1, min(HIGHEST, (scene.height - y - 2) // n_head))
+    canvas.put(1, y, "head", "muted")
+    for head in range(n_head):
+        canvas.put(1, y + 1 + head * tall, f"H{head}", "text")
+        canvas.target(1, y + 1 + head * tall, HEAD - 1, tall, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+    for part, (name, role) in enumerate((("query", "query"), ("key", "key"), ("value", "value"))):
+        x, values = 1 + HEAD + part * room, product.result.values[part * d : (part + 1) * d].reshape(n_head, dh)
+        low, high = span(values)
+        end = x + canvas.put(x, y, name, role, attrs=BOLD)
+        canvas.put(end + 2, y, f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}", "faint", width=max(0, x + room - end - 3))
+        shown, pooled = pool(values, cells)  # [H, cells]
+        strong = np.abs(shown) >= np.sort(np.abs(values), axis=None)[-max(1, round(STRONG * values.size))]
+        ramp = Ramp("diverging", role, scene.palette)
+        levels = ramp.quantise(shown, low, high)
+        ramp.cells(canvas, (x, y + 1), (each, tall), levels, strong)
+        of = [[part * d + head * dh + at for at in peaks(values[head], cells)] for head in range(n_head)]
+        size = (each * cells, n_head * tall)
+        canvas.board(x, y + 1, *size, (x, y + 1), (each, tall), lambda row, cell, of=of: element_at(place, 0, of[row][cell]))  # type: ignore[misc]
+        if place.element is not None and place.element // d == part:
+            head, inside = divmod(place.element % d, dh)
+            cell = cell_of(inside, dh, cells)
+            canvas.put(x + cell * each, y + 1 + head * tall, scene.palette.glyphs.knob, ramp.ink(int(levels[head, cell])), attrs=BOLD)
+    if pooled and y + 1 + n_head * tall < scene.height:
+        canvas.put(1 + HEAD, y + 1 + n_head * tall, pooled, "faint", width=scene.width - 2 - HEAD)
 
 
 def draw_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer.location import Level, Location
-from txexplain.facts.residual import ResidualFacts, residual
+from txexplain.facts.residual import ResidualFacts, raised, residual
 from txexplain.text import wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import number
+from txexplain.viz.numbers import number, points
 from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import contrast_name, title
 
-NAME, FIGURE = 9, 9
+NAME, FIGURE, WORD = 9, 9, 14
+LEAST_MOVED = 2  # rows of tokens that a part moves
 GIVES = "A-B"
 COLUMNS = ("part", "adds", "", "stream", "cosine", "", GIVES)
 
@@ -65,9 +67,34 @@ def draw_residual(scene: Scene) -> Canvas:
         if part.gives is not None:
             canvas.put(gives, y, number(part.gives, ascii=ascii, sign=True), "text", width=FIGURE, align="right")
         canvas.target(0, y, scene.width, 1, target(place, part.name))
+    moved(canvas, scene, names[here], 3 + min(rows, len(parts)), scene.height - len(foot) - 1)
     for line, text in enumerate(foot):
         canvas.put(1, scene.height - len(foot) + line, text, "muted", width=scene.width - 2)
     return canvas
+
+
+def moved(canvas: Canvas, scene: Scene, name: str, y: int, end: int) -> None:
+    """Where rows are to spare: what the selected part makes likelier, at the left, and less likely, at the right."""
+    rows = end - y - 1
+    if rows < LEAST_MOVED or scene.result.model is None:
+        return
+    said = f"what {name} moves, in points of probability, straight to the end"
+    try:
+        reading = raised(scene.result, name, scene.token)
+    except NotRecorded as lacking:
+        why = f"{lacking.name} was changed by hand" if isinstance(lacking, ChangedByHand) else f"{lacking.what} wasn't recorded"
+        canvas.put(1, y, f"{said}: not told, {why}", "muted", width=scene.width - 2)
+        return
+    canvas.put(1, y, said, "muted", width=scene.width - 2)
+    largest = max((abs(change) for _, change in (*reading.raises, *reading.lowers)), default=0.0) or 1.0
+    half = (scene.width - 2) // 2
+    for x, role, tokens in ((1, "positive", reading.raises), (1 + half, "negative", reading.lowers)):
+        for row, (token, change) in enumerate(tokens[:rows]):
+            text = scene.id_label(token).strip() or scene.id_label(token)
+            canvas.put(x, y + 1 + row, text, "text", width=WORD)
+            canvas.put(x + WORD, y + 1 + row, points(change, ascii=scene.palette.ascii), "muted", width=FIGURE, align="right")
+            cells, ink = max(4, half - WORD - FIGURE - 3), scene.palette.mix("background", role, CALM)
+            canvas.put(x + WORD + FIGURE + 1, y + 1 + row, bar(abs(change) / largest, cells, scene.palette), ink)
 
 
 def target(place: Location, name: str) -> Location:
