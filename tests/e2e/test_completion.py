@@ -70,7 +70,7 @@ def test_commands_flags_and_values_are_completed() -> None:
 
 def test_the_places_offered_exist() -> None:
     assert location.STAGES == STAGE_NAMES
-    assert {location.Level(page) for page in PAGE_NAMES} <= set(location.Level)
+    assert set(PAGE_NAMES) <= set(location.PLACES)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

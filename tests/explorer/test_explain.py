@@ -23,7 +23,8 @@ from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace, block_names, canonical
 from txexplain.explorer.choice import effects_of, finish_effects
 from txexplain.explorer.contrast import contrast
-from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level, parse
+from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, parse
+from txexplain.explorer.places import KINDS
 from txexplain.explorer.source import source_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.words.explain import explain, topic_of
@@ -79,11 +80,11 @@ def floats(lines: tuple[Line, ...]) -> list[float]:
 
 def test_the_places_are_of_every_kind() -> None:
     places = [parse(place) for place in PLACES]
-    assert {place.level for place in places} == set(Level)
-    assert {place.select or "attn" for place in places if place.level is Level.BLOCK} == set(TILES)
-    assert {place.stage for place in places if place.level is Level.HEAD} == set(STAGES)
-    for level, faces in FACES.items():
-        assert {place.face or faces[0] for place in places if place.level is level} == set(faces)
+    assert {place.kind for place in places} == set(KINDS)
+    assert {place.select or "attn" for place in places if place.kind == "block"} == set(TILES)
+    assert {place.stage for place in places if place.kind == "head"} == set(STAGES)
+    for kind, faces in FACES.items():
+        assert {place.face or faces[0] for place in places if place.kind is kind} == set(faces)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -404,7 +405,7 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     elif function is gpt2.gpt2:
         assert target in names or (target == "x" and "embed" in names)
     else:
-        assert parse(place).level in (Level.HEAD, Level.HEADS, Level.DIRECT, Level.LENS, Level.EFFECTS)
+        assert parse(place).kind in ("head", "heads", "direct", "lens", "effects")
 
 
 @pytest.mark.parametrize(("place", "target"), [

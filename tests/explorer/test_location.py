@@ -18,7 +18,6 @@ from txexplain.explorer.location import (
     STAGES,
     TILES,
     Dims,
-    Level,
     Location,
     Memory,
     breadcrumb,
@@ -33,7 +32,7 @@ from txexplain.explorer.location import (
 from txexplain.explorer.places.vectors import Linear
 
 calm = examples(200)
-PRODUCTS = [level for level, place in PLACES.items() if isinstance(place, Linear)]
+PRODUCTS = [kind for kind, place in PLACES.items() if isinstance(place, Linear)]
 STORYTELLER = Dims(6, 16, 512, 8, columns=4, model="storyteller", n_embd=256)
 
 numbers = st.integers(0, 30) | st.integers(0, 9_999_999)
@@ -57,34 +56,32 @@ def anything(**fields: st.SearchStrategy[object]) -> st.SearchStrategy[Location]
     return st.builds(Location, **fields)
 
 
-def levels(*names: Level) -> st.SearchStrategy[object]:
+def kinds(*names: str) -> st.SearchStrategy[object]:
     return st.sampled_from(names)
 
 
 columns = st.none() | st.sampled_from(ENDS) | st.integers(1, 40).map(lambda n: f"L{n}")
 tiles = st.none() | st.sampled_from([tile for tile in TILES if tile != "attn"])
 locations = st.one_of(
-    anything(level=st.just(Level.MODEL), select=columns, token=tokens),
-    anything(level=st.just(Level.OUTPUT), token=tokens),
-    anything(level=st.just(Level.FINAL), element=maybe, token=tokens),
-    anything(level=st.just(Level.EMBED), element=maybe, token=tokens, face=st.sampled_from([None, "nearest"])),
-    anything(level=st.just(Level.RESIDUAL), select=parts, token=tokens),
-    anything(level=st.just(Level.LENS), select=blocks, token=tokens, face=st.sampled_from([None, "rank", "difference", "bits"])),
-    anything(level=st.just(Level.DIRECT), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
-    anything(
-        level=st.just(Level.EFFECTS), select=switchable, token=tokens, face=st.sampled_from([None, "sorted", "edges", "rows", "patch"])
-    ),
-    anything(level=st.just(Level.BLOCK), block=numbers, select=tiles, token=tokens),
-    anything(level=levels(Level.LN1, Level.LN2), block=numbers, element=maybe, token=tokens),
-    anything(level=levels(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),
-    anything(level=levels(*PRODUCTS), block=numbers, source=numbers, element=numbers, face=st.sampled_from([None, "matrix"])),
-    anything(level=st.just(Level.MLP), block=numbers, neuron=maybe, token=tokens, face=st.sampled_from([None, "pre", "added"])),
-    anything(level=levels(Level.ATTN, Level.HEADS), block=numbers, head=numbers, token=tokens),
-    anything(level=st.just(Level.HEADS), block=numbers, head=numbers, face=st.sampled_from(MEASURES), least=st.integers(0, 100)),
-    anything(level=st.just(Level.HEAD), block=numbers, head=numbers, stage=st.sampled_from(STAGES), token=tokens),
-    anything(level=st.just(Level.HEAD), block=numbers, head=numbers, stage=st.sampled_from(STAGES), query=numbers, key=numbers),
-    anything(level=st.just(Level.PRODUCT), block=numbers, head=numbers, query=numbers, key=numbers),
-    anything(level=st.just(Level.NEURON), block=numbers, neuron=numbers, token=tokens),
+    anything(kind=st.just("model"), select=columns, token=tokens),
+    anything(kind=st.just("output"), token=tokens),
+    anything(kind=st.just("final"), element=maybe, token=tokens),
+    anything(kind=st.just("embed"), element=maybe, token=tokens, face=st.sampled_from([None, "nearest"])),
+    anything(kind=st.just("residual"), select=parts, token=tokens),
+    anything(kind=st.just("lens"), select=blocks, token=tokens, face=st.sampled_from([None, "rank", "difference", "bits"])),
+    anything(kind=st.just("direct"), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
+    anything(kind=st.just("effects"), select=switchable, token=tokens, face=st.sampled_from([None, "sorted", "edges", "rows", "patch"])),
+    anything(kind=st.just("block"), block=numbers, select=tiles, token=tokens),
+    anything(kind=kinds("ln1", "ln2"), block=numbers, element=maybe, token=tokens),
+    anything(kind=kinds(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),
+    anything(kind=kinds(*PRODUCTS), block=numbers, source=numbers, element=numbers, face=st.sampled_from([None, "matrix"])),
+    anything(kind=st.just("mlp"), block=numbers, neuron=maybe, token=tokens, face=st.sampled_from([None, "pre", "added"])),
+    anything(kind=kinds("attn", "heads"), block=numbers, head=numbers, token=tokens),
+    anything(kind=st.just("heads"), block=numbers, head=numbers, face=st.sampled_from(MEASURES), least=st.integers(0, 100)),
+    anything(kind=st.just("head"), block=numbers, head=numbers, stage=st.sampled_from(STAGES), token=tokens),
+    anything(kind=st.just("head"), block=numbers, head=numbers, stage=st.sampled_from(STAGES), query=numbers, key=numbers),
+    anything(kind=st.just("product"), block=numbers, head=numbers, query=numbers, key=numbers),
+    anything(kind=st.just("neuron"), block=numbers, neuron=numbers, token=tokens),
 )
 
 
@@ -100,35 +97,35 @@ def test_a_location_survives_its_text(place: Location) -> None:
         ("model", Location()),
         ("model[L3]@4", Location(select="L3", token=4)),
         ("model[output]", Location(select="output")),
-        ("embed", Location(Level.EMBED)),
-        ("final@0", Location(Level.FINAL, token=0)),
-        ("L5", Location(Level.BLOCK, block=5)),
-        ("L5[qkv]", Location(Level.BLOCK, block=5, select="qkv")),
-        ("L5.ln2", Location(Level.LN2, block=5)),
-        ("L5.attn[1]", Location(Level.ATTN, block=5, head=1)),
-        ("heads[5.11]", Location(Level.HEADS, block=5, head=11)),
-        ("L5H1", Location(Level.HEAD, block=5, head=1)),
-        ("L5H1:qk@4", Location(Level.HEAD, block=5, head=1, stage="qk", token=4)),
-        ("L5H1:softmax[7,3]", Location(Level.HEAD, block=5, head=1, query=7, key=3)),
-        ("L5H1[7,3]", Location(Level.PRODUCT, block=5, head=1, query=7, key=3)),
-        ("L5.mlp", Location(Level.MLP, block=5)),
-        ("L5.mlp[417]@2", Location(Level.NEURON, block=5, neuron=417, token=2)),
-        ("L5.mlp:post[417]@2", Location(Level.MLP, block=5, neuron=417, token=2)),
-        ("L5.mlp:pre[417]", Location(Level.MLP, block=5, neuron=417, face="pre")),
-        ("L5.mlp:added", Location(Level.MLP, block=5, face="added")),
-        ("embed:nearest[3]@2", Location(Level.EMBED, element=3, face="nearest", token=2)),
-        ("L5.ln2[17]", Location(Level.LN2, block=5, element=17)),
-        ("final[17]", Location(Level.FINAL, element=17)),
-        ("L5.qkv[300]", Location(Level.QKV, block=5, element=300)),
-        ("L5.proj:matrix[17,30]", Location(Level.PROJ, block=5, source=17, element=30, face="matrix")),
-        ("heads:induction.25[5.11]", Location(Level.HEADS, block=5, head=11, face="induction", least=25)),
-        ("residual[L3.attn]@2", Location(Level.RESIDUAL, select="L3.attn", token=2)),
-        ("residual[pos]", Location(Level.RESIDUAL, select="pos")),
-        ("direct[L4H3]@2", Location(Level.DIRECT, select="L4H3", token=2)),
-        ("lens:rank[L4]@2", Location(Level.LENS, select="L4", face="rank", token=2)),
-        ("effects[L4.mlp]@2", Location(Level.EFFECTS, select="L4.mlp", token=2)),
-        ("effects:edges@3", Location(Level.EFFECTS, face="edges", token=3)),
-        ("direct:order[always]", Location(Level.DIRECT, select="always", face="order")),
+        ("embed", Location("embed")),
+        ("final@0", Location("final", token=0)),
+        ("L5", Location("block", block=5)),
+        ("L5[qkv]", Location("block", block=5, select="qkv")),
+        ("L5.ln2", Location("ln2", block=5)),
+        ("L5.attn[1]", Location("attn", block=5, head=1)),
+        ("heads[5.11]", Location("heads", block=5, head=11)),
+        ("L5H1", Location("head", block=5, head=1)),
+        ("L5H1:qk@4", Location("head", block=5, head=1, stage="qk", token=4)),
+        ("L5H1:softmax[7,3]", Location("head", block=5, head=1, query=7, key=3)),
+        ("L5H1[7,3]", Location("product", block=5, head=1, query=7, key=3)),
+        ("L5.mlp", Location("mlp", block=5)),
+        ("L5.mlp[417]@2", Location("neuron", block=5, neuron=417, token=2)),
+        ("L5.mlp:post[417]@2", Location("mlp", block=5, neuron=417, token=2)),
+        ("L5.mlp:pre[417]", Location("mlp", block=5, neuron=417, face="pre")),
+        ("L5.mlp:added", Location("mlp", block=5, face="added")),
+        ("embed:nearest[3]@2", Location("embed", element=3, face="nearest", token=2)),
+        ("L5.ln2[17]", Location("ln2", block=5, element=17)),
+        ("final[17]", Location("final", element=17)),
+        ("L5.qkv[300]", Location("qkv", block=5, element=300)),
+        ("L5.proj:matrix[17,30]", Location("proj", block=5, source=17, element=30, face="matrix")),
+        ("heads:induction.25[5.11]", Location("heads", block=5, head=11, face="induction", least=25)),
+        ("residual[L3.attn]@2", Location("residual", select="L3.attn", token=2)),
+        ("residual[pos]", Location("residual", select="pos")),
+        ("direct[L4H3]@2", Location("direct", select="L4H3", token=2)),
+        ("lens:rank[L4]@2", Location("lens", select="L4", face="rank", token=2)),
+        ("effects[L4.mlp]@2", Location("effects", select="L4.mlp", token=2)),
+        ("effects:edges@3", Location("effects", face="edges", token=3)),
+        ("direct:order[always]", Location("direct", select="always", face="order")),
     ],
 )
 def test_the_grammar(text: str, place: Location) -> None:
@@ -301,7 +298,7 @@ def test_the_nearest_place_exists_and_is_its_own_nearest(place: Location, dims: 
     check(near, dims)
     assert clamp(near, dims) == near
     assert parse(str(near)) == near
-    assert near.level is place.level
+    assert near.kind == place.kind
     try:
         check(place, dims)
     except LocationError:
@@ -371,11 +368,11 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
     check(inside, dims)
     assert inside.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
     back = zoom_out(inside, remembered(memory, inside))
-    if inside == place or place.level in (Level.RESIDUAL, Level.DIRECT, Level.LENS):  # whose parts lead to pages that other places hold
+    if inside == place or place.kind in ("residual", "direct", "lens"):  # whose parts lead to pages that other places hold
         return
-    if place.level is Level.MLP and place.neuron is None:
+    if place.kind == "mlp" and place.neuron is None:
         back = replace(back, neuron=None)
-    if place.level is Level.HEAD and place.query is None:  # the way in has put the cursor where it showed
+    if place.kind == "head" and place.query is None:  # the way in has put the cursor where it showed
         assert (back.query, back.key) == place.cursor(dims.n_tokens)
         back = replace(back, query=None, key=None, token=place.token)
     assert back == place
@@ -385,7 +382,7 @@ def test_out_of_anywhere_in_again_is_the_way_back(place: Location, dims: Dims) -
 @given(locations, all_dims)
 def test_in_again_after_out_is_the_way_back(place: Location, dims: Dims) -> None:
     place = clamp(place, dims)
-    if place.level in (Level.MODEL, Level.HEADS, Level.RESIDUAL, Level.DIRECT, Level.LENS, Level.EFFECTS):  # Enter doesn't lead to these
+    if place.kind in ("model", "heads", "residual", "direct", "lens", "effects"):  # Enter doesn't lead to these
         return
     memory = remembered(Memory(), place)
     outside = zoom_out(place, memory)
@@ -430,11 +427,11 @@ def test_out_of_the_model_is_the_model() -> None:
 def test_the_breadcrumb_leads_from_the_model_to_the_place(place: Location) -> None:
     steps = breadcrumb(place)
     assert steps[0][0] == "model"
-    assert steps[0][1].level is Level.MODEL
+    assert steps[0][1].kind == "model"
     assert steps[-1][1] == place
     assert len(steps) <= 5
     for name, step in steps:
-        assert parse(name).level is step.level
+        assert parse(name).kind == step.kind
         assert parse(str(step)) == step
 
 
@@ -450,7 +447,7 @@ def test_the_residual_stream_is_of_the_same_token_and_its_part_exists(place: Loc
     place = clamp(place, dims)
     stream = residual_of(place)
     check(stream, dims)
-    assert stream.level is Level.RESIDUAL
+    assert stream.kind == "residual"
     assert stream.token_index(dims.n_tokens) == place.token_index(dims.n_tokens)
 
 
@@ -472,12 +469,12 @@ def test_the_residual_stream_opens_where_one_is(place: str, part: str) -> None:
 
 
 def test_every_face_has_a_text_of_its_own() -> None:
-    for level, faces in FACES.items():
-        texts = {str(Location(level, face=face)) for face in (None, *faces[1:])}
+    for kind, faces in FACES.items():
+        texts = {str(Location(kind, face=face)) for face in (None, *faces[1:])}
         assert len(texts) == len(faces)
 
 
-@pytest.mark.parametrize("level", FACES)
-def test_the_usual_face_goes_without_saying(level: Level) -> None:
-    assert Location(level, face=FACES[level][0]) == Location(level)
-    assert Location(level, face=FACES[level][1]) != Location(level)
+@pytest.mark.parametrize("kind", FACES)
+def test_the_usual_face_goes_without_saying(kind: str) -> None:
+    assert Location(kind, face=FACES[kind][0]) == Location(kind)
+    assert Location(kind, face=FACES[kind][1]) != Location(kind)

@@ -15,7 +15,7 @@ from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.surprisal import surprisal
 from txexplain.errors import ModelNotFound
 from txexplain.explorer.lesson import parse_lesson
-from txexplain.explorer.location import Level, parse
+from txexplain.explorer.location import parse
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import run
 from txexplain.explorer.session import EVENTS, step
@@ -166,7 +166,7 @@ def test_keys_pressed_for_a_run_that_never_came_are_forgotten(storyteller: GPT2)
     world.happen(e.ModelPicked("other"))
     world.settle()
     assert world.session.lens is not None
-    assert world.session.state.location.level is Level.MODEL
+    assert world.session.state.location.kind == "model"
 
 
 def test_a_key_that_the_session_does_not_know_is_the_screens(world: World) -> None:
@@ -350,7 +350,7 @@ def test_an_arrow_in_the_atlas_goes_by_what_stands_in_a_row(world: World) -> Non
     assert order is not None
     session = world.happen(e.Key("down", columns=5))
     place, n_head = session.state.location, world.model.config.n_head
-    assert place.level is Level.HEADS
+    assert place.kind == "heads"
     assert place.block * n_head + place.head == order[5]
 
 

@@ -19,7 +19,7 @@ from txexplain.cli.asked import Changes, Sampling, Source
 from txexplain.cli.views import View
 from txexplain.engine.sampling import check_settings
 from txexplain.errors import LocationError
-from txexplain.explorer.location import STAGES, Dims, Level, check, parse
+from txexplain.explorer.location import STAGES, Dims, check, parse
 from txexplain.explorer.state import FLOWS, MODES, STOPS, Appended, ExplorerState, from_flags
 
 calm = examples(150)
@@ -403,13 +403,13 @@ def test_a_head_returns_to_where_it_was_entered() -> None:
 @pytest.mark.parametrize("start", ["L5H1:qk[6,3]", "L5H1:softmax[7,3]", "L5H1:qk[2,6]"])
 def test_the_way_out_to_the_model_and_back_keeps_the_cursor(start: str) -> None:
     state = keyed(at(start), *[lambda state: state.out(STORYTELLER)] * 3)[-1]
-    assert state.location.level is Level.MODEL
+    assert state.location.kind == "model"
     assert str(keyed(state, *[lambda state: state.enter(STORYTELLER)] * 3)[-1].location) == start
 
 
 def test_a_tile_is_remembered_until_the_way_back() -> None:
     state = at("L3[act]").enter(STORYTELLER)
-    assert state.location.level is Level.MLP
+    assert state.location.kind == "mlp"
     assert str(state.out(STORYTELLER).location) == "L3[act]"
     assert str(state.out(STORYTELLER).out(STORYTELLER).enter(STORYTELLER).location) == "L3[act]"
 
@@ -503,7 +503,7 @@ def test_faces_and_least_shares_go_around() -> None:
 @pytest.mark.parametrize("place", ["L3H5:qk[6,2]", "model[L2]@3", "L5.mlp[7]@1", "output"])
 def test_the_residual_stream_leads_back_to_where_it_was_looked_up(place: str) -> None:
     stream = at(place).to_residual(STORYTELLER)
-    assert stream.location.level is Level.RESIDUAL
+    assert stream.location.kind == "residual"
     moved = stream.move(0, 1, STORYTELLER)
     assert str(moved.to_residual(STORYTELLER).location) == place
     assert str(moved.out(STORYTELLER).location) == place

@@ -190,7 +190,7 @@ def floats(dtype: str, shape: tuple[int, ...], data: bytes) -> np.ndarray:
 def require_shares(scene: Scene, place: Location, text: str) -> None:
     """The row of shares that a head's description prints is the file's, digit for digit."""
     name = f"blocks.{place.block}.attn.pattern"
-    if place.level.name != "HEAD" or place.stage != "softmax" or name not in scene.trace:
+    if place.kind != "head" or place.stage != "softmax" or name not in scene.trace:
         return
     query, _ = place.cursor(scene.n_tokens)
     for key, share in enumerate(scene.trace[name][place.head, query, : query + 1]):

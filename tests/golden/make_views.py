@@ -18,7 +18,7 @@ import numpy as np
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import distribution_of, finish_effects
-from txexplain.explorer.location import Level, parse
+from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.scenes import scene_of
@@ -72,8 +72,8 @@ def lens() -> Lens:
 def picture(source: Lens, place: str, size: tuple[int, int], palette: Palette) -> Canvas:
     """The whole screen at a place."""
     state = ExplorerState(model="tiny", location=parse(PLACES[place]))
-    keys = footer(Doing(state.location.level.name), ascii=palette.ascii)
-    if state.location.level is Level.EFFECTS:  # which are tried, not recorded
+    keys = footer(Doing(state.location.kind), ascii=palette.ascii)
+    if state.location.kind == "effects":  # which are tried, not recorded
         source = Lens(source.weights().forward(list(IDS)), source.model)
         finish_effects(source, state)
     scene = scene_of(

@@ -23,7 +23,7 @@ from txexplain.errors import ExplainError, NotRecorded
 from txexplain.explorer.choice import dims_of, distribution_of
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import state_of
-from txexplain.explorer.location import Level, breadcrumb, check, parse
+from txexplain.explorer.location import breadcrumb, check, parse
 from txexplain.explorer.reading import Reading
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.names import names_of
@@ -187,7 +187,7 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
     surprisal: tuple[Surprise | None, ...] | None = None
     if scene.surprisal is not None:
         surprisal = surprisal_of(fresh)
-    if scene.location.level is Level.HEADS:
+    if scene.location.kind == "heads":
         assert scene.measured, "the heads aren't measured"
     return replace(
         scene, lens=fresh, distribution=distribution_of(fresh, state) if past is None else past.distribution, display=names_of(fresh),

@@ -25,7 +25,8 @@ from textual.pilot import Pilot
 from tests.monkey.promises import anyhow, at_rest
 from tests.monkey.steps import SETTLED, Step, computes, do, next_step, settled
 from tests.monkey.world import Start, World, a_start
-from txexplain.explorer.location import FACES, STAGES, Level, Location
+from txexplain.explorer.location import FACES, STAGES, Location
+from txexplain.explorer.places import KINDS
 from txexplain.front.actions import ACTIONS
 from txexplain.front.config import read_config
 from txexplain.ui.app import ExplorerApp
@@ -75,8 +76,8 @@ class Seen:
 
     def lacks(self) -> list[str]:
         """The views, screens and actions that were never come by."""
-        views = {view_of(Location(level)) for level in Level} | {f"head:{stage}" for stage in STAGES}
-        views |= {f"{level.value}:{face}" for level, faces in FACES.items() for face in faces[1:]}
+        views = {view_of(Location(kind)) for kind in KINDS} | {f"head:{stage}" for stage in STAGES}
+        views |= {f"{kind}:{face}" for kind, faces in FACES.items() for face in faces[1:]}
         actions = {action.id for action in ACTIONS if action.id != "palette"}  # which is a screen
         return sorted(views - set(self.views)) + sorted(set(SCREENS) - set(self.screens)) + sorted(actions - set(self.actions))
 
@@ -98,7 +99,7 @@ class Seen:
 
 
 def view_of(place: Location) -> str:
-    return place.level.value + (f":{place.stage}" if place.level is Level.HEAD else f":{place.face}" if place.face else "")
+    return place.kind + (f":{place.stage}" if place.kind == "head" else f":{place.face}" if place.face else "")
 
 
 def megabytes() -> float:

@@ -21,7 +21,7 @@ from txexplain.errors import ModelNotFound
 from txexplain.explorer import edits
 from txexplain.explorer.lesson import load as load_lesson
 from txexplain.explorer.lesson import shipped
-from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, Level
+from txexplain.explorer.location import FACES, MEASURES, PLACES, STAGES, TILES
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState, from_flags
@@ -197,45 +197,45 @@ def anywhere(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> str
     b, h, d, n = below(config.n_layer), below(config.n_head), config.n_embd, below(config.n_inner)
     q, k, e = below(n_tokens), below(n_tokens), below(d)
     end = pick("", "", f"@{below(n_tokens)}")
-    level = pick(*Level)
-    match level:
-        case Level.MODEL:
-            return level.value + pick("", f"[L{b}]", "[embed]", "[final]", "[output]") + end
-        case Level.HEADS:
-            face = pick(*FACES[level])
+    kind = pick(*PLACES)
+    match kind:
+        case "model":
+            return kind + pick("", f"[L{b}]", "[embed]", "[final]", "[output]") + end
+        case "heads":
+            face = pick(*FACES[kind])
             least = pick("", "", ".10", ".25", ".50") if face in MEASURES else ""
             return "heads" + pick("", f":{face}{least}") + pick("", f"[{b}.{h}]") + end
-        case Level.BLOCK:
+        case "block":
             return f"L{b}" + pick("", f"[{pick(*TILES)}]") + end
-        case Level.ATTN:
+        case "attn":
             return f"L{b}.attn" + pick("", f"[{h}]") + end
-        case Level.NEURON:
+        case "neuron":
             return f"L{b}.mlp[{n}]" + end
-        case Level.MLP:
-            return f"L{b}.mlp:{pick(*FACES[level])}" + pick("", f"[{n}]") + end
-        case Level.HEAD:
+        case "mlp":
+            return f"L{b}.mlp:{pick(*FACES[kind])}" + pick("", f"[{n}]") + end
+        case "head":
             return f"L{b}H{h}:{pick(*STAGES)}" + pick(end, f"[{q},{k}]")
-        case Level.PRODUCT:
+        case "product":
             return f"L{b}H{h}[{q},{k}]"
-        case Level.QKV | Level.PROJ:
-            output = below(3 * d if level is Level.QKV else d)
-            return f"L{b}.{level.value}:{pick(*FACES[level])}" + pick("", f"[{output}]", f"[{e},{output}]") + end
-        case Level.LN1 | Level.LN2:
-            return f"L{b}.{level.value}" + pick("", f"[{e}]") + end
-        case Level.RESIDUAL:
+        case "qkv" | "proj":
+            output = below(3 * d if kind == "qkv" else d)
+            return f"L{b}.{kind}:{pick(*FACES[kind])}" + pick("", f"[{output}]", f"[{e},{output}]") + end
+        case "ln1" | "ln2":
+            return f"L{b}.{kind}" + pick("", f"[{e}]") + end
+        case "residual":
             return "residual" + pick("", "[pos]", f"[L{b}.attn]", f"[L{b}.mlp]") + end
-        case Level.LENS:
-            return f"lens:{pick(*FACES[level])}" + pick("", f"[L{b}]") + end
-        case Level.DIRECT:
+        case "lens":
+            return f"lens:{pick(*FACES[kind])}" + pick("", f"[L{b}]") + end
+        case "direct":
             part = pick("", "[always]", f"[L{b}H{h}]", f"[L{b}.bias]", f"[L{b}.mlp]")
-            return f"direct:{pick(*FACES[level])}{part}{end}"
-        case Level.EFFECTS:
-            return f"effects:{pick(*FACES[level])}" + pick("", f"[L{b}H{h}]", f"[L{b}.mlp]") + end
-        case Level.EMBED:
+            return f"direct:{pick(*FACES[kind])}{part}{end}"
+        case "effects":
+            return f"effects:{pick(*FACES[kind])}" + pick("", f"[L{b}H{h}]", f"[L{b}.mlp]") + end
+        case "embed":
             return "embed" + pick("", ":nearest") + pick("", f"[{e}]") + end
-        case Level.FINAL:
+        case "final":
             return "final" + pick("", f"[{e}]") + end
-    return level.value + end
+    return kind + end
 
 
 def some_changes(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> list[tuple[str, str]]:

@@ -128,7 +128,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         lens,
         distribution=distribution(lens.trace.last_logits, **state.sampling),
         ribbons=None if lens.flow_lacks(state.flow) else tuple(lens.flow(state.flow)),
-        keys=footer(Doing(state.location.level.name, changed=bool(state.edits)), ascii=tones.ascii),
+        keys=footer(Doing(state.location.kind, changed=bool(state.edits)), ascii=tones.ascii),
         draw=app.session.last_draw,
         drawn_from=app.session.drawn_from if app.session.last_draw is not None else None,
         surprisal=surprisal_of(lens) if (roomy(*size) if app.session.strip is None else app.session.strip) else None,

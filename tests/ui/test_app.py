@@ -47,7 +47,7 @@ from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.errors import ExplainError
-from txexplain.explorer.location import STAGES, Level, parse
+from txexplain.explorer.location import STAGES, parse
 from txexplain.explorer.session.events import Forward, Progress
 from txexplain.explorer.session.keys import KEYS as DOES
 from txexplain.explorer.session.value import Arrival
@@ -245,11 +245,11 @@ def test_the_palette_knows_every_action(storyteller: GPT2) -> None:
 
 def test_four_times_enter_reaches_the_product_and_escape_the_start(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
-        start, seen = app.state, [app.state.location.level]
+        start, seen = app.state, [app.state.location.kind]
         for _ in range(4):
             await press(app, hand, "enter")
-            seen.append(app.state.location.level)
-        assert seen == [Level.MODEL, Level.BLOCK, Level.ATTN, Level.HEAD, Level.PRODUCT]
+            seen.append(app.state.location.kind)
+        assert seen == ["model", "block", "attn", "head", "product"]
         key = int(fresh(storyteller, ONCE)["blocks.0.attn.pattern"][0, 6].argmax())  # the row's strongest
         assert place(app) == f"L0H0[6,{key}]"
         score = fresh(storyteller, ONCE)["blocks.0.attn.attn_scores"][0, 6, key]
@@ -787,9 +787,9 @@ def test_clicks_select_then_zoom(storyteller: GPT2) -> None:
         await click(app, hand, "stage", cell)
         assert place(app) == "L3H5[4,1]"
         await click(app, hand, "header", parse("L3@4"))
-        assert app.state.location.level is Level.BLOCK
+        assert app.state.location.kind == "block"
         await click(app, hand, "header", parse("model[L3]@4"))
-        assert app.state.location.level is Level.MODEL
+        assert app.state.location.kind == "model"
         await click(app, hand, "stage", parse("model[L1]@4"))
         assert place(app) == "model[L1]@4"
         await click(app, hand, "stage", parse("model[L1]@4"))
@@ -876,7 +876,7 @@ def test_help_opens_over_the_screen_and_closes(storyteller: GPT2) -> None:
             assert isinstance(app.screen, HelpScreen)
             page = app.screen.page(width=500).plain
             for action in ACTIONS:
-                assert (action.help in page) == (not action.levels or "MODEL" in action.levels)
+                assert (action.help in page) == (not action.places or "model" in action.places)
             assert any("Draw one token and append it" in line or "Zoom into" in line for line in screen_text(app))
             await hand.press("right_square_bracket", "space", "tab")  # these sleep here
             assert isinstance(app.screen, HelpScreen)

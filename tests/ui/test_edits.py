@@ -20,7 +20,8 @@ from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.surprisal import surprisal
 from txexplain.engine.trace import Trace
 from txexplain.explorer import edits
-from txexplain.explorer.location import Level, Location, parse
+from txexplain.explorer.location import Location, parse
+from txexplain.explorer.places import KINDS
 from txexplain.explorer.session import answers
 from txexplain.explorer.state import ExplorerState
 from txexplain.ui.app import ExplorerApp
@@ -28,8 +29,8 @@ from txexplain.ui.app import ExplorerApp
 GIVING = "When Tom and Anna went to the park, Tom gave a ball to"
 EDIT = Set("blocks.2.attn.z", 0, head=3)
 SIZE = (120, 40)
-AT = {level: str(Location(level, block=2, head=3)) for level in Level} | {
-    Level.HEAD: "L2H3:values[6,3]", Level.PRODUCT: "L2H3[6,3]", Level.NEURON: "L2.mlp[7]", Level.RESIDUAL: "residual[L2.attn]",
+AT = {kind: str(Location(kind, block=2, head=3)) for kind in KINDS} | {
+    "head": "L2H3:values[6,3]", "product": "L2H3[6,3]", "neuron": "L2.mlp[7]", "residual": "residual[L2.attn]",
 }  # fmt: skip
 PLACES = (*AT.values(), "L2H2[6,3]", "L2H3", "L4.qkv:matrix", "heads:induction", "L2[proj]", "embed:nearest", "model[L2]@3", "output@2")
 

@@ -13,7 +13,8 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import dims_of
 from txexplain.explorer.lesson import shipped_lessons
-from txexplain.explorer.location import FACES, Level, Location
+from txexplain.explorer.location import FACES, Location
+from txexplain.explorer.places import KINDS
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.actions import ACTIONS, Doing, footer, key_name, rebound
@@ -34,18 +35,18 @@ def at(doing: Doing, width: int) -> str:
 
 
 def test_what_is_shown_first_at_80_columns() -> None:
-    assert at(Doing("MODEL"), 80) == "⏎ zoom  space draw  [ ] T  / text  t learn  i explain  ? help  w flow  d stream"
+    assert at(Doing("model"), 80) == "⏎ zoom  space draw  [ ] T  / text  t learn  i explain  ? help  w flow  d stream"
     for keys in ("w flow", "d residual", "a atlas", "X off"):
-        assert keys in at(Doing("MODEL"), 160)
-    assert "[ ] temperature" in at(Doing("MODEL"), 160)  # at length where there is room
+        assert keys in at(Doing("model"), 160)
+    assert "[ ] temperature" in at(Doing("model"), 160)  # at length where there is room
 
 
-@pytest.mark.parametrize("level", [level.name for level in Level])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
-def test_it_fits_and_tells_how_to_go_on(level: str, width: int) -> None:
+def test_it_fits_and_tells_how_to_go_on(kind: str, width: int) -> None:
     for pane in ("stage", "panel", "side", "prompt"):
         for more in ({}, {"lesson": True, "answers": 4}, {"generating": True}, {"recorded": True}):
-            text = at(Doing(level, pane, **more), width)  # type: ignore[arg-type]
+            text = at(Doing(kind, pane, **more), width)  # type: ignore[arg-type]
             assert 0 < cell_width(text) <= width - 1
             assert ("g pauses" in text) == ("generating" in more and pane != "prompt")
             if "lesson" in more and pane != "prompt":
@@ -62,40 +63,40 @@ STEPS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("level", list(Level))
-def test_on_the_stage_only_keys_that_do_something(tiny: GPT2, level: Level) -> None:
-    """Each key that moves does so somewhere at the level it is shown at, and every key that moves there is shown."""
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_the_stage_only_keys_that_do_something(tiny: GPT2, kind: str) -> None:
+    """Each key that moves does so somewhere at the kind of place it is shown at, and every key that moves there is shown."""
     trace = tiny.forward([5, 17, 42, 3])
     assert trace is not None
     dims = dims_of(Lens(trace, tiny))
-    faces = FACES.get(level, (None,))
-    first = ExplorerState(location=Location(level, face=faces[-1] if level is Level.HEADS else None)).fit(dims)
+    faces = FACES.get(kind, (None,))
+    first = ExplorerState(location=Location(kind, face=faces[-1] if kind == "heads" else None)).fit(dims)
     states = [first, first.step_block(1, dims)]
-    shown = {keys for keys, _, _ in footer(Doing(level.name))}
+    shown = {keys for keys, _, _ in footer(Doing(kind))}
     for id, step in STEPS.items():
         key = next(key_name(action.keys[0]) for action in ACTIONS if action.id == id)
         moves = any(step(state, dims) != state for state in states)
         told = any(key in keys.split() for keys in shown)
-        if id == "enter" and level in (Level.OUTPUT, Level.EFFECTS):
+        if id == "enter" and kind in ("output", "effects"):
             assert told  # it takes the candidate, or switches off what is selected
-        elif (id, level) == ("flow", level) and level is not Level.MODEL:
+        elif (id, kind) == ("flow", kind) and kind != "model":
             assert not told  # the ribbons are the model's
-        elif (id, level) != ("mode", level):
-            assert told == moves, (id, level)
+        elif (id, kind) != ("mode", kind):
+            assert told == moves, (id, kind)
 
 
 def test_a_recorded_run_promises_no_key_that_needs_a_model() -> None:
     for pane in ("stage", "panel"):
-        words = " ".join(word for _, word, _ in footer(Doing("MODEL", pane, recorded=True)))
+        words = " ".join(word for _, word, _ in footer(Doing("model", pane, recorded=True)))
         assert not re.search("draw|prompt|lesson|generate|take back|seed|examples", words)
 
 
 def test_own_keys_stand_in_every_pane() -> None:
     actions = rebound(ACTIONS, {"lessons": ("L",), "generate": ("f10",), "explain": ("f2",)})
-    assert ("L", "lessons, close", "close") in footer(Doing("MODEL", lesson=True), actions=actions)
-    assert footer(Doing("MODEL", generating=True), actions=actions)[1][:2] == ("f10", "pauses")
-    assert ("f2", "explain", "explain") in footer(Doing("MODEL", "prompt"), actions=actions)
-    assert ("f12", "explain", "explain") in footer(Doing("MODEL", "prompt"))
+    assert ("L", "lessons, close", "close") in footer(Doing("model", lesson=True), actions=actions)
+    assert footer(Doing("model", generating=True), actions=actions)[1][:2] == ("f10", "pauses")
+    assert ("f2", "explain", "explain") in footer(Doing("model", "prompt"), actions=actions)
+    assert ("f12", "explain", "explain") in footer(Doing("model", "prompt"))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -18,7 +18,6 @@ from textual.pilot import Pilot
 from tests.examples import examples
 from tests.ui.harness import drive, until
 from txexplain.engine.model import GPT2
-from txexplain.explorer.location import Level
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.terminal import keyboard
 from txexplain.ui.terminal.keyboard import BEGIN, END, Alt, Answer, TerminalParser
@@ -260,9 +259,9 @@ def test_the_app_takes_answers_for_nothing_and_alt_for_escape(storyteller: GPT2)
         assert app.editor.text.endswith("\nx"), "Alt and a key that is bound stays itself"
         await come("\x1ba")
         assert app.focused is not app.editor
-        assert app.state.location.level is Level.HEADS
+        assert app.state.location.kind == "heads"
         await come("\x1b\r")
-        assert app.state.location.level is Level.BLOCK
+        assert app.state.location.kind == "block"
 
     drive(check, storyteller)
 

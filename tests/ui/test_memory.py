@@ -12,7 +12,6 @@ from tests.ui.harness import ONCE, become, drive, pane_text, press, said, settle
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.errors import NO_MEMORY
-from txexplain.explorer.location import Level
 from txexplain.explorer.session import answers
 from txexplain.explorer.session.keys import KEYS
 from txexplain.explorer.state import ExplorerState
@@ -28,7 +27,7 @@ def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.Mo
     plain = module.draw_pane
 
     def drawn(name: str, scene: Any, rect: Any) -> Any:
-        too_much = name == "stage" and scene.lens is not None and scene.location.level is Level.BLOCK
+        too_much = name == "stage" and scene.lens is not None and scene.location.kind == "block"
         return lacking() if too_much else plain(name, scene, rect)
 
     def has_said(app: ExplorerApp) -> bool:
@@ -38,7 +37,7 @@ def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.Mo
         with monkeypatch.context() as patch:  # drawing
             patch.setattr(module, "draw_pane", drawn)
             await press(app, pilot, "enter")
-            assert app.state.location.level is Level.BLOCK
+            assert app.state.location.kind == "block"
             assert "too little memory" in " ".join(pane_text(app, "stage"))
             assert "bits" in " ".join(pane_text(app, "panel"))
             await press(app, pilot, "escape")

@@ -14,7 +14,7 @@ from txexplain.cli.start import require_place
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.errors import LocationError
-from txexplain.explorer.location import FACES, PLACES, Dims, Level, Location, breadcrumb, check, clamp, parse
+from txexplain.explorer.location import FACES, PLACES, Dims, Location, breadcrumb, check, clamp, parse
 from txexplain.explorer.places import KINDS
 from txexplain.explorer.places.place import Place
 from txexplain.explorer.state import ExplorerState, from_flags
@@ -44,10 +44,10 @@ def after_a_key(state: ExplorerState) -> Iterator[ExplorerState]:
 
 
 @pytest.fixture(scope="module")
-def reached() -> dict[Level, set[Location]]:
+def reached() -> dict[str, set[Location]]:
     """Every place of a small model that keys lead to from those that a word alone names."""
     first = [from_flags(at=place.word) for place in PLACES.values() if place.stem == place.word]
-    todo, seen, found = first, {state.location for state in first}, defaultdict[Level, set[Location]](set)
+    todo, seen, found = first, {state.location for state in first}, defaultdict[str, set[Location]](set)
     while todo:
         state = todo.pop()
         inside = state.enter(SMALL)
@@ -57,40 +57,40 @@ def reached() -> dict[Level, set[Location]]:
                 todo.append(after)
         assert len(seen) < 5000, "some number has no bound"
     for place in seen:
-        found[place.level].add(place)
+        found[place.kind].add(place)
     return found
 
 
 def test_every_kind_of_place_is_registered_everywhere() -> None:
-    with_level = {kind for kind in subclasses(Place) if "level" in vars(kind)}
-    assert set(KINDS) == with_level
-    assert len({kind.level for kind in KINDS}) == len(KINDS)
+    named = {place for place in subclasses(Place) if "kind" in vars(place)}
+    assert {place.kind: place for place in named} == {kind: type(place) for kind, place in PLACES.items()}
+    assert len(named) == len(PLACES)
     for table in (PLACES, LEVELS, PAGES, TABLES, VIEWS):
-        assert set(table) == set(Level)
+        assert set(table) == set(KINDS)
 
 
-def test_every_place_is_reached_by_keys(reached: dict[Level, set[Location]]) -> None:
-    assert set(reached) == set(Level)
+def test_every_place_is_reached_by_keys(reached: dict[str, set[Location]]) -> None:
+    assert set(reached) == set(KINDS)
 
 
-@pytest.mark.parametrize("level", Level)
-def test_a_place_parses_what_it_writes(reached: dict[Level, set[Location]], level: Level) -> None:
-    for place in reached[level]:
-        for face in FACES.get(level, (None,)):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_parses_what_it_writes(reached: dict[str, set[Location]], kind: str) -> None:
+    for place in reached[kind]:
+        for face in FACES.get(kind, (None,)):
             faced = replace(place, face=face)
             assert parse(str(faced)) == faced
-        assert breadcrumb(place)[-1] == (PLACES[level].label(place), place)
+        assert breadcrumb(place)[-1] == (PLACES[kind].label(place), place)
 
 
-@pytest.mark.parametrize("level", Level)
-def test_a_place_is_refused_outside_its_bounds(reached: dict[Level, set[Location]], level: Level) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_is_refused_outside_its_bounds(reached: dict[str, set[Location]], kind: str) -> None:
     """Each number that keys change is bounded; one further is refused with a sentence, and its nearest is the last there is."""
     bounded, changed = set(), set()
-    for place in reached[level]:
+    for place in reached[kind]:
         check(place, SMALL)
         assert clamp(place, SMALL) == place
-        changed |= {name for name in INDICES if getattr(place, name) != getattr(Location(level), name)}
-        for bound in PLACES[level].bounds(place, SMALL):
+        changed |= {name for name in INDICES if getattr(place, name) != getattr(Location(kind), name)}
+        for bound in PLACES[kind].bounds(place, SMALL):
             beyond = replace(place, **{bound.field: bound.held(bound.size)})
             with pytest.raises(LocationError, match=rf"^[^ ]+: there is no {bound.what} {bound.size}; [^.]+\.$"):
                 check(beyond, SMALL)
@@ -99,44 +99,44 @@ def test_a_place_is_refused_outside_its_bounds(reached: dict[Level, set[Location
     assert changed <= bounded
 
 
-@pytest.mark.parametrize("level", Level)
-def test_a_place_is_entered_and_left(reached: dict[Level, set[Location]], level: Level) -> None:
-    for place in reached[level]:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_is_entered_and_left(reached: dict[str, set[Location]], kind: str) -> None:
+    for place in reached[kind]:
         state = ExplorerState().go(place)
         for left in range(5):
-            if state.location.level is Level.MODEL:
+            if state.location.kind == "model":
                 break
             outside = state.out(SMALL)
             assert outside.location != state.location
             assert outside.location.token_index(2) == place.token_index(2)
-            if left == 0 and level not in (
-                Level.HEADS,
-                Level.RESIDUAL,
-                Level.DIRECT,
-                Level.LENS,
-                Level.EFFECTS,
+            if left == 0 and kind not in (
+                "heads",
+                "residual",
+                "direct",
+                "lens",
+                "effects",
             ):  # keys of their own lead to these
                 assert outside.enter(SMALL).location == place
             state = outside
-        assert state.location.level is Level.MODEL
+        assert state.location.kind == "model"
 
 
-@pytest.mark.parametrize("level", Level)
-def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[Level, set[Location]], level: Level) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[str, set[Location]], kind: str) -> None:
     trace = tiny.forward([5, 17, 42, 3])
     assert trace is not None
-    place = min(reached[level], key=str)
-    for face in FACES.get(level, (None,)):
+    place = min(reached[kind], key=str)
+    for face in FACES.get(kind, (None,)):
         scene = scene_at(Lens(trace, tiny), str(replace(place, face=face)), (100, 30))
         drawn = draw_stage(scene).text()
         assert len({line.strip() for line in drawn}) > 3
         assert "Not recorded" not in "".join(drawn)
-        assert PLACES[level].label(place) in "".join(draw_header(scene).text())
-        assert VIEWS[level] in describe(scene)
+        assert PLACES[kind].label(place) in "".join(draw_header(scene).text())
+        assert VIEWS[kind] in describe(scene)
         assert "Not recorded" not in describe(scene)
         assert len(explain_text(scene, 80)) > 100
-    assert str(HelpScreen(level, Palette()).page()).startswith(VIEWS[level])
-    assert footer(Doing(level.name))
+    assert str(HelpScreen(kind, Palette()).page()).startswith(VIEWS[kind])
+    assert footer(Doing(kind))
 
 
 def test_the_app_starts_at_the_last_element_of_each_page() -> None:

@@ -125,7 +125,7 @@ def screen(lens: Lens, place: str, size: tuple[int, int], look: UiOptions = COLO
     from txexplain.front.actions import Doing, footer
 
     tones, state = palette_of(look), replace(ExplorerState(prompt=ONCE), location=parse(place))
-    keys = footer(Doing(state.location.level.name), ascii=tones.ascii)
+    keys = footer(Doing(state.location.kind), ascii=tones.ascii)
     more = {"distribution": distribution(lens.trace.last_logits), "ribbons": tuple(lens.flow("norms")), "keys": keys}
     return draw_screen(scene_of(state, tones, size, lens, side="explain", **more))
 

@@ -461,7 +461,7 @@ def test_a_script_plays_its_keys_the_same_way_each_time(storyteller: GPT2) -> No
     assert len(state.appended) == 1
     assert state.ids is not None
     assert storyteller.tokenizer.decode(state.ids[:-1]) == "Once upon a time!"
-    assert state.location.level.value == "block"
+    assert state.location.kind == "block"
     assert pressed[-3:] == ("space", "enter", "right")
 
 

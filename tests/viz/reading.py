@@ -30,7 +30,7 @@ def scene_at(lens: Lens, at: str, size: tuple[int, int], palette: Palette | None
     palette = palette or Palette()
     state = replace(ExplorerState(model="a model", location=parse(at)), **settings)
     finish_effects(lens, state)
-    keys = footer(Doing(state.location.level.name), ascii=palette.ascii)
+    keys = footer(Doing(state.location.kind), ascii=palette.ascii)
     more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "keys": keys}
     return scene_of(state, palette, size, lens, **more)
 

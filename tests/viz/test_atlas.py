@@ -19,7 +19,7 @@ from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import dims_of
-from txexplain.explorer.location import LEASTS, MEASURES, Level, Location, parse
+from txexplain.explorer.location import LEASTS, MEASURES, Location, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.scenes import columns_of, scene_of
 from txexplain.viz.canvas import Canvas
@@ -162,7 +162,7 @@ def test_no_copy_no_measure_and_no_pattern_are_said() -> None:
 
 @pytest.mark.parametrize("size", [*STAGES.values(), (60, 7)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_thumbnails_are_their_heads_patterns_under_their_labels(lens: Lens, size: tuple[int, int]) -> None:
-    place = Location(Level.HEADS, block=1, head=lens.config.n_head - 1)
+    place = Location("heads", block=1, head=lens.config.n_head - 1)
     canvas = stage_at(lens, str(place), size)
     shown = heads_drawn(canvas)
     assert (1, place.head) in {(layer, head) for _, _, layer, head in shown}

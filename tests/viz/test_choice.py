@@ -11,7 +11,7 @@ from tests.viz.reading import scene_at, shows
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import dims_of
-from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, Level, parse
+from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
 from txexplain.facts.mlp import neurons
@@ -52,14 +52,14 @@ class Seen:
         return canvas.text()[row]
 
 
-def every(lens: Lens, page: str, level: Level) -> list[Seen]:
+def every(lens: Lens, page: str, kind: str) -> list[Seen]:
     """A page of each block in each of its faces, for some tokens."""
-    faces = FACES.get(level, ("",))
+    faces = FACES.get(kind, ("",))
     return [Seen(lens, f"L{b}.{page}{f':{f}' if f else ''}{t}") for b in range(2) for f in faces for t in TOKENS]
 
 
 def test_neurons(lens: Lens) -> None:
-    for seen in every(lens, "mlp", Level.MLP):
+    for seen in every(lens, "mlp", "mlp"):
         shown = re.findall(r"\d+", seen.lit(seen.canvas))[0]
         assert seen.find(r"neuron ([\d,]+):", seen.explained) == (shown,), seen.at
         assert seen.find(r"^> +(\d+)", seen.described) == (shown,), seen.at
@@ -78,11 +78,11 @@ def test_a_neuron_beyond_the_first_is_described_too(lens: Lens) -> None:
 
 
 def test_elements_of_a_matrix(lens: Lens) -> None:
-    for page, level in (("qkv", Level.QKV), ("proj", Level.PROJ)):
-        for seen in every(lens, page, level):
+    for page, kind in (("qkv", "qkv"), ("proj", "proj")):
+        for seen in every(lens, page, kind):
             meaning = r"element (\d+) (?:= \S of H\d+, \d+|of attn_out)"
             assert seen.find(meaning, seen.stage) == seen.find(meaning, seen.described), seen.at
-            if level is Level.PROJ:
+            if kind == "proj":
                 seen.agrees(meaning, r"element (\d+) of attn_out = ", meaning)
             else:
                 letter, head, i = seen.find(r"= ([QKV]) of H(\d+), (\d+)", seen.stage)
@@ -151,7 +151,7 @@ def test_heads_and_cells(lens: Lens) -> None:
         seen = Seen(lens, at)
         head = seen.find(r"^L1H(\d): one head", seen.explained)
         assert seen.find(r"^> +L1H(\d)", seen.described) == head
-    for measure in FACES[Level.HEADS]:
+    for measure in FACES["heads"]:
         for least in LEASTS if measure not in ("order", "entropy") else (0,):
             at = f"heads:{measure}" + (f".{least}" if least else "") + "[1.1]"
             seen = Seen(lens, at)

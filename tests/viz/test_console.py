@@ -30,7 +30,7 @@ PLACES = (
 
 def drawn(lens: Lens, place: str, size: tuple[int, int], tones: Palette = TONES, side: str = "") -> Canvas:
     state = ExplorerState(location=parse(place))
-    keys = footer(Doing(state.location.level.name), ascii=tones.ascii)
+    keys = footer(Doing(state.location.kind), ascii=tones.ascii)
     more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "keys": keys, "side": side}
     return draw_screen(scene_of(state, tones, size, lens, surprisal=None, **more))
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.figures import differences
+from txexplain.explorer.places import PLACES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MAKE: dict[str, Any] = runpy.run_path(str(GOLDEN / "make_views.py"))
@@ -42,7 +43,7 @@ def drawn() -> dict[str, list[str]]:
 
 def test_each_golden_has_its_view(drawn: dict[str, list[str]]) -> None:
     assert {path.stem for path in VIEWS.glob("*.txt")} == set(drawn)
-    assert {MAKE["parse"](at).level for at in MAKE["PLACES"].values()} == set(MAKE["parse"]("model").level.__class__)
+    assert {MAKE["parse"](at).kind for at in MAKE["PLACES"].values()} == set(PLACES)
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in VIEWS.glob("*.txt")))

@@ -55,7 +55,7 @@ def test_no_text_lies_over_another(place: str, lens: Lens, over: list[str]) -> N
     found = set()
     for number, (width, height) in enumerate(SIZES):
         tones = LOOKS[number % len(LOOKS)]
-        keys = footer(Doing(state.location.level.name), ascii=tones.ascii)
+        keys = footer(Doing(state.location.kind), ascii=tones.ascii)
         draw_screen(scene_of(state, tones, (width, height), lens, keys=keys, **more))
         found |= {(width, height, each) for each in over}
         over.clear()

@@ -35,7 +35,8 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import order as order_of
 from txexplain.explorer.location import STAGES as HEAD_STAGES
-from txexplain.explorer.location import TILES, Level, Location, breadcrumb, parse
+from txexplain.explorer.location import TILES, Location, breadcrumb, parse
+from txexplain.explorer.places import KINDS
 from txexplain.facts.head import mean_pattern
 from txexplain.front.render import ribbons_of
 from txexplain.viz.canvas import Canvas, Hit, graphemes
@@ -81,7 +82,7 @@ def assert_whole(canvas: Canvas) -> None:
 
 
 def test_the_places_are_of_every_kind() -> None:
-    assert {parse(at).level for at in PLACES} == set(Level)
+    assert {parse(at).kind for at in PLACES} == set(KINDS)
 
 
 @pytest.mark.parametrize(("size", "look", "theme"), covered(SCREENS, LOOKS, ["dark", "light"]), ids=str)
@@ -281,7 +282,7 @@ def border(ramp: Ramp, values: np.ndarray, at: Location, low: float, high: float
 
 def places(canvas: Canvas) -> list[Hit]:
     """All that leads to a place in a head: names of stages in the topmost row, labels of queries at the left, cells."""
-    return list(hits(canvas, lambda at: isinstance(at, Location) and at.level is Level.HEAD))
+    return list(hits(canvas, lambda at: isinstance(at, Location) and at.kind == "head"))
 
 
 def cells_of(canvas: Canvas) -> list[Hit]:
@@ -440,7 +441,7 @@ def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
         scene = scene_at(lens, f"L{layer}.attn@{token}", STAGES[size])
         canvas = stage_at(lens, f"L{layer}.attn@{token}", STAGES[size])
         pattern = lens.trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
-        shown = list(hits(canvas, lambda at: isinstance(at, Location) and at.level is Level.ATTN))
+        shown = list(hits(canvas, lambda at: isinstance(at, Location) and at.kind == "attn"))
         assert {hit.target.head for hit in shown} == set(range(lens.config.n_head)) or size == "narrow"
         for hit in shown:
             head, name = hit.target.head, canvas.text()[hit.y][hit.x : hit.x + hit.width]
@@ -606,7 +607,7 @@ def test_the_pictures_strips_are_the_selected_tokens_own(lens: Lens, size: str) 
 
 def slices(canvas: Canvas, n_layer: int) -> dict[int, slice]:
     """The columns of cells of each block in view."""
-    columns = [hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.level is Level.MODEL]
+    columns = [hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.kind == "model"]
     found = {}
     for hit in columns:
         select = hit.target.select or "L0"
@@ -945,9 +946,9 @@ def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_lens: Lens) -
     text = screen.text()
     for hit in screen.hits:
         if hit.y == 0 and isinstance(hit.target, Location):
-            assert text[0][hit.x : hit.x + hit.width] in str(hit.target) or hit.target.level is Level.HEAD
-    crumbs = [hit.target.level for hit in screen.hits if hit.y == 0]
-    assert crumbs == [Level.MODEL, Level.BLOCK, Level.ATTN, Level.HEAD, Level.PRODUCT]
+            assert text[0][hit.x : hit.x + hit.width] in str(hit.target) or hit.target.kind == "head"
+    crumbs = [hit.target.kind for hit in screen.hits if hit.y == 0]
+    assert crumbs == ["model", "block", "attn", "head", "product"]
     tokens = [hit for hit in screen.hits if 1 <= hit.y <= 3 and hit.target[0] == "token"]
     assert [hit.target[1] for hit in tokens] == list(range(len(tokens)))
     for hit in tokens[:8]:

@@ -10,7 +10,7 @@ from txexplain.engine.sampling import Distribution, settle
 from txexplain.errors import NotRecorded
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment
-from txexplain.explorer.location import Dims, Level, Location, clamp, place_of
+from txexplain.explorer.location import Dims, Location, clamp, place_of
 from txexplain.explorer.places.effects import part_names
 from txexplain.explorer.places.vectors import Linear, Vector
 from txexplain.explorer.state import ExplorerState
@@ -56,11 +56,11 @@ def element(lens: Lens, place: Location) -> int:
 
 def subject(place: Location) -> str:
     """What is shown: the page's name, or that of the selected tile or column."""
-    if place.level is Level.BLOCK:
+    if place.kind == "block":
         return place.select or "attn"
-    if place.level is Level.MODEL:
+    if place.kind == "model":
         return place.select or "L0"
-    return place.level.value
+    return place.kind
 
 
 def source(place: Location, dot: DotFacts) -> int:
@@ -78,7 +78,7 @@ def marked(lens: Lens, place: Location) -> tuple[int | None, int | None]:
         return None, None
     if not isinstance(place_of(place), Linear) or place.face != "matrix":
         return j, None
-    made, token = QKV if place.level is Level.QKV else PROJ, place.token_index(lens.trace.n_tokens)
+    made, token = QKV if place.kind == "qkv" else PROJ, place.token_index(lens.trace.n_tokens)
     try:
         return j, source(place, dot(lens, place.block, made, token, j))
     except NotRecorded:
@@ -107,9 +107,9 @@ def strongest(lens: Lens, place: Location) -> int | None:
 
 def is_measured(lens: Lens, place: Location, pair: tuple[int, int] | None) -> bool:
     """Whether what a place shows is there, or so little work that a key press can wait for it. pair: the two tokens looked at."""
-    if place.level is Level.HEADS:
+    if place.kind == "heads":
         return lens.measured
-    if place.level is not Level.LENS or lens.model is None or pair is None:
+    if place.kind != "lens" or lens.model is None or pair is None:
         return True
     config = lens.config
     products = lens.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
@@ -121,7 +121,7 @@ SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)
 
 def effects_asked(lens: Lens | None, state: ExplorerState, held: Moment | None = None) -> Question | None:
     """What a sweep has to answer at the present place; None where there is nothing to, or nobody who could."""
-    if state.location.level is not Level.EFFECTS or lens is None or lens.model is None or lens.trace.origin is not lens.model:
+    if state.location.kind != "effects" or lens is None or lens.model is None or lens.trace.origin is not lens.model:
         return None
     pair, face = contrast(state, lens), state.location.face
     if pair is None:
@@ -169,14 +169,14 @@ def order(lens: Lens, place: Location, pair: tuple[int, int] | None = None, effe
     None: as the model does, or nobody knows: they weren't recorded, aren't measured yet, or this model has no such block.
     """
     token = place.token_index(lens.trace.n_tokens)
-    if place.level is Level.HEADS and place.face is not None and lens.measured:
+    if place.kind == "heads" and place.face is not None and lens.measured:
         return sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least) if ranked(lens, place.face) else ()
-    if place.level is Level.EFFECTS and place.face == "sorted":
+    if place.kind == "effects" and place.face == "sorted":
         return sorted_effects(effects, lens.config.n_layer, lens.config.n_head)
     try:
-        if place.level is Level.DIRECT and pair is not None:
+        if place.kind == "direct" and pair is not None:
             return listed(direct(lens, token, *pair), place.face)
-        if place.level is Level.MLP and place.block < lens.config.n_layer:  # the place may be of the model before
+        if place.kind == "mlp" and place.block < lens.config.n_layer:  # the place may be of the model before
             return neurons(lens, place.block, token, place.face or "post").order
     except NotRecorded:
         pass
@@ -200,7 +200,7 @@ def dims_of(
     listing = order(lens, place, pair, effects)
     place = clamp(place, dims)  # it may be of the model before
     element, source = marked(lens, place)
-    key = strongest(lens, place) if place.level in (Level.HEAD, Level.PRODUCT) else None
+    key = strongest(lens, place) if place.kind in ("head", "product") else None
     return replace(dims, order=listing, element=element, source=source, key=key)
 
 

@@ -9,7 +9,7 @@ from txexplain.errors import LocationError
 from txexplain.explorer.location import PLACES, Dims, Location, check, nearest, parse, place_of
 from txexplain.text import shown
 
-NUMBERED = {level for level, place in PLACES.items() if place.numbered}  # where a number alone names a place
+NUMBERED = {kind for kind, place in PLACES.items() if place.numbered}  # where a number alone names a place
 NUMBERS = re.compile(r"[0-9]{1,7}(?:\s*[.,\s]\s*[0-9]{1,7})*")
 
 
@@ -39,7 +39,7 @@ def numbered(typed: str, at: Location) -> Location:
     there = place_of(at).number(at, [int(part) for part in re.findall(r"[0-9]+", typed)])
     if there is not None:
         return there
-    if at.level not in NUMBERED:
+    if at.kind not in NUMBERED:
         return parse_near(typed)
     raise LocationError(f"{shown(repr(typed))} is no place here; give {place_of(at).asks}.")
 

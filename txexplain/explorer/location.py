@@ -27,15 +27,15 @@ from txexplain.errors import LocationError
 from txexplain.explorer.places import PLACES
 from txexplain.explorer.places.effects import may_select
 from txexplain.explorer.places.heads import LEASTS, MEASURES, WithHead
-from txexplain.explorer.places.place import STAGES, TAIL, Dims, Level, Location, Memory, Parts, Place, shown
+from txexplain.explorer.places.place import STAGES, TAIL, Dims, Location, Memory, Parts, Place, shown
 from txexplain.explorer.places.whole import ENDS
 
 __all__ = [
-    "ENDS", "FACES", "LEASTS", "MEASURES", "PLACES", "STAGES", "TILES", "Dims", "Level", "Location", "Memory", "breadcrumb", "check",
+    "ENDS", "FACES", "LEASTS", "MEASURES", "PLACES", "STAGES", "TILES", "Dims", "Location", "Memory", "breadcrumb", "check",
     "clamp", "direct_of", "effects_of", "nearest", "parse", "place_of", "remembered", "residual_of", "zoom_in", "zoom_out",
 ]  # fmt: skip
 
-FACES = {level: place.faces for level, place in PLACES.items() if place.faces}
+FACES = {kind: place.faces for kind, place in PLACES.items() if place.faces}
 GRAMMARS = [(re.compile(place.stem + TAIL), place) for place in PLACES.values() if place.stem]
 WORDS = sorted({*STAGES, *TILES, *(word for place in PLACES.values() for word in (place.word, *place.faces) if word)})
 FORM = "a place like model, L5, L5.attn, L5H1:softmax[7,3], L5H1[7,3], L5.mlp[417] or output, and @4 for token 4"
@@ -43,7 +43,7 @@ FORM = "a place like model, L5, L5.attn, L5H1:softmax[7,3], L5H1[7,3], L5.mlp[41
 
 def place_of(at: Location) -> Place:
     """The class that knows the place."""
-    return PLACES[at.level]
+    return PLACES[at.kind]
 
 
 def parse(text: str) -> Location:
@@ -110,24 +110,24 @@ def zoom_out(at: Location, memory: Memory) -> Location:
 
 def residual_of(at: Location) -> Location:
     """The selected token's residual stream, with the part selected that the place belongs to."""
-    return Location(Level.RESIDUAL, select=place_of(at).part(at), token=at.chosen)
+    return Location("residual", select=place_of(at).part(at), token=at.chosen)
 
 
 def direct_of(at: Location) -> Location:
     """What was added to the selected token's stream, read for A − B, with the part selected that the place belongs to."""
     part = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else place_of(at).part(at)
-    return Location(Level.DIRECT, select=None if part is None or part.endswith("attn") else part, token=at.chosen)
+    return Location("direct", select=None if part is None or part.endswith("attn") else part, token=at.chosen)
 
 
 def effects_of(at: Location) -> Location:
     """What each head and MLP does to A − B, with the one selected that the place belongs to."""
     name = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else at.select or place_of(at).part(at)
-    return Location(Level.EFFECTS, select=name if name is not None and may_select(name) else None, token=at.chosen)
+    return Location("effects", select=name if name is not None and may_select(name) else None, token=at.chosen)
 
 
 def breadcrumb(at: Location) -> tuple[tuple[str, Location], ...]:
     """The way to a place from the model: each step's label and Location, the place itself last."""
     steps = [at]
-    while steps[-1].level is not Level.MODEL:
+    while steps[-1].kind != "model":
         steps.append(zoom_out(steps[-1], Memory()))
     return tuple((place_of(step).label(step), step) for step in reversed(steps))

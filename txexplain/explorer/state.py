@@ -14,7 +14,6 @@ from txexplain.explorer.edits import Edits, flags_of, patched, read_flags, switc
 from txexplain.explorer.jump import jump
 from txexplain.explorer.location import (
     Dims,
-    Level,
     Location,
     Memory,
     clamp,
@@ -264,27 +263,27 @@ class ExplorerState:
     def jump(self, text: str, dims: Dims) -> ExplorerState:
         """To a place that was typed; in the atlas into the head. Raises LocationError with one sentence."""
         there = self.go(jump(text, self.location, dims), dims)
-        return there.enter(dims) if self.location.level is Level.HEADS is there.location.level else there
+        return there.enter(dims) if self.location.kind == there.location.kind == "heads" else there
 
     def to_residual(self, dims: Dims) -> ExplorerState:
         """To the selected token's residual stream; from there, back to where it was looked up."""
-        if self.location.level is Level.RESIDUAL:
+        if self.location.kind == "residual":
             return self.out(dims)
         return self.look_up(residual_of(self.location), dims)
 
     def to_direct(self, dims: Dims) -> ExplorerState:
         """To what the parts of the selected token's stream give to A − B; from there, back."""
-        return self.out(dims) if self.location.level is Level.DIRECT else self.look_up(direct_of(self.location), dims)
+        return self.out(dims) if self.location.kind == "direct" else self.look_up(direct_of(self.location), dims)
 
     def to_lens(self, dims: Dims) -> ExplorerState:
         """To what each token's stream would say; from there, back."""
-        if self.location.level is Level.LENS:
+        if self.location.kind == "lens":
             return self.out(dims)
-        return self.look_up(Location(Level.LENS, select=f"L{dims.n_layer - 1}", token=self.location.chosen), dims)
+        return self.look_up(Location("lens", select=f"L{dims.n_layer - 1}", token=self.location.chosen), dims)
 
     def to_effects(self, dims: Dims) -> ExplorerState:
         """To what each head and MLP does to A − B; from there, back."""
-        return self.out(dims) if self.location.level is Level.EFFECTS else self.look_up(effects_of(self.location), dims)
+        return self.out(dims) if self.location.kind == "effects" else self.look_up(effects_of(self.location), dims)
 
     def look_up(self, place: Location, dims: Dims) -> ExplorerState:
         """A place that is left to where it was looked up from, by way of others of its kind, too."""

@@ -25,7 +25,7 @@ class Action:
     help: str
     group: str
     footer: str = ""  # the word in the stage's footer, or "" where that leaves it out
-    levels: frozenset[str] = frozenset()  # the levels at which it means something; empty: all
+    places: frozenset[str] = frozenset()  # the kinds of place at which it means something; empty: all
     script: bool = True  # whether a lecture's script may do it: not what writes, copies, opens another screen, turns back or ends
 
 
@@ -100,17 +100,13 @@ def rebound(actions: tuple[Action, ...], keys: Mapping[str, tuple[str, ...]]) ->
     )
 
 
-def levels(*names: str) -> frozenset[str]:
-    return frozenset(names)
-
-
 def answering(key: str) -> frozenset[str]:
-    """The levels whose class of place says itself what a key does there; for the others it does nothing."""
-    return levels(*(level.name for level, place in PLACES.items() if getattr(type(place), key) is not getattr(Place, key)))
+    """The kinds of place whose class says itself what a key does there; for the others it does nothing."""
+    return frozenset(kind for kind, place in PLACES.items() if getattr(type(place), key) is not getattr(Place, key))
 
 
-STAGED = answering("next_face") | levels(*(level.name for level, place in PLACES.items() if place.faces))
-IN_A_HEAD = levels(*(level.name for level, place in PLACES.items() if isinstance(place, WithCursor)))
+STAGED = answering("next_face") | frozenset(kind for kind, place in PLACES.items() if place.faces)
+IN_A_HEAD = frozenset(kind for kind, place in PLACES.items() if isinstance(place, WithCursor))
 CHANGEABLE = answering("change")
 WITH_HEADS, WITH_BLOCKS, LEAD_FURTHER = answering("step_head"), answering("step_block"), answering("enter")
 
@@ -130,7 +126,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "stage", ("v",), "next stage", "A head's next stage, or a page's next face: as a matrix, sorted otherwise", "Move", "stage", STAGED
     ),
-    Action("least", ("c",), "cut", "Only heads of 10, 25, 50% of what they are sorted by, or all", "Move", "cut", levels("HEADS")),
+    Action("least", ("c",), "cut", "Only heads of 10, 25, 50% of what they are sorted by, or all", "Move", "cut", frozenset({"heads"})),
     Action(
         "residual", ("d",), "residual stream", "The selected token's residual stream through the model; again to return", "Move", "residual"
     ),
@@ -148,7 +144,7 @@ ACTIONS: tuple[Action, ...] = (
         "Move",
         script=False,
     ),
-    Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", levels("MODEL")),
+    Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", frozenset({"model"})),
     Action(
         "switch",
         ("X",),
@@ -262,7 +258,7 @@ INSIDE = (
 )
 IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
 AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
-ENTER = {"OUTPUT": "take", "EFFECTS": "off"}  # what it does where it doesn't lead further
+ENTER = {"output": "take", "effects": "off"}  # what it does where it doesn't lead further
 NEED_A_MODEL = {
     "draw",
     "generate",
@@ -292,7 +288,7 @@ PANES: dict[str, tuple[tuple[str, ...], ...]] = {  # a word and its actions
 class Doing:
     """What the reader is at, as far as the footer goes by it."""
 
-    level: str
+    kind: str
     pane: str = "stage"  # the one that has the focus
     lesson: bool = False  # whether one is open
     answers: int = 0  # of the open page's question
@@ -344,17 +340,17 @@ def typing(by_id: Mapping[str, Action], *, ascii: bool) -> list[Entry]:
 
 
 def on_the_stage(doing: Doing, actions: Sequence[Action]) -> list[tuple[str, ...]]:
-    """What the stage's keys do at a level, as (word, actions); actions that share a word share an entry."""
+    """What the stage's keys do at a place, as (word, actions); actions that share a word share an entry."""
     told: dict[str, list[str]] = {}
     for action in actions:
-        idle = action.id == "out" and doing.level == "MODEL"
-        idle |= action.id == "enter" and doing.level not in LEAD_FURTHER | set(ENTER)
+        idle = action.id == "out" and doing.kind == "model"
+        idle |= action.id == "enter" and doing.kind not in LEAD_FURTHER | set(ENTER)
         idle |= action.group == "Lesson" and (doing.lesson or action.id != "lessons")
         idle |= action.id == "generate" and doing.generating
         idle |= action.id == "unedit" and not doing.changed
-        if action.footer and not idle and (not action.levels or doing.level in action.levels):
-            word = ENTER.get(doing.level, action.footer) if action.id == "enter" else action.footer
+        if action.footer and not idle and (not action.places or doing.kind in action.places):
+            word = ENTER.get(doing.kind, action.footer) if action.id == "enter" else action.footer
             told.setdefault(word, []).append(action.id)
-    first = {"MODEL": AT_HOME, "HEADS": IN_THE_ATLAS, "OUTPUT": AT_THE_END}.get(doing.level, INSIDE)
+    first = {"model": AT_HOME, "heads": IN_THE_ATLAS, "output": AT_THE_END}.get(doing.kind, INSIDE)
     words = sorted(told, key=lambda word: first.index(word) if word in first else len(first))
     return [(word, *told[word]) for word in words]

@@ -77,7 +77,7 @@ def scene_for(
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
     finish_effects(lens, state)
     doing = Doing(
-        state.location.level.name, recorded=state.trace is not None, lesson=reading is not None,
+        state.location.kind, recorded=state.trace is not None, lesson=reading is not None,
         answers=0 if reading is None else len(reading.page.answers), changed=bool(state.edits),
     )  # fmt: skip
     keys = footer(doing, ascii=palette.ascii)

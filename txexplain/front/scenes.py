@@ -11,7 +11,7 @@ from txexplain.errors import NotRecorded
 from txexplain.explorer.choice import distribution_of, effects_of
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.depth import depth_of, theme_of
 from txexplain.front.names import names_of
@@ -46,7 +46,7 @@ def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
 
 def columns_of(lens: Lens, size: tuple[int, int], palette: Palette, place: Location) -> int:
     """How many heads a stage of a size shows side by side."""
-    if place.level is Level.HEADS and lens.measured:
+    if place.kind == "heads" and lens.measured:
         return atlas_columns(lens, palette, place, *size)
     return heads_columns(lens.config.n_head, size[0])
 

@@ -53,7 +53,7 @@ def doing(session: Session) -> Doing:
     """What the reader is at, for the footer."""
     state, page = session.state, session.reader.reading if session.reader.side else None
     return Doing(
-        state.location.level.name,
+        state.location.kind,
         session.pane,
         page is not None,
         0 if page is None else len(page.page.answers),

@@ -109,6 +109,6 @@ DEEDS: dict[str, Callable[[ExplorerApp], object]] = {
     "screenshot": screenshot,
     "suspend": suspend,
     "repaint": lambda app: app.repaint(),
-    "help": lambda app: app.push_screen(HelpScreen(app.session.state.location.level, app.tones, app.actions)),
+    "help": lambda app: app.push_screen(HelpScreen(app.session.state.location.kind, app.tones, app.actions)),
     "quit": lambda app: app.exit(),
 }

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from txexplain.explorer.location import Level
 from txexplain.front.actions import ACTIONS, Action, key_name
 from txexplain.ui.over import OverScreen
 from txexplain.viz.describe import VIEWS
@@ -37,9 +36,9 @@ class HelpScreen(OverScreen[None]):
     HelpScreen Static { width: 1fr; height: auto; }
     """
 
-    def __init__(self, level: Level, tones: Palette, actions: Sequence[Action] = ACTIONS) -> None:
+    def __init__(self, kind: str, tones: Palette, actions: Sequence[Action] = ACTIONS) -> None:
         super().__init__()
-        self.level, self.tones, self.actions = level, tones, actions
+        self.kind, self.tones, self.actions = kind, tones, actions
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
@@ -53,10 +52,10 @@ class HelpScreen(OverScreen[None]):
     def page(self, width: int = WIDE) -> Text:
         """What the view shows, and its keys, each with its sentence beside it."""
         text = Text()
-        text.append(VIEWS[self.level] + "\n")
+        text.append(VIEWS[self.kind] + "\n")
         group = ""
         for action in self.actions:
-            if not action.keys or (action.levels and self.level.name not in action.levels):
+            if not action.keys or (action.places and self.kind not in action.places):
                 continue
             if action.group != group:
                 group = action.group

@@ -9,7 +9,6 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.surprisal import CHUNK, surprisal
 from txexplain.errors import ModelNotFound
-from txexplain.explorer.location import Level
 from txexplain.explorer.runs import run
 from txexplain.explorer.session.events import Compute, Computed, Forward, Further, Load, Opened, Progress, Ran
 from txexplain.facts.effects import keep, swept
@@ -57,7 +56,7 @@ def forward(wanted: Forward) -> Does:
             seconds = time.perf_counter() - start
             if lens is None:
                 return None
-            if state.location.level is Level.MODEL and lens.trace.n_tokens <= RIBBONS_AT_ONCE and not lens.flow_lacks(state.flow):
+            if state.location.kind == "model" and lens.trace.n_tokens <= RIBBONS_AT_ONCE and not lens.flow_lacks(state.flow):
                 lens.flow(state.flow)
         return Ran(lens, seconds)
 

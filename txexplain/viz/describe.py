@@ -7,7 +7,7 @@ from typing import Any
 
 from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
-from txexplain.explorer.location import MEASURES, Level, breadcrumb
+from txexplain.explorer.location import MEASURES, breadcrumb
 from txexplain.explorer.places.lens import column as stream_of
 from txexplain.facts import mlp
 from txexplain.facts.direct import listed
@@ -42,33 +42,33 @@ from txexplain.viz.views.output import MEANT, stage_names, stages
 from txexplain.viz.views.panel import sampling_text
 from txexplain.viz.views.residual import GIVES, parts_of
 
-VIEWS: dict[Level, str] = {
-    Level.MODEL: "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the "
+VIEWS: dict[str, str] = {
+    "model": "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the "
     "last block, the widest of them; numbers on the rows, which part of it each token held there; the bars below, how much attention (A) "
     "and MLP (M) added to its residual stream.",
-    Level.EMBED: "Where a token becomes numbers: its row of wte plus its position's row of wpe.",
-    Level.BLOCK: "One block in its order: attention and MLP branch off the residual stream and are added back to it.",
-    Level.LN1: "The LayerNorm before attention: the token's vector, centred, divided by its spread, stretched and shifted.",
-    Level.QKV: "Query, key and value of every head, made from the normalised vector by one matrix.",
-    Level.ATTN: "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right.",
-    Level.PROJ: "The heads' results, side by side, through W_O: what attention adds to the residual stream.",
-    Level.LN2: "The LayerNorm before the MLP.",
-    Level.MLP: "The MLP: up to n_inner neurons, an activation, and back down to the residual stream.",
-    Level.NEURON: "One neuron of the MLP, before and after its activation.",
-    Level.HEADS: "Every head of every block, each with its real softmax pattern, and what it does on this prompt: its share to the token "
+    "embed": "Where a token becomes numbers: its row of wte plus its position's row of wpe.",
+    "block": "One block in its order: attention and MLP branch off the residual stream and are added back to it.",
+    "ln1": "The LayerNorm before attention: the token's vector, centred, divided by its spread, stretched and shifted.",
+    "qkv": "Query, key and value of every head, made from the normalised vector by one matrix.",
+    "attn": "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right.",
+    "proj": "The heads' results, side by side, through W_O: what attention adds to the residual stream.",
+    "ln2": "The LayerNorm before the MLP.",
+    "mlp": "The MLP: up to n_inner neurons, an activation, and back down to the residual stream.",
+    "neuron": "One neuron of the MLP, before and after its activation.",
+    "heads": "Every head of every block, each with its real softmax pattern, and what it does on this prompt: its share to the token "
     "itself, the one before, the first, and the one after an earlier copy (induction), and its entropy; means over all queries but the "
     "first.",
-    Level.HEAD: "One head: each row is a query token, each column a key token that it may look at.",
-    Level.PRODUCT: "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
-    Level.FINAL: "The final LayerNorm, whose result meets every row of the unembedding.",
-    Level.RESIDUAL: "The selected token's residual stream: every part that was added to it, from the embedding to the last block.",
-    Level.DIRECT: "What each part that was added to the selected token's stream gives to the difference of two tokens' logits, straight "
+    "head": "One head: each row is a query token, each column a key token that it may look at.",
+    "product": "One query times one key, element by element, the score that it makes, and what this share of attention moves.",
+    "final": "The final LayerNorm, whose result meets every row of the unembedding.",
+    "residual": "The selected token's residual stream: every part that was added to it, from the embedding to the last block.",
+    "direct": "What each part that was added to the selected token's stream gives to the difference of two tokens' logits, straight "
     "to the end: a reading, not a cause.",
-    Level.LENS: "The logit lens: what each token's stream would say next if it were read after each block, with its own mean and spread: a "
+    "lens": "The logit lens: what each token's stream would say next if it were read after each block, with its own mean and spread: a "
     "reading, not a cause.",
-    Level.EFFECTS: "By how much the difference of two tokens' logits changes where one head, MLP, edge or token is switched off, and all "
+    "effects": "By how much the difference of two tokens' logits changes where one head, MLP, edge or token is switched off, and all "
     "that follows is computed again: causes, on this prompt.",
-    Level.OUTPUT: "Every stage from logit to probability, for the likeliest tokens.",
+    "output": "Every stage from logit to probability, for the likeliest tokens.",
 }
 CANDIDATES = 10
 MOVES = 2  # ribbons of a block that are named
@@ -83,19 +83,19 @@ def describe(scene: Scene) -> str:
     tokens = ", ".join(f"{i} {quoted(scene, i)}" for i in range(scene.n_tokens))
     parts = [
         f"{scene.model_name}: {sizes}. {several(scene.n_tokens, 'token')}: {tokens}.",
-        f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.level]}",
+        f"Place: {' > '.join(label for label, _ in breadcrumb(scene.location))}. {VIEWS[scene.location.kind]}",
         f"Selected token: {scene.token} {quoted(scene, scene.token)}.",
         *trace.notes,
         *([f"Changed: {'; '.join(filter(None, (changes_text(scene), effect_text(scene))))}."] if scene.changed else []),
     ]
     try:
-        heading, rows = TABLES[scene.location.level](scene)
+        heading, rows = TABLES[scene.location.kind](scene)
         parts.append(f"{heading}\n{plain_table(rows)}")
     except NotRecorded as missing:
         parts.append(f"Not recorded: this trace has no {missing.what}.")
-    if scene.location.level is Level.MODEL:
+    if scene.location.kind == "model":
         parts.append(flow_text(scene))
-    if scene.distribution is not None and scene.location.level is not Level.OUTPUT:
+    if scene.distribution is not None and scene.location.kind != "output":
         parts.append(f"Next token, T {scene.state.temperature:g}, {sampling_text(scene)}:\n{plain_table(next_tokens(scene))}")
     elif "logits" not in trace:
         parts.append("Next token: not recorded.")
@@ -107,18 +107,18 @@ def document(scene: Scene, text_of: Callable[[int], str]) -> dict[str, Any]:
     found: dict[str, Any] = {
         "at": str(scene.location),
         "token": scene.token,
-        "view": VIEWS[scene.location.level],
+        "view": VIEWS[scene.location.kind],
         "notes": list(scene.trace.notes),
         "heading": None,
         "rows": [],
         "lacks": None,
     }
     try:
-        heading, rows = TABLES[scene.location.level](scene)
+        heading, rows = TABLES[scene.location.kind](scene)
         found |= {"heading": heading, "rows": records(rows, text_of)}
     except NotRecorded as missing:
         found["lacks"] = missing.what
-    if scene.location.level is Level.MODEL and scene.ribbons is not None:
+    if scene.location.kind == "model" and scene.ribbons is not None:
         found["flow"] = [
             {
                 "block": layer,
@@ -244,7 +244,7 @@ def mlp_table(scene: Scene) -> tuple[str, list[Row]]:
     place = scene.location
     by = place.face or "post"
     pre, post = (vector(scene.result, f"blocks.{place.block}.mlp.{part}", scene.token) for part in ("pre", "post"))
-    if place.level is Level.NEURON:
+    if place.kind == "neuron":
         neuron = place.neuron or 0
         everywhere = mlp.everywhere(scene.result, place.block, neuron)
         rows: list[Row] = [("token", "post")]
@@ -436,24 +436,24 @@ def product_table(scene: Scene) -> tuple[str, list[Row]]:
 
 
 # What a place shows, as a heading and rows.
-TABLES: dict[Level, Callable[[Scene], tuple[str, list[Row]]]] = {
-    Level.MODEL: model_table,
-    Level.EMBED: embed_table,
-    Level.BLOCK: block_table,
-    Level.LN1: norm_table,
-    Level.QKV: linear_table,
-    Level.ATTN: heads_table,
-    Level.PROJ: linear_table,
-    Level.LN2: norm_table,
-    Level.MLP: mlp_table,
-    Level.NEURON: mlp_table,
-    Level.HEADS: atlas_table,
-    Level.HEAD: head_table,
-    Level.PRODUCT: product_table,
-    Level.FINAL: norm_table,
-    Level.OUTPUT: output_table,
-    Level.RESIDUAL: residual_table,
-    Level.DIRECT: direct_table,
-    Level.LENS: lens_table,
-    Level.EFFECTS: effects_table,
+TABLES: dict[str, Callable[[Scene], tuple[str, list[Row]]]] = {
+    "model": model_table,
+    "embed": embed_table,
+    "block": block_table,
+    "ln1": norm_table,
+    "qkv": linear_table,
+    "attn": heads_table,
+    "proj": linear_table,
+    "ln2": norm_table,
+    "mlp": mlp_table,
+    "neuron": mlp_table,
+    "heads": atlas_table,
+    "head": head_table,
+    "product": product_table,
+    "final": norm_table,
+    "output": output_table,
+    "residual": residual_table,
+    "direct": direct_table,
+    "lens": lens_table,
+    "effects": effects_table,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
@@ -89,7 +88,7 @@ def layout(
 def layout_of(scene: Scene) -> dict[str, Rect]:
     """Each pane's place for what a scene shows."""
     needed = None if scene.pane == "prompt" else rows_needed(scene)  # where one types, nothing moves
-    output = scene.location.level is Level.OUTPUT
+    output = scene.location.kind == "output"
     return layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed, prompt=needed, output=output)
 
 
@@ -109,8 +108,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         scene.reading and scene.reading.highlighted(name),
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
-    ribbons = (state.flow, scene.ribbons is None) if place.level is Level.MODEL else ()  # they come after the frame,
-    heads = (scene.measured,) if place.level in (Level.HEADS, Level.LENS) else ()  # as these do
+    ribbons = (state.flow, scene.ribbons is None) if place.kind == "model" else ()  # they come after the frame,
+    heads = (scene.measured,) if place.kind in ("heads", "lens") else ()  # as these do
     match name:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)
@@ -119,16 +118,16 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "prompt":
             return (*shared, scene.pane, place, state.prompt, state.appended, scene.surprisal)
         case "stage":
-            own = sampling if place.level is Level.OUTPUT else ()
+            own = sampling if place.kind == "output" else ()
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own, *heads)
         case "panel":
-            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, place.level is Level.OUTPUT)
+            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, place.kind == "output")
         case "side":
             if scene.side == "welcome":
                 return (*shared, scene.side, scene.begins, scene.message)
             if scene.side == "lesson":
                 return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
-            output = place.level is Level.OUTPUT or (place.level is Level.MODEL and place.select == "output")
+            output = place.kind == "output" or (place.kind == "model" and place.select == "output")
             read = (scene.side, scene.scroll, scene.about, scene.message)
             if scene.about == "panel":
                 return (*shared, *read, *sampling, scene.draw, state.seed)

@@ -12,7 +12,7 @@ from functools import partial
 from txexplain.engine.derive import Lens
 from txexplain.engine.steps import activation_letters, sizes
 from txexplain.errors import NotRecorded
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import Location
 from txexplain.explorer.source import Source, source_of
 from txexplain.words.attention import attention, head, heads, measured, product, projection, qkv
 from txexplain.words.neurons import activating, fitting, neuron, neuron_list, writing
@@ -46,7 +46,7 @@ def sources_of(made: Sequence[Made]) -> tuple[Source, ...]:
 
 def topic_of(look: Look) -> Topic:
     """What is selected, and so what there is to explain."""
-    return PANES[look.pane](look) if look.pane in PANES else PAGES[look.place.level](look)
+    return PANES[look.pane](look) if look.pane in PANES else PAGES[look.place.kind](look)
 
 
 def column(look: Look) -> Topic:
@@ -54,7 +54,7 @@ def column(look: Look) -> Topic:
     select = look.place.select or "L0"
     if select in ENDS:
         return ENDS[select](look)
-    return block(Look(Location(Level.BLOCK, block=int(select[1:]), token=look.place.token), look.lens, ribbons=look.ribbons))
+    return block(Look(Location("block", block=int(select[1:]), token=look.place.token), look.lens, ribbons=look.ribbons))
 
 
 def shape_of(lens: Lens, name: str) -> Shape:
@@ -83,24 +83,24 @@ TILES: dict[str, Callable[[Look], Topic]] = {
 }
 ENDS: dict[str, Callable[[Look], Topic]] = {"embed": embedding, "final": partial(layer_norm, which="final"), "output": output}
 # A place's explanation, by what is selected or which face is shown where that decides.
-PAGES: dict[Level, Callable[[Look], Topic]] = {
-    Level.MODEL: column,
-    Level.EMBED: lambda look: nearest(look) if look.place.face == "nearest" else embedding(look),
-    Level.BLOCK: lambda look: TILES[look.place.select or "attn"](look),
-    Level.LN1: TILES["ln1"],
-    Level.QKV: qkv,
-    Level.ATTN: heads,
-    Level.PROJ: projection,
-    Level.LN2: TILES["ln2"],
-    Level.MLP: neuron_list,
-    Level.NEURON: neuron,
-    Level.HEADS: lambda look: measured(look, look.place.face) if look.place.face else heads(look),
-    Level.HEAD: head,
-    Level.PRODUCT: product,
-    Level.FINAL: ENDS["final"],
-    Level.OUTPUT: output,
-    Level.RESIDUAL: part,
-    Level.DIRECT: direct,
-    Level.LENS: lens,
-    Level.EFFECTS: effects,
+PAGES: dict[str, Callable[[Look], Topic]] = {
+    "model": column,
+    "embed": lambda look: nearest(look) if look.place.face == "nearest" else embedding(look),
+    "block": lambda look: TILES[look.place.select or "attn"](look),
+    "ln1": TILES["ln1"],
+    "qkv": qkv,
+    "attn": heads,
+    "proj": projection,
+    "ln2": TILES["ln2"],
+    "mlp": neuron_list,
+    "neuron": neuron,
+    "heads": lambda look: measured(look, look.place.face) if look.place.face else heads(look),
+    "head": head,
+    "product": product,
+    "final": ENDS["final"],
+    "output": output,
+    "residual": part,
+    "direct": direct,
+    "lens": lens,
+    "effects": effects,
 }

@@ -1,4 +1,4 @@
-"""The places, one class each. A new one is a class, its line in this registry, and its name in `Level`."""
+"""The places, one class each, listed here: what shows a place finds it by its name."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from txexplain.explorer.places.whole import Model, Output, Residual
 
 __all__ = ["KINDS", "PLACES"]
 
-KINDS = (
-    Model, Embed, Block, Ln1, Qkv, Attn, Proj, Ln2, Mlp, Neuron, Atlas, Head, Product, Final, Output, Residual, Direct, Lens, Effects,
+ALL = (
+    Model(), Embed(), Block(), Ln1(), Qkv(), Attn(), Proj(), Ln2(), Mlp(), Neuron(), Atlas(), Head(), Product(), Final(), Output(),
+    Residual(), Direct(), Lens(), Effects(),
 )  # fmt: skip
-PLACES.update({kind.level: kind() for kind in KINDS})
+PLACES.update({place.kind: place for place in ALL})
+KINDS = tuple(PLACES)

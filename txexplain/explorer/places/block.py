@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from txexplain.engine.steps import TILES
-from txexplain.explorer.places.place import IN_BLOCK, PLACES, Dims, InBlock, Level, Location, Memory
+from txexplain.explorer.places.place import IN_BLOCK, PLACES, Dims, InBlock, Location, Memory
 from txexplain.explorer.places.whole import block_name
 
 LATER_TILES = TILES[TILES.index("ln2") :]
@@ -13,7 +13,7 @@ LATER_TILES = TILES[TILES.index("ln2") :]
 
 class Block(InBlock):
     __slots__ = ()
-    level = Level.BLOCK
+    kind = "block"
     stem = IN_BLOCK
     brackets = f"L5[{'] L5['.join(TILES)}]"
 
@@ -29,7 +29,7 @@ class Block(InBlock):
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         for page in PLACES.values():
             if (at.select or "attn") in page.tiles:
-                return page.arrive(Location(page.level, block=at.block, token=at.token), memory, dims)
+                return page.arrive(Location(page.kind, block=at.block, token=at.token), memory, dims)
         return at
 
     def out(self, at: Location, memory: Memory) -> Location:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from txexplain.engine.steps import stream_parts
-from txexplain.explorer.places.place import NUMBER, Bound, Dims, Level, Location, Memory, block_bound, token_by
+from txexplain.explorer.places.place import NUMBER, Bound, Dims, Location, Memory, block_bound, token_by
 from txexplain.explorer.places.whole import LookedUp
 
 PART = re.compile(rf"L(?P<block>{NUMBER})(?:H(?P<head>{NUMBER})|\.(?P<half>bias|mlp))")
@@ -18,7 +18,7 @@ class Direct(LookedUp):
     """The parts of A − B, the largest first, or in the order in which they are added; one is selected."""
 
     __slots__ = ()
-    level = Level.DIRECT
+    kind = "direct"
     stem = word = "direct"
     brackets = "direct[L4H3]"
     faces = ("size", "order")
@@ -37,11 +37,11 @@ class Direct(LookedUp):
         name = self.here(at, dims)
         part = PART.fullmatch(name)
         if part is None:
-            return Location(Level.EMBED if name in ("embed", "pos") else Level.FINAL, token=at.token)
+            return Location("embed" if name in ("embed", "pos") else "final", token=at.token)
         block = int(part["block"])
         if part["head"] is not None:
-            return Location(Level.HEAD, block=block, head=int(part["head"]), token=at.token)
-        return Location(Level.MLP if part["half"] == "mlp" else Level.PROJ, block=block, token=at.token)
+            return Location("head", block=block, head=int(part["head"]), token=at.token)
+        return Location("mlp" if part["half"] == "mlp" else "proj", block=block, token=at.token)
 
     def change(self, at: Location, dims: Dims) -> str:
         name = self.here(at, dims)

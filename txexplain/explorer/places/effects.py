@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from txexplain.explorer.places.direct import PART, part_bounds
-from txexplain.explorer.places.place import Bound, Dims, Level, Location, token_by
+from txexplain.explorer.places.place import Bound, Dims, Location, token_by
 from txexplain.explorer.places.whole import LookedUp
 
 BY_TOKEN = ("edges", "rows")  # faces whose cursor is the selected token
@@ -21,7 +21,7 @@ class Effects(LookedUp):
     """
 
     __slots__ = ()
-    level = Level.EFFECTS
+    kind = "effects"
     stem = word = "effects"
     brackets = "effects[L4H3]"
     faces = ("parts", "sorted", *BY_TOKEN, "patch")

@@ -14,7 +14,6 @@ from txexplain.explorer.places.place import (
     Bound,
     Dims,
     InBlock,
-    Level,
     Location,
     Memory,
     Parts,
@@ -54,7 +53,7 @@ class Heads(WithHead):
         return f"L{at.block}H{at.head}"
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
-        inside = Location(Level.HEAD, block=at.block, head=at.head, stage=memory.stage, token=at.token)
+        inside = Location("head", block=at.block, head=at.head, stage=memory.stage, token=at.token)
         if memory.cursor is None or memory.cursor[0] != at.token_index(dims.n_tokens):
             return inside
         query, key = memory.cursor
@@ -65,7 +64,7 @@ class Attn(Heads):
     """The heads of a block."""
 
     __slots__ = ()
-    level = Level.ATTN
+    kind = "attn"
     word = "attn"
     stem = page_stem(word)
     brackets = "L5.attn[1]"
@@ -94,7 +93,7 @@ class Atlas(Heads):
     """The heads of all blocks, perhaps sorted by a measure, and only those that have enough of it."""
 
     __slots__ = ()
-    level = Level.HEADS
+    kind = "heads"
     stem = word = "heads"
     brackets = "heads[5.7]"
     faces = ("order", *MEASURES)
@@ -138,7 +137,7 @@ class Atlas(Heads):
 
     def typed(self, at: Location, there: Location) -> Location:
         """A head alone is the head as selected here."""
-        if there == Location(Level.HEAD, block=there.block, head=there.head):
+        if there == Location("head", block=there.block, head=there.head):
             return replace(at, block=there.block, head=there.head)
         return there
 
@@ -172,7 +171,7 @@ class Head(WithCursor):
     """One head's grid at one of its stages; with a query and a key in brackets and no stage, the text is a product's."""
 
     __slots__ = ()
-    level = Level.HEAD
+    kind = "head"
     stem = rf"{IN_BLOCK}H(?P<head>{NUMBER})"
 
     def text(self, at: Location) -> str:
@@ -186,7 +185,7 @@ class Head(WithCursor):
             raise LocationError(f"{shown(text)}: only the atlas has a least percentage, as in heads:induction.25.")
         if stage is not None and stage not in STAGES:
             raise LocationError(f"{shown(text)}: a head has no stage {clipped(stage)}; its stages are {', '.join(STAGES)}.")
-        at = Location(Level.HEAD, block=parts.block, head=parts.head, stage=stage or "softmax", token=parts.token)
+        at = Location("head", block=parts.block, head=parts.head, stage=stage or "softmax", token=parts.token)
         if parts.inside is None:
             return at
         cursor = numbers_in(parts.inside, PAIR)
@@ -195,19 +194,19 @@ class Head(WithCursor):
         query, key = cursor
         if parts.token not in (None, query):
             raise LocationError(f"{shown(text)}: the query, {query}, is the selected token already; leave @{parts.token} out.")
-        return replace(at, level=Level.HEAD if stage else Level.PRODUCT, query=query, key=key, token=None)
+        return replace(at, kind="head" if stage else "product", query=query, key=key, token=None)
 
     def remember(self, memory: Memory, at: Location) -> Memory:
         return replace(super().remember(memory, at), stage=at.stage)
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         query, key = at.cursor(dims.n_tokens, dims.key)
-        return Location(Level.PRODUCT, block=at.block, head=at.head, query=query, key=key)
+        return Location("product", block=at.block, head=at.head, query=query, key=key)
 
     def out(self, at: Location, memory: Memory) -> Location:
         """To where it was entered from: the atlas as it was sorted, or its block's heads."""
-        here = Location(Level.ATTN, block=at.block, head=at.head, token=at.chosen)
-        return replace(here, level=Level.HEADS, face=memory.sorted, least=memory.least) if memory.atlas else here
+        here = Location("attn", block=at.block, head=at.head, token=at.chosen)
+        return replace(here, kind="heads", face=memory.sorted, least=memory.least) if memory.atlas else here
 
     def next_face(self, at: Location, step: int) -> Location:
         """The head's next stage."""
@@ -218,11 +217,11 @@ class Product(WithCursor):
     """One query times one key."""
 
     __slots__ = ()
-    level = Level.PRODUCT
+    kind = "product"
     named = True
 
     def text(self, at: Location) -> str:
         return f"L{at.block}H{at.head}[{at.query},{at.key}]"
 
     def out(self, at: Location, memory: Memory) -> Location:
-        return replace(at, level=Level.HEAD, stage=memory.stage)
+        return replace(at, kind="head", stage=memory.stage)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from txexplain.explorer.places.place import NUMBER, Bound, Dims, Level, Location, Memory, block_bound, token_by
+from txexplain.explorer.places.place import NUMBER, Bound, Dims, Location, Memory, block_bound, token_by
 from txexplain.explorer.places.whole import LookedUp
 
 
@@ -14,7 +14,7 @@ class Lens(LookedUp):
     """Tokens by streams: what enters the first block, and what leaves each; one stream of one token is selected."""
 
     __slots__ = ()
-    level = Level.LENS
+    kind = "lens"
     stem = word = "lens"
     brackets = "lens[L4]"
     faces = ("top", "rank", "difference", "bits")
@@ -31,7 +31,7 @@ class Lens(LookedUp):
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         """Into the stream: its parts, the last one that it holds selected."""
-        return Location(Level.RESIDUAL, select=f"{at.select}.mlp" if at.select else None, token=at.token)
+        return Location("residual", select=f"{at.select}.mlp" if at.select else None, token=at.token)
 
     def change(self, at: Location, dims: Dims) -> str:
         """What enters the block after the stream, or what leaves the last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from txexplain.explorer.places.place import Bound, Dims, InBlock, Level, Location, Memory, Parts, numbers_in, page_stem, token_by
+from txexplain.explorer.places.place import Bound, Dims, InBlock, Location, Memory, Parts, numbers_in, page_stem, token_by
 
 
 class Neurons(InBlock):
@@ -36,7 +36,7 @@ class Mlp(Neurons):
     """The neurons of a block as a list, sorted by what the face says; one may be selected."""
 
     __slots__ = ()
-    level = Level.MLP
+    kind = "mlp"
     word = "mlp"
     stem = page_stem(word)
     brackets = "L5.mlp[417]"
@@ -51,7 +51,7 @@ class Mlp(Neurons):
     def read(self, text: str, parts: Parts) -> Location:
         """Without a face, a neuron in brackets is that neuron's own page."""
         at = super().read(text, parts)
-        return at if at.neuron is None or parts.face is not None else replace(at, level=Level.NEURON)
+        return at if at.neuron is None or parts.face is not None else replace(at, kind="neuron")
 
     def select(self, at: Location, inside: str) -> Location | None:
         neuron = numbers_in(inside)
@@ -62,7 +62,7 @@ class Mlp(Neurons):
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         first = dims.order[0] if dims.order else min(memory.neuron, dims.n_inner - 1)
-        return Location(Level.NEURON, block=at.block, neuron=first if at.neuron is None else at.neuron, token=at.token)
+        return Location("neuron", block=at.block, neuron=first if at.neuron is None else at.neuron, token=at.token)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         """Up and down go along the list, the sides from token to token."""
@@ -76,14 +76,14 @@ class Neuron(Neurons):
     """One neuron."""
 
     __slots__ = ()
-    level = Level.NEURON
+    kind = "neuron"
     named = True
 
     def text(self, at: Location) -> str:
         return f"L{at.block}.mlp[{at.neuron}]"
 
     def out(self, at: Location, memory: Memory) -> Location:
-        return Location(Level.MLP, block=at.block, neuron=at.neuron, face=memory.listed, token=at.chosen)
+        return Location("mlp", block=at.block, neuron=at.neuron, face=memory.listed, token=at.chosen)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         return replace(at, neuron=max(0, (at.neuron or 0) + dx)) if dx else super().move(at, dx, dy, dims)

@@ -6,36 +6,10 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any, ClassVar, NamedTuple
 
 from txexplain.engine.config import GPT2Config
 from txexplain.errors import LocationError
-
-
-class Level(Enum):
-    """The kinds of view."""
-
-    MODEL = "model"
-    EMBED = "embed"
-    BLOCK = "block"
-    LN1 = "ln1"
-    QKV = "qkv"
-    ATTN = "attn"
-    PROJ = "proj"
-    LN2 = "ln2"
-    MLP = "mlp"
-    NEURON = "neuron"
-    HEADS = "heads"
-    HEAD = "head"
-    PRODUCT = "product"
-    FINAL = "final"
-    OUTPUT = "output"
-    RESIDUAL = "residual"
-    DIRECT = "direct"
-    LENS = "lens"
-    EFFECTS = "effects"
-
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")
 NUMBER = r"(?:0|[1-9][0-9]{0,6})"
@@ -71,7 +45,7 @@ class Dims:
 
 @dataclass(frozen=True)
 class Location:
-    """A place in the model. Fields that a level doesn't use hold their defaults.
+    """A place in the model. Fields that its kind doesn't use hold their defaults.
 
     `select` is the column selected in the model view ("L3", "embed", …; None: block 0), the tile selected in a block
     (None: attn) or the part selected in the residual stream (None: embed). `token` None is the last. At a head or product
@@ -79,7 +53,7 @@ class Location:
     `face` is which of a page's faces is shown (None: the usual), `least` a percentage that heads of the atlas must reach.
     """
 
-    level: Level = Level.MODEL
+    kind: str = "model"
     block: int = 0
     head: int = 0
     stage: str = "softmax"
@@ -94,12 +68,12 @@ class Location:
     least: int = 0
 
     def __post_init__(self) -> None:
-        if self.face is not None and self.face in PLACES[self.level].faces[:1]:
+        if self.face is not None and self.face in PLACES[self.kind].faces[:1]:
             object.__setattr__(self, "face", None)  # a place has one Location, however it was named
 
     def __str__(self) -> str:
         """The canonical text: parse(str(x)) == x."""
-        return PLACES[self.level].text(self) + ("" if self.token is None else f"@{self.token}")
+        return PLACES[self.kind].text(self) + ("" if self.token is None else f"@{self.token}")
 
     @property
     def chosen(self) -> int | None:
@@ -171,7 +145,7 @@ class Place(ABC):
     """
 
     __slots__ = ()
-    level: ClassVar[Level]
+    kind: ClassVar[str]  # its name, by which all that shows it is found
     stem: ClassVar[str] = ""  # the pattern of its text before TAIL; empty where another kind's class reads it
     word: ClassVar[str] = ""  # the word that names it there
     brackets: ClassVar[str] = ""  # examples of what its brackets may hold
@@ -189,7 +163,7 @@ class Place(ABC):
 
     def read(self, text: str, parts: Parts) -> Location:
         """The Location that a text names which has this place's stem. Raises LocationError with one sentence."""
-        at = self.faced(text, Location(self.level, block=parts.block, head=parts.head, token=parts.token), parts)
+        at = self.faced(text, Location(self.kind, block=parts.block, head=parts.head, token=parts.token), parts)
         if parts.inside is None:
             return at
         found = self.select(at, parts.inside)
@@ -224,7 +198,7 @@ class Place(ABC):
         """A step's short name in the breadcrumb: its text without what is selected in it, unless that makes the place."""
         if self.named:
             return self.text(at)
-        return self.text(Location(self.level, at.block, self.own_head(at), at.stage)).partition("[")[0]
+        return self.text(Location(self.kind, at.block, self.own_head(at), at.stage)).partition("[")[0]
 
     def own_head(self, at: Location) -> int:
         """The head that the place belongs to, not one that is selected in it."""
@@ -264,7 +238,7 @@ class Place(ABC):
     def arrive(self, at: Location, memory: Memory, dims: Dims) -> Location:
         """The place as it shows when it is entered: as it was last seen, where the last page was of its kind."""
         page = memory.page
-        if page is None or page.level is not at.level:
+        if page is None or page.kind != at.kind:
             return at
         return self.clamp(replace(at, face=page.face, element=page.element, source=page.source, neuron=page.neuron), dims)
 
@@ -339,7 +313,7 @@ class InBlock(Place):
     def out(self, at: Location, memory: Memory) -> Location:
         """To the block, with the tile selected that leads here; several may."""
         tile = memory.tile if memory.tile in self.tiles else self.tiles[0]
-        return Location(Level.BLOCK, block=at.block, select=None if tile == "attn" else tile, token=at.chosen)
+        return Location("block", block=at.block, select=None if tile == "attn" else tile, token=at.chosen)
 
     def part(self, at: Location) -> str | None:
         return f"L{at.block}.{self.half}"
@@ -348,7 +322,7 @@ class InBlock(Place):
         return replace(at, block=max(0, at.block + step))
 
 
-PLACES: dict[Level, Place] = {}  # the registry: `places/__init__.py` fills it
+PLACES: dict[str, Place] = {}  # the registry: `places/__init__.py` fills it
 
 
 def page_stem(word: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from txexplain.explorer.places.place import PAIR, Bound, Dims, InBlock, Level, Location, Memory, Place, numbers_in, page_stem
+from txexplain.explorer.places.place import PAIR, Bound, Dims, InBlock, Location, Memory, Place, numbers_in, page_stem
 from txexplain.explorer.places.whole import End
 
 
@@ -52,7 +52,7 @@ class Vector(Place):
 
 class Embed(Vector, End):
     __slots__ = ()
-    level = Level.EMBED
+    kind = "embed"
     stem = word = "embed"
     brackets = "embed[17]"
     faces = ("sum", "nearest")
@@ -63,14 +63,14 @@ class Embed(Vector, End):
 
 class Final(Vector, End):
     __slots__ = ()
-    level = Level.FINAL
+    kind = "final"
     stem = word = "final"
     brackets = "final[17]"
 
 
 class Ln1(Vector, InBlock):
     __slots__ = ()
-    level = Level.LN1
+    kind = "ln1"
     word = "ln1"
     stem = page_stem(word)
     brackets = "L5.ln1[17]"
@@ -79,7 +79,7 @@ class Ln1(Vector, InBlock):
 
 class Ln2(Vector, InBlock):
     __slots__ = ()
-    level = Level.LN2
+    kind = "ln2"
     word = "ln2"
     stem = page_stem(word)
     brackets = "L5.ln2[17]"
@@ -132,7 +132,7 @@ class Linear(Vector, InBlock):
 
 class Qkv(Linear):
     __slots__ = ()
-    level = Level.QKV
+    kind = "qkv"
     word = "qkv"
     stem = page_stem(word)
     brackets = "L5.qkv[300] or L5.qkv[17,300]"
@@ -142,7 +142,7 @@ class Qkv(Linear):
 
 class Proj(Linear):
     __slots__ = ()
-    level = Level.PROJ
+    kind = "proj"
     word = "proj"
     stem = page_stem(word)
     brackets = "L5.proj[30] or L5.proj[17,30]"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from txexplain.explorer.places.place import NUMBER, PLACES, Bound, Dims, Level, Location, Memory, Place, block_bound, token_by
+from txexplain.explorer.places.place import NUMBER, PLACES, Bound, Dims, Location, Memory, Place, block_bound, token_by
 
 ENDS = ("embed", "final", "output")  # the columns of the model that aren't blocks
 
@@ -24,7 +24,7 @@ class Model(Whole):
     """The whole model: a column is selected, an end or a block."""
 
     __slots__ = ()
-    level = Level.MODEL
+    kind = "model"
     stem = word = "model"
     brackets = "model[L3] or model[output]"
 
@@ -42,9 +42,8 @@ class Model(Whole):
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         if at.select in ENDS:
-            level = Level(at.select)
-            return PLACES[level].arrive(Location(level, token=at.token), memory, dims)
-        return Location(Level.BLOCK, block=column_block(at), select=memory.tile, token=at.token)
+            return PLACES[at.select].arrive(Location(at.select, token=at.token), memory, dims)
+        return Location("block", block=column_block(at), select=memory.tile, token=at.token)
 
     def out(self, at: Location, memory: Memory) -> Location:
         return at
@@ -79,7 +78,7 @@ class Output(Whole, End):
     """From logits to probabilities. The arrows are the candidates' there."""
 
     __slots__ = ()
-    level = Level.OUTPUT
+    kind = "output"
     stem = word = "output"
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
@@ -105,7 +104,7 @@ class Residual(LookedUp):
     """The selected token's residual stream: a part of it is selected."""
 
     __slots__ = ()
-    level = Level.RESIDUAL
+    kind = "residual"
     stem = word = "residual"
     brackets = "residual[L3.attn]"
 
@@ -124,10 +123,10 @@ class Residual(LookedUp):
 
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         if at.select in (None, "pos"):
-            return Location(Level.EMBED, token=at.token)
+            return Location("embed", token=at.token)
         assert at.select is not None
         block, half = block_and_half(at.select)
-        return Location(Level.PROJ if half == "attn" else Level.MLP, block=block, token=at.token)
+        return Location("proj" if half == "attn" else "mlp", block=block, token=at.token)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         """Up and down go along the parts, the sides from token to token."""

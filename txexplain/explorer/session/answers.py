@@ -8,7 +8,6 @@ from txexplain.engine.sampling import Draw, uniform
 from txexplain.explorer.choice import distribution_of, effects_asked, is_measured
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment, recorded
-from txexplain.explorer.location import Level
 from txexplain.explorer.session.events import Compute, Computed, Effect, Focus, Forward, Later, Left, Load, Ran, Say, Stop, Typed, Zoom
 from txexplain.explorer.session.value import PACES, Result, Session
 from txexplain.explorer.state import ExplorerState
@@ -26,7 +25,7 @@ LONG = ("norms", "rollout", "measures", "streams", "effects", "surprisal")  # wh
 def change(session: Session, state: ExplorerState) -> Result:
     """Move to another state; run the model where that asks for another run."""
     old = session.state
-    zooms = state.location.level is not old.location.level
+    zooms = state.location.kind != old.location.kind
     moves_on = state.asked != old.asked
     session = replace(session, state=state, hover=None, scroll=0 if zooms else session.scroll)
     effects: tuple[Effect, ...] = ()
@@ -145,7 +144,7 @@ def lacking(before: Session, session: Session, effects: tuple[Effect, ...]) -> R
     if not (lens.traced(state.flow) or lens.flow_lacks(state.flow)):
         wants[state.flow] = Compute(state.flow, lens)
     if not is_measured(lens, state.location, pair):
-        if state.location.level is Level.LENS and pair is not None:
+        if state.location.kind == "lens" and pair is not None:
             wants["streams {} {}".format(*pair)] = Compute("streams", lens, pair)
         else:
             wants["measures"] = Compute("measures", lens)

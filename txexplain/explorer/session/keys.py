@@ -10,7 +10,7 @@ from txexplain.explorer.choice import dims_of, patched_from
 from txexplain.explorer.contrast import token_text
 from txexplain.explorer.jump import NUMBERED
 from txexplain.explorer.lesson import shipped_lessons
-from txexplain.explorer.location import Level, Location, place_of
+from txexplain.explorer.location import Location, place_of
 from txexplain.explorer.session import lessons, models
 from txexplain.explorer.session.answers import (
     FOCUS,
@@ -89,7 +89,7 @@ def move(session: Session, direction: str, columns: int = 1) -> Result:
 
 
 def on_candidates(session: Session) -> bool:
-    return session.pane == "panel" or session.state.location.level is Level.OUTPUT
+    return session.pane == "panel" or session.state.location.kind == "output"
 
 
 def enter(session: Session) -> Result:
@@ -99,7 +99,7 @@ def enter(session: Session) -> Result:
         return lessons.answer(session, reading.cursor) if session.reader.asks and reading is not None else (session, ())
     if on_candidates(session) and session.distribution is not None:
         return choose(session, session.candidate)
-    if session.state.location.level is Level.EFFECTS:
+    if session.state.location.kind == "effects":
         return patch(session) if session.state.location.face == "patch" else switch(session)
     return moved(session, ExplorerState.enter)
 
@@ -112,7 +112,7 @@ def stage(session: Session) -> Result:
     """The next stage or face; a newly sorted atlas begins at its first head."""
     state = session.state.next_stage()
     place = state.location
-    if session.lens is not None and place.level is Level.HEADS and place.face is not None:
+    if session.lens is not None and place.kind == "heads" and place.face is not None:
         order = dims_of(session.lens, place).order
         if order:
             block, head = divmod(order[0], session.lens.config.n_head)
@@ -124,7 +124,7 @@ def strongest(session: Session) -> Result:
     """The key that the row's query attends to most."""
     place, lens = session.state.location, session.lens
     name = f"blocks.{place.block}.attn.pattern"
-    if lens is None or place.level not in (Level.HEAD, Level.PRODUCT) or name not in lens.trace:
+    if lens is None or place.kind not in ("head", "product") or name not in lens.trace:
         return session, ()
     query = place.token_index(lens.trace.n_tokens)
     key = int(lens.trace[name][place.head, query, : query + 1].argmax())
@@ -134,7 +134,7 @@ def strongest(session: Session) -> Result:
 def atlas(session: Session) -> Result:
     """All heads, at the one that was looked at last."""
     memory, token = session.state.memory, session.state.location.token
-    place = Location(Level.HEADS, block=memory.block, head=memory.head, token=token)
+    place = Location("heads", block=memory.block, head=memory.head, token=token)
     return moved(session, lambda state, dims: state.go(place, dims))
 
 
@@ -196,7 +196,7 @@ def adjust(session: Session, step: int) -> Result:
 def jump(session: Session, digit: str = "") -> Result:
     """Ask where to: by a number where numbers name places, else by a Location."""
     place = session.state.location
-    if session.lens is None or (digit and (place.level not in NUMBERED or session.pane != "stage")):
+    if session.lens is None or (digit and (place.kind not in NUMBERED or session.pane != "stage")):
         return session, ()
     return replace(session, generating=False), (Show("jump", digit),)  # the prompt must not move on under what is typed
 
@@ -247,7 +247,7 @@ def found(session: Session, event: Found) -> Result:
     if session.distribution is None or session.distribution.logits is not event.logits:
         return session, ()
     session = replace(session, candidate=event.rank)
-    return (session, ()) if session.state.location.level is Level.OUTPUT else focus(session, "panel")
+    return (session, ()) if session.state.location.kind == "output" else focus(session, "panel")
 
 
 def examples(session: Session) -> Result:
@@ -309,7 +309,7 @@ def resized(session: Session, event: Resized) -> Result:
 def hovered(session: Session, event: Hovered) -> Result:
     """The pointer is over something: of a head's grid, a cell is told more of."""
     target = event.target
-    cell = isinstance(target, Location) and target.key is not None and session.state.location.level is Level.HEAD
+    cell = isinstance(target, Location) and target.key is not None and session.state.location.kind == "head"
     return replace(session, hover=target if cell and isinstance(target, Location) else None), ()
 
 

@@ -1,11 +1,10 @@
-"""The pictures, one file a level of the stage and one a pane around it. Each is a function from a Scene to a Canvas."""
+"""The pictures, one file a kind of place and one a pane around it. Each is a function from a Scene to a Canvas."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from txexplain.errors import ChangedByHand, NotRecorded
-from txexplain.explorer.location import Level
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.atlas import draw_heads
@@ -31,26 +30,26 @@ from txexplain.viz.views.residual import draw_residual
 from txexplain.viz.views.surprisal import draw_prompt_pane
 from txexplain.viz.views.welcome import draw_welcome
 
-LEVELS: dict[Level, Callable[[Scene], Canvas]] = {
-    Level.MODEL: draw_model,
-    Level.BLOCK: draw_block,
-    Level.ATTN: draw_attn,
-    Level.HEADS: draw_heads,
-    Level.HEAD: draw_head,
-    Level.PRODUCT: draw_product,
-    Level.OUTPUT: draw_output,
-    Level.EMBED: draw_embed,
-    Level.LN1: draw_norm,
-    Level.LN2: draw_norm,
-    Level.FINAL: draw_norm,
-    Level.RESIDUAL: draw_residual,
-    Level.DIRECT: draw_direct,
-    Level.LENS: draw_lens,
-    Level.EFFECTS: draw_effects,
-    Level.QKV: draw_linear,
-    Level.PROJ: draw_linear,
-    Level.MLP: draw_mlp,
-    Level.NEURON: draw_neuron,
+LEVELS: dict[str, Callable[[Scene], Canvas]] = {
+    "model": draw_model,
+    "block": draw_block,
+    "attn": draw_attn,
+    "heads": draw_heads,
+    "head": draw_head,
+    "product": draw_product,
+    "output": draw_output,
+    "embed": draw_embed,
+    "ln1": draw_norm,
+    "ln2": draw_norm,
+    "final": draw_norm,
+    "residual": draw_residual,
+    "direct": draw_direct,
+    "lens": draw_lens,
+    "effects": draw_effects,
+    "qkv": draw_linear,
+    "proj": draw_linear,
+    "mlp": draw_mlp,
+    "neuron": draw_neuron,
 }
 
 
@@ -63,13 +62,13 @@ def draw_side(scene: Scene) -> Canvas:
 
 
 def draw_stage(scene: Scene) -> Canvas:
-    """The stage: the view of the present level, or what stands in its way."""
+    """The stage: the view of the present place, or what stands in its way."""
     if scene.lens is None:
         canvas = Canvas(scene.width, scene.height, scene.palette)
-        title(canvas, scene, scene.location.level.name.lower())
+        title(canvas, scene, scene.location.kind.lower())
         paragraph(canvas, 2, min(2, scene.height - 1), scene.message or "…", scene.width - 4)
         return canvas
-    draw = LEVELS[scene.location.level]
+    draw = LEVELS[scene.location.kind]
     try:
         canvas = draw(scene)
     except NotRecorded as missing:

@@ -12,7 +12,6 @@ import numpy as np
 
 from txexplain.engine.derive import Doubles
 from txexplain.engine.ops import Array
-from txexplain.explorer.location import Level
 from txexplain.facts.head import mean_pattern
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
@@ -117,7 +116,7 @@ def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
         lit = key == chosen
         if key != "qkv":
             canvas.put(column.x, 1, column.name, "accent" if lit else column.role, "cursor" if lit else None, BOLD)
-        target = replace(place, level=Level.BLOCK, select=None if column.tile == "attn" else column.tile)
+        target = replace(place, kind="block", select=None if column.tile == "attn" else column.tile)
         canvas.target(column.x - 1, 1, column.width + 2, height + 1, target)
     for group, (role, _) in enumerate(GROUPS):
         lit = chosen == "qkv"

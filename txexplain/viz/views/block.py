@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.steps import SHOWN, Step
-from txexplain.explorer.location import Level
 from txexplain.facts.head import mean_pattern
 from txexplain.facts.vector import vector
 from txexplain.text import cell_width
@@ -106,7 +105,7 @@ def rows_of_tiles(canvas: Canvas, scene: Scene) -> None:
     for row, tile in enumerate(TILES[first : first + visible]):
         y = 1 + row * each
         tile_row(canvas, scene, tile, y, each, first + row == chosen)
-        canvas.target(0, y, scene.width, each, replace(place, level=Level.BLOCK, select=None if tile.tile == "attn" else tile.tile))
+        canvas.target(0, y, scene.width, each, replace(place, kind="block", select=None if tile.tile == "attn" else tile.tile))
 
 
 def tile_row(canvas: Canvas, scene: Scene, tile: Step, y: int, rows: int, lit: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.explorer import choice
-from txexplain.explorer.location import STAGES, Level, Location
+from txexplain.explorer.location import STAGES, Location
 from txexplain.facts.head import Grid, grid, has_stage
 from txexplain.facts.head import row as row_of
 from txexplain.text import cell_width
@@ -189,7 +189,7 @@ def query_labels(canvas: Canvas, scene: Scene, p: Plan) -> None:
         canvas.put(1, y + (p.tall - 1) // 2, word(scene, i), *look, width=p.left - 2 - digits, align="right")
         if digits:
             canvas.put(p.left - 1 - digits, y + (p.tall - 1) // 2, str(i), *look, width=digits, align="right")
-        canvas.target(1, y, p.left - 2, p.tall, replace(place, level=Level.HEAD, query=i, key=key, token=None))
+        canvas.target(1, y, p.left - 2, p.tall, replace(place, kind="head", query=i, key=key, token=None))
 
 
 def key_labels(canvas: Canvas, scene: Scene, p: Plan, x: int) -> None:
@@ -310,7 +310,7 @@ def draw_grid(
         cursor_mark(canvas, (corner[0] + column * cell, corner[1] + row * tall), size, ink(row, column))
     canvas.board(
         *corner, cell * len(columns), tall * len(rows), corner, size,
-        lambda row, column: replace(place, level=Level.HEAD, stage=stage, query=rows[row], key=columns[column], token=None),
+        lambda row, column: replace(place, kind="head", stage=stage, query=rows[row], key=columns[column], token=None),
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.lesson import HIGHLIGHTS, state_of
-from txexplain.explorer.location import Level, Location, parse
+from txexplain.explorer.location import Location, parse
 from txexplain.explorer.reading import Reading
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
@@ -190,7 +190,7 @@ def marked_hits(canvas: Canvas, pane: str, scene: Scene) -> list[Hit]:
         wanted = (word, int(index))
         return [hit for hit in canvas.hits if hit.target == wanted and (pane == "prompt" or word != "token")]
     source = page_scene(scene, reading)
-    if pane != "stage" or text in HIGHLIGHTS or source is None or scene.location.level is not (reading.place or Location()).level:
+    if pane != "stage" or text in HIGHLIGHTS or source is None or scene.location.kind != (reading.place or Location()).kind:
         return []
     if word in ("query", "key"):
         named = [hit for hit in canvas.hits if isinstance(hit.target, Location) and getattr(hit.target, word) == int(index)]
@@ -204,7 +204,7 @@ def marked_hits(canvas: Canvas, pane: str, scene: Scene) -> list[Hit]:
 def leads_to(target: object, place: Location) -> bool:
     """Whether a target is a place, the selected token and a picture's way to its head apart."""
     assert isinstance(target, Location)
-    if place.level is Level.HEAD and target.level in (Level.HEADS, Level.ATTN):
+    if place.kind == "head" and target.kind in ("heads", "attn"):
         return (target.block, target.head) == (place.block, place.head)
     return replace(target, token=None) == replace(place, token=None)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import Location
 from txexplain.facts.linear import PROJ, QKV, DotFacts, LinearFacts, dot, head_lengths, linear
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.text import cell_width
@@ -41,12 +41,12 @@ def dot_of(scene: Scene, element: int) -> DotFacts:
 
 
 def made(scene: Scene) -> str:
-    return QKV if scene.location.level is Level.QKV else PROJ
+    return QKV if scene.location.kind == "qkv" else PROJ
 
 
 def meaning(scene: Scene, element: int) -> str:
     """What an output element is: of which part and head."""
-    if scene.location.level is Level.PROJ:
+    if scene.location.kind == "proj":
         return f"element {element} of attn_out"
     part, rest = divmod(element, scene.config.n_embd)
     head, place = divmod(rest, scene.config.head_dim)
@@ -54,17 +54,15 @@ def meaning(scene: Scene, element: int) -> str:
 
 
 def role_of(scene: Scene, element: int) -> str:
-    return PARTS[element // scene.config.n_embd][1] if scene.location.level is Level.QKV else "attention"
+    return PARTS[element // scene.config.n_embd][1] if scene.location.kind == "qkv" else "attention"
 
 
 def draw_linear(scene: Scene) -> Canvas:
     """The page in its present face."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place = scene.location
-    what = "x W_QKV + b" if place.level is Level.QKV else "z W_O + b"
-    title(
-        canvas, scene, f"{place.level.value} {scene.palette.glyphs.dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}"
-    )
+    what = "x W_QKV + b" if place.kind == "qkv" else "z W_O + b"
+    title(canvas, scene, f"{place.kind} {scene.palette.glyphs.dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}")
     if scene.result.model is None:
         draw_recorded(canvas, scene)
         return canvas
@@ -80,7 +78,7 @@ def draw_linear(scene: Scene) -> Canvas:
 def draw_recorded(canvas: Canvas, scene: Scene) -> None:
     """What a trace has of the page without its model: the input and the result. Raises NotRecorded where it has neither."""
     prefix = f"blocks.{scene.location.block}."
-    if scene.location.level is Level.QKV:
+    if scene.location.kind == "qkv":
         names = [("x", "residual", "ln1.normalized"), *((part, role, f"attn.{part}") for part, role in PARTS)]
     else:
         names = [("z", "attention", "attn.z"), ("attn_out", "attention", "attn_out")]
@@ -102,16 +100,16 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     ascii, role = scene.palette.ascii, role_of(scene, element)
     sum_ = dot_of(scene, element)
     canvas.put(1, 1, meaning(scene, element), role, attrs=BOLD)
-    names = ("x", "LayerNorm's result") if place.level is Level.QKV else ("z", "the heads' results, side by side")
+    names = ("x", "LayerNorm's result") if place.kind == "qkv" else ("z", "the heads' results, side by side")
     vectors = [
-        Vector(names[0], "residual" if place.level is Level.QKV else "attention", sum_.x, names[1]),
-        Vector("weights", "text", sum_.weights, f"column {element} of {'W_QKV' if place.level is Level.QKV else 'W_O'}"),
+        Vector(names[0], "residual" if place.kind == "qkv" else "attention", sum_.x, names[1]),
+        Vector("weights", "text", sum_.weights, f"column {element} of {'W_QKV' if place.kind == 'qkv' else 'W_O'}"),
         Vector(f"{names[0]} {times} w", role, sum_.terms, "their products, element by element"),
     ]
     low = scene.height < 24
     under = replace(place, element=place.source)
-    headed = place.level is Level.QKV and scene.height >= 17 + scene.config.n_head
-    split = headed or place.level is Level.PROJ
+    headed = place.kind == "qkv" and scene.height >= 17 + scene.config.n_head
+    split = headed or place.kind == "proj"
     below = 7 + (scene.config.n_head if split else 0)  # rows of the sum, the outputs and the heads' parts
     height = 4 if low else max(10, min(19, scene.height - 3 - below))
     y = draw_strips(canvas, scene, vectors, 2, height, under, lambda n: replace(place, source=n, element=element))
@@ -124,7 +122,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
         heads(canvas, scene, product, y)
         return
     y = outputs(canvas, scene, product, y)
-    if place.level is Level.PROJ:
+    if place.kind == "proj":
         shares(canvas, scene, product, y + int(not low))
 
 
@@ -155,7 +153,7 @@ def outputs(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> int:
     """The result as strips of d elements, the cursor's part with its number."""
     place, d = scene.location, scene.config.n_embd
     cells, each = strip_cells(scene.width, d)
-    parts = PARTS if place.level is Level.QKV else (("attn_out", "attention"),)
+    parts = PARTS if place.kind == "qkv" else (("attn_out", "attention"),)
     for number_, (name, role) in enumerate(parts):
         inside = None if place.element is None or place.element // d != number_ else place.element % d
         part = VectorFacts(product.result.values[number_ * d : (number_ + 1) * d])
@@ -183,7 +181,7 @@ def shares(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
             canvas.put(1, y + head, f"H{head}", "attention", width=4)
             canvas.put(5, y + head, number(length, ascii=ascii), "text", width=9, align="right")
             canvas.put(16, y + head, bar(length / largest, scene.width - 18, scene.palette), calm)
-            canvas.target(1, y + head, scene.width - 2, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+            canvas.target(1, y + head, scene.width - 2, 1, Location("head", block=place.block, head=head, token=place.token))
         return
     across = max(1, (scene.width - 2) // ENTRY)
     for head, length in enumerate(lengths):
@@ -192,7 +190,7 @@ def shares(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
             at = 1 + column * ENTRY
             used = canvas.put(at, y + row, f"H{head} ", "attention")
             canvas.put(at + used, y + row, number(length, ascii=ascii), "text")
-            canvas.target(at, y + row, ENTRY - 1, 1, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+            canvas.target(at, y + row, ENTRY - 1, 1, Location("head", block=place.block, head=head, token=place.token))
 
 
 def heads(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
@@ -204,7 +202,7 @@ def heads(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
     canvas.put(1, y, "head", "muted")
     for head in range(n_head):
         canvas.put(1, y + 1 + head * tall, f"H{head}", "text")
-        canvas.target(1, y + 1 + head * tall, HEAD - 1, tall, Location(Level.HEAD, block=place.block, head=head, token=place.token))
+        canvas.target(1, y + 1 + head * tall, HEAD - 1, tall, Location("head", block=place.block, head=head, token=place.token))
     for part, (name, role) in enumerate((("query", "query"), ("key", "key"), ("value", "value"))):
         x, values = 1 + HEAD + part * room, product.result.values[part * d : (part + 1) * d].reshape(n_head, dh)
         low, high = span(values)
@@ -234,7 +232,7 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: int
     a, b = product.weight.shape
     rows = window(source, a, max(1, scene.height - 5))
     columns = window(element, b, max(1, (scene.width - 2 * LABEL - 2) // CELL))
-    low, high = scene.result.last("span", (place.level, place.block), lambda: span(product.weight))
+    low, high = scene.result.last("span", (place.kind, place.block), lambda: span(product.weight))
     ramp = Ramp("diverging", role_of(scene, element), scene.palette)
     left = 2 * LABEL
     canvas.put(1, 1, "input", "muted", width=LABEL)

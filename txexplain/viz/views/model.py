@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from txexplain.engine.derive import Lens
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import Location
 from txexplain.facts.residual import changes as changes_of
 from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar, braille
@@ -81,7 +81,7 @@ def columns_of(scene: Scene) -> list[tuple[str, Location]]:
     token = scene.location.token
     blocks = [(f"L{b}", f"L{b}" if b else None) for b in range(scene.config.n_layer)]
     names: list[tuple[str, str | None]] = [("embed", "embed"), *blocks, ("final", "final"), ("out", "output")]
-    return [(name, Location(Level.MODEL, select=select, token=token)) for name, select in names]
+    return [(name, Location("model", select=select, token=token)) for name, select in names]
 
 
 def rows_of(token: int, n: int, height: int) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from txexplain.explorer import choice
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import Location
 from txexplain.facts.norm import NormFacts, norm
 from txexplain.text import wrapped
 from txexplain.viz.canvas import BOLD, Canvas
@@ -12,12 +12,12 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.strips import Vector, draw_strips
 
-BEFORE = {Level.LN1: "the block's input", Level.LN2: "the stream after attention", Level.FINAL: "the last block's output"}
+BEFORE = {"ln1": "the block's input", "ln2": "the stream after attention", "final": "the last block's output"}
 
 
 def norm_name(place: Location) -> str:
     """The name of the LayerNorm's activations."""
-    return "ln_final" if place.level is Level.FINAL else f"blocks.{place.block}.{place.level.value}"
+    return "ln_final" if place.kind == "final" else f"blocks.{place.block}.{place.kind}"
 
 
 SPARED = ("bias", "gain", "mean", "scale")  # the steps that a low stage leaves out, the first first
@@ -43,7 +43,7 @@ def draw_norm(scene: Scene) -> Canvas:
     x += canvas.put(x, 1, f"   variance {variance}   scale {root}(variance + {eps}) = ", "muted")
     canvas.put(x, 1, scale, "text", attrs=BOLD)
     vectors = [
-        Vector("x", "residual", steps.x, BEFORE[place.level]),
+        Vector("x", "residual", steps.x, BEFORE[place.kind]),
         Vector(f"x {minus} mean", "residual", steps.centred, f"x {minus} {mean}"),
         Vector(f"{'/' if ascii else '÷'} scale", "residual", steps.divided, f"(x {minus} mean) {'/' if ascii else '÷'} {scale}"),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from txexplain.errors import ChangedByHand, NotRecorded
-from txexplain.explorer.location import Level, Location
+from txexplain.explorer.location import Location
 from txexplain.facts.residual import ResidualFacts, raised, residual
 from txexplain.text import wrapped
 from txexplain.viz.bars import bar
@@ -98,7 +98,7 @@ def moved(canvas: Canvas, scene: Scene, name: str, y: int, end: int) -> None:
 
 
 def target(place: Location, name: str) -> Location:
-    return replace(place, level=Level.RESIDUAL, select=None if name == "embed" else name)
+    return replace(place, kind="residual", select=None if name == "embed" else name)
 
 
 def legend(scene: Scene, facts: ResidualFacts) -> list[str]:
