@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from txexplain.engine import harmless, library, tokenizer, vocabulary
 from txexplain.engine.harmless import HARMLESS, KNOWN_PATTERNS
+from txexplain.engine.sentencepiece import pieces_of
 from txexplain.engine.tokenizer import END_OF_TEXT, Gpt2, Tokenizer
 from txexplain.engine.vocabulary import open_folder
 from txexplain.errors import TokenizerError
@@ -103,6 +104,8 @@ OPENED: dict[str, Tokenizer] = {}
 def vocabulary_ids(name: str) -> set[int]:
     """The ids that text may have without any added token: an added token may be an ordinary one, too."""
     folder = FOLDERS / name
+    if pieces := next(folder.glob("*.model"), None):
+        return set(range(len(pieces_of(pieces.read_bytes()).scores)))
     if (folder / "vocab.txt").exists():
         return set(range(len((folder / "vocab.txt").read_text(encoding="utf-8").split("\n"))))
     there = (folder / "tokenizer.json").exists()
@@ -366,6 +369,11 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a space that is a number": (with_config(tokenizer_class="GPT2Tokenizer", add_prefix_space=5), "add_prefix_space"),
     "a token that is a list": (with_config(bos_token=["x"]), "neither a string"),
     "files by version": (with_config(fast_tokenizer_files=["tokenizer.4.0.json"]), "each version"),
+    "a class of another library": (with_config(tokenizer_class="GPTSw3Tokenizer"), "GPTSw3Tokenizer, which transformers has in Python"),
+    "a class that transformers saves": (
+        with_config(tokenizer_class="BigBirdTokenizer"), r"backend_tokenizer\.save\('.*tokenizer\.json'\) makes a tokenizer\.json"
+    ),
+    "a T5 of merges": (with_config(tokenizer_class="T5Tokenizer"), "wants Unigram"),
     "no files of its class": (with_config(tokenizer_class="BertTokenizer"), "WordPiece"),
     "dropout": (as_it_is(lambda told: told["model"].update(dropout=0.1)), "dropout"),
     "unknown normalizer": (as_it_is(lambda told: told.update(normalizer={"type": "Python"})), "normalizer"),
@@ -438,6 +446,46 @@ def test_texts_of_tokens_are_known_where_a_vocabulary_tells_them(tmp_path: Path)
     found = open_folder(tmp_path, 2000)
     assert [found.display(i) for i in (7, 8)] == [" the", "#8"]
     assert found.decode([7, 8]) == " the#8"
+
+
+PIECES = FOLDERS / "spiece-t5" / "spiece.model"
+SPIECE_FAULTS: dict[str, tuple[str, bytes, str, str]] = {
+    "cut short": ("spiece.model", PIECES.read_bytes()[:700], "T5Tokenizer", "spiece.model can't be used: it is cut short, or isn't"),
+    "a text": ("spiece.model", b"<unk>\t0\n", "T5Tokenizer", "isn't a vocabulary of sentencepiece"),
+    "empty": ("spiece.model", b"", "T5Tokenizer", "no pieces"),
+    "numbers for names": ("spiece.model", b"\x0a\x02\x08\x05", "AlbertTokenizer", "isn't a vocabulary of sentencepiece"),
+    "a number without end": ("spiece.model", b"\xff" * 40, "ReformerTokenizer", "isn't a vocabulary of sentencepiece"),
+    "another file first": ("tekken.json", b"{}", "T5Tokenizer", "makes a tokenizer of its tekken.json"),
+    "a class without pieces": ("tokenizer.model", PIECES.read_bytes(), "GPT2Tokenizer", "its tokenizer.model .* makes a tokenizer.json"),
+    "another name": ("spm.model", PIECES.read_bytes(), "T5Tokenizer", "a T5Tokenizer wants spiece.model, which isn't there"),
+}
+
+
+@pytest.mark.parametrize(("file", "data", "kind", "said"), SPIECE_FAULTS.values(), ids=SPIECE_FAULTS.keys())
+def test_pieces_that_cannot_be_used_say_why(tmp_path: Path, file: str, data: bytes, kind: str, said: str) -> None:
+    (tmp_path / file).write_bytes(data)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
+    with pytest.raises(TokenizerError, match=said):
+        open_folder(tmp_path, 400).encode("the")
+
+
+def test_pieces_are_shown_where_no_text_can_be_read(tmp_path: Path) -> None:
+    shutil.copy(FOLDERS / "spiece-llama" / "tokenizer.model", tmp_path / "spiece.model")
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "tokenizer_class": "GPTSw3Tokenizer"}')
+    found = open_folder(tmp_path, 400)
+    assert found.has_no_text
+    assert [found.display(i) for i in (0, 3 + 0x41)] == ["<unk>", "A"]
+    assert " the" in {found.display(i) for i in range(259, 350)}
+
+
+def test_a_map_of_sentencepiece_and_its_spaces_are_not_too_much(tmp_path: Path) -> None:
+    """As transformers 4 wrote T5's: the largest result of the map of NMT and NFKC has 33 bytes for 4."""
+    told = json.loads((FOLDERS / "t5" / "tokenizer.json").read_text(encoding="utf-8"))
+    spaces = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}
+    replaced = [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 8}, spaces]
+    told["normalizer"] = {"type": "Sequence", "normalizers": replaced}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
+    assert open_folder(tmp_path, 400).encode("the   cat", bare=True)
 
 
 @pytest.mark.parametrize("there", ["vocab.json", "merges.txt"])

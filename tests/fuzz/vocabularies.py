@@ -31,7 +31,19 @@ TEXTS = (
     "",
 )
 GOLDEN = Path(__file__).parents[1] / "golden" / "tokenizers"
-ODD = ("added-decoder", "digits-taken", "llama-legacy", "template", "two-files-added", "unigram", "vocab-txt", "wordpiece")
+ODD = (
+    "added-decoder",
+    "digits-taken",
+    "llama-legacy",
+    "spiece-albert",
+    "spiece-llama",
+    "spiece-t5",
+    "template",
+    "two-files-added",
+    "unigram",
+    "vocab-txt",
+    "wordpiece",
+)
 PATTERN = regex.compile(r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+""")
 WORDS: tuple[Any, ...] = (
     "BPE", "WordPiece", "ByteLevel", "Whitespace", "Sequence", "Split", "Lowercase", "NFC", "type", "model", "vocab", "merges", "added_tokens", "pre_tokenizer",
@@ -126,7 +138,7 @@ class Tokenizers:
             data = case.files[name]
             if rng.random() < 0.04 or not isinstance(data, bytes):
                 case = mutated_folder(rng, case, ("tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"))
-            elif rng.random() < 0.15:
+            elif rng.random() < 0.15 or name.endswith(".model"):
                 case = case.with_file(name, mutated_bytes(rng, data))
             elif name.endswith(".json"):
                 case = case.with_file(name, self.changed(rng, data) if rng.random() < 0.5 else mutated_json_bytes(rng, data, WORDS))

@@ -2,17 +2,20 @@
 
     python tests/golden/make_tokenizers.py       # tokenizers/NAME/*, tokenizers/expected.json
 
-Needs transformers; not part of the suite.
+Needs transformers and sentencepiece; not part of the suite.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from sentencepiece import SentencePieceTrainer
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
@@ -43,6 +46,8 @@ TEXTS = [
     "<tok>a<tok> <tok>",
     "aaaaaaaaaaaaaaaaaaaaaaaa thethethe",
     "[/] <0x41> ▁ ##a",
+    "<extra_id_0> a<extra_id_7>  <mask> [SEP]x",
+    "ＦＵＬＬ ｗｉｄｔｈ, ``quoted'' ǅ\u3000\x85END",
 ]
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LETTERS = pre_tokenizers.ByteLevel.alphabet()
@@ -109,6 +114,19 @@ def wordlevel() -> Tokenizer:
     made = Tokenizer(models.WordLevel(unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     return trained(made, trainers.WordLevelTrainer(vocab_size=40, special_tokens=["<unk>", "<s>"]))
+
+
+def pieces(folder: Path, name: str, **how: Any) -> None:
+    """A vocabulary of sentencepiece."""
+    written = io.BytesIO()
+    how = {"vocab_size": 90, "hard_vocab_limit": False, "minloglevel": 2} | how
+    with TemporaryDirectory() as home:
+        if "normalization_rule_tsv" in how:
+            rules = Path(home, how["normalization_rule_tsv"])
+            rules.write_text(RULES)
+            how["normalization_rule_tsv"] = str(rules)
+        SentencePieceTrainer.train(sentence_iterator=iter(CORPUS * 8), model_writer=written, **how)
+    (folder / name).write_bytes(written.getvalue())
 
 
 def sequence(*parts: Any) -> Any:
@@ -185,10 +203,45 @@ FOLDERS: dict[str, tuple[Callable[[], Tokenizer], dict[str, Any] | None]] = {
     ),
     "unigram": (unigram, {"tokenizer_class": "TokenizersBackend", "eos_token": "</s>"}),
     "unknown-class": (lambda: with_added(byte_level()), {"tokenizer_class": "OurOwnTokenizer", "add_bos_token": True}),
+    "codegen": (lambda: with_added(byte_level()), {"tokenizer_class": "CodeGenTokenizer", "add_prefix_space": True}),
+    "electra": (wordpiece, {"tokenizer_class": "ElectraTokenizerFast"}),
+    "longformer": (lambda: byte_level(specials=("<s>", "</s>")), {"tokenizer_class": "LongformerTokenizer", "sep_token": "<|user|>"}),
+    "neox": (
+        lambda: around(byte_level(), lambda i: processors.TemplateProcessing(single=f"{END} $A", special_tokens=[(END, i)])),
+        {"tokenizer_class": "GPTNeoXTokenizer"},
+    ),
+    "qwen2": (lambda: with_added(byte_level()), {"tokenizer_class": "Qwen2TokenizerFast"}),
+    "roberta": (lambda: with_added(byte_level(specials=("<s>", "<pad>", "</s>"))), {"tokenizer_class": "RobertaTokenizer"}),
+    "t5": (unigram, {"tokenizer_class": "T5TokenizerFast", "extra_ids": 8}),
     "wordlevel": (wordlevel, WHOLE),
     "wordpiece": (wordpiece, WHOLE | {"unk_token": "[UNK]"}),
     "wordpiece-bert": (wordpiece, {"tokenizer_class": "BertTokenizerFast", "do_lower_case": False}),
 }  # fmt: skip
+
+
+RULES = "".join(f"{0xFEE0 + code:X}\t{code:X}\n" for code in range(0x21, 0x7F)) + "3000\t20\nFB01\t66 69\nBD\t31 2F 32\n"  # of full width …
+PLAIN, MAPPED = {"normalization_rule_name": "identity"}, {"normalization_rule_tsv": "rules.tsv"}  # written there, a small one
+BYTES = PLAIN | {"byte_fallback": True, "vocab_size": 350}
+NAMES = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+T5 = {"tokenizer_class": "T5Tokenizer"}
+PIECES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
+    (
+        "spiece-t5", "spiece.model", T5 | NAMES | {"extra_ids": 0, "additional_special_tokens": [], "do_lower_case": True},
+        MAPPED | {"control_symbols": ["[PAD]", "[CLS]", "[SEP]"]},
+    ),
+    ("spiece-t5-extra", "spiece.model", T5, PLAIN | {"user_defined_symbols": ["<tok>"]}),
+    ("spiece-albert", "spiece.model", {"tokenizer_class": "AlbertTokenizer"}, MAPPED | {"control_symbols": ["[CLS]", "[SEP]", "[MASK]"]}),
+    (
+        "spiece-reformer", "spiece.model", {"tokenizer_class": "ReformerTokenizer"},
+        MAPPED | {"model_type": "bpe", "user_defined_symbols": ["Rapunzel"]},
+    ),
+    ("spiece-xlm-roberta", "sentencepiece.bpe.model", {"tokenizer_class": "XLMRobertaTokenizerFast"}, MAPPED),
+    (
+        "spiece-deberta", "spm.model", {"tokenizer_class": "DebertaV2Tokenizer", "split_by_punct": True},
+        PLAIN | {"control_symbols": ["[CLS]", "[SEP]"]},
+    ),
+    ("spiece-llama", "tokenizer.model", {"tokenizer_class": "LlamaTokenizer", "add_bos_token": True}, BYTES | {"model_type": "bpe"}),
+]  # fmt: skip
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -229,6 +282,8 @@ def main() -> None:
     folder = made_folder("vocab-txt", {"tokenizer_class": "BertTokenizer"})
     words = sorted(wordpiece().get_vocab().items(), key=lambda item: item[1])
     (folder / "vocab.txt").write_text("\n".join(word for word, _ in words) + "\n", encoding="utf-8")
+    for name, file, config, how in PIECES:
+        pieces(made_folder(name, config), file, **how)
     found = {folder.name: ids_by_transformers(folder) for folder in sorted(HERE.iterdir())}
     lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(ids, separators=(',', ':'))}" for name, ids in found.items())
     (HERE / "expected.json").write_text(f'{{"texts": {json.dumps(TEXTS)},\n"ids": {{\n{lines}\n}}}}\n')

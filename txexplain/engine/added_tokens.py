@@ -13,7 +13,7 @@ from typing import Any
 from txexplain.engine.harmless import Unfit, clipped, require_added, require_bounded, require_ids
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-OTHERS, OWN = "extra_special_tokens", "model_specific_special_tokens"
+OTHERS, FORMERLY, OWN = "extra_special_tokens", "additional_special_tokens", "model_specific_special_tokens"
 FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 
 Json = dict[str, Any]
@@ -65,8 +65,8 @@ def settings_of(config: Json, specials: Json, *, whole: bool) -> Json:
     """
     skipped = {"tokenizer_class", "init_inputs"} | ({"add_bos_token", "add_eos_token"} if whole else set())
     settings = {key: value for key, value in config.items() if key not in skipped}
-    if "additional_special_tokens" in settings and not settings.get(OTHERS):
-        settings[OTHERS] = settings.pop("additional_special_tokens")
+    if FORMERLY in settings and not settings.get(OTHERS):
+        settings[OTHERS] = settings.pop(FORMERLY)
     own = {key: settings.pop(key) for key, value in list(settings.items()) if is_own(key) and isinstance(value, str)}
     own |= settings.pop(OTHERS) if isinstance(settings.get(OTHERS), dict) else {}
     settings |= {OWN: own} if own else {}
@@ -79,17 +79,16 @@ def settings_of(config: Json, specials: Json, *, whole: bool) -> Json:
                 settings[key] = {**value, "__type": "AddedToken", "special": True}
             else:
                 settings[key] = value
-    if "additional_special_tokens" in settings and OTHERS not in settings:
-        settings[OTHERS] = settings.pop("additional_special_tokens")
     return settings
 
 
-def tokens_of(settings: Json, usual: Mapping[str, str], older: Json, listed: Any) -> Tokens:
+def tokens_of(settings: Json, usual: Mapping[str, str], without: Any, older: Json, listed: Any) -> Tokens:
     """The tokens that these settings add.
 
-    usual: the named tokens that a class has by itself; older: added_tokens.json; listed: a tokenizer.json's added_tokens. Raises Unfit.
+    usual: the named tokens that a class has by itself; without: the others where the settings name none; older: added_tokens.json;
+    listed: a tokenizer.json's added_tokens. Raises Unfit.
     """
-    others, own = settings.get(OTHERS) or [], settings.get(OWN) or {}
+    others, own = (settings[OTHERS] or [] if OTHERS in settings else without), settings.get(OWN) or {}
     if not isinstance(own, dict):
         raise Unfit(f"its {OWN} are {clipped(own)}")
     named = {key: settings.get(key, usual.get(key)) for key in NAMED}
@@ -100,7 +99,8 @@ def tokens_of(settings: Json, usual: Mapping[str, str], older: Json, listed: Any
         raise Unfit(f"its {OTHERS} are {clipped(others)}")
     names = {key: as_token(value) for key, value in named.items() if value is not None}
     rest = tuple(map(as_token, others))
-    specials = {str(token) for token in (*names.values(), *rest)}
+    said = [as_token(settings[key]) for key in NAMED if settings.get(key)]
+    specials = {str(token) for token in (*said, *(rest if OTHERS in settings else ()))}
     numbered = numbered_tokens(settings, older, listed, specials)
     known = {token.content: token for token in numbered.values()}
     return Tokens(

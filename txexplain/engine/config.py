@@ -31,8 +31,8 @@ MOST_HEADS = 1 << 16  # of all blocks; GPT-3 has 9,216
 LONGEST_FILE = 10_000_000  # bytes
 # A folder's tokenizer, where one of these is there; without any, a GPT-2's is taken for GPT-2's own.
 TOKENIZER_FILES = (
-    "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "tekken.json",
-    "tiktoken.model", "encoder.json", "vocab.bpe", "bpe.codes",
+    "tokenizer.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "spm.model",
+    "tekken.json", "tiktoken.model", "encoder.json", "vocab.bpe", "bpe.codes",
 )  # fmt: skip
 MOST_VALUES = 100_000  # of a JSON file: an index names each weight once, and the deepest model has 16,000
 

@@ -232,7 +232,8 @@ def growth_of(part: Json) -> float:
     content = part.get("content") or ""
     require_short(content)
     pattern = require_pattern(part)
-    return max(1.0, len(content.encode("utf-8", "replace")) / len(pattern.encode("utf-8", "replace"))) if pattern else 1.0 + len(content)
+    shortest = len(pattern.encode("utf-8", "replace")) or SHORTEST.get(str((part.get("pattern") or {}).get("Regex")), 0)
+    return max(1.0, len(content.encode("utf-8", "replace")) / shortest) if shortest else 1.0 + len(content)
 
 
 def require_pattern(part: Json) -> str:
@@ -265,12 +266,14 @@ FEW = rf"{CHOICES}(?:{ATOM}\{{[0-9]{{1,2}},[0-9]{{1,2}}\}})?{CHOICES}"
 REST = rf"(?:{ATOM}(?:[*+]|\{{[0-9]{{1,2}},\}})\+?(?:{ATOM}[*?]\+?)*)"
 ALTERNATIVE = rf"(?:{FEW}{REST}?|\\s\+\(\?!\\S\)|\(\?i:(?:'[a-z]+\|?)+\))"
 HARMLESS = re.compile(rf"\(?{ALTERNATIVE}(?:\|{ALTERNATIVE}){{0,50}}\)?")
+SHORTEST = {" {2,}": 2, r"\s{2,}|[\n\r\t]": 1}  # bytes that patterns of well-known normalizers match at least
+QWEN2_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 KNOWN_PATTERNS = (
     # GPT-2
     r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-    # GPT-4's cl100k_base; Llama 3, Qwen 2 and 3
+    # GPT-4's cl100k_base; Llama 3; Qwen 2 and 3
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    QWEN2_PATTERN,
     # GPT-4o's o200k_base
     r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
     r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"

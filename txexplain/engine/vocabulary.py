@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from txexplain.bounded import load_json
-from txexplain.engine.added_tokens import Json, settings_of, tokens_of
+from txexplain.engine.added_tokens import FORMERLY, Added, Json, settings_of, tokens_of
 from txexplain.engine.config import TOKENIZER_FILES
 from txexplain.engine.harmless import Unfit, clipped, kind_of, parts_of, require_harmless
 from txexplain.engine.library import BYTE_TO_CHARACTER, LibraryTokenizer, Spelling
+from txexplain.engine.recipes import BERT, GPT2, LLAMA, QWEN2, RECIPES, REFORMER, ROBERTA, T5, WHOLE, extra_ids
+from txexplain.engine.sentencepiece import Pieces, pieces_of
 from txexplain.engine.tokenizer import GPT2_VOCABULARY, LONGEST_FILE, LONGEST_TOKEN, Tokenizer, gpt2_with
 from txexplain.errors import reason
 from txexplain.files import is_there, read_whole
@@ -30,38 +32,31 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 1_000_000  # of a JSON file: three for each token, of which GPT-2 has 50,257
 MERGES_SHA256 = "04e3597d7996f292ca9b8b7285ca4d58a6ae171ac47d73fc7140ceb0c7a6bbc0"  # of GPT-2's, a line each
+PIECES = ("spiece.model", "tokenizer.model", "sentencepiece.bpe.model", "spm.model")
 FEW = 500  # added tokens that are looked for in a text beside GPT-2's own
-# The classes of transformers: one that takes a tokenizer.json as it is, other names of what we build, and those that are built in ways of
-# their own. A class that it doesn't know takes a tokenizer.json as it is, too.
-WHOLE, GPT2, BERT, LLAMA = "TokenizersBackend", "GPT2Tokenizer", "BertTokenizer", "LlamaTokenizer"
-SAME = {
-    "LxmertTokenizer": BERT,
-    "MobileBertTokenizer": BERT,
-    "SqueezeBertTokenizer": BERT,
-    "PreTrainedTokenizer": WHOLE,
-    "PythonBackend": WHOLE,
-}
+# Other names of classes that have a recipe; a class that transformers doesn't know takes a tokenizer.json as it is.
+SAME = (
+    dict.fromkeys(("PreTrainedTokenizer", "PythonBackend"), WHOLE)
+    | {"CodeGenTokenizer": GPT2, "Phi3Tokenizer": LLAMA}
+    | {f"{name}Tokenizer": BERT for name in ("DistilBert", "Electra", "LayoutLM", "Lxmert", "MobileBert", "SqueezeBert")}
+    | {f"{name}Tokenizer": ROBERTA for name in ("Bart", "LED", "Longformer", "Mvp")}
+)
+# Classes that aren't built here: of the tokenizers library, and of Python or sentencepiece, which no tokenizer.json can stand for.
 OTHERS = """
-    Albert Auto Bart Barthez Bartpho Basic BertGeneration BertJapanese Bertweet BigBird BioGpt Blenderbot BlenderbotSmall ByT5 CLIP CTRL
-    Camembert Canine Character Clvp CodeGen CodeLlama Cohere ConvBert Cpm CpmAnt DPRContextEncoder DPRQuestionEncoder DPRReader Deberta
-    DebertaV2 Dia DistilBert Esm Esmc FNet FSMT FastSpeech2Conformer Flaubert Funnel GPTNeoX GPTNeoXJapanese GPTSw3 Gemma Herbert LED
-    Lasr LayoutLMv2 LayoutLMv3 LayoutXLM Luke M2M100 MBart MBart50 MLuke MPNet Marian MarkupLM Mecab Mgpstr Mvp MyT5 Nllb Nougat
-    OpenAIGPT PLBart Parakeet Pegasus Perceiver Phobert Pop2Piano ProphetNet Qwen2 Qwen3_5 Rag Reformer RemBert RoCBert RoFormer Roberta
-    SeamlessM4T Siglip Siglip2 Speech2Text SpeechT5 Splinter T5 Tapas Tipsv2 Udop VideoPrism Vits Wav2Vec2CTC Wav2Vec2PhonemeCTC Whisper
-    Wordpiece XGLM XLM XLMRoberta XLNet
+    Auto Barthez Basic BigBird Blenderbot CLIP Camembert CodeLlama Cohere ConvBert DPRContextEncoder DPRQuestionEncoder DPRReader Deberta
+    Esmc FNet Funnel Gemma Herbert Lasr LayoutLMv2 LayoutLMv3 LayoutXLM Luke MBart MBart50 MLuke MPNet MarkupLM Nllb Nougat OpenAIGPT
+    Parakeet Pegasus Qwen3_5 RemBert RoFormer SeamlessM4T Siglip2 Splinter Tipsv2 Udop VideoPrism Whisper Wordpiece XGLM XLNet
+"""
+OF_PYTHON = """
+    Bartpho BertGeneration BertJapanese Bertweet BioGpt BlenderbotSmall ByT5 CTRL Canine Character Clvp Cpm CpmAnt Dia Esm FSMT
+    FastSpeech2Conformer Flaubert GPTNeoXJapanese GPTSw3 M2M100 Marian Mecab Mgpstr MyT5 PLBart Perceiver Phobert Pop2Piano ProphetNet Rag
+    RoCBert Siglip Speech2Text SpeechT5 Tapas Vits Wav2Vec2CTC Wav2Vec2PhonemeCTC XLM
 """
 BY_MODEL = {"gpt2": GPT2, "bert": BERT, "llama": LLAMA}
-
-USUAL = {  # the named tokens that a class has by itself
-    GPT2: dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
-    BERT: {"unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]"},
-    LLAMA: {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"},
-    WHOLE: {},
-}
-EMPTY: Json = dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")) | {
-    "version": "1.0",
-    "added_tokens": [],
-}
+CONVERTED = (
+    "in Python, transformers.AutoTokenizer.from_pretrained({folder!r}).backend_tokenizer.save({file!r}) makes a tokenizer.json of it, "
+    'which opens with {{"tokenizer_class": "TokenizersBackend"}} in tokenizer_config.json'
+)
 
 
 def open_folder(folder: Path, vocab_size: int, name: str = "") -> Tokenizer:
@@ -140,6 +135,7 @@ class Plan:
         self.files = files
         self.whole = files.has("tokenizer.json")
         self.kind = self.class_of()
+        self.recipe = RECIPES[self.kind]
         config = files.json("tokenizer_config.json")
         if config.get("fast_tokenizer_files") not in (None, [], ["tokenizer.json"]):
             raise Unfit("it has a tokenizer.json for each version of transformers (fast_tokenizer_files)")
@@ -148,13 +144,44 @@ class Plan:
         self.document = files.json("tokenizer.json")
         if self.whole and not isinstance(self.document.get("model"), dict):
             raise Unfit("it has no model")
-        self.tokens = tokens_of(self.settings, self.usual(), older, self.document.get("added_tokens") or [])
+        self.pieces = self.sentencepiece()
+        self.tokens = tokens_of(self.settings, self.usual(), self.others(), older, self.document.get("added_tokens") or [])
 
     def usual(self) -> dict[str, str]:
         """The named tokens that a class has by itself, or by what a tokenizer.json fills texts up with."""
         padding = self.document.get("padding")
-        filler = padding.get("pad_token") if isinstance(padding, dict) else None
-        return USUAL[self.kind] | ({"pad_token": filler} if isinstance(filler, str) and self.kind in (WHOLE, LLAMA) else {})
+        filler = padding.get("pad_token") if isinstance(padding, dict) and self.kind in (WHOLE, LLAMA, REFORMER) else None
+        return {**self.recipe.named, **({"pad_token": filler} if isinstance(filler, str) else {})}
+
+    def others(self) -> Any:
+        """The tokens without a name that count where the settings have none: those of the pieces, those that a class has by itself."""
+        found = self.settings.get(FORMERLY) or []
+        if self.pieces is not None:
+            found = [
+                {"__type": "AddedToken", "content": token, "normalized": False, "special": special}
+                for token, special in self.pieces.added.items()
+            ]
+        if self.kind != T5 or not isinstance(found, list):
+            return found
+        extra = extra_ids(self)
+        there = [token for token in found if "<extra_id_" in str(token)]
+        if there and extra and len(there) != len(extra):
+            raise Unfit(f"it has {len(there)} tokens like <extra_id_0>, but its extra_ids is {len(extra)}")
+        return found if there else [*found, *extra]
+
+    def sentencepiece(self) -> Pieces | None:
+        """The vocabulary that counts where there is no tokenizer.json."""
+        if self.whole:
+            return None
+        if first := next((name for name in ("tekken.json", "tiktoken.model") if self.files.has(name)), None):
+            raise Unfit(f"transformers makes a tokenizer of its {first}, which isn't read here")
+        name = "tokenizer.model" if self.files.has("tokenizer.model") else self.recipe.pieces
+        if name == "tokenizer.model" and not self.recipe.pieces:
+            raise Unfit(f"a {self.kind} of its tokenizer.model is made by transformers in a way of its own; {self.remedy()}")
+        if not name:
+            return None
+        self.require("", name)
+        return pieces_of(self.files.read(name))
 
     def class_of(self) -> str:
         declared = self.files.declared()
@@ -163,12 +190,21 @@ class Plan:
         kind = SAME.get(kind, kind)
         if kind == LLAMA and self.whole and b'"ByteLevel"' in self.files.read("tokenizer.json"):
             return WHOLE
-        if kind.removesuffix("Tokenizer") in OTHERS.split() or kind in ("MistralCommonBackend", "SentencePieceBackend"):
-            raise Unfit(f"its tokenizer is a {kind}, which transformers builds in a way of its own")
-        return kind if kind in USUAL else WHOLE
+        name = kind.removesuffix("Tokenizer")
+        if name in OTHERS.split():
+            raise Unfit(f"its tokenizer is a {kind}, which transformers builds in a way of its own; {self.remedy()}")
+        if name in OF_PYTHON.split() or kind in ("MistralCommonBackend", "SentencePieceBackend"):
+            raise Unfit(
+                f"its tokenizer is a {kind}, which transformers has in Python or in the sentencepiece library, and nothing else reads"
+            )
+        return kind if kind in RECIPES else WHOLE
+
+    def remedy(self) -> str:
+        folder = str(self.files.folder)
+        return CONVERTED.format(folder=folder, file=f"{folder}/tokenizer.json")
 
     def tokenizer(self, name: str, vocab_size: int) -> Tokenizer:
-        document = {GPT2: self.gpt2, BERT: self.bert, LLAMA: self.llama, WHOLE: self.as_it_is}[self.kind]()
+        document = self.recipe.document(self)
         require_harmless(document)
         library = self.library(document)
         added = library.get_added_tokens_decoder()
@@ -180,66 +216,7 @@ class Plan:
         pairs = pairs_of(model["merges"]) if kind_of(model) == "BPE" else []
         return LibraryTokenizer(name, vocab_size, library, spelling_of(document), pairs, typed, partial(without_added, document, library))
 
-    # What each class makes of the files: a tokenizer.json without its added tokens
-
-    def as_it_is(self) -> Json:
-        if not self.whole:
-            self.require("")
-        return self.document | {"truncation": None, "padding": None}
-
-    def gpt2(self) -> Json:
-        """Byte-level BPE by the vocabulary and the merges."""
-        model = self.bpe() if self.whole else self.bpe_of_two_files()
-        space = self.flag("add_prefix_space", False)
-        level = {"type": "ByteLevel", "add_prefix_space": space, "trim_offsets": True, "use_regex": True}
-        decoder = level | {"add_prefix_space": True}
-        return EMPTY | {"pre_tokenizer": level, "decoder": decoder, "post_processor": self.document.get("post_processor"), "model": model}
-
-    def llama(self) -> Json:
-        """BPE over a whole text with its spaces as ▁, and bytes for what the vocabulary lacks."""
-        space = self.flag("add_prefix_space", True)
-        scheme = ("always" if self.settings.get("legacy") else "first") if space else "never"
-        metaspace = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": False}
-        decoders: list[Json] = [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
-        decoders += [{"type": "Strip", "content": " ", "start": 1, "stop": 0}] if space else []
-        model = self.bpe() | {"fuse_unk": True, "byte_fallback": True, "unk_token": None}
-        decoder = {"type": "Sequence", "decoders": decoders}
-        return EMPTY | {
-            "pre_tokenizer": metaspace,
-            "decoder": decoder,
-            "post_processor": self.document.get("post_processor"),
-            "model": model,
-        }
-
-    def bert(self) -> Json:
-        """WordPiece of BERT's words, in lower case unless the settings say otherwise."""
-        self.require("WordPiece", "vocab.txt")
-        lines = [] if self.whole else self.files.lines("vocab.txt")
-        normalizer = {
-            "type": "BertNormalizer",
-            "clean_text": True,
-            "handle_chinese_chars": self.flag("tokenize_chinese_chars", True),
-            "strip_accents": self.settings.get("strip_accents"),
-            "lowercase": self.flag("do_lower_case", True),
-        }
-        model = {
-            "type": "WordPiece",
-            "unk_token": str(self.tokens.named.get("unk_token")),
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": self.document["model"].get("vocab") if self.whole else {line.rstrip(): id for id, line in enumerate(lines)},
-        }
-        decoder = {"type": "WordPiece", "prefix": "##", "cleanup": True}
-        return EMPTY | {"normalizer": normalizer, "pre_tokenizer": {"type": "BertPreTokenizer"}, "decoder": decoder, "model": model}
-
-    def bpe(self) -> Json:
-        self.require("BPE")
-        return bpe_of(self.document["model"].get("vocab"), self.document["model"].get("merges"))
-
-    def bpe_of_two_files(self) -> Json:
-        self.require("BPE", "vocab.json", "merges.txt")
-        vocab = self.files.json("vocab.json")
-        return bpe_of(vocab, [line for line in self.files.lines("merges.txt") if not line.startswith("#version")])
+    # What recipes ask
 
     def require(self, model: str, *instead: str) -> None:
         """Raise Unfit unless a tokenizer.json has this kind of model, or where there is none, the other files are there."""
@@ -256,6 +233,10 @@ class Plan:
             raise Unfit(f"its {name} is {clipped(value)}")
         return usual if value is None else value
 
+    def named(self, name: str) -> str:
+        """The text of a token with a name."""
+        return str(self.tokens.named.get(name))
+
     # The library's tokenizer
 
     def library(self, document: Json) -> tokenizers.Tokenizer:
@@ -263,6 +244,10 @@ class Plan:
         from tokenizers import AddedToken
 
         added = self.tokens.to_add(token.content for token in library.get_added_tokens_decoder().values())
+        if self.kind in (QWEN2, REFORMER):  # which add those with a name and the others once more, as special ones
+            again = (*self.tokens.named.values(), *self.tokens.others)
+            kept = [vars(token) if self.kind == REFORMER and isinstance(token, Added) else {"content": str(token)} for token in again]
+            added += [Added(**{**token, "special": True}) for token in kept]
         ask(lambda: library.add_tokens([AddedToken(**vars(token)) for token in added]))
         library.encode_special_tokens = self.flag("split_special_tokens", False)
         self.surround(library)
@@ -272,10 +257,10 @@ class Plan:
         """Have the library put around a text what the settings say: its class's own, or the tokens for its start and end."""
         from tokenizers import processors
 
-        named = self.tokens.named
-        if self.kind == BERT:
-            first, last = str(named.get("cls_token")), str(named.get("sep_token"))
+        if any(self.recipe.around):
+            first, last = (self.named(name) if name else "" for name in self.recipe.around)
         elif library.post_processor is None:
+            named = self.tokens.named
             first = str(named.get("bos_token", "")) if self.settings.get("add_bos_token") else ""
             last = str(named.get("eos_token", "")) if self.settings.get("add_eos_token") else ""
         else:
@@ -313,13 +298,6 @@ def ask(question: Any) -> Any:
         raise Unfit(f"the tokenizers library refuses it: {reason(error)}") from None
 
 
-def bpe_of(vocab: Any, merges: Any) -> Json:
-    return {
-        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "", "fuse_unk": False,
-        "byte_fallback": False, "ignore_merges": False, "vocab": vocab, "merges": merges,
-    }  # fmt: skip
-
-
 def pairs_of(merges: Sequence[Any]) -> list[tuple[str, str]]:
     """Merges as pairs; they were found to be such."""
     return [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in merges]
@@ -351,7 +329,7 @@ def spelling_of(document: Json) -> Spelling:
 def texts_of(folder: Path) -> dict[int, bytes]:
     """The text of each id by the first vocabulary in a folder that can be read."""
     files = Files(folder)
-    for read in (whole_vocabulary, dict_vocabulary, listed_vocabulary):
+    for read in (whole_vocabulary, dict_vocabulary, listed_vocabulary, piece_vocabulary):
         try:
             if spelled := {id: token for id, token in read(files).items() if len(token) <= LONGEST_TOKEN}:
                 spelling = guessed(spelled.values())
@@ -379,13 +357,19 @@ def listed_vocabulary(files: Files) -> dict[int, str]:
     return dict(enumerate(line.rstrip() for line in files.lines("vocab.txt")))
 
 
+def piece_vocabulary(files: Files) -> dict[int, str]:
+    name = next((name for name in PIECES if files.has(name)), PIECES[0])
+    return {id: piece for id, (piece, _) in enumerate(pieces_of(files.read(name)).scores)}
+
+
 def told(vocab: Any) -> dict[int, str]:
     return {id: token for token, id in vocab.items() if type(id) is int} if isinstance(vocab, dict) else {}
 
 
-def guessed(tokens: Any) -> Spelling:
-    """How a vocabulary's tokens are spelled, by the sign that it has for a space."""
+def guessed(tokens: Collection[str]) -> Spelling:
+    """How a vocabulary's tokens are spelled, by the sign that it has for a space, and for a byte."""
     signs = {token[0] for token in tokens if token}
     if "Ġ" in signs:
         return Spelling([], byte_level=True)
-    return Spelling([{"type": "Metaspace"}] if "▁" in signs else [], byte_level=False)
+    bytes_too = [{"type": "ByteFallback"}] if "<0x41>" in tokens else []
+    return Spelling([*([{"type": "Metaspace"}] if "▁" in signs else []), *bytes_too], byte_level=False)
