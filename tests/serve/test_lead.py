@@ -155,3 +155,15 @@ def test_what_the_server_says_of_crashes_holds_no_class_up(tmp_path: Path, monke
     server_beside = lead.Served([])
     assert server_beside.process.wait(30) == 7
     server_beside.close()
+
+
+def test_a_lecturer_may_stand_in_anybodys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies there is no part of the program, whatever it is called; but a lesson of that folder is found by its name."""
+    for name in ("aiohttp", "click", "json", "txexplain", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\nraise SystemExit(9)\n")
+    (tmp_path / "mine.md").write_text('# Mine\n\n+++\ntitle = "One"\nprompt = "a b c"\n+++\nText.\n')
+    monkeypatch.chdir(tmp_path)
+    server = lead.Served(["--port", "0", "--lesson", "mine.md"])
+    server.close()
+    assert server.link.startswith("http://")
+    assert not (tmp_path / "ran").exists()

@@ -43,7 +43,8 @@ class Served:
     def __init__(self, flags: Sequence[str]) -> None:
         self.channel, theirs = socket.socketpair()
         with theirs:
-            command = [sys.executable, "-m", "txexplain", "serve", *flags, "--leader", str(theirs.fileno())]
+            # -P: of the folder that the lecturer stands in, which a class may share, no file is taken for a part of the program.
+            command = [sys.executable, "-P", "-m", "txexplain", "serve", *flags, "--leader", str(theirs.fileno())]
             self.process = subprocess.Popen(
                 command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 start_new_session=True,

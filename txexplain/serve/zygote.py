@@ -16,7 +16,6 @@ import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.memory import give_back
@@ -47,6 +46,7 @@ def serve_forks(channel: socket.socket) -> None:
     except (ExplainError, OSError, MemoryError) as error:
         send_with(channel, {"failed": sentence_of(error)}, [])
         return
+    os.chdir("/")
     warm(served)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -121,5 +121,4 @@ def gone() -> list[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    os.chdir(Path("/"))
     serve_forks(socket.socket(fileno=int(sys.argv[1])))
