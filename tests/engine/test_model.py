@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
+from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace, activation_names, expected_shapes
 from txexplain.errors import NonFinite, PromptError
@@ -159,6 +160,31 @@ def test_a_number_that_is_not_finite_is_named_where_it_first_appears(tiny: GPT2,
     broken = GPT2(SimpleNamespace(config=tiny.config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
     with pytest.raises(NonFinite, match=rf"broken .* in {first}[ :]"):
         broken.forward(IDS)
+
+
+@pytest.mark.parametrize(
+    ("weight", "row", "said"),
+    [
+        ("wte.weight", 17, r"in logits: its weight wte\.weight\[17, 2\], of token 17 \(#17\) isn't finite; fetch or save"),
+        ("wte.weight", 0, r"its weight wte\.weight\[0, 2\], of token 0 \(#0\) isn't"),
+        ("wpe.weight", 1, r"in pos_embed at token 1: its weight wpe\.weight\[1, 2\], of position 1 isn't finite"),
+        ("h.1.mlp.c_fc.weight", 3, r"its weight h\.1\.mlp\.c_fc\.weight\[3, 2\] isn't finite"),
+    ],
+)
+def test_the_weight_that_is_not_finite_is_named(tiny: GPT2, weight: str, row: int, said: str) -> None:
+    from types import SimpleNamespace
+
+    tensors = dict(tiny.checkpoint.tensors)
+    tensors[weight] = np.array(tensors[weight])
+    tensors[weight][row, 2] = np.nan
+    broken = GPT2(SimpleNamespace(config=tiny.config, tensors=tensors), tiny.tokenizer, "broken")  # type: ignore[arg-type]
+    with pytest.raises(NonFinite, match=said):
+        broken.forward(IDS)
+
+
+def test_where_weights_are_finite_what_was_changed_is_at_fault(tiny: GPT2) -> None:
+    with pytest.raises(NonFinite, match="its weights are finite, but what was changed in the run is far too large"):
+        tiny.forward(IDS, interventions=[Set("embed", 1e30)])
 
 
 def test_an_overflow_that_later_steps_would_hide_is_found(storyteller: GPT2, tiny: GPT2) -> None:

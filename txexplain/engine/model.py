@@ -20,7 +20,7 @@ from txexplain.engine.room import lack_for_run
 from txexplain.engine.run import Recording, Stopped, require_sound
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
-from txexplain.errors import PromptError
+from txexplain.errors import NonFinite, PromptError
 from txexplain.text import shown
 
 COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
@@ -121,16 +121,19 @@ class GPT2:
                 if n:
                     gpt2(new, ids[shared:], self.weights, self.blocks, self.config, rows)
                     new.end_block()
+                parts = append_parts(kept, new)
+                last = parts["ln_final.normalized"]
+                logits = unembed(np.concatenate(last) if all_logits else last[-1][-1], self.unembedding)  # [T, V] or [V]
+                require_sound({name: new[name] for name in new if name.startswith("ln_final")} | {"logits": logits}, shared, self.name)
             except Stopped:
                 rows.release()
                 return None
+            except NonFinite as error:
+                rows.release()
+                raise NonFinite(f"{error}: {self.at_fault(changed=bool(interventions))}.") from None
             except MemoryError:
                 rows.release()
                 raise PromptError(f"The system has too little memory for {len(ids)} tokens of {self.name}; shorten the prompt.") from None
-            parts = append_parts(kept, new)
-            last = parts["ln_final.normalized"]
-            logits = unembed(np.concatenate(last) if all_logits else last[-1][-1], self.unembedding)  # [T, V] or [V]
-            require_sound({name: new[name] for name in new if name.startswith("ln_final")} | {"logits": logits}, shared, self.name)
         parts["logits"] = (logits,)
         tokens = tuple(self.tokenizer.display(i) for i in ids)
         prompt = self.tokenizer.decode(ids)
@@ -145,6 +148,17 @@ class GPT2:
             kv_cache=rows.cache,
             interventions=tuple(interventions),
         )
+
+    def at_fault(self, *, changed: bool) -> str:
+        """Why a run made a number that isn't finite: the first weight that isn't, and of which token or position it is."""
+        for name, array in self.weights.items():
+            finite = np.isfinite(array)
+            if not finite.all():
+                place = [int(i) for i in np.unravel_index(int(finite.argmin()), array.shape)]
+                rows = {"wpe.weight": f", of position {place[0]}"}
+                rows |= dict.fromkeys(("wte.weight", "lm_head.weight"), f", of token {place[0]} ({self.tokenizer.display(place[0])})")
+                return f"its weight {name}{place}{rows.get(name, '')} isn't finite; fetch or save the model again"
+        return f"its weights are finite, but {'what was changed in the run is' if changed else 'they are'} far too large"
 
     def checked(self, ids: Sequence[int]) -> list[int]:
         """The ids as plain ints. Raises PromptError where there are none, too many, or one outside the vocabulary."""

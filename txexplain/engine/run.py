@@ -82,7 +82,8 @@ def by_name(edits: Iterable[Edit]) -> dict[str, list[Edit]]:
 
 
 def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
-    """Raise NonFinite, naming the first activation with NaN or infinity where it must not be, or else with a number far too large."""
+    """Raise NonFinite, naming the first activation with NaN or infinity where it must not be, or else with a number far too large. It is
+    a sentence's beginning: the model ends it."""
     rows = {name: array[start:] if name.endswith(GROWING) else array for name, array in new.items()}
     rows = {name: array for name, array in rows.items() if not is_bounded(array)}
     for name, array in rows.items():
@@ -90,11 +91,11 @@ def require_sound(new: Mapping[str, Array], start: int, model: str) -> None:
             continue
         token = int(np.argwhere(~np.isfinite(array))[0][0]) if array.ndim == 2 else None
         place = "" if token is None else f" at token {token + (0 if name == 'logits' else start)}"
-        raise NonFinite(f"{model} computed a number that isn't finite in {name}{place}: the weights are damaged or overflow float32.")
+        raise NonFinite(f"{model} computed a number that isn't finite in {name}{place}")
     for name, array in rows.items():
         largest = float(np.abs(array, where=np.isfinite(array), out=np.zeros_like(array)).max(initial=0))
         if largest > LARGEST_NUMBER:
-            raise NonFinite(f"{model} computed a number of size {largest:.2g} in {name}: beyond {LARGEST_NUMBER:g} weights are damaged.")
+            raise NonFinite(f"{model} computed a number of size {largest:.2g} in {name}")
 
 
 def is_bounded(array: Array) -> bool:
