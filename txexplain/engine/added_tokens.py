@@ -105,7 +105,7 @@ def tokens_of(settings: Json, usual: Mapping[str, str], without: Any, older: Jso
     known = {token.content: token for token in numbered.values()}
     return Tokens(
         tuple(token for _, token in sorted(numbered.items())),
-        {key: known.get(str(token), token) if key in NAMED else token for key, token in names.items()},
+        {key: known.get(str(token), token) if key in NAMED and key in settings else token for key, token in names.items()},
         rest,
     )
 
