@@ -45,6 +45,42 @@ def ids(model: GPT2) -> tuple[int, int]:
     return model.tokenizer.encode(" Anna")[0], model.tokenizer.encode(" Tom")[0]
 
 
+def test_lens_gives_what_each_stream_would_say(storyteller: GPT2) -> None:
+    trace = storyteller.forward(storyteller.tokenizer.encode(HERS))
+    a, b = ids(storyteller)
+    read = txexplain.lens(storyteller, trace)[::2].astype(np.float64)  # [L + 1, T, V]: what enters each block, and what leaves the last
+    share = np.exp(read - np.logaddexp.reduce(read, axis=2, keepdims=True))
+    got = document("lens", HERS, *PAIR)
+    assert [each["stream"] for each in got["streams"]] == [*(f"blocks.{i}.resid_pre" for i in range(6)), "blocks.5.resid_post"]
+    for n, stream in enumerate(got["streams"]):
+        assert [at["token"] for at in stream["at"]] == list(range(14))
+        for t, at in enumerate(stream["at"]):
+            assert at["top"]["id"] == read[n, t].argmax()
+            assert at["top"]["probability"] == pytest.approx(share[n, t].max(), rel=1e-4)
+            assert (at["logit"], at["difference"]) == pytest.approx((read[n, t, a], read[n, t, a] - read[n, t, b]), abs=1e-4)
+            assert at["rank"] == 1 + (read[n, t] > read[n, t, a]).sum()
+            assert at["bits"] == pytest.approx(-(share[n, t] * np.log2(share[n, t])).sum(), rel=1e-3, abs=1e-4)
+    last = document("predict", HERS)["next"][0]
+    assert got["streams"][-1]["at"][-1]["top"]["probability"] == pytest.approx(last["probability"], rel=1e-4)
+    rows = list(csv.DictReader(ok("lens", HERS, *PAIR, "--csv").splitlines()))
+    assert len(rows) == 7 * 14
+    assert {name: float(rows[-1][name]) for name in ("rank", "logit", "difference", "bits")} == {
+        name: got["streams"][-1]["at"][-1][name] for name in ("rank", "logit", "difference", "bits")
+    }
+    assert document("lens", HERS, *PAIR, "--token", "5")["streams"][3]["at"] == [got["streams"][3]["at"][5]]
+
+
+def test_lens_as_a_table_is_of_one_token_and_of_the_changed_run() -> None:
+    table = ok("lens", HERS, *PAIR).splitlines()
+    assert table[0].startswith("What the stream of token 13 to would say next")
+    assert [line.split()[0] for line in table[2:]] == ["embed", *(f"L{i}" for i in range(6))]
+    assert "rank of Anna" in table[1]
+    assert ok("lens", HERS, *PAIR, "--ablate", "L5H5=zero").splitlines()[-1] != table[-1]
+    assert "of token 2 the" in ok("lens", HERS, "--token", "2")
+    assert "no row 14" in sentence("lens", HERS, "--token", "14")
+    assert "give one of them" in sentence("lens", HERS, "--json", "--csv")
+
+
 def test_direct_gives_every_part_of_the_difference(storyteller: GPT2) -> None:
     trace = storyteller.forward(storyteller.tokenizer.encode(HERS))
     a, b = ids(storyteller)

@@ -27,6 +27,7 @@ ARGUMENTS = {
     "attention --at heads": ["Once"],
     "head-stats": ["Once"],
     "loss": ["Once upon"],
+    "lens": ["Once upon"],
     "direct": ["Once upon"],
     "effects": ["heads", "Once upon"],
     "effects --prompts FILE": [],

@@ -56,7 +56,7 @@ Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 
 Commands (txexplain COMMAND --help says more):
   numbers:   predict, generate, tokens, loss, attention, head-stats
-  causes:    direct, effects, scan; runs: trace, open
+  causes:    lens, direct, effects, scan; runs: trace, open
   pictures:  render, poster; words: describe, explain
   more:      lessons, models, convert, serve, keys, completion
 
@@ -265,6 +265,23 @@ direct = command(
     A reading: what acts through later blocks isn't in it; see effects.
 
     Example: txexplain direct "Anna gave Tom" --answer " the" --against " a"
+    """,
+)
+lens = command(
+    "lens",
+    "lens:lens",
+    prompts_flags,
+    unsaid_change_flags,
+    pair_flags,
+    flag("--token", type=Whole(min=0), metavar="N", help="At which position [the last; with --json, --csv all]."),
+    json_flag,
+    csv_flag,
+    help="""The logit lens: what each token's stream would say next, block by block.
+
+    A reading, not a cause: each stream goes through the last LayerNorm and
+    the unembedding before it is done.
+
+    Example: txexplain lens "Once upon a time" --answer " there"
     """,
 )
 effects = command(
@@ -490,7 +507,7 @@ completion = command(
 COMMANDS: dict[str, click.Command] = {
     str(each.name): each
     for each in (
-        predict, generate, tokens, trace, attention, head_stats, loss, direct, effects, scan,
+        predict, generate, tokens, trace, attention, head_stats, loss, lens, direct, effects, scan,
         render, poster, describe, explain, opened, keys,
         lessons, models, convert, serve, completion,
     )
