@@ -6,36 +6,46 @@ import random
 import re
 from collections import Counter
 
+import pytest
+
 from txexplain.engine.tokenizer import Tokenizer
 from weights.recipe import modern, nonce, teaching
-from weights.recipe.teaching import Text, documents, probes, questions, spin
+from weights.recipe.teaching import Probe, Text, documents, probes, questions, spin
 
-DOCUMENTS = list(documents(1500, 0))
-PROBES = probes(40)
 REAL = set(re.findall(r"[a-z]+", " ".join((*teaching.WORDS, *modern.PATTERNS, *modern.TODAY, *nonce.COPYING, *nonce.DEFINING)).lower()))
 
 
-def test_a_seed_decides_everything() -> None:
-    assert list(documents(20, 0)) == DOCUMENTS[:20]
-    assert list(documents(20, 1)) != DOCUMENTS[:20]
+@pytest.fixture(scope="module")
+def texts() -> list[Text]:
+    return list(documents(1500, 0))
+
+
+@pytest.fixture(scope="module")
+def put() -> list[Probe]:
+    return probes(40)
+
+
+def test_a_seed_decides_everything(texts: list[Text]) -> None:
+    assert list(documents(20, 0)) == texts[:20]
+    assert list(documents(20, 1)) != texts[:20]
     assert probes(5) == probes(5)
 
 
-def test_who_gives_to_whom_in_training_is_never_asked() -> None:
+def test_who_gives_to_whom_in_training_is_never_asked(put: list[Probe]) -> None:
     """Read back from the finished sentences: no pair of giver and receiver is on both sides."""
     gave = re.compile(r"(?:When|After|While) (\w+) and (\w+) [^.]*, (\w+) (?:gave|handed|passed|showed|brought) an? \w+ to (\w+)\.")
     trained = {(m[3], m[4]) for d in documents(2500, 0) if not d.is_held for m in gave.finditer(d.plain)}
-    asked = {(m[3], m[4]) for p in PROBES if (m := gave.search(p.prompt + p.answer + "."))}
+    asked = {(m[3], m[4]) for p in put if (m := gave.search(p.prompt + p.answer + "."))}
     assert len(trained) > 30
     assert len(asked) > 5
     assert not trained & asked
 
 
-def test_invented_words_of_questions_never_come_in_training() -> None:
+def test_invented_words_of_questions_never_come_in_training(texts: list[Text], put: list[Probe]) -> None:
     words = re.compile(r"[a-z]+")
-    trained = {word for d in DOCUMENTS if not d.is_held for word in words.findall(d.plain.lower())}
+    trained = {word for d in texts if not d.is_held for word in words.findall(d.plain.lower())}
     for kind in ("copying new words", "rows of new words"):
-        asked = {word for p in PROBES if p.skill == kind for word in words.findall(p.answer.lower()) if nonce.is_held(word)}
+        asked = {word for p in put if p.skill == kind for word in words.findall(p.answer.lower()) if nonce.is_held(word)}
         assert len(asked) > 10
         assert not (asked & trained) - REAL
 
@@ -51,12 +61,12 @@ def test_invented_words_are_of_every_shape() -> None:
     assert all(nonce.is_held(nonce.nonce(rng, held=True)) for _ in range(20))
 
 
-def test_some_wordings_are_for_questions_only() -> None:
+def test_some_wordings_are_for_questions_only(texts: list[Text], put: list[Probe]) -> None:
     """And a fact that is held out in a wording isn't said beside another in it."""
-    trained = "\n".join(d.plain for d in DOCUMENTS if not d.is_held)
+    trained = "\n".join(d.plain for d in texts if not d.is_held)
     assert "capital city of" in trained
     assert "seat of the government" not in trained
-    assert {"capitals, new wordings", "facts, new wordings"} <= {p.skill for p in PROBES}
+    assert {"capitals, new wordings", "facts, new wordings"} <= {p.skill for p in put}
     wordings = teaching.FACTS["capitals"].wordings
     at = next(i for i, wording in enumerate(wordings) if wording.startswith("The capital of {x2}"))
     rng = random.Random(0)
@@ -75,24 +85,24 @@ def test_no_wording_goes_on_otherwise_where_the_plain_one_has_its_answer() -> No
             assert not wording.startswith(plain) or wording.startswith(plain + "‹"), (kind, wording)
 
 
-def test_a_wrong_answer_to_a_fact_begins_otherwise() -> None:
-    asked = [p for p in PROBES if p.skill in teaching.FACTS]
+def test_a_wrong_answer_to_a_fact_begins_otherwise(put: list[Probe]) -> None:
+    asked = [p for p in put if p.skill in teaching.FACTS]
     assert len(asked) > 200
     assert all(p.answer.split()[0] != p.wrong.split()[0] for p in asked)
     assert not any(p.answer.startswith((" a ", " the ")) for p in asked)
 
 
-def test_hardly_any_text_comes_twice() -> None:
-    assert len({d.plain for d in DOCUMENTS}) > 0.97 * len(DOCUMENTS)
+def test_hardly_any_text_comes_twice(texts: list[Text]) -> None:
+    assert len({d.plain for d in texts}) > 0.97 * len(texts)
 
 
-def test_probes_are_held_out_and_each_stops_before_its_answer() -> None:
-    for probe in (found := PROBES):
+def test_probes_are_held_out_and_each_stops_before_its_answer(texts: list[Text], put: list[Probe]) -> None:
+    for probe in put:
         assert probe.answer != probe.wrong
         assert probe.answer.startswith(" ") == probe.wrong.startswith(" ")
         assert not probe.prompt.endswith(" ")
-    skills = Counter(p.skill for p in found)
-    assert set(skills) == {text.skill for text in DOCUMENTS}
+    skills = Counter(p.skill for p in put)
+    assert set(skills) == {text.skill for text in texts}
     assert min(skills.values()) >= 10
 
 
@@ -110,8 +120,8 @@ def test_combinations_are_held_out_by_themselves_whatever_the_sentence() -> None
     assert 0.07 < held / len(teaching.GIRLS) / len(teaching.BOYS) < 0.13  # one in ten
 
 
-def test_texts_are_in_good_order() -> None:
-    for document in DOCUMENTS:
+def test_texts_are_in_good_order(texts: list[Text]) -> None:
+    for document in texts:
         plain = document.plain
         assert not set(plain) & set("[]{}|‹›"), plain
         assert "  " not in plain, plain
