@@ -62,6 +62,14 @@ def pytest_unconfigure() -> None:
     HOME.cleanup()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where no bytecode may be written, each program that a test starts would compile the package anew: they share a temporary folder."""
+    if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+        own = tmp_path_factory.getbasetemp()
+        os.environ["PYTHONPYCACHEPREFIX"] = str((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "bytecode")
+
+
 @pytest.fixture(scope="session")
 def storyteller() -> GPT2:
     return load_model("storyteller")
