@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
 from txexplain.cli import cli
@@ -20,17 +20,18 @@ from txexplain.explorer.state import EXAMPLE
 PROMPT = "Once upon a time there was a"
 
 
-def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([sys.executable, "-m", "txexplain", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stderr
+def run(*arguments: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(cli, list(arguments))
+    assert done.exit_code == code, done.output
     return done
 
 
 @pytest.mark.parametrize("size", ["80x24", "120x36"])
 def test_text_has_exactly_its_lines_and_cells_and_is_the_same_twice(tmp_path: Path, size: str) -> None:
     width, height = map(int, size.split("x"))
-    for name in ("a.txt", "b.txt"):
-        run("render", PROMPT, "--at", "L3H5:qk[5,2]", "--size", size, "-o", str(tmp_path / name))
+    words = ["render", PROMPT, "--at", "L3H5:qk[5,2]", "--size", size, "-o"]
+    run(*words, str(tmp_path / "a.txt"))
+    subprocess.run([sys.executable, "-m", "txexplain", *words, tmp_path / "b.txt"], check=True)  # another process
     text = (tmp_path / "a.txt").read_text(encoding="utf-8")
     assert text == (tmp_path / "b.txt").read_text(encoding="utf-8")
     lines = text.split("\n")
