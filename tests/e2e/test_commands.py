@@ -756,7 +756,8 @@ def test_help_is_instant_because_it_imports_nothing_heavy() -> None:
         "    sys.argv = ['txexplain', *words.split()]\n"
         "    try: main()\n"
         "    except SystemExit: pass\n"
-        "    heavy = {m.partition('.')[0] for m in sys.modules} & {'numpy', 'textual', 'rich', 'tiktoken', 'safetensors', 'huggingface_hub'}\n"
+        "    loaded = {m.partition('.')[0] for m in sys.modules}\n"
+        "    heavy = loaded & {'numpy', 'textual', 'rich', 'tiktoken', 'safetensors', 'huggingface_hub'}\n"
         "    print('heavy:', words, sorted(heavy))\n"
     )
     helps = ["--help", "-h", *(f"{name} --help" for name in COMMANDS)]
@@ -843,7 +844,9 @@ def test_the_version() -> None:
 def test_a_reader_that_has_gone_away_is_no_error(args: str) -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run([sys.executable, "-m", "txexplain", *args.split()], stdout=write_end, stderr=subprocess.PIPE, check=False, env=BUFFERED)
+    done = subprocess.run(
+        [sys.executable, "-m", "txexplain", *args.split()], stdout=write_end, stderr=subprocess.PIPE, check=False, env=BUFFERED
+    )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (1, b"")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from click.testing import CliRunner
 
 from txexplain.cli import cli
 from txexplain.cli.completion import answer
@@ -18,25 +22,41 @@ from txexplain.explorer import location
 ROOT = Path(__file__).parents[2]
 
 
+def asking(shell: str, line: str) -> dict[str, str]:
+    """What a shell's script sets for a line whose last word is to be completed."""
+    return {"COMP_WORDS": line, "COMP_CWORD": line.split(" ")[-1] if shell == "fish" else str(line.count(" "))}
+
+
+def answered(shell: str, env: dict[str, str]) -> str:
+    printed = io.StringIO()
+    with mock.patch.dict(os.environ, env), redirect_stdout(printed):
+        assert answer(cli, f"{shell}_complete") == 0
+    return printed.getvalue()
+
+
 def told(shell: str, line: str) -> list[str]:
     """What completes the last word of a line: the values, as the shell's script would read them."""
-    words = line.split(" ")
-    env = os.environ | {"_TXEXPLAIN_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    if shell == "fish":
-        env["COMP_CWORD"] = words[-1]
-    program = (
-        "import sys, atexit\n"
-        "loaded = lambda: sys.stderr.write(','.join({'numpy', 'textual', 'rich', 'huggingface_hub'} & set(sys.modules)))\n"
-        "atexit.register(loaded)\n"
-        "from txexplain.cli import main\n"
-        "main()"
-    )
-    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
-    assert done.stderr == "", "a key for a completion mustn't wait for the engine"
+    lines = answered(shell, asking(shell, line)).splitlines()
     if shell == "zsh":
-        lines = done.stdout.splitlines()
         return [f"{kind},{value}" for kind, value in zip(lines[::3], lines[1::3], strict=False)]
-    return [line.split("\t")[0] for line in done.stdout.splitlines()]
+    return [line.split("\t")[0] for line in lines]
+
+
+def test_a_key_for_a_completion_does_not_wait_for_the_engine() -> None:
+    program = (
+        "import os, sys\n"
+        "from txexplain.cli import main\n"
+        "for line in sys.argv[1:]:\n"
+        "    os.environ |= {'COMP_WORDS': line, 'COMP_CWORD': str(line.count(' '))}\n"
+        "    try: main()\n"
+        "    except SystemExit as ended: print(ended.code, {'numpy', 'textual', 'rich', 'huggingface_hub'} & set(sys.modules))\n"
+    )
+    lines = ["txexplain pre", "txexplain --theme l", "txexplain models pull dis", "txexplain render x --at L3.l"]
+    env = os.environ | {"_TXEXPLAIN_COMPLETE": "bash_complete"}
+    done = subprocess.run([sys.executable, "-c", program, *lines], env=env, capture_output=True, text=True, check=True)
+    offered = [line for line in done.stdout.splitlines() if line.startswith("plain,")]
+    assert offered == ["plain,predict", "plain,light", "plain,distilgpt2", "plain,L3.ln1", "plain,L3.ln2"]
+    assert done.stdout.splitlines().count("0 set()") == len(lines)
 
 
 @pytest.mark.parametrize("env", [{}, {"COMP_WORDS": "txexplain x"}, {"COMP_WORDS": "txexplain x", "COMP_CWORD": "abc"}], ids=len)
@@ -75,10 +95,10 @@ def test_the_places_offered_exist() -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_scripts_are_what_their_shells_read(shell: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "txexplain", "completion", shell], capture_output=True, text=True, check=True)
-    assert f"_TXEXPLAIN_COMPLETE={shell}_complete" in done.stdout
+    script = CliRunner().invoke(cli, ["completion", shell]).stdout
+    assert f"_TXEXPLAIN_COMPLETE={shell}_complete" in script
     if path := shutil.which(shell):
-        subprocess.run([path, "-n"], input=done.stdout, text=True, check=True)
+        subprocess.run([path, "-n"], input=script, text=True, check=True)
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
@@ -102,7 +122,6 @@ complete -p txexplain
 def test_a_file_s_name_is_one_completion_or_none(shell: str) -> None:
     """What is completed comes from a line that may have been pasted: a second line of it would be an offer of txexplain's own."""
     for begun in ("'a\nplain,$(touch PWNED)", "a\tb", "\x1b]0;x\x07"):
-        env = {"_TXEXPLAIN_COMPLETE": f"{shell}_complete", "COMP_WORDS": f"txexplain --file {begun}", "COMP_CWORD": "2"}
-        done = subprocess.run([sys.executable, "-m", "txexplain"], env=os.environ | env, capture_output=True, text=True, check=True)
-        assert "PWNED" not in done.stdout
-        assert "\x1b" not in done.stdout
+        offered = answered(shell, {"COMP_WORDS": f"txexplain --file {begun}", "COMP_CWORD": "2"})
+        assert "PWNED" not in offered
+        assert "\x1b" not in offered

@@ -11,13 +11,14 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tests.covering import few, in_turn
+from tests.covering import few
 from tests.e2e.terminal import OFF, PATIENCE, Terminal
 from tests.vt import harmful
 from txexplain.cli import app
@@ -44,7 +45,10 @@ def test_every_terminal_gets_its_own_colours_and_back_its_modes(terminals: Calla
     assert terminal.status == 0
 
 
-@pytest.mark.parametrize(("term", "colour"), in_turn(["xterm", "xterm-256color", "alacritty"], ["truecolor", "256", "16"]))
+@pytest.mark.parametrize(
+    ("term", "colour"),
+    few(product(["xterm", "xterm-256color", "alacritty"], ["truecolor", "256", "16"]), lambda *case: case == ("xterm", "truecolor")),
+)
 def test_the_colours_that_are_asked_for_are_sent(terminals: Callable[..., Terminal], term: str, colour: str) -> None:
     """Whatever the terminal is called: over SSH nobody tells that it has 24-bit colours."""
     terminal = terminals("Once upon a time", "--color", colour, term=term, color="")
@@ -123,13 +127,16 @@ app.ExplorerApp.perform = """
 
 @pytest.mark.parametrize(
     ("where", "how", "status"),
-    [
-        ("loop", signal.SIGTERM, 143),
-        ("loop", signal.SIGHUP, 129),
-        ("loop", "q", 1),
-        ("loop", "\x03", 1),
-        ("library", signal.SIGTERM, -signal.SIGKILL),  # no line of Python runs any more, in no thread
-    ],
+    few(
+        [
+            ("loop", signal.SIGTERM, 143),
+            ("loop", signal.SIGHUP, 129),
+            ("loop", "q", 1),
+            ("loop", "\x03", 1),
+            ("library", signal.SIGTERM, -signal.SIGKILL),  # no line of Python runs any more, in no thread
+        ],
+        lambda where, how, _: where == "library" or how == "q",
+    ),
 )
 def test_a_loop_that_is_stuck_ends_all_the_same(terminals: Callable[..., Terminal], where: str, how: int | str, status: int) -> None:
     terminal = terminals("Once upon a time", code=STUCK + where)
@@ -153,6 +160,7 @@ def ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
+@pytest.mark.long
 def test_a_letter_that_is_typed_ends_nothing(terminals: Callable[..., Terminal]) -> None:
     terminal = terminals("Once upon a time")
     terminal.send("/ q")
@@ -212,7 +220,7 @@ PLACES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("place", few(PLACES, lambda place: place in ("key", "worker", "start")))
+@pytest.mark.parametrize("place", few(PLACES, lambda place: place in ("worker", "start")))
 def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[..., Terminal], tmp_path: Path, place: str) -> None:
     """The command line can be copied and leads back to the view; the log is its reader's own."""
     code, key = PLACES[place]
@@ -245,13 +253,11 @@ def test_an_error_of_its_own_is_three_lines_and_a_log(new_terminal: Callable[...
         assert given["prompt_text"] == clean(prompt)
 
 
-@pytest.mark.parametrize("command", [("--file",), ("predict", "--file"), ("predict", "--prompts")], ids=lambda words: words[-1])
-def test_what_a_pipe_is_waited_for_is_said_and_ctrl_c_ends_it(
-    new_terminal: Callable[..., Terminal], tmp_path: Path, command: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("command", few(["--file", "predict --file", "predict --prompts"], lambda words: words != "predict --file"))
+def test_what_a_pipe_is_waited_for_is_said_and_ctrl_c_ends_it(new_terminal: Callable[..., Terminal], tmp_path: Path, command: str) -> None:
     """A pipe may be meant, and may never end."""
     os.mkfifo(tmp_path / "pipe")
-    terminal = new_terminal(*command, str(tmp_path / "pipe"), code="from txexplain.cli import streams\nstreams.PATIENCE = 0")
+    terminal = new_terminal(*command.split(), str(tmp_path / "pipe"), code="from txexplain.cli import streams\nstreams.PATIENCE = 0")
     terminal.until(lambda: b"reading the prompt from" in terminal.output and b"ctrl+c gives up." in terminal.output)
     assert not terminal.ended()
     terminal.send("\x03")
@@ -290,7 +296,7 @@ def test_a_stop_and_its_return(terminals: Callable[..., Terminal]) -> None:
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash isn't installed here")
-@pytest.mark.parametrize("within", ["the shell", "a script"])
+@pytest.mark.parametrize("within", few(["the shell", "a script"], lambda within: within == "a script"))
 def test_ctrl_z_and_fg_in_a_shell(new_terminal: Callable[..., Terminal], within: str) -> None:
     """The key gives the shell its terminal; bg can't paint over it; fg brings the app back, whole, and once more."""
     terminal = new_terminal("--norc", "--noprofile", "-i", program=["bash"], env={"PS1": "ready$ ", "COLORTERM": ""})

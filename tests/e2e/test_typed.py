@@ -12,6 +12,7 @@ from tests.vt import harmful, kinds
 BEGIN, END = "\x1b[200~", "\x1b[201~"
 
 
+@pytest.mark.long
 def test_a_paste_of_lines_and_sequences_is_text(terminals: Callable[..., Terminal]) -> None:
     """No line's end leaves the prompt, no q quits, no sequence resizes the screen or is written back to the terminal."""
     terminal = terminals("Once", size=(120, 36))
