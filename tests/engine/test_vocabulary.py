@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from txexplain.engine import harmless, library, tokenizer, vocabulary
+from txexplain.engine import harmless, library, recipes, sentencepiece, tokenizer, vocabulary
 from txexplain.engine.harmless import HARMLESS, KNOWN_PATTERNS
 from txexplain.engine.sentencepiece import pieces_of
 from txexplain.engine.tokenizer import END_OF_TEXT, Gpt2, Tokenizer
@@ -336,9 +336,9 @@ def split_on(pattern: Any) -> Callable[[dict[str, Any]], object]:
     return lambda told: told.update(pre_tokenizer={"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False})
 
 
-def growing(*lengths: int) -> Callable[[dict[str, Any]], object]:
+def growing(*lengths: int, what: str = "normalizer") -> Callable[[dict[str, Any]], object]:
     replaced = [{"type": "Replace", "pattern": {"String": "a"}, "content": "a" * length} for length in lengths]
-    return lambda told: told.update(normalizer={"type": "Sequence", "normalizers": replaced})
+    return lambda told: told.update({what: {"type": "Sequence", f"{what}s": replaced}})
 
 
 NOWHERE = {"SpecialToken": {"id": "<nowhere>", "type_id": 0}}
@@ -396,6 +396,10 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
         as_it_is(lambda told: told.update(normalizer={"type": "Sequence", "normalizers": [{"type": "ByteLevel"}] * 9})), "times as long"
     ),
     "a normalizer that grows at once": (as_it_is(growing(500)), "times as long"),
+    "a normalizer that puts much before each piece": (
+        as_it_is(lambda told: told.update(normalizer={"type": "Prepend", "prepend": "x" * 400})), "times as long"
+    ),
+    "tokens that grow when they are shown": (as_it_is(growing(30, 30, what="decoder")), "16 times as long as it is"),
     "a pattern that goes back": (as_it_is(split_on({"Regex": "(a|a)*b"})), "little time"),
     "nested quantifiers": (as_it_is(split_on({"Regex": r"(?:\s+\w+)*x"})), "little time"),
     "two endless runs": (as_it_is(split_on({"Regex": r"\s+\s+\s+x"})), "little time"),
@@ -455,10 +459,13 @@ SPIECE_FAULTS: dict[str, tuple[str, bytes, str, str]] = {
     "empty": ("spiece.model", b"", "T5Tokenizer", "no pieces"),
     "numbers for names": ("spiece.model", b"\x0a\x02\x08\x05", "AlbertTokenizer", "isn't a vocabulary of sentencepiece"),
     "a number without end": ("spiece.model", b"\xff" * 40, "ReformerTokenizer", "isn't a vocabulary of sentencepiece"),
+    "an id that is no number": (
+        "spiece.model", b"\x0a\x03\x0a\x01a\x12\x04\xc2\x02\x01x", "T5Tokenizer", "isn't a vocabulary of sentencepiece"
+    ),
     "another file first": ("tekken.json", b"{}", "T5Tokenizer", "makes a tokenizer of its tekken.json"),
     "a class without pieces": ("tokenizer.model", PIECES.read_bytes(), "GPT2Tokenizer", "its tokenizer.model .* makes a tokenizer.json"),
     "another name": ("spm.model", PIECES.read_bytes(), "T5Tokenizer", "a T5Tokenizer wants spiece.model, which isn't there"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("file", "data", "kind", "said"), SPIECE_FAULTS.values(), ids=SPIECE_FAULTS.keys())
@@ -466,6 +473,17 @@ def test_pieces_that_cannot_be_used_say_why(tmp_path: Path, file: str, data: byt
     (tmp_path / file).write_bytes(data)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
     with pytest.raises(TokenizerError, match=said):
+        open_folder(tmp_path, 400).encode("the")
+
+
+def test_pieces_that_make_each_other_in_too_many_ways_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All texts of a few letters as pieces: 7 MB of them made 3 GB of merges."""
+    shutil.copytree(FOLDERS / "spiece-llama", tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(recipes, "MOST_MERGES", 20)
+    with pytest.raises(TokenizerError, match="make each other in more than 20 ways"):
+        open_folder(tmp_path, 400).encode("the")
+    monkeypatch.setattr(sentencepiece, "LONGEST_FILE", 1000)
+    with pytest.raises(TokenizerError, match="1,000 are the most"):
         open_folder(tmp_path, 400).encode("the")
 
 
@@ -548,7 +566,7 @@ def test_ordinary_patterns_are_run(pattern: str) -> None:
 
 @pytest.mark.parametrize(
     "pattern", [r"(\d+)+x", r"\d+x", "a*b", r"(?=a+)", r"\1", "a{2,}b", "(a+|b)+", "(?<n>a)", r"\g<0>", "(a*)*", "[a-z]+[0-9]+", "a++b",
-     "a{0,99}" * 3 + "b", "a?" * 19 + "b", r"[^b]{0,99}\w{1,9}!", "(?:a|aa)?" * 9 + "b", "(a|aa)" * 9 + "b"]
+     "a{0,99}" * 3 + "b", "a?" * 19 + "b", r"[^b]{0,99}\w{1,9}!", "(?:a|aa)?" * 9 + "b", "(a|aa)" * 9 + "b", "(?:a|a|a|a)" * 2 + "[bc]"]
 )  # fmt: skip
 def test_patterns_that_may_take_long_are_not(pattern: str) -> None:
     assert not HARMLESS.fullmatch(pattern)
@@ -573,19 +591,31 @@ def doubled(told: dict[str, Any]) -> None:
     model["vocab"] |= {"a" * 2 ** (n + 1): 1400 + n for n in range(13)}
 
 
+def as_added(contents: Iterable[str]) -> Callable[[dict[str, Any]], object]:
+    """Added tokens, each of which is looked for in a text."""
+    return lambda told: told.update(added_tokens=[{"content": each, "id": id} for id, each in enumerate(contents)])
+
+
+def as_pieces(texts: Iterable[str]) -> Callable[[dict[str, Any]], object]:
+    """A Unigram's, whose library makes a tree of all beginnings."""
+    return lambda told: told.update(model={"type": "Unigram", "vocab": [[each, 0.0] for each in texts]})
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (doubled, "8,192 characters"),
         (lambda told: told.update(nothing=[[]] * 1_100_000), "1,000,000"),
         (lambda told: told.update(added_tokens=[{"content": f"x{i}", "id": i} for i in range(20_001)]), "20,000 added tokens"),
+        (as_added(f"{i}" * 125 for i in range(1000, 3100)), "added tokens have more than 1,000,000 bytes"),
+        (as_pieces("\U0001f600" * 59 + f"{i}" for i in range(17_000)), "more than 4,000,000 bytes together"),
     ],
-    ids=["doubled", "crowded", "added"],
+    ids=["doubled", "crowded", "added", "long", "pieces"],
 )
 def test_a_tokenizer_that_is_a_bomb_is_refused_in_little_memory(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], said: str
 ) -> None:
-    spoil(change)(tmp_path)
+    as_it_is(change)(tmp_path)
     tracemalloc.start()
     try:
         found = open_folder(tmp_path, 1000)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from txexplain.engine.harmless import Unfit, clipped, require_added, require_bounded, require_ids
+from txexplain.engine.harmless import Unfit, clipped, require_bounded, require_ids
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 OTHERS, FORMERLY, OWN = "extra_special_tokens", "additional_special_tokens", "model_specific_special_tokens"
@@ -52,7 +52,6 @@ class Tokens:
         found: list[Token] = list(dict.fromkeys((*self.numbered, *more)))
         names = set(map(str, self.named.values()))
         added = [Added(token, special=True) if isinstance(token, str) else token for token in found]
-        require_added([token.content for token in added])
         for token in added:
             require_bounded(token.content, token.lstrip, token.rstrip)
         return [Added(**{**vars(token), "special": token.special or token.content in names}) for token in added]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import binascii
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,9 @@ from txexplain.text import shown
 
 LONGEST_PIECE = 64  # characters of a Unigram's, which are all tried at each place; sentencepiece makes them of 16
 MOST_BYTES = 8_000_000  # of all tokens together; GPT-2's have 0.3 million
+MOST_PIECES = 4_000_000  # bytes of a Unigram's, of whose beginnings the library makes a tree, some 350 bytes for each; large ones have 2
 MOST_ADDED = 20_000  # added tokens
+MOST_TO_FIND = 1_000_000  # bytes of added tokens, as they are looked for: the library makes some 90 of each
 MOST_PARTS = 16  # normalizers, pre-tokenizers, decoders … of one file
 MOST_GROWTH = 16  # how many times longer than the text what is made of it may be
 LONGEST_CHARACTER = 64  # bytes of what a character map makes of one; those of sentencepiece have 33
@@ -42,21 +44,18 @@ def require_harmless(document: Json) -> None:
     added = document.get("added_tokens") or []
     if not isinstance(added, list) or not all(isinstance(each, dict) and isinstance(each.get("content"), str) for each in added):
         raise Unfit("an added token has no content")
-    require_added([each["content"] for each in added])
+    normalizers, splits, decoders = (parts_of(document, what) for what in ("normalizer", "pre_tokenizer", "decoder"))
+    for part in splits:
+        require_pattern(part)
+    if grown(normalizers) * grown(splits) > MOST_GROWTH:
+        raise Unfit(f"it makes a text more than {MOST_GROWTH} times as long before it is read")
+    require_added([each["content"] for each in added], grown(normalizers))
     for each in added:
         require_bounded(each["content"], each.get("lstrip"), each.get("rstrip"))
-    growth = 1.0
-    for part in parts_of(document, "normalizer"):
-        growth *= growth_of(part)
-    for part in parts_of(document, "pre_tokenizer"):
-        require_pattern(part)
-        growth *= growth_of(part)
-    if growth > MOST_GROWTH:
-        raise Unfit(f"it makes a text {growth:,.0f} times as long before it is read")
-    for part in parts_of(document, "decoder"):
-        if part["type"] == "Replace":
-            growth_of(part)
+    for part in decoders:
         require_short(part.get("content"))
+    if grown(part for part in decoders if part["type"] == "Replace") > MOST_GROWTH:
+        raise Unfit(f"it shows a token more than {MOST_GROWTH} times as long as it is")
     for part in parts_of(document, "post_processor"):
         if part["type"] == "TemplateProcessing":
             require_template(part)
@@ -117,6 +116,8 @@ def require_scores(vocab: Any, unknown: Any) -> None:
     if not isinstance(vocab, list) or not vocab or not all(is_scored(each) for each in vocab):
         raise Unfit("its vocab isn't a list of tokens with their scores")
     require_tokens([token for token, _ in vocab], LONGEST_PIECE)
+    if sum(bytes_in(token) for token, _ in vocab) > MOST_PIECES:
+        raise Unfit(f"its tokens have more than {MOST_PIECES:,} bytes together")
     if unknown is not None and not (type(unknown) is int and 0 <= unknown < len(vocab)):
         raise Unfit(f"its unk_id is {clipped(unknown)}")
 
@@ -140,11 +141,13 @@ def require_merges(merges: Any, vocab: Mapping[str, int]) -> None:
             raise Unfit(f"the merge {clipped(merge)} isn't of two tokens of its vocab into another")
 
 
-def require_added(tokens: Sequence[str]) -> None:
-    """Raise Unfit for added tokens too many or too long."""
+def require_added(tokens: Sequence[str], growth: float) -> None:
+    """Raise Unfit for added tokens too many or too long. growth: how many times longer normalizers make what is looked for."""
     if len(tokens) > MOST_ADDED:
         raise Unfit(f"it has more than {MOST_ADDED:,} added tokens")
     require_tokens(tokens)
+    if growth * sum(map(bytes_in, tokens)) > MOST_TO_FIND:
+        raise Unfit(f"its added tokens have more than {MOST_TO_FIND:,} bytes together, as they are looked for")
 
 
 def require_bounded(content: str, lstrip: Any, rstrip: Any) -> None:
@@ -219,6 +222,11 @@ def is_special(value: Any) -> bool:
     return len(ids) == len(tokens) and all(type(id) is int and 0 <= id <= LARGEST for id in ids)
 
 
+def grown(parts: Iterable[Json]) -> float:
+    """How many times longer than its text what parts make of it, one after the other, may be. Raises Unfit."""
+    return math.prod(map(growth_of, parts))
+
+
 def growth_of(part: Json) -> float:
     """How many times longer than its text what a part makes of it may be. Raises Unfit."""
     if part["type"] == "ByteLevel":
@@ -227,6 +235,7 @@ def growth_of(part: Json) -> float:
         return charsmap_growth(part.get("precompiled_charsmap"))
     if part["type"] == "Prepend":
         require_short(part.get("prepend"))
+        return 1.0 + len(part.get("prepend") or "")  # before each piece between two added tokens, which may be a single character
     if part["type"] != "Replace":
         return 1.0
     content = part.get("content") or ""
@@ -260,9 +269,10 @@ ATOM = (
 )
 ALWAYS = rf"(?:{ATOM}(?:\{{[0-9]{{1,2}}\}})?(?![?*+{{]))*+"
 WORDS = r"\((?:\?:|\?i:)?[A-Za-z' ]+(?:\|[A-Za-z' ]+)*\)\??"
-# Each of what may be there or not doubles the ways to read a text, all of which are tried before a pattern fails.
-CHOICES = rf"(?:{ALWAYS}(?:{ATOM}\?|{WORDS})){{0,2}}{ALWAYS}"
-FEW = rf"{CHOICES}(?:{ATOM}\{{[0-9]{{1,2}},[0-9]{{1,2}}\}})?{CHOICES}"
+# Each of what may be there or not doubles the ways to read a text, all of which are tried before a pattern fails; a choice of words, which
+# may be the same ones, has as many as there are.
+CHOICES = rf"(?:{ALWAYS}{ATOM}\?){{0,2}}{ALWAYS}"
+FEW = rf"(?:{CHOICES}(?:{ATOM}\{{[0-9]{{1,2}},[0-9]{{1,2}}\}})?{CHOICES}|{ALWAYS}{WORDS}{ALWAYS})"
 REST = rf"(?:{ATOM}(?:[*+]|\{{[0-9]{{1,2}},\}})\+?(?:{ATOM}[*?]\+?)*)"
 ALTERNATIVE = rf"(?:{FEW}{REST}?|\\s\+\(\?!\\S\)|\(\?i:(?:'[a-z]+\|?)+\))"
 HARMLESS = re.compile(rf"\(?{ALTERNATIVE}(?:\|{ALTERNATIVE}){{0,50}}\)?")
@@ -306,6 +316,10 @@ def charsmap_growth(encoded: Any) -> float:
     if (longest := max(map(len, texts.split(b"\0")))) > LONGEST_CHARACTER:
         raise Unfit(f"its precompiled_charsmap makes {longest} bytes of a character")
     return max(1.0, longest / 4)
+
+
+def bytes_in(text: str) -> int:
+    return len(text.encode("utf-8", "replace"))
 
 
 def clipped(value: object) -> str:

@@ -22,6 +22,8 @@ EMPTY: Json = dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokeniz
     "added_tokens": [],
 }
 
+MOST_MERGES = 1_000_000  # that are made up: of a quarter of a million tokens come half as many
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -151,9 +153,11 @@ def merged(plan: Plan) -> Json:
 
 
 def merges_of(vocab: Mapping[str, int]) -> list[tuple[str, str]]:
-    """The merges that transformers makes up for a vocabulary without any: each two tokens that make a third, by its id."""
-    found = []
+    """The merges that transformers makes up for a vocabulary without any: each two tokens that make a third, by its id. Raises Unfit."""
+    found: list[tuple[int, int, int, str, str]] = []
     for token, id in vocab.items():
+        if len(found) > MOST_MERGES:
+            raise Unfit(f"its tokens make each other in more than {MOST_MERGES:,} ways")
         halves = ((token[:i], token[i:]) for i in range(1, len(token)))
         pairs = sorted(
             (pair for pair in halves if pair[0] in vocab and pair[1] in vocab), key=lambda pair: (vocab[pair[0]], vocab[pair[1]])

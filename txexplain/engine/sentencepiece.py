@@ -17,6 +17,7 @@ TEXT, SCORE, TYPE = 1, 2, 3  # of a piece
 UNKNOWN_ID = 40  # of a trainer
 CHARACTER_MAP = 2  # of a normalizer
 NORMAL, CONTROL, TYPED = 1, 3, 4  # types of pieces; typed ones are looked for before all others
+LONGEST_FILE = 10_000_000  # bytes: large vocabularies take 5 million, and a field may have two
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,15 @@ class Pieces:
 
 def pieces_of(data: bytes) -> Pieces:
     """The pieces of a file. Raises Unfit."""
+    if len(data) > LONGEST_FILE:
+        raise Unfit(f"it has {len(data):,} bytes, and {LONGEST_FILE:,} are the most of a vocabulary of sentencepiece")
     scores, added, unknown, character_map = [], {}, 0, b""
     for number, value in fields_of(data):
         if number not in (PIECE, TRAINER, NORMALIZER):
             continue
         part = dict(fields_of(bytes_of(value)))
         if number == TRAINER:
-            unknown = int(part.get(UNKNOWN_ID, unknown))
+            unknown = whole(part.get(UNKNOWN_ID, unknown))
         elif number == NORMALIZER:
             character_map = bytes_of(part.get(CHARACTER_MAP, character_map))
         else:
@@ -83,6 +86,12 @@ def number_at(data: bytes, at: int) -> tuple[int, int]:
         if data[at - 1] < 0x80:
             return value, at
     raise Unfit("it is cut short, or isn't a vocabulary of sentencepiece; fetch it again")
+
+
+def whole(value: int | bytes) -> int:
+    if isinstance(value, bytes):
+        raise Unfit("it isn't a vocabulary of sentencepiece")
+    return value
 
 
 def bytes_of(value: int | bytes, size: int | None = None) -> bytes:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from txexplain.bounded import load_json
 from txexplain.engine.added_tokens import FORMERLY, Added, Json, settings_of, tokens_of
 from txexplain.engine.config import TOKENIZER_FILES
-from txexplain.engine.harmless import Unfit, clipped, kind_of, parts_of, require_harmless
+from txexplain.engine.harmless import Unfit, clipped, grown, kind_of, parts_of, require_added, require_harmless
 from txexplain.engine.library import BYTE_TO_CHARACTER, LibraryTokenizer, Spelling
 from txexplain.engine.recipes import BERT, GPT2, LLAMA, QWEN2, RECIPES, REFORMER, ROBERTA, T5, WHOLE, extra_ids
 from txexplain.engine.sentencepiece import Pieces, pieces_of
@@ -248,6 +248,7 @@ class Plan:
             again = (*self.tokens.named.values(), *self.tokens.others)
             kept = [vars(token) if self.kind == REFORMER and isinstance(token, Added) else {"content": str(token)} for token in again]
             added += [Added(**{**token, "special": True}) for token in kept]
+        require_added([token.content for token in added], grown(parts_of(document, "normalizer")))
         ask(lambda: library.add_tokens([AddedToken(**vars(token)) for token in added]))
         library.encode_special_tokens = self.flag("split_special_tokens", False)
         self.surround(library)
