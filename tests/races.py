@@ -438,7 +438,7 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
     if (reading := app.session.reader.reading) is not None and reading.lens is not None and (model := reading.lens.model) is not None:
         assert reading.page.model is None or walk.models[reading.page.model] is model, "the page's numbers are another model's"
         assert reading.lens.trace.ids == tuple(model.prompt_ids(reading.page.prompt or "")), "the page's numbers are another prompt's"
-    if any(held.what in ("norms post", "rollout post", "measures post", "arrive post") for held in walk.held):
+    if any(held.what in ("norms post", "rollout post", "place post", "arrive post") for held in walk.held):
         return  # they are computed, and nobody was told yet
     for pane, rect in app.layout_of(scene.width, scene.height).items():
         canvas = app.screen_stack[0].query_one(f"#{pane}", Picture).canvas

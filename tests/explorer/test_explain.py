@@ -21,7 +21,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace, block_names, canonical
-from txexplain.explorer.choice import effects_of, finish_effects
+from txexplain.explorer.choice import finish, found
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, parse
 from txexplain.explorer.places import KINDS
@@ -68,8 +68,8 @@ def at(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Explanatio
 def look(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Look:
     known = distribution(lens.trace.last_logits, **sampled) if "logits" in lens.trace else None
     state = ExplorerState(location=parse(place), other_ids=(5, 17, 42, 9, 17, 60, 28))
-    finish_effects(lens, state)
-    return Look(parse(place), lens, known, candidate, contrast=contrast(state, lens), effects=effects_of(lens, state))
+    finish(lens, state)
+    return Look(parse(place), lens, known, candidate, contrast=contrast(state, lens), found=found(lens, state))
 
 
 def floats(lines: tuple[Line, ...]) -> list[float]:

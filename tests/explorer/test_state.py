@@ -502,10 +502,10 @@ def test_faces_and_least_shares_go_around() -> None:
 
 @pytest.mark.parametrize("place", ["L3H5:qk[6,2]", "model[L2]@3", "L5.mlp[7]@1", "output"])
 def test_the_residual_stream_leads_back_to_where_it_was_looked_up(place: str) -> None:
-    stream = at(place).to_residual(STORYTELLER)
+    stream = at(place).look("residual", STORYTELLER)
     assert stream.location.kind == "residual"
     moved = stream.move(0, 1, STORYTELLER)
-    assert str(moved.to_residual(STORYTELLER).location) == place
+    assert str(moved.look("residual", STORYTELLER).location) == place
     assert str(moved.out(STORYTELLER).location) == place
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
-from txexplain.explorer.choice import distribution_of, finish_effects
+from txexplain.explorer.choice import distribution_of, finish
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
@@ -75,7 +75,7 @@ def picture(source: Lens, place: str, size: tuple[int, int], palette: Palette) -
     keys = footer(Doing(state.location.kind), ascii=palette.ascii)
     if state.location.kind == "effects":  # which are tried, not recorded
         source = Lens(source.weights().forward(list(IDS)), source.model)
-        finish_effects(source, state)
+        finish(source, state)
     scene = scene_of(
         state, palette, size, source, distribution=distribution_of(source, state), ribbons=tuple(source.flow("norms")), keys=keys
     )

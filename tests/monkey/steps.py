@@ -203,7 +203,7 @@ def pumps(app: App) -> Iterator[MessagePump]:
 
 # Settling
 
-OURS = {"load", "arrive", "forward", "norms", "rollout", "measures", "streams", "effects", "surprisal"}  # what a screen waits for
+OURS = {"load", "arrive", "forward", "norms", "rollout", "place", "surprisal"}  # what a screen waits for
 
 
 def computes(app: App) -> bool:

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
-from txexplain.explorer.choice import finish_effects
+from txexplain.explorer.choice import finish
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import run
 from txexplain.explorer.session import answers
@@ -120,7 +120,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
     state, tones = app.state, palette_of(options)
     lens = run(state, model)
     assert lens is not None
-    finish_effects(lens, state)
+    finish(lens, state)
     scene = scene_of(
         state,
         tones,

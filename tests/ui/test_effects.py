@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,11 +18,12 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.effects import effects
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import Location, parse
+from txexplain.explorer.places import place as places
 from txexplain.explorer.runs import run
 from txexplain.explorer.session import answers
-from txexplain.explorer.session.events import Compute, Further
+from txexplain.explorer.session.events import Further
 from txexplain.explorer.state import ExplorerState
-from txexplain.facts.effects import Question, keep, known, swept
+from txexplain.facts.effects import Question, answer, keep, known, swept
 from txexplain.models.hub import Stopped
 from txexplain.ui import jobs
 from txexplain.ui.app import ExplorerApp
@@ -133,19 +135,20 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
     begun: list[tuple[Lens, Job]] = []
     gate = threading.Event()
 
-    def stalled(wanted: Compute) -> Does:
-        lens, (question,) = wanted.lens, wanted.known
+    def stalled(work: places.Work) -> Does:
+        assert isinstance(work.steps, partial)
+        lens, question = work.steps.args
 
         def does(job: Job) -> None:
             with job.turn():
                 keep(lens, question, [found for found, _ in zip(swept(lens, question), range(3), strict=False)][-1])
-                job.tell(Further("effects"))
+                job.tell(Further("place"))
             begun.append((lens, job))
             gate.wait(PATIENCE)
 
         return does
 
-    monkeypatch.setattr(jobs, "effects", stalled)
+    monkeypatch.setattr(jobs, "step_by_step", stalled)
 
     async def test(app: App, hand: Hand) -> None:
         first = app.lens
@@ -167,7 +170,7 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
 
 def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
     told: list[Heard] = []
-    job = Job("effects", Work(told.append), lambda what: None)
+    job = Job("place", Work(told.append), lambda what: None)
 
     def stopping(heard: Heard) -> None:
         told.append(heard)
@@ -176,7 +179,7 @@ def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
     job.work.post = stopping
     asked = Question(("mlps", "heads"), 1, 2)
     with pytest.raises(Stopped):
-        jobs.effects(Compute("effects", giving, (asked,)))(job)
+        jobs.step_by_step(places.Work(asked, partial(answer, giving, asked)))(job)
     assert len(told) == 3
     found = known(giving)[asked]
     assert found.done < found.total
@@ -227,7 +230,7 @@ def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
 
 def test_what_has_no_mean_is_set_to_zero(tiny: GPT2) -> None:
     lens = Lens(tiny.forward([5, 17, 42, 3]), tiny)
-    facts = scene_at(lens, "effects", SIZE).effects
+    facts = scene_at(lens, "effects", SIZE).found
     assert facts is not None
     if tiny.tokenizer.has_no_text:
         assert facts.to == "zero"

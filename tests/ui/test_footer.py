@@ -58,7 +58,7 @@ STEPS = {
     "enter": lambda state, dims: state.enter(dims), "out": lambda state, dims: state.out(dims),
     "block_back": lambda state, dims: state.step_block(-1, dims), "block_on": lambda state, dims: state.step_block(1, dims),
     "head_back": lambda state, dims: state.step_head(-1, dims), "head_on": lambda state, dims: state.step_head(1, dims),
-    "stage": lambda state, dims: state.next_stage(), "residual": lambda state, dims: state.to_residual(dims),
+    "stage": lambda state, dims: state.next_stage(), "residual": lambda state, dims: state.look("residual", dims),
     "flow": lambda state, dims: state.toggle_flow(), "mode": lambda state, dims: state.cycle_mode(),
 }  # fmt: skip
 

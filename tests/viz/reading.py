@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.engine.derive import Lens
-from txexplain.explorer.choice import distribution_of, finish_effects
+from txexplain.explorer.choice import distribution_of, finish
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
@@ -29,7 +29,7 @@ def scene_at(lens: Lens, at: str, size: tuple[int, int], palette: Palette | None
     """The scene of a place, with all that a finished one has."""
     palette = palette or Palette()
     state = replace(ExplorerState(model="a model", location=parse(at)), **settings)
-    finish_effects(lens, state)
+    finish(lens, state)
     keys = footer(Doing(state.location.kind), ascii=palette.ascii)
     more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "keys": keys}
     return scene_of(state, palette, size, lens, **more)

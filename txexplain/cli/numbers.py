@@ -25,7 +25,8 @@ from txexplain.engine.ops import Array
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.trace import Trace, activation_names
 from txexplain.errors import NotRecorded, TraceError
-from txexplain.explorer.location import MEASURES, Dims, Location, check, parse
+from txexplain.explorer.location import MEASURES, Dims, Location, check, parse, place_of
+from txexplain.explorer.places.heads import Atlas, Head, Heads
 from txexplain.facts.head import grid
 from txexplain.files import megabytes
 from txexplain.front.documents import candidate_fields, sampling_fields, token_fields
@@ -153,25 +154,25 @@ class Grids:
     def of(cls, at: str, stage: str | None) -> Grids:
         """Raises LocationError, UsageError."""
         place = parse(at)
-        if place.kind == "head":
+        if isinstance(place_of(place), Head):
             if stage is not None:
                 raise click.UsageError(f"--at {place} names a stage itself: leave --stage out.")
             return cls(place, place.stage)
-        if place.kind not in ("attn", "heads"):
+        if not isinstance(place_of(place), Heads):
             raise click.UsageError(f"--at {place} isn't a head's grid; name a head and a stage, as L5H1:scaled, or L5.attn, or heads.")
         return cls(place, stage or "softmax")
 
     @property
     def many(self) -> bool:
-        return self.place.kind != "head"
+        return not isinstance(place_of(self.place), Head)
 
     def heads(self, given: Given) -> list[tuple[int, int]]:
         """Their blocks and heads. Raises LocationError, and TraceError where a block's weren't recorded, before anything is printed."""
         lens, place = given.lens, self.place
         check(place, Dims.of(lens.config, lens.trace.n_tokens, lens.trace.model or "this trace"))
-        if place.kind == "head":
+        if not self.many:
             return [(place.block, place.head)]
-        blocks = range(lens.config.n_layer) if place.kind == "heads" else [place.block]
+        blocks = range(lens.config.n_layer) if isinstance(place_of(place), Atlas) else [place.block]
         for block in blocks:
             self.values(given, block, 0)
         return [(block, head) for block in blocks for head in range(lens.config.n_head)]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from txexplain.engine.derive import Lens
-from txexplain.engine.measures import sorted_heads
 from txexplain.engine.sampling import Distribution, settle
 from txexplain.errors import NotRecorded
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Dims, Location, clamp, place_of
-from txexplain.explorer.places.effects import part_names
+from txexplain.explorer.places.heads import WithCursor
+from txexplain.explorer.places.place import Shown, Work
 from txexplain.explorer.places.vectors import Linear, Vector
 from txexplain.explorer.state import ExplorerState
-from txexplain.facts.direct import direct, listed
-from txexplain.facts.effects import EffectsFacts, Question, finish, known
 from txexplain.facts.head import row
-from txexplain.facts.heads import ranked
-from txexplain.facts.lens import readings
-from txexplain.facts.linear import PROJ, QKV, DotFacts, dot
+from txexplain.facts.linear import DotFacts, dot
 from txexplain.facts.mlp import neurons
 from txexplain.facts.vector import qkv, vector
 
@@ -28,7 +25,6 @@ RESULTS = {
     "resid_pre": "resid_pre", "ln1": "resid_pre", "proj": "attn_out", "add1": "resid_mid", "ln2": "resid_mid", "out": "mlp_out",
     "add2": "resid_post",
 }  # fmt: skip
-SWIFT = 10_000_000  # products that are made within a few milliseconds
 NORMS = ("ln1", "ln2", "final")
 
 
@@ -39,7 +35,7 @@ def element(lens: Lens, place: Location) -> int:
     """
     if place.element is not None:
         return place.element
-    token, name = place.token_index(lens.trace.n_tokens), subject(place)
+    token, name = place.token_index(lens.trace.n_tokens), place_of(place).subject(place)
     if name == "qkv":
         return qkv(lens, place.block, token).largest
     if name == "embed":
@@ -54,15 +50,6 @@ def element(lens: Lens, place: Location) -> int:
     return made.farthest if name in NORMS else made.largest
 
 
-def subject(place: Location) -> str:
-    """What is shown: the page's name, or that of the selected tile or column."""
-    if place.kind == "block":
-        return place.select or "attn"
-    if place.kind == "model":
-        return place.select or "L0"
-    return place.kind
-
-
 def source(place: Location, dot: DotFacts) -> int:
     """The input under the cursor of a matrix; without one, that of the largest term."""
     return dot.largest if place.source is None else place.source
@@ -70,17 +57,17 @@ def source(place: Location, dot: DotFacts) -> int:
 
 def marked(lens: Lens, place: Location) -> tuple[int | None, int | None]:
     """The element and the input that a page of vectors shows; None for what the page or the run has not."""
-    if not isinstance(place_of(place), Vector):
+    page = place_of(place)
+    if not isinstance(page, Vector):
         return None, None
     try:
         j = element(lens, place)
     except NotRecorded:
         return None, None
-    if not isinstance(place_of(place), Linear) or place.face != "matrix":
+    if not isinstance(page, Linear) or place.face != "matrix":
         return j, None
-    made, token = QKV if place.kind == "qkv" else PROJ, place.token_index(lens.trace.n_tokens)
     try:
-        return j, source(place, dot(lens, place.block, made, token, j))
+        return j, source(place, dot(lens, place.block, page.makes, place.token_index(lens.trace.n_tokens), j))
     except NotRecorded:
         return j, None
 
@@ -105,31 +92,27 @@ def strongest(lens: Lens, place: Location) -> int | None:
         return None
 
 
-def is_measured(lens: Lens, place: Location, pair: tuple[int, int] | None) -> bool:
-    """Whether what a place shows is there, or so little work that a key press can wait for it. pair: the two tokens looked at."""
-    if place.kind == "heads":
-        return lens.measured
-    if place.kind != "lens" or lens.model is None or pair is None:
-        return True
-    config = lens.config
-    products = lens.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
-    return products <= SWIFT or readings(lens, *pair).done
+def shown(lens: Lens, state: ExplorerState, held: Moment | None = None) -> Shown:
+    """A run as the present place shows it; held: what is held beside it."""
+    able = lens.model is not None and lens.trace.origin is lens.model
+    return Shown(lens, contrast(state, lens), patched_from(lens, state, held) if able else None)
 
 
-SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)}  # what a sweep tries for a face of the effects
+def work(lens: Lens, state: ExplorerState, held: Moment | None = None) -> Work | None:
+    """What is still to be computed of what the present place shows, and takes longer than a key press may wait. Raises NotRecorded."""
+    return place_of(state.location).work(state.location, shown(lens, state, held))
 
 
-def effects_asked(lens: Lens | None, state: ExplorerState, held: Moment | None = None) -> Question | None:
-    """What a sweep has to answer at the present place; None where there is nothing to, or nobody who could."""
-    if state.location.kind != "effects" or lens is None or lens.model is None or lens.trace.origin is not lens.model:
-        return None
-    pair, face = contrast(state, lens), state.location.face
-    if pair is None:
-        return None
-    if face == "patch":
-        other = patched_from(lens, state, held)
-        return None if other is None else Question(("resid",), *pair, other)
-    return Question(SWEPT.get(face, (f"edges [{lens.trace.n_tokens - 1}]",)), *pair)
+def found(lens: Lens, state: ExplorerState, held: Moment | None = None) -> Any:
+    """What is known by now of it."""
+    return place_of(state.location).found(state.location, shown(lens, state, held))
+
+
+def finish(lens: Lens, state: ExplorerState) -> None:
+    """Compute now all that the present place shows. Raises NonFinite, NotRecorded."""
+    left = work(lens, state)
+    for _ in left.steps(lambda: False) if left is not None else ():
+        pass
 
 
 def patched_from(lens: Lens, state: ExplorerState, held: Moment | None = None) -> tuple[int, ...] | None:
@@ -142,65 +125,34 @@ def patched_from(lens: Lens, state: ExplorerState, held: Moment | None = None) -
     return lens.last("other", text, lambda: tuple(model.prompt_ids(text)))
 
 
-def effects_of(lens: Lens | None, state: ExplorerState, held: Moment | None = None) -> EffectsFacts | None:
-    """What was found by now of what the present place asks."""
-    asked = effects_asked(lens, state, held)
-    return None if lens is None or asked is None else known(lens).get(asked)
-
-
-def finish_effects(lens: Lens, state: ExplorerState) -> None:
-    """Find out now all that the present place asks. Raises NonFinite, NotRecorded."""
-    if (asked := effects_asked(lens, state)) is not None:
-        finish(lens, asked)
-
-
-def sorted_effects(facts: EffectsFacts | None, n_layer: int, n_head: int) -> tuple[int, ...]:
-    """The heads and MLPs by size of effect, the largest first; those that aren't computed yet come last."""
-    names = part_names(n_layer, n_head)
-    if facts is None:
-        return tuple(range(len(names)))
-    number_of = {name: n for n, name in enumerate(names)}
-    return tuple(number_of[facts.names[n]] for n in facts.order)
-
-
-def order(lens: Lens, place: Location, pair: tuple[int, int] | None = None, effects: EffectsFacts | None = None) -> tuple[int, ...] | None:
-    """The heads (block × n_head + head), the neurons, or the parts of the difference of a pair of tokens, as a place lists them.
+def order(place: Location, run: Shown) -> tuple[int, ...] | None:
+    """The heads (block × n_head + head), the neurons, or the parts of A − B, as a place lists them.
 
     None: as the model does, or nobody knows: they weren't recorded, aren't measured yet, or this model has no such block.
     """
-    token = place.token_index(lens.trace.n_tokens)
-    if place.kind == "heads" and place.face is not None and lens.measured:
-        return sorted_heads(lens.measures, place.face, lens.trace.n_tokens, place.least) if ranked(lens, place.face) else ()
-    if place.kind == "effects" and place.face == "sorted":
-        return sorted_effects(effects, lens.config.n_layer, lens.config.n_head)
     try:
-        if place.kind == "direct" and pair is not None:
-            return listed(direct(lens, token, *pair), place.face)
-        if place.kind == "mlp" and place.block < lens.config.n_layer:  # the place may be of the model before
-            return neurons(lens, place.block, token, place.face or "post").order
+        return place_of(place).order(place, run)
     except NotRecorded:
-        pass
-    return None
+        return None
 
 
 def dims_of(
     lens: Lens,
     place: Location | None = None,
     columns: int = 1,
-    pair: tuple[int, int] | None = None,
-    effects: EffectsFacts | None = None,
+    run: Shown | None = None,
 ) -> Dims:
     """The sizes that bound Locations for a result, how a place lists what it shows, and what it marks there.
 
-    columns: how many heads the stage shows side by side. pair: the two tokens whose difference is looked at.
+    columns: how many heads the stage shows side by side. run: the result with what is looked at in it.
     """
     dims = replace(Dims.of(lens.config, lens.trace.n_tokens, lens.trace.model or "this trace"), columns=columns)
     if place is None:
         return dims
-    listing = order(lens, place, pair, effects)
+    listing = order(place, Shown(lens) if run is None else run)
     place = clamp(place, dims)  # it may be of the model before
     element, source = marked(lens, place)
-    key = strongest(lens, place) if place.kind in ("head", "product") else None
+    key = strongest(lens, place) if isinstance(place_of(place), WithCursor) else None
     return replace(dims, order=listing, element=element, source=source, key=key)
 
 

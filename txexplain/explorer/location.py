@@ -25,14 +25,13 @@ from difflib import get_close_matches
 from txexplain.engine.steps import TILES
 from txexplain.errors import LocationError
 from txexplain.explorer.places import PLACES
-from txexplain.explorer.places.effects import may_select
-from txexplain.explorer.places.heads import LEASTS, MEASURES, WithHead
+from txexplain.explorer.places.heads import LEASTS, MEASURES
 from txexplain.explorer.places.place import STAGES, TAIL, Dims, Location, Memory, Parts, Place, shown
 from txexplain.explorer.places.whole import ENDS
 
 __all__ = [
     "ENDS", "FACES", "LEASTS", "MEASURES", "PLACES", "STAGES", "TILES", "Dims", "Location", "Memory", "breadcrumb", "check",
-    "clamp", "direct_of", "effects_of", "nearest", "parse", "place_of", "remembered", "residual_of", "zoom_in", "zoom_out",
+    "clamp", "nearest", "parse", "place_of", "remembered", "zoom_in", "zoom_out",
 ]  # fmt: skip
 
 FACES = {kind: place.faces for kind, place in PLACES.items() if place.faces}
@@ -106,23 +105,6 @@ def zoom_in(at: Location, memory: Memory, dims: Dims) -> Location:
 def zoom_out(at: Location, memory: Memory) -> Location:
     """To what holds this place, with this place selected there."""
     return place_of(at).out(at, memory)
-
-
-def residual_of(at: Location) -> Location:
-    """The selected token's residual stream, with the part selected that the place belongs to."""
-    return Location("residual", select=place_of(at).part(at), token=at.chosen)
-
-
-def direct_of(at: Location) -> Location:
-    """What was added to the selected token's stream, read for A − B, with the part selected that the place belongs to."""
-    part = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else place_of(at).part(at)
-    return Location("direct", select=None if part is None or part.endswith("attn") else part, token=at.chosen)
-
-
-def effects_of(at: Location) -> Location:
-    """What each head and MLP does to A − B, with the one selected that the place belongs to."""
-    name = f"L{at.block}H{at.head}" if isinstance(place_of(at), WithHead) else at.select or place_of(at).part(at)
-    return Location("effects", select=name if name is not None and may_select(name) else None, token=at.chosen)
 
 
 def breadcrumb(at: Location) -> tuple[tuple[str, Location], ...]:

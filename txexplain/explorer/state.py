@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING, Any
 from txexplain.explorer.edits import Edits, flags_of, patched, read_flags, switched
 from txexplain.explorer.jump import jump
 from txexplain.explorer.location import (
+    PLACES,
     Dims,
     Location,
     Memory,
     clamp,
-    direct_of,
-    effects_of,
     parse,
     place_of,
     remembered,
-    residual_of,
     zoom_in,
     zoom_out,
 )
@@ -265,25 +263,11 @@ class ExplorerState:
         there = self.go(jump(text, self.location, dims), dims)
         return there.enter(dims) if self.location.kind == there.location.kind == "heads" else there
 
-    def to_residual(self, dims: Dims) -> ExplorerState:
-        """To the selected token's residual stream; from there, back to where it was looked up."""
-        if self.location.kind == "residual":
-            return self.out(dims)
-        return self.look_up(residual_of(self.location), dims)
-
-    def to_direct(self, dims: Dims) -> ExplorerState:
-        """To what the parts of the selected token's stream give to A − B; from there, back."""
-        return self.out(dims) if self.location.kind == "direct" else self.look_up(direct_of(self.location), dims)
-
-    def to_lens(self, dims: Dims) -> ExplorerState:
-        """To what each token's stream would say; from there, back."""
-        if self.location.kind == "lens":
-            return self.out(dims)
-        return self.look_up(Location("lens", select=f"L{dims.n_layer - 1}", token=self.location.chosen), dims)
-
-    def to_effects(self, dims: Dims) -> ExplorerState:
-        """To what each head and MLP does to A − B; from there, back."""
-        return self.out(dims) if self.location.kind == "effects" else self.look_up(effects_of(self.location), dims)
+    def look(self, kind: str, dims: Dims) -> ExplorerState:
+        """To a place that is looked up from any other; from there, back."""
+        place = PLACES[kind]
+        assert isinstance(place, LookedUp)
+        return self.out(dims) if self.location.kind == kind else self.look_up(place.seen_from(self.location, dims), dims)
 
     def look_up(self, place: Location, dims: Dims) -> ExplorerState:
         """A place that is left to where it was looked up from, by way of others of its kind, too."""

@@ -106,9 +106,8 @@ def keep(lens: Lens, question: Question, found: EffectsFacts) -> None:
         del answers[next(iter(answers))]
 
 
-def finish(lens: Lens, question: Question) -> None:
-    """Answer a question wholly, now."""
-    found = known(lens).get(question)
-    if found is None or not found.complete:
-        for so_far in swept(lens, question):
-            keep(lens, question, so_far)
+def answer(lens: Lens, question: Question, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Answer a question, a batch a step, and keep what is found so far."""
+    for found in swept(lens, question, should_stop):
+        keep(lens, question, found)
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,12 @@ from numpy.typing import NDArray
 
 from txexplain.engine.derive import Lens
 from txexplain.facts.once import fact
+
+
+def measuring(lens: Lens, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Measure every head, in one step."""
+    lens.measures  # noqa: B018
+    yield
 
 
 @fact(8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -74,6 +75,16 @@ def readings(lens: Lens, a: int, b: int) -> LensFacts:
     """Every stream, read for A and B. Raises NotRecorded."""
     lens.weights()
     return LensFacts(lens, a, b)
+
+
+def read(lens: Lens, a: int, b: int, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """Read every stream, one a step. Raises NotRecorded."""
+    facts = readings(lens, a, b)
+    for n in range(len(facts.names)):
+        if should_stop():
+            return
+        facts.stream(n)
+        yield
 
 
 @fact(64)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from txexplain.explorer.places import PLACES
 from txexplain.explorer.places.heads import WithCursor
 from txexplain.explorer.places.place import Place
+from txexplain.explorer.places.whole import LookedUp
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,12 @@ def answering(key: str) -> frozenset[str]:
     return frozenset(kind for kind, place in PLACES.items() if getattr(type(place), key) is not getattr(Place, key))
 
 
+def looked_up(group: str) -> tuple[Action, ...]:
+    """The keys that lead to places from any other."""
+    places = {kind: place.key for kind, place in PLACES.items() if isinstance(place, LookedUp) and place.key.group == group}
+    return tuple(Action(kind, (key.key,), key.label, key.help, group, key.footer) for kind, key in places.items())
+
+
 STAGED = answering("next_face") | frozenset(kind for kind, place in PLACES.items() if place.faces)
 IN_A_HEAD = frozenset(kind for kind, place in PLACES.items() if isinstance(place, WithCursor))
 CHANGEABLE = answering("change")
@@ -127,13 +134,7 @@ ACTIONS: tuple[Action, ...] = (
         "stage", ("v",), "next stage", "A head's next stage, or a page's next face: as a matrix, sorted otherwise", "Move", "stage", STAGED
     ),
     Action("least", ("c",), "cut", "Only heads of 10, 25, 50% of what they are sorted by, or all", "Move", "cut", frozenset({"heads"})),
-    Action(
-        "residual", ("d",), "residual stream", "The selected token's residual stream through the model; again to return", "Move", "residual"
-    ),
-    Action(
-        "direct", ("D",), "direct attribution", "What each part gives to A's logit less B's, on the direct way; again to return", "Move"
-    ),
-    Action("lens", ("L",), "logit lens", "What each token's stream would say next, block by block; again to return", "Move"),
+    *looked_up("Move"),
     Action("strongest", ("f",), "strongest key", "Go to the row's strongest key", "Move", "strongest", IN_A_HEAD),
     Action("atlas", ("a",), "all heads", "All heads of all blocks", "Move", "atlas"),
     Action(
@@ -154,13 +155,7 @@ ACTIONS: tuple[Action, ...] = (
         "off",
         CHANGEABLE,
     ),
-    Action(
-        "effects",
-        ("E",),
-        "effects",
-        "What each head, MLP, edge or token switched off does to A's logit less B's, or a patch from the run that is held; Enter does it",
-        "Cause",
-    ),
+    *looked_up("Cause"),
     Action("patch", ("P",), "patch", "What is selected, as it is in the run that is held; again: as it was", "Cause"),
     Action("unedit", ("U",), "all on", "Nothing switched off, cut or patched any more", "Cause", "all on"),
     Action(
@@ -258,7 +253,7 @@ INSIDE = (
 )
 IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
 AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
-ENTER = {"output": "take", "effects": "off"}  # what it does where it doesn't lead further
+ENTER = {kind: place.takes for kind, place in PLACES.items() if place.takes}  # what it does where it doesn't lead further
 NEED_A_MODEL = {
     "draw",
     "generate",
@@ -269,7 +264,7 @@ NEED_A_MODEL = {
     "lessons",
     "switch",
     "patch",
-    "effects",
+    *(kind for kind, place in PLACES.items() if isinstance(place, LookedUp) and place.tries),
 }  # where a recorded run is shown, they only say so
 PANES: dict[str, tuple[tuple[str, ...], ...]] = {  # a word and its actions
     "panel": (

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from txexplain.engine.derive import Lens
 from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError, NotRecorded
-from txexplain.explorer.choice import dims_of, distribution_of, finish_effects
+from txexplain.explorer.choice import dims_of, distribution_of, finish
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.reading import page_of
@@ -75,7 +75,7 @@ def scene_for(
     reading = None
     if lesson is not None:
         state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
-    finish_effects(lens, state)
+    finish(lens, state)
     doing = Doing(
         state.location.kind, recorded=state.trace is not None, lesson=reading is not None,
         answers=0 if reading is None else len(reading.page.answers), changed=bool(state.edits),

@@ -8,7 +8,7 @@ from typing import Any
 from txexplain.engine.derive import Lens
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.errors import NotRecorded
-from txexplain.explorer.choice import distribution_of, effects_of
+from txexplain.explorer.choice import distribution_of, found
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Location
@@ -55,11 +55,11 @@ def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens
     """The Scene of a whole screen. A changed run has the one without the changes beside it, unless something else is held."""
     if lens is None:
         return Scene(state, palette, *size, model_name=name_of(state, lens), **more)
-    found = effects_of(lens, state, more.get("held"))
+    known = found(lens, state, more.get("held"))
     more["held"] = more.get("held") or plain_moment(lens, state)
     return Scene(
         state, palette, *size, lens=lens, display=names_of(lens), model_name=name_of(state, lens), contrast=contrast(state, lens),
-        effects=found, **more,
+        found=known, **more,
     )  # fmt: skip
 
 

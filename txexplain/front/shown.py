@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from txexplain.explorer.choice import is_measured
-from txexplain.explorer.contrast import contrast
+from txexplain.explorer.choice import work
 from txexplain.explorer.reading import Reading, ending
 from txexplain.explorer.session.value import Session
 from txexplain.front.actions import Action, Doing, footer, key_name
@@ -40,7 +39,7 @@ def scene_for(session: Session, palette: Palette, size: tuple[int, int], actions
         pane=session.pane,
         candidate=session.candidate,
         ribbons=tuple(lens.flow(state.flow)) if lens is not None and lens.traced(state.flow) else None,
-        measured=lens is None or is_measured(lens, state.location, contrast(state, lens)),
+        measured=lens is None or work(lens, state, session.held) is None,
         hover=session.hover,
         side=session.beside,
         begins=(key_of("lessons", palette, actions), key_of("help", palette, actions)),

@@ -9,10 +9,10 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.surprisal import CHUNK, surprisal
 from txexplain.errors import ModelNotFound
+from txexplain.explorer.location import place_of
+from txexplain.explorer.places.place import Work
 from txexplain.explorer.runs import run
 from txexplain.explorer.session.events import Compute, Computed, Forward, Further, Load, Opened, Progress, Ran
-from txexplain.facts.effects import keep, swept
-from txexplain.facts.lens import readings
 from txexplain.files import megabytes
 from txexplain.models import hub
 from txexplain.ui.work import Does, Job
@@ -56,7 +56,7 @@ def forward(wanted: Forward) -> Does:
             seconds = time.perf_counter() - start
             if lens is None:
                 return None
-            if state.location.kind == "model" and lens.trace.n_tokens <= RIBBONS_AT_ONCE and not lens.flow_lacks(state.flow):
+            if place_of(state.location).flows and lens.trace.n_tokens <= RIBBONS_AT_ONCE and not lens.flow_lacks(state.flow):
                 lens.flow(state.flow)
         return Ran(lens, seconds)
 
@@ -66,53 +66,29 @@ def forward(wanted: Forward) -> Does:
 def compute(wanted: Compute) -> Does:
     """What takes longer than a key may, and is kept with the run; it comes after the frame."""
     lens, what = wanted.lens, wanted.what
+    if wanted.work is not None:
+        return step_by_step(wanted.work)
     if what == "surprisal":
         return surprise(wanted)
 
-    if what == "streams":
-        return streams(wanted)
-
-    if what == "effects":
-        return effects(wanted)
-
     def does(job: Job) -> Computed:
         with job.turn():
-            if what == "measures":
-                lens.measures  # noqa: B018
-            else:
-                lens.flow(what)
+            lens.flow(what)
         return Computed(what)
 
     return does
 
 
-def streams(wanted: Compute) -> Does:
-    """What every stream would say takes a product with the vocabulary each: one at a time."""
-    a, b = wanted.known
+def step_by_step(work: Work) -> Does:
+    """What a place shows, a turn a step, so that a forward pass never waits long; each step's find is shown at once."""
 
     def does(job: Job) -> Computed:
-        facts = readings(wanted.lens, a, b)
-        for n in range(len(facts.names)):
-            with job.turn():
-                facts.stream(n)
-        return Computed(wanted.what)
-
-    return does
-
-
-def effects(wanted: Compute) -> Does:
-    """What each thing of a run does, kept with it and told batch by batch."""
-    lens, (question,) = wanted.lens, wanted.known
-
-    def does(job: Job) -> Computed:
-        sweeping = swept(lens, question, lambda: job.stopped)
+        steps, done = work.steps(lambda: job.stopped), object()
         while True:
             with job.turn():
-                found = next(sweeping, None)
-            if found is None:
-                return Computed(wanted.what)
-            keep(lens, question, found)
-            job.tell(Further(wanted.what))
+                if next(steps, done) is done:
+                    return Computed("place")
+            job.tell(Further("place"))
 
     return does
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from txexplain.errors import ChangedByHand, NotRecorded
 from txexplain.explorer import choice
-from txexplain.explorer.location import MEASURES, breadcrumb
+from txexplain.explorer.location import MEASURES, breadcrumb, place_of
 from txexplain.explorer.places.lens import column as stream_of
 from txexplain.facts import mlp
 from txexplain.facts.direct import listed
@@ -93,9 +93,9 @@ def describe(scene: Scene) -> str:
         parts.append(f"{heading}\n{plain_table(rows)}")
     except NotRecorded as missing:
         parts.append(f"Not recorded: this trace has no {missing.what}.")
-    if scene.location.kind == "model":
+    if place_of(scene.location).flows:
         parts.append(flow_text(scene))
-    if scene.distribution is not None and scene.location.kind != "output":
+    if scene.distribution is not None and not place_of(scene.location).has_candidates:
         parts.append(f"Next token, T {scene.state.temperature:g}, {sampling_text(scene)}:\n{plain_table(next_tokens(scene))}")
     elif "logits" not in trace:
         parts.append("Next token: not recorded.")
@@ -118,7 +118,7 @@ def document(scene: Scene, text_of: Callable[[int], str]) -> dict[str, Any]:
         found |= {"heading": heading, "rows": records(rows, text_of)}
     except NotRecorded as missing:
         found["lacks"] = missing.what
-    if scene.location.kind == "model" and scene.ribbons is not None:
+    if place_of(scene.location).flows and scene.ribbons is not None:
         found["flow"] = [
             {
                 "block": layer,
@@ -317,7 +317,7 @@ def lens_table(scene: Scene) -> tuple[str, list[Row]]:
 
 def effects_table(scene: Scene) -> tuple[str, list[Row]]:
     require_known(scene)
-    facts, here = scene.effects, selected_name(scene)
+    facts, here = scene.found, selected_name(scene)
     rows: list[Row] = [("", "what", "changes it by")]
     if facts is None:
         return nothing_patched(scene), [*rows, (mark(True), here, "")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from txexplain.explorer.history import Moment
 from txexplain.explorer.location import Location
 from txexplain.explorer.reading import Reading
 from txexplain.explorer.state import ExplorerState
-from txexplain.facts.effects import EffectsFacts
 from txexplain.viz.canvas import has_console
 from txexplain.viz.palette import Palette
 
@@ -57,7 +56,7 @@ class Scene:
     held: Moment | None = None  # a distribution that is shown beside the present one
     back: int = 0  # how many steps back the distribution shown is; 0 is the present one
     pane: str = "stage"  # the pane that has the focus: stage, panel or prompt
-    measured: bool = True  # whether what the heads do may be asked for; False while it is being computed
+    measured: bool = True  # whether all that the place shows may be asked for; False while it is being computed
     hover: Location | None = None  # the cell of a head's grid under the pointer
     side: str = ""  # what stands in the side pane: "", "explain", "lesson" or "welcome"
     begins: tuple[str, str] = ("t", "?")  # the keys of lessons and help, as that last one names them
@@ -66,7 +65,7 @@ class Scene:
     reading: Reading | None = None
     lecture: bool = False  # fewer figures, larger bars, the keys pressed in the footer
     candidate: int = 0  # the rank of the candidate that the panel's cursor is on
-    effects: EffectsFacts | None = None  # what a sweep has found so far, at the place that shows effects
+    found: Any = None  # what is known by now of what the place shows and takes long
     contrast: tuple[int, int] | None = None  # the tokens A and B whose difference is looked at; None where it isn't known
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from txexplain.explorer.location import place_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
@@ -88,7 +89,7 @@ def layout(
 def layout_of(scene: Scene) -> dict[str, Rect]:
     """Each pane's place for what a scene shows."""
     needed = None if scene.pane == "prompt" else rows_needed(scene)  # where one types, nothing moves
-    output = scene.location.kind == "output"
+    output = place_of(scene.location).has_candidates
     return layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed, prompt=needed, output=output)
 
 
@@ -104,12 +105,12 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
     shared = (
-        rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.contrast, scene.effects,
+        rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.contrast, scene.found, scene.measured,
         scene.reading and scene.reading.highlighted(name),
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
-    ribbons = (state.flow, scene.ribbons is None) if place.kind == "model" else ()  # they come after the frame,
-    heads = (scene.measured,) if place.kind in ("heads", "lens") else ()  # as these do
+    page = place_of(place)
+    ribbons = (state.flow, scene.ribbons is None) if page.flows else ()  # they come after the frame
     match name:
         case "header":
             return (*shared, place, scene.model_name, scene.cost)
@@ -118,22 +119,22 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "prompt":
             return (*shared, scene.pane, place, state.prompt, state.appended, scene.surprisal)
         case "stage":
-            own = sampling if place.kind == "output" else ()
-            return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own, *heads)
+            own = sampling if page.has_candidates else ()
+            return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
         case "panel":
-            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, place.kind == "output")
+            return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, page.has_candidates)
         case "side":
             if scene.side == "welcome":
                 return (*shared, scene.side, scene.begins, scene.message)
             if scene.side == "lesson":
                 return (*shared, scene.pane, scene.side, scene.reading, scene.distribution, state.sampling, state.seed, scene.message)
-            output = place.kind == "output" or (place.kind == "model" and place.select == "output")
+            output = page.subject(place) == "output"
             read = (scene.side, scene.scroll, scene.about, scene.message)
             if scene.about == "panel":
                 return (*shared, *read, *sampling, scene.draw, state.seed)
             if scene.about == "prompt":
                 return (*shared, *read, place, state.prompt, state.appended, scene.surprisal)
-            return (*shared, *read, place, *ribbons, *heads, *(sampling if output else ()))
+            return (*shared, *read, place, *ribbons, *(sampling if output else ()))
         case "footer":
             return (rect, scene.palette, scene.keys, scene.lecture, scene.reading and scene.reading.pressed)
     return (rect, scene.palette)

@@ -74,7 +74,7 @@ def effects(look: Look) -> Topic:
     def worked() -> Iterator[Line]:
         config, place = look.lens.weights().config, look.place
         a, b = wanted(look.contrast, "logits")
-        facts = wanted(look.effects, "effect computed yet")
+        facts = wanted(look.found, "effect computed yet")
         if place.face == "sorted" and place.select is None:
             name = facts.names[facts.order[0]]
         else:

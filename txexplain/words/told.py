@@ -15,7 +15,6 @@ from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
 from txexplain.explorer.source import Source
 from txexplain.facts.by_hand import recomputable
-from txexplain.facts.effects import EffectsFacts
 from txexplain.facts.vector import VectorFacts, vector
 
 
@@ -113,7 +112,7 @@ class Look:
     distribution: Distribution | None = None
     candidate: int = 0  # the rank of the candidate that is selected
     ribbons: Sequence[Doubles] | None = None  # the shares that flow, where they are traced
-    measured: bool = True  # whether what every head does may be asked for
+    measured: bool = True  # whether all that the place shows may be asked for
     pane: str = "stage"  # the pane that is explained: stage, panel, prompt or lesson
     present: bool = True  # whether the distribution is the one that the next token is drawn from
     seed: int = 0
@@ -125,7 +124,7 @@ class Look:
     lesson: Lesson | None = None  # the one that is open
     page: Page | None = None
     contrast: tuple[int, int] | None = None  # the two tokens whose difference is looked at
-    effects: EffectsFacts | None = None  # what a sweep has found so far, at the place that shows effects
+    found: Any = None  # what is known by now of what the place shows and takes long
     given: Mapping[int, int] = field(default_factory=dict)  # its answers: page -> answer
 
     @property

@@ -38,6 +38,9 @@ class Block(InBlock):
     def part(self, at: Location) -> str:
         return f"L{at.block}.{'mlp' if at.select in LATER_TILES else 'attn'}"
 
+    def subject(self, at: Location) -> str:
+        return at.select or "attn"
+
     def change(self, at: Location, dims: Dims) -> str:
         return self.part(at)
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from txexplain.engine.steps import stream_parts
-from txexplain.explorer.places.place import NUMBER, Bound, Dims, Location, Memory, block_bound, token_by
-from txexplain.explorer.places.whole import LookedUp
+from txexplain.explorer.places.place import NUMBER, PLACES, Bound, Dims, Location, Memory, Shown, block_bound, token_by
+from txexplain.explorer.places.whole import Key, LookedUp
+from txexplain.facts.direct import direct, listed
 
 PART = re.compile(rf"L(?P<block>{NUMBER})(?:H(?P<head>{NUMBER})|\.(?P<half>bias|mlp))")
 OTHERS = ("embed", "pos", "always", "changed")
@@ -22,6 +23,12 @@ class Direct(LookedUp):
     stem = word = "direct"
     brackets = "direct[L4H3]"
     faces = ("size", "order")
+    key = Key("D", "direct attribution", "What each part gives to A's logit less B's, on the direct way; again to return")
+
+    def seen_from(self, at: Location, dims: Dims) -> Location:
+        """With the part selected that the place belongs to."""
+        part = PLACES[at.kind].thing(at)
+        return Location("direct", select=None if part is None or part.endswith("attn") else part, token=at.chosen)
 
     def text(self, at: Location) -> str:
         return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")
@@ -47,6 +54,9 @@ class Direct(LookedUp):
         name = self.here(at, dims)
         row = f"@{at.token_index(dims.n_tokens)}" if name in ("embed", "pos") else ""
         return "" if name in ("always", "changed") or name.endswith("bias") else name + row
+
+    def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
+        return None if run.pair is None else listed(direct(run.lens, at.token_index(run.lens.trace.n_tokens), *run.pair), at.face)
 
     def here(self, at: Location, dims: Dims) -> str:
         """The part that is selected; where none is, the first that the view lists."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
+from txexplain.engine.config import GPT2Config
 from txexplain.explorer.places.direct import PART, part_bounds
-from txexplain.explorer.places.place import Bound, Dims, Location, token_by
-from txexplain.explorer.places.whole import LookedUp
+from txexplain.explorer.places.heads import WithHead
+from txexplain.explorer.places.place import PLACES, Bound, Dims, Location, Shown, Work, token_by
+from txexplain.explorer.places.whole import Key, LookedUp
+from txexplain.facts.effects import EffectsFacts, Question, answer, known
 
+SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)}  # what is tried for a face
 BY_TOKEN = ("edges", "rows")  # faces whose cursor is the selected token
 
 
@@ -25,6 +30,43 @@ class Effects(LookedUp):
     stem = word = "effects"
     brackets = "effects[L4H3]"
     faces = ("parts", "sorted", *BY_TOKEN, "patch")
+    key = Key(
+        "E",
+        "effects",
+        "What each head, MLP, edge or token switched off does to A's logit less B's, or a patch from the run that is held; Enter does it",
+        "Cause",
+    )
+    tries = "switching parts off"
+    takes = "off"
+
+    def seen_from(self, at: Location, dims: Dims) -> Location:
+        """With the head or MLP selected that the place belongs to."""
+        place = PLACES[at.kind]
+        name = place.thing(at) if isinstance(place, WithHead) else at.select or place.part(at)
+        return Location("effects", select=name if name is not None and may_select(name) else None, token=at.chosen)
+
+    def does(self, at: Location) -> str:
+        return "patch" if at.face == "patch" else "switch"
+
+    def question(self, at: Location, run: Shown) -> Question | None:
+        """What is asked; None where nobody could answer."""
+        lens = run.lens
+        if lens.model is None or lens.trace.origin is not lens.model or run.pair is None:
+            return None
+        if at.face == "patch":
+            return None if run.other is None else Question(("resid",), *run.pair, run.other)
+        return Question(SWEPT.get(at.face, (f"edges [{lens.trace.n_tokens - 1}]",)), *run.pair)
+
+    def work(self, at: Location, run: Shown) -> Work | None:
+        asked, found = self.question(at, run), self.found(at, run)
+        return None if asked is None or (found is not None and found.complete) else Work(asked, partial(answer, run.lens, asked))
+
+    def found(self, at: Location, run: Shown) -> EffectsFacts | None:
+        asked = self.question(at, run)
+        return None if asked is None else known(run.lens).get(asked)
+
+    def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
+        return sorted_parts(self.found(at, run), run.lens.config) if at.face == "sorted" else None
 
     def text(self, at: Location) -> str:
         return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")
@@ -91,3 +133,12 @@ def may_select(name: str) -> bool:
 def part_names(n_layer: int, n_head: int) -> list[str]:
     """All heads and MLPs, block by block: L0H0, …, L0.mlp, L1H0, …"""
     return [name for n in range(n_layer) for name in (*(f"L{n}H{head}" for head in range(n_head)), f"L{n}.mlp")]
+
+
+def sorted_parts(facts: EffectsFacts | None, config: GPT2Config) -> tuple[int, ...]:
+    """The heads and MLPs by size of effect, the largest first; those that aren't computed yet come last."""
+    names = part_names(config.n_layer, config.n_head)
+    if facts is None:
+        return tuple(range(len(names)))
+    number_of = {name: n for n, name in enumerate(names)}
+    return tuple(number_of[facts.names[n]] for n in facts.order)

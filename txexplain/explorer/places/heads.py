@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
+from txexplain.engine.measures import sorted_heads
 from txexplain.errors import LocationError
 from txexplain.explorer.places.place import (
     IN_BLOCK,
@@ -17,12 +19,15 @@ from txexplain.explorer.places.place import (
     Location,
     Memory,
     Parts,
+    Shown,
+    Work,
     clipped,
     numbers_in,
     page_stem,
     shown,
 )
 from txexplain.explorer.places.whole import block_name
+from txexplain.facts.heads import measuring, ranked
 
 MEASURES = ("self", "previous", "first", "induction", "entropy")  # what heads are told apart by
 LEASTS = (0, 10, 25, 50)  # the least percentage of a measure that a head of the atlas must have to be shown
@@ -39,6 +44,9 @@ class WithHead(InBlock):
 
     def remember(self, memory: Memory, at: Location) -> Memory:
         return replace(super().remember(memory, at), head=at.head)
+
+    def thing(self, at: Location) -> str:
+        return f"L{at.block}H{at.head}"
 
     def step_head(self, at: Location, step: int, dims: Dims) -> Location:
         return replace(at, head=(at.head + step) % dims.n_head)
@@ -127,6 +135,23 @@ class Atlas(Heads):
         if not 0 <= there < len(dims.order):
             return at
         block, head = divmod(dims.order[there], dims.n_head)
+        return replace(at, block=block, head=head)
+
+    def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
+        """Those that a measure finds, where the heads are measured."""
+        lens = run.lens
+        if at.face is None or not lens.measured:
+            return None
+        return sorted_heads(lens.measures, at.face, lens.trace.n_tokens, at.least) if ranked(lens, at.face) else ()
+
+    def work(self, at: Location, run: Shown) -> Work | None:
+        return None if run.lens.measured else Work("measures", partial(measuring, run.lens))
+
+    def first(self, at: Location, dims: Dims) -> Location:
+        """The first of those that are sorted."""
+        if at.face is None or not dims.order:
+            return at
+        block, head = divmod(dims.order[0], dims.n_head)
         return replace(at, block=block, head=head)
 
     def next_least(self, at: Location) -> Location:

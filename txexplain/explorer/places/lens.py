@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
-from txexplain.explorer.places.place import NUMBER, Bound, Dims, Location, Memory, block_bound, token_by
-from txexplain.explorer.places.whole import LookedUp
+from txexplain.explorer.places.place import NUMBER, Bound, Dims, Location, Memory, Shown, Work, block_bound, token_by
+from txexplain.explorer.places.whole import Key, LookedUp
+from txexplain.facts.lens import read, readings
+
+SWIFT = 10_000_000  # products that are made within a few milliseconds
 
 
 class Lens(LookedUp):
@@ -18,6 +22,11 @@ class Lens(LookedUp):
     stem = word = "lens"
     brackets = "lens[L4]"
     faces = ("top", "rank", "difference", "bits")
+    key = Key("L", "logit lens", "What each token's stream would say next, block by block; again to return")
+
+    def seen_from(self, at: Location, dims: Dims) -> Location:
+        """At what leaves the last block."""
+        return Location("lens", select=f"L{dims.n_layer - 1}", token=at.chosen)
 
     def text(self, at: Location) -> str:
         return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")
@@ -37,6 +46,18 @@ class Lens(LookedUp):
         """What enters the block after the stream, or what leaves the last."""
         row = at.token_index(dims.n_tokens)
         return f"L{column(at)}.resid@{row}" if column(at) < dims.n_layer else f"L{dims.n_layer - 1}.mlp@{row}"
+
+    def work(self, at: Location, run: Shown) -> Work | None:
+        """Each stream takes a product with the vocabulary."""
+        lens, config = run.lens, run.lens.config
+        products = lens.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
+        if lens.model is None or run.pair is None or products <= SWIFT or readings(lens, *run.pair).done:
+            return None
+        return Work(run.pair, partial(read, lens, *run.pair))
+
+    def found(self, at: Location, run: Shown) -> int | None:
+        """How many streams are read."""
+        return None if run.lens.model is None or run.pair is None else len(readings(run.lens, *run.pair).streams)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         return token_by(at, dy, dims) if dy else self.step_block(at, dx, dims)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from txexplain.explorer.places.place import Bound, Dims, InBlock, Location, Memory, Parts, numbers_in, page_stem, token_by
+from txexplain.explorer.places.place import Bound, Dims, InBlock, Location, Memory, Parts, Shown, numbers_in, page_stem, token_by
+from txexplain.facts.mlp import neurons
 
 
 class Neurons(InBlock):
@@ -63,6 +64,11 @@ class Mlp(Neurons):
     def enter(self, at: Location, memory: Memory, dims: Dims) -> Location:
         first = dims.order[0] if dims.order else min(memory.neuron, dims.n_inner - 1)
         return Location("neuron", block=at.block, neuron=first if at.neuron is None else at.neuron, token=at.token)
+
+    def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
+        if at.block >= run.lens.config.n_layer:  # the place may be of the model before
+            return None
+        return neurons(run.lens, at.block, at.token_index(run.lens.trace.n_tokens), at.face or "post").order
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         """Up and down go along the list, the sides from token to token."""

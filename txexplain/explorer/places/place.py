@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from txexplain.engine.config import GPT2Config
+from txexplain.engine.derive import Lens
 from txexplain.errors import LocationError
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")
@@ -138,6 +139,26 @@ class Bound:
     held: Any = int
 
 
+@dataclass(frozen=True)
+class Shown:
+    """A run as places show it."""
+
+    lens: Lens
+    pair: tuple[int, int] | None = None  # the tokens A and B whose difference is looked at
+    other: tuple[int, ...] | None = None  # the ids of the run that patches are taken of
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a place shows and takes longer than a key press may wait.
+
+    `steps` does it a little at a time, and ends early once the function that it gets says so; what is found is kept with the run.
+    """
+
+    of: Hashable  # what tells it from other work on the same run
+    steps: Callable[[Callable[[], bool]], Iterator[object]]
+
+
 class Place(ABC):
     """All that is known of one kind of place. It holds nothing itself: what is selected stands in the Location, `at`.
 
@@ -152,6 +173,9 @@ class Place(ABC):
     faces: ClassVar[tuple[str, ...]] = ()  # the usual one first; it goes without saying
     tiles: ClassVar[tuple[str, ...]] = ()  # of the block's view that lead to it, the first where none was used
     named: ClassVar[bool] = False  # whether the brackets are part of its name
+    flows: ClassVar[bool] = False  # whether ribbons are part of what it shows
+    has_candidates: ClassVar[bool] = False  # whether the arrows go along the next token's candidates there
+    takes: ClassVar[str] = ""  # what Enter does there, in the footer, where it leads no further
     asks: ClassVar[str] = ""  # what may be typed into the jump field beside any place
     numbered: ClassVar[bool] = False  # whether a number alone names something there
 
@@ -254,11 +278,41 @@ class Place(ABC):
         """The part of the residual stream that the place belongs to."""
         return None
 
+    def thing(self, at: Location) -> str | None:
+        """The head, or the part of the residual stream, that the place belongs to."""
+        return self.part(at)
+
+    def subject(self, at: Location) -> str:
+        """What is selected, by the name of its page, of a block's tile or of a model's column."""
+        return self.kind
+
     def change(self, at: Location, dims: Dims) -> str:
         """What X switches off here and P patches, in the grammar of changes; nothing where nothing of that kind is selected."""
         return ""
 
+    # What it shows of a run
+
+    def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
+        """The numbers of what it lists, in that order: see Dims. None: in the model's order, or not known yet. Raises NotRecorded."""
+        return None
+
+    def work(self, at: Location, run: Shown) -> Work | None:
+        """What is still to be computed of what it shows, where that takes long. Raises NotRecorded."""
+        return None
+
+    def found(self, at: Location, run: Shown) -> Any:
+        """What is known by now of what takes long: another value once more is known."""
+        return None
+
     # Keys
+
+    def does(self, at: Location) -> str:
+        """The action that Enter is there; "" where it leads further, or to nothing."""
+        return ""
+
+    def first(self, at: Location, dims: Dims) -> Location:
+        """Where a face begins that was just turned to."""
+        return at
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         """An arrow key: dx, dy in −1, 0, 1."""

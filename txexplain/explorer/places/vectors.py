@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from txexplain.explorer.places.place import PAIR, Bound, Dims, InBlock, Location, Memory, Place, numbers_in, page_stem
 from txexplain.explorer.places.whole import End
+from txexplain.facts.linear import PROJ, QKV
 
 
 class Vector(Place):
@@ -92,6 +93,7 @@ class Linear(Vector, InBlock):
 
     __slots__ = ()
     faces = ("strips", "matrix")
+    makes: ClassVar[str]  # the step of the block
     outputs: ClassVar[int] = 1  # how many times d
     asks = "an output, as in 300, or an input and an output, as in 17,300"
 
@@ -138,6 +140,7 @@ class Qkv(Linear):
     brackets = "L5.qkv[300] or L5.qkv[17,300]"
     tiles = ("qkv",)
     outputs = 3
+    makes = QKV
 
 
 class Proj(Linear):
@@ -148,6 +151,7 @@ class Proj(Linear):
     brackets = "L5.proj[30] or L5.proj[17,30]"
     asks = "an output, as in 30, or an input and an output, as in 17,30"
     tiles = ("proj",)
+    makes = PROJ
 
     def change(self, at: Location, dims: Dims) -> str:
         return f"L{at.block}.attn"

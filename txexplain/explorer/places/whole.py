@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import ClassVar, NamedTuple
 
 from txexplain.explorer.places.place import NUMBER, PLACES, Bound, Dims, Location, Memory, Place, block_bound, token_by
 
@@ -26,6 +28,7 @@ class Model(Whole):
     __slots__ = ()
     kind = "model"
     stem = word = "model"
+    flows = True
     brackets = "model[L3] or model[output]"
 
     def select(self, at: Location, inside: str) -> Location | None:
@@ -50,6 +53,9 @@ class Model(Whole):
 
     def part(self, at: Location) -> str | None:
         return None if at.select in ENDS else f"{at.select or 'L0'}.attn"
+
+    def subject(self, at: Location) -> str:
+        return at.select or "L0"
 
     def change(self, at: Location, dims: Dims) -> str:
         """The selected token, which later ones then can't look at."""
@@ -80,15 +86,33 @@ class Output(Whole, End):
     __slots__ = ()
     kind = "output"
     stem = word = "output"
+    has_candidates = True
+    takes = "take"
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         return at
+
+
+class Key(NamedTuple):
+    """The key that leads to a place: an action of the place's name."""
+
+    key: str
+    label: str
+    help: str
+    group: str = "Move"
+    footer: str = ""
 
 
 class LookedUp(Whole):
     """A place that a key of its own leads to, and back from: a look at the run that stands wherever the reader goes in the model."""
 
     __slots__ = ()
+    key: ClassVar[Key]
+    tries: ClassVar[str] = ""  # what it needs the model for, where a recorded run isn't enough
+
+    @abstractmethod
+    def seen_from(self, at: Location, dims: Dims) -> Location:
+        """The place as it opens where the reader was at another."""
 
     def remember(self, memory: Memory, at: Location) -> Memory:
         return memory
@@ -107,6 +131,11 @@ class Residual(LookedUp):
     kind = "residual"
     stem = word = "residual"
     brackets = "residual[L3.attn]"
+    key = Key("d", "residual stream", "The selected token's residual stream through the model; again to return", footer="residual")
+
+    def seen_from(self, at: Location, dims: Dims) -> Location:
+        """With the part selected that the place belongs to."""
+        return Location("residual", select=PLACES[at.kind].part(at), token=at.chosen)
 
     def select(self, at: Location, inside: str) -> Location | None:
         if inside == "pos" or re.fullmatch(rf"L{NUMBER}\.(?:attn|mlp)", inside):

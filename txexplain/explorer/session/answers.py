@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from txexplain.engine.sampling import Draw, uniform
-from txexplain.explorer.choice import distribution_of, effects_asked, is_measured
-from txexplain.explorer.contrast import contrast
+from txexplain.explorer.choice import distribution_of, work
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.session.events import Compute, Computed, Effect, Focus, Forward, Later, Left, Load, Ran, Say, Stop, Typed, Zoom
 from txexplain.explorer.session.value import PACES, Result, Session
 from txexplain.explorer.state import ExplorerState
-from txexplain.facts.effects import known as effects_known
 
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
 FADE_AFTER = 0.12  # seconds that a run takes before the old result fades
 FOCUS = ("stage", "panel", "side", "prompt")  # the panes that take keys, as Tab goes
-LONG = ("norms", "rollout", "measures", "streams", "effects", "surprisal")  # what takes long
+LONG = ("norms", "rollout", "place", "surprisal")  # what takes long
 
 
 # Asking
@@ -140,25 +138,19 @@ def lacking(before: Session, session: Session, effects: tuple[Effect, ...]) -> R
     if lens is None:
         return session, effects
     wants: dict[str, Compute] = {}  # what it is, as `asked` has it, and how it is asked for
-    state, pair = session.state, contrast(session.state, lens)
-    if not (lens.traced(state.flow) or lens.flow_lacks(state.flow)):
-        wants[state.flow] = Compute(state.flow, lens)
-    if not is_measured(lens, state.location, pair):
-        if state.location.kind == "lens" and pair is not None:
-            wants["streams {} {}".format(*pair)] = Compute("streams", lens, pair)
-        else:
-            wants["measures"] = Compute("measures", lens)
+    flow = session.state.flow
+    if not (lens.traced(flow) or lens.flow_lacks(flow)):
+        wants[flow] = Compute(flow, lens)
     known = session.surprisal() if "surprisal" not in session.asked else None
     if known is not None and len(known) < lens.trace.n_tokens:
         wants["surprisal"] = Compute("surprisal", lens, session.surprised)
-    question = None if session.running else effects_asked(lens, state, session.held)
-    found = None if question is None else effects_known(lens).get(question)
-    sweeps = {name for name in session.asked if name.startswith("effects ")}
-    if question is not None and (found is None or not found.complete):
-        wants[f"effects {question}"] = Compute("effects", lens, (question,))
-    elif sweeps:  # nobody looks any more
-        effects = (*effects, Stop(("effects",)))
-    session = replace(session, asked=session.asked - (sweeps - wants.keys())) if sweeps - wants.keys() else session
+    left = None if session.running else work(lens, session.state, session.held)
+    looked_at = {name for name in session.asked if name.startswith("place ")}
+    if left is not None:
+        wants[f"place {left.of}"] = Compute("place", lens, work=left)
+    elif looked_at:  # nobody looks any more
+        effects = (*effects, Stop(("place",)))
+    session = replace(session, asked=session.asked - (looked_at - wants.keys())) if looked_at - wants.keys() else session
     new = {name: compute for name, compute in wants.items() if name not in session.asked}
     return (replace(session, asked=session.asked | new.keys()), (*effects, *new.values())) if new else (session, effects)
 

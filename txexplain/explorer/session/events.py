@@ -11,6 +11,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Location
+from txexplain.explorer.places.place import Work
 from txexplain.explorer.reading import Bookmark, Reading
 from txexplain.explorer.state import ExplorerState
 
@@ -232,11 +233,12 @@ class Forward:
 
 @dataclass(frozen=True, eq=False)
 class Compute:
-    """Find out what takes long about a run: "norms", "rollout", "measures", "streams", "effects", "surprisal": Computed, or Failed."""
+    """Find out what takes long about a run: "norms", "rollout", "surprisal", or what the present "place" shows: Computed, or Failed."""
 
     what: str
     lens: Lens
-    known: tuple[Any, ...] = ()  # as much of it as is known
+    known: tuple[Any, ...] = ()  # as much of the surprisal as is known
+    work: Work | None = None  # what a place shows
 
 
 @dataclass(frozen=True)

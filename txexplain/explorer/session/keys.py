@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.choice import dims_of, patched_from
 from txexplain.explorer.contrast import token_text
 from txexplain.explorer.jump import NUMBERED
 from txexplain.explorer.lesson import shipped_lessons
-from txexplain.explorer.location import Location, place_of
+from txexplain.explorer.location import PLACES, Location, place_of
+from txexplain.explorer.places.heads import Head, WithCursor
+from txexplain.explorer.places.whole import LookedUp
 from txexplain.explorer.session import lessons, models
 from txexplain.explorer.session.answers import (
     FOCUS,
@@ -89,7 +92,7 @@ def move(session: Session, direction: str, columns: int = 1) -> Result:
 
 
 def on_candidates(session: Session) -> bool:
-    return session.pane == "panel" or session.state.location.kind == "output"
+    return session.pane == "panel" or place_of(session.state.location).has_candidates
 
 
 def enter(session: Session) -> Result:
@@ -99,8 +102,10 @@ def enter(session: Session) -> Result:
         return lessons.answer(session, reading.cursor) if session.reader.asks and reading is not None else (session, ())
     if on_candidates(session) and session.distribution is not None:
         return choose(session, session.candidate)
-    if session.state.location.kind == "effects":
-        return patch(session) if session.state.location.face == "patch" else switch(session)
+    place = session.state.location
+    does = KEYS.get(place_of(place).does(place))
+    if does is not None:
+        return does(session)
     return moved(session, ExplorerState.enter)
 
 
@@ -112,11 +117,8 @@ def stage(session: Session) -> Result:
     """The next stage or face; a newly sorted atlas begins at its first head."""
     state = session.state.next_stage()
     place = state.location
-    if session.lens is not None and place.kind == "heads" and place.face is not None:
-        order = dims_of(session.lens, place).order
-        if order:
-            block, head = divmod(order[0], session.lens.config.n_head)
-            state = state.go(replace(place, block=block, head=head))
+    if session.lens is not None:
+        state = state.step_to(place_of(place).first(place, dims_of(session.lens, place)))
     return change(session, state)
 
 
@@ -124,7 +126,7 @@ def strongest(session: Session) -> Result:
     """The key that the row's query attends to most."""
     place, lens = session.state.location, session.lens
     name = f"blocks.{place.block}.attn.pattern"
-    if lens is None or place.kind not in ("head", "product") or name not in lens.trace:
+    if lens is None or not isinstance(place_of(place), WithCursor) or name not in lens.trace:
         return session, ()
     query = place.token_index(lens.trace.n_tokens)
     key = int(lens.trace[name][place.head, query, : query + 1].argmax())
@@ -138,11 +140,11 @@ def atlas(session: Session) -> Result:
     return moved(session, lambda state, dims: state.go(place, dims))
 
 
-def effects(session: Session) -> Result:
-    """To what each head and MLP does to A − B; from there, back."""
-    if said := recorded_run(session, "switching parts off"):
+def look_up(session: Session, kind: str, tries: str) -> Result:
+    """To a place that is looked up from any other; from there, back."""
+    if tries and (said := recorded_run(session, tries)):
         return session, said
-    return moved(session, ExplorerState.to_effects)
+    return moved(session, lambda state, dims: state.look(kind, dims))
 
 
 def switch(session: Session) -> Result:
@@ -247,7 +249,7 @@ def found(session: Session, event: Found) -> Result:
     if session.distribution is None or session.distribution.logits is not event.logits:
         return session, ()
     session = replace(session, candidate=event.rank)
-    return (session, ()) if session.state.location.kind == "output" else focus(session, "panel")
+    return (session, ()) if place_of(session.state.location).has_candidates else focus(session, "panel")
 
 
 def examples(session: Session) -> Result:
@@ -309,7 +311,7 @@ def resized(session: Session, event: Resized) -> Result:
 def hovered(session: Session, event: Hovered) -> Result:
     """The pointer is over something: of a head's grid, a cell is told more of."""
     target = event.target
-    cell = isinstance(target, Location) and target.key is not None and session.state.location.kind == "head"
+    cell = isinstance(target, Location) and target.key is not None and isinstance(place_of(session.state.location), Head)
     return replace(session, hover=target if cell and isinstance(target, Location) else None), ()
 
 
@@ -385,10 +387,6 @@ KEYS: dict[str, Callable[[Session], Result]] = {
     "head_on": by_dims(lambda state, dims: state.step_head(1, dims)),
     "stage": stage,
     "least": by(ExplorerState.next_least),
-    "residual": by_dims(ExplorerState.to_residual),
-    "direct": by_dims(ExplorerState.to_direct),
-    "lens": by_dims(ExplorerState.to_lens),
-    "effects": effects,
     "strongest": strongest,
     "atlas": atlas,
     "jump": jump,
@@ -426,3 +424,4 @@ KEYS: dict[str, Callable[[Session], Result]] = {
     "lesson_back": in_lesson(lambda session: lessons.turn(session, -1)),
     "lesson_view": in_lesson(lessons.back),
 }
+KEYS |= {kind: partial(look_up, kind=kind, tries=place.tries) for kind, place in PLACES.items() if isinstance(place, LookedUp)}

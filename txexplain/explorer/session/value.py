@@ -11,8 +11,7 @@ from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Run
-from txexplain.explorer.choice import dims_of, effects_of
-from txexplain.explorer.contrast import contrast
+from txexplain.explorer.choice import dims_of, shown
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Dims, Location
@@ -169,9 +168,7 @@ class Session:
     def dims(self, columns: int = 1) -> Dims:
         """The sizes that bound where one goes; columns: how many heads the stage shows side by side."""
         assert self.lens is not None
-        return dims_of(
-            self.lens, self.state.location, columns, contrast(self.state, self.lens), effects_of(self.lens, self.state, self.held)
-        )
+        return dims_of(self.lens, self.state.location, columns, shown(self.lens, self.state, self.held))
 
     def prompt_text(self) -> str:
         """The prompt as text: as typed, or what its ids say."""

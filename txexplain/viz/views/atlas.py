@@ -16,6 +16,7 @@ from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.location import MEASURES, Location
+from txexplain.explorer.places.place import Shown
 from txexplain.facts.heads import ranked
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import measure, number, percent, tenths, whole_percent
@@ -113,7 +114,7 @@ def atlas_columns(lens: Lens, palette: Palette, place: Location, width: int, hei
     """How many heads stand in a row of the atlas: what arrows up and down go by."""
     if place.face is None:
         return lens.config.n_head
-    return sorted_grid(palette, lens.config, lens.trace.n_tokens, len(choice.order(lens, place) or ()), width, height).columns
+    return sorted_grid(palette, lens.config, lens.trace.n_tokens, len(choice.order(place, Shown(lens)) or ()), width, height).columns
 
 
 POOLED: WeakKeyDictionary[Lens, dict[tuple[int, int], NDArray[np.float32] | None]] = WeakKeyDictionary()

@@ -8,9 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from txexplain.errors import NotRecorded
-from txexplain.explorer.choice import sorted_effects
 from txexplain.explorer.location import Dims, place_of
-from txexplain.explorer.places.effects import BY_TOKEN, part_names
+from txexplain.explorer.places.effects import BY_TOKEN, part_names, sorted_parts
 from txexplain.facts.effects import EffectsFacts
 from txexplain.text import clip, wrapped
 from txexplain.viz.canvas import BOLD, Canvas
@@ -28,6 +27,12 @@ WHAT = {
 }  # fmt: skip
 
 
+def known(scene: Scene) -> EffectsFacts | None:
+    """What a sweep has found so far."""
+    found: EffectsFacts | None = scene.found
+    return found
+
+
 def value_of(facts: EffectsFacts | None, name: str) -> float:
     """An effect; NaN where it isn't computed yet."""
     return math.nan if facts is None else facts.by_name[name]
@@ -37,7 +42,7 @@ def dims_here(scene: Scene) -> Dims:
     """What tells which thing is selected."""
     config = scene.config
     dims = Dims.of(config, scene.n_tokens, scene.model_name)
-    return replace(dims, order=sorted_effects(scene.effects, config.n_layer, config.n_head)) if scene.location.face == "sorted" else dims
+    return replace(dims, order=sorted_parts(known(scene), config)) if scene.location.face == "sorted" else dims
 
 
 def selected_name(scene: Scene) -> str:
@@ -49,7 +54,7 @@ def draw_effects(scene: Scene) -> Canvas:
     """A square a head, a block a row; or a list, with a bar to either side of a line: left, where it was needed, A − B falls."""
     require_known(scene)
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    facts, dot = scene.effects, scene.palette.glyphs.dot
+    facts, dot = known(scene), scene.palette.glyphs.dot
     now = "" if facts is None else f" {number(facts.without, ascii=scene.palette.ascii, sign=True)}"
     title(
         canvas, scene, f"effects {dot} {contrast_name(scene)}{now}", f"{progress(facts)} {dot} {WHAT[scene.location.face]}", progress(facts)
@@ -71,7 +76,7 @@ def draw_effects(scene: Scene) -> Canvas:
 
 def nothing(scene: Scene) -> str:
     """Why there is no map of patches; empty where there is one."""
-    facts = scene.effects
+    facts = known(scene)
     if facts is None:
         return "Not computed yet, or no other run is there to patch from: b holds this one, / edits the prompt; --from names one, too."
     return "" if facts.total else "The other run is the same: there is nothing that a patch could change."
@@ -95,7 +100,7 @@ def progress(facts: EffectsFacts | None) -> str:
 def legend(scene: Scene) -> str:
     """What the numbers are, and what they were found by."""
     face = scene.location.face
-    to = "" if scene.effects is None else scene.effects.to
+    to = "" if (facts := known(scene)) is None else facts.to
     if face == "patch":
         return (
             f"by how much {contrast_name(scene)} at the last token changes where one token's stream before one block is taken from the "
@@ -110,7 +115,7 @@ def legend(scene: Scene) -> str:
 
 def readout(scene: Scene) -> str:
     """The selected thing: what it changes, in full figures."""
-    facts, ascii, name = scene.effects, scene.palette.ascii, selected_name(scene)
+    facts, ascii, name = known(scene), scene.palette.ascii, selected_name(scene)
     change = value_of(facts, name)
     if facts is None or math.isnan(change):
         return f"{name}: {lacking(facts)}"
@@ -127,7 +132,7 @@ def lacking(facts: EffectsFacts | None) -> str:
 
 def squares(canvas: Canvas, scene: Scene, bottom: int) -> None:
     """A square a thing, in the effect's colour, and the number under it: heads and MLPs by block, or tokens by the stream before blocks."""
-    config, place, facts = scene.config, scene.location, scene.effects
+    config, place, facts = scene.config, scene.location, known(scene)
     if place.face == "patch":
         assert facts is not None
         rows = [f"{t} {scene.label(t).strip()}" for t in range(facts.start, scene.n_tokens)]
@@ -194,14 +199,14 @@ def short(value: float, cells: int, reach: float, decimals: int, *, ascii: bool)
 
 def listing(canvas: Canvas, scene: Scene, bottom: int) -> None:
     """A row a head and MLP, or a token, with a bar."""
-    config, place, facts = scene.config, scene.location, scene.effects
+    config, place, facts = scene.config, scene.location, known(scene)
     if place.face in BY_TOKEN:
         dims, last = dims_here(scene), scene.n_tokens - 1
         rows = [(place_of(place).with_token(place, t, dims), f"{t} {scene.label(t).strip()}") for t in range(last + 1)]
         here, width = scene.token, TOKEN
     else:
         names = part_names(config.n_layer, config.n_head)
-        order = sorted_effects(facts, config.n_layer, config.n_head)
+        order = sorted_parts(facts, config)
         rows = [(replace(place, select=names[n]), names[n]) for n in order]
         here, width = order.index(names.index(selected_name(scene))), NAME
     room = max(1, bottom - 1)

@@ -40,7 +40,7 @@ def explanation(scene: Scene) -> Explanation:
         scene.location, scene.result, scene.distribution, scene.candidate, scene.ribbons, scene.measured, scene.about,
         present=not scene.back, seed=state.seed, draw=scene.draw, full_bar=full_bar(scene), surprisal=scene.surprisal,
         appended=len(state.appended), hint=example_hint(scene),
-        contrast=scene.contrast, effects=scene.effects,
+        contrast=scene.contrast, found=scene.found,
     )  # fmt: skip
     if reading is not None:
         look = replace(look, lesson=reading.lesson, page=reading.page, given=reading.answers)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from txexplain.errors import LessonError, LocationError
 from txexplain.explorer.lesson import HIGHLIGHTS, state_of
-from txexplain.explorer.location import Location, parse
+from txexplain.explorer.location import Location, parse, place_of
+from txexplain.explorer.places.heads import Head, Heads
 from txexplain.explorer.reading import Reading
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
@@ -204,7 +205,7 @@ def marked_hits(canvas: Canvas, pane: str, scene: Scene) -> list[Hit]:
 def leads_to(target: object, place: Location) -> bool:
     """Whether a target is a place, the selected token and a picture's way to its head apart."""
     assert isinstance(target, Location)
-    if place.kind == "head" and target.kind in ("heads", "attn"):
+    if isinstance(place_of(place), Head) and isinstance(place_of(target), Heads):
         return (target.block, target.head) == (place.block, place.head)
     return replace(target, token=None) == replace(place, token=None)
 

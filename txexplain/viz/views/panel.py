@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settle
 from txexplain.explorer.history import Moment
+from txexplain.explorer.location import place_of
 from txexplain.explorer.state import STOPS
 from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar, slider, sparkline
@@ -133,7 +134,7 @@ def draw_panel(scene: Scene) -> Canvas:
             x, room = 16, scene.width - 17  # in place of the setting
         else:
             settings(canvas, scene, 16, 0, min(44, scene.width - 18 - (2 * NUMBER if has_two_columns(scene) else 0)))
-        stage_lists = scene.location.kind == "output" and scene.height <= LOWEST
+        stage_lists = place_of(scene.location).has_candidates and scene.height <= LOWEST
         shown_draw = scene.draw is not None and scene.drawn_from is not None and (stage_lists or scene.height >= 6)
         if not stage_lists:
             candidates(canvas, scene, distribution, 1, scene.height - (3 if shown_draw else 2))
