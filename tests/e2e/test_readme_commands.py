@@ -32,6 +32,10 @@ TEXT = README.read_text("utf-8")
 CONSOLE = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
 # Blocks that a test can't run: they set up an environment, or need the hub or a screen.
 EXEMPT = {
+    "txexplain serve --host 0.0.0.0 --per-address 1000 --name one --name class.example.org --key 'words that only you know' "
+    "--lead --lesson attention  # on the machine one\n"
+    "txexplain serve --host 0.0.0.0 --per-address 1000 --name class.example.org --key 'words that only you know' "
+    "--follow http://one:8000  # on two",
     "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/txexplain",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
     'txexplain --model gpt2 "The capital of Norway is"\ntxexplain models pull distilgpt2\n'

@@ -13,6 +13,7 @@ import click
 
 from txexplain import __version__
 from txexplain.cli.flags import (
+    CLASS_KEY,
     FLOWS,
     SEED,
     SHELLS,
@@ -486,6 +487,8 @@ serve = command(
     flag("--idle", type=click.FloatRange(min=1), metavar="SECONDS", default=1800.0, help="Without a key, until a guest goes [1800]."),
     flag("--user", metavar="NAME", help="Whom root becomes once the port is taken."),
     flag("--name", "names", multiple=True, metavar="HOST", help="A further name by which browsers ask for it, as a proxy's."),
+    flag("--key", metavar="WORDS", envvar=CLASS_KEY, help="What the machines of one class share; guests don't know it."),
+    flag("--follow", metavar="LINK", help="With --key: guests here follow the lecturer of another machine's class."),
     flag("--lead", is_flag=True, help="This terminal leads: guests follow its screen."),
     flag("--record", type=OutFile(), metavar="FILE.json", help="With --lead: keep the class's answers, without names."),
     flag("--leader", type=int, hidden=True),

@@ -21,6 +21,7 @@ THEMES = ("dark", "light", "contrast")
 GLYPHS = ("edge", "half", "ascii")
 AUTO = "auto"
 SHELLS = ("bash", "zsh", "fish")
+CLASS_KEY = "TXEXPLAIN_CLASS_KEY"  # in the environment
 STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.location's, as FLOWS
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells

@@ -7,7 +7,7 @@ goes there; the house keeps the last one for whoever comes late. Answers are cou
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,19 @@ class Ballot:
             {"lesson": lesson, "page": page, "answers": {str(answer): count for answer, count in sorted(self.counts(lesson, page).items())}}
             for lesson, page in sorted(self.given)
         ]
+
+
+def together(counts: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The answers of several houses, added up."""
+    sums: dict[tuple[str, int], Counter[int]] = {}
+    for house in counts:
+        for each in house:
+            answers: Mapping[str, int] = each["answers"]
+            sums.setdefault((each["lesson"], each["page"]), Counter()).update({int(n): count for n, count in answers.items()})
+    return [
+        {"lesson": lesson, "page": page, "answers": {str(n): count for n, count in sorted(answers.items())}}
+        for (lesson, page), answers in sorted(sums.items())
+    ]
 
 
 def is_place(message: object) -> bool:

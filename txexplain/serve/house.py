@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from txexplain.errors import ExplainError
-from txexplain.serve.follow import Ballot, is_place
+from txexplain.serve.follow import Ballot, is_place, together
 from txexplain.serve.wire import Lines, Message, packed, receive_with, send_with
 from txexplain.text import clean
 
@@ -89,6 +89,8 @@ class House:
         self.guests: dict[int, Guest] = {}
         self.place: Message | None = None  # where the lecturer is, if one leads
         self.ballot = Ballot()
+        self.others: dict[str, list[Message]] = {}  # what the guests of other houses answered that follow this one's lecturer
+        self.followers: set[asyncio.Event] = set()  # which are told that the lecturer moved
         self.report: Callable[[Message], None] = lambda message: None  # to the lecturer
         self.number = 0
         self.failed = asyncio.Event()  # the parent is gone: no more guests
@@ -196,13 +198,24 @@ class House:
         self.place = message
         for guest in self.guests.values():
             guest.tell({"lead": message})
+        for moved in self.followers:
+            moved.set()
 
     def answered(self, guest: Guest, told: object) -> None:
         """Count a guest's answer to a question: the lesson's name, the page, the answer."""
         match told:
             case [str() as lesson, int() as page, int() as answer]:
                 self.ballot.put(guest.number, lesson, page, answer)
-                self.report({"all": self.ballot.to_dict()})
+                self.count()
+
+    def told_by(self, other: str, counts: list[Message]) -> None:
+        """Take what the guests of another house answered so far."""
+        self.others[other] = counts
+        self.count()
+
+    def count(self) -> None:
+        """Report all that was answered."""
+        self.report({"all": together([self.ballot.to_dict(), *self.others.values()])})
 
     def pause(self, guest: Guest, paused: bool) -> None:
         """Let the guest's app wait while its page is slow; the terminal and the channel hold what it draws and says."""

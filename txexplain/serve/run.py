@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from txexplain.errors import ExplainError, reason
+from txexplain.serve import relay
 from txexplain.serve.host import is_loopback, is_served, public_host
 from txexplain.serve.house import House
 from txexplain.serve.limits import Limits
 from txexplain.serve.web import Class
 from txexplain.serve.wire import Lines, Message, packed
+from txexplain.text import clean
 
 CODE = 6  # random bytes of the link's code
 KEPT = 10.0  # seconds that a connection may stand idle
@@ -40,6 +43,8 @@ class Plan:
     limits: Limits
     user: str | None = None
     names: tuple[str, ...] = ()  # of this machine, or of a proxy before it
+    key: str | None = None  # what the machines of a class share
+    follow: str | None = None  # the link of the one that leads
     leader: int | None = None  # the handle of a channel to the lecturer's app
 
 
@@ -68,7 +73,9 @@ def step_down(user: str) -> None:
 
 async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
     """Serve until SIGINT or SIGTERM. `tell` is given the link once guests can come. Raises ServeError or HouseError."""
-    code = "" if is_loopback(plan.host) else secrets.token_urlsafe(CODE)
+    code = code_for(plan)
+    if plan.follow is not None:
+        relay.address_of(plan.follow)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,15 +95,18 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
             house.close()
             return
         await opening
-        room = Class(house, plan.limits, code, lambda asked: is_served(asked, plan.host, plan.names))
+        room = Class(house, plan.limits, code, lambda asked: is_served(asked, plan.host, plan.names), plan.key)
         runner = web.AppRunner(room.application(), access_log=None, handle_signals=False, keepalive_timeout=KEPT)
         logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # it tells each malformed request whole, whoever sent it
         await runner.setup()
+        asides: list[asyncio.Task[None]] = []
         try:
             await web.SockSite(runner, door, shutdown_timeout=2.0).start()
-            ushering = asyncio.create_task(room.usher(lambda: runner.server.connections if runner.server else []))
+            asides.append(asyncio.create_task(room.usher(lambda: runner.server.connections if runner.server else [])))
             if plan.leader is not None:
                 listen(house, plan.leader, ended)
+            if plan.follow is not None and plan.key is not None:
+                asides.append(asyncio.create_task(relay.follow(house, plan.follow, plan.key, warn)))
             tell(link_of(plan, door.getsockname()[1], code))
             await asyncio.wait(
                 [asyncio.create_task(ended.wait()), asyncio.create_task(house.failed.wait())], return_when=asyncio.FIRST_COMPLETED
@@ -104,9 +114,21 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
             if not ended.is_set():
                 raise ServeError("The model's process has ended, so the class is over. Start it again.")
         finally:
-            ushering.cancel()
+            for aside in asides:
+                aside.cancel()
             house.close()
             await runner.cleanup()
+
+
+def code_for(plan: Plan) -> str:
+    """What the link must hold, so that not everybody who reaches this machine comes in."""
+    if plan.key is not None:
+        return relay.code_of(plan.key)
+    return "" if is_loopback(plan.host) else secrets.token_urlsafe(CODE)
+
+
+def warn(sentence: str) -> None:
+    sys.stderr.write(f"txexplain: {clean(sentence)}\n")
 
 
 def listen(house: House, leader: int, ended: asyncio.Event) -> None:

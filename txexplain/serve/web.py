@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from txexplain import __version__
 from txexplain.bounded import load_json
+from txexplain.serve import relay
 from txexplain.serve.address import LONGEST
 from txexplain.serve.house import CLOSED, MODES, Guest, House, HouseError, clamped
 from txexplain.serve.limits import Bucket, Limits, Seats, turned_away
@@ -43,8 +44,9 @@ HELLO = 10.0  # seconds in which a page says how large it is
 class Class:
     """The routes, and who is in."""
 
-    def __init__(self, house: House, limits: Limits, code: str, is_served: Callable[[str], bool]) -> None:
-        """is_served: whether a Host header means this class."""
+    def __init__(self, house: House, limits: Limits, code: str, is_served: Callable[[str], bool], key: str | None = None) -> None:
+        """is_served: whether a Host header means this class. key: what the machines of a class share, if there are several."""
+        self.words = "" if key is None else relay.pass_of(key)
         self.house, self.limits, self.code, self.is_served = house, limits, code, is_served
         self.seated: set[asyncio.BaseTransport | None] = set()  # the connections that have a guest
         self.seats = Seats(limits)
@@ -53,7 +55,8 @@ class Class:
 
     def application(self) -> web.Application:
         made = web.Application(middlewares=[self.guarded], client_max_size=1024)
-        made.add_routes([web.get("/ws", self.session), web.get("/", self.page), *[web.get(f"/{name}", self.asset) for name in ASSETS]])
+        made.add_routes([web.get("/", self.page), web.get("/ws", self.session), web.get(relay.PATH, self.lead)])
+        made.add_routes([web.get(f"/{name}", self.asset) for name in ASSETS])
         return made
 
     @web.middleware
@@ -118,6 +121,21 @@ class Class:
         self.seated.add(request.transport)
         try:
             await self.talk(socket, guest, size, first)
+        finally:
+            self.seated.discard(request.transport)
+        return socket
+
+    async def lead(self, request: web.Request) -> web.StreamResponse:
+        """Another machine's house, whose guests follow this one's lecturer."""
+        if not (
+            self.words and hmac.compare_digest(request.headers.get("Authorization", "").encode("utf-8", "replace"), self.words.encode())
+        ):
+            return web.Response(status=403, text="Only the class's other machines are told where the lecturer is.\n")
+        socket = web.WebSocketResponse(max_msg_size=relay.LONGEST, heartbeat=30.0, compress=False)
+        await socket.prepare(request)
+        self.seated.add(request.transport)
+        try:
+            await relay.lead(socket, self.house)
         finally:
             self.seated.discard(request.transport)
         return socket
