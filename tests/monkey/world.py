@@ -42,6 +42,7 @@ KINDS = {
     "trace": (*MODELS, BROKEN),
     "switch": (*MODELS, BROKEN),
     "lessons": ("storyteller", "one", BROKEN),
+    "changed": ("storyteller", "tiny", BROKEN),
 }  # what each kind of walk finds in the list of models
 PROMPTS = (
     "Once upon a time there was a", "a", "The cat sat on the mat. The cat", "x" * 40, "1 2 3 4 5 6 7 8 9 10", "Tom and Lily ran. Tom saw a",
@@ -251,6 +252,13 @@ def some_changes(rng: np.random.Generator, config: GPT2Config, n_tokens: int) ->
     return [could[int(i)] for i in rng.integers(0, len(could), int(rng.integers(1, 4)))]
 
 
+def some_patches(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> list[tuple[str, str]]:
+    """Flags that take something of another run."""
+    block, head, row = (int(rng.integers(size)) for size in (config.n_layer, config.n_head, n_tokens))
+    could = [f"L{block}H{head}", f"L{block}H{head}.v", f"L{block}H{head}.q@{row}", f"L{block}.resid@{row}", f"L{block}.mlp", f"L{block}.attn@0"]
+    return [("--patch", f"{could[int(i)]}=from") for i in rng.integers(0, len(could), int(rng.integers(1, 3)))]
+
+
 def a_start(rng: np.random.Generator, kind: str, world: World) -> Start:
     """Where a life begins."""
     pick = picking(rng)
@@ -269,8 +277,11 @@ def a_start(rng: np.random.Generator, kind: str, world: World) -> Start:
             flags["prompt"] = pick(*PROMPTS)
             n_tokens = len(model.prompt_ids(flags["prompt"]))
     flags["at"] = anywhere(rng, config, n_tokens)
-    if kind != "trace" and pick(False, False, True):
+    if kind == "changed" or (kind != "trace" and pick(False, False, True)):
         flags["edits"] = some_changes(rng, config, n_tokens)
+    if kind == "changed" and pick(False, True):
+        other = rng.integers(0, config.vocab_size, int(rng.integers(1, 12))).tolist()
+        flags |= {"edits": [*flags["edits"], *some_patches(rng, config, n_tokens)], "other_ids": tuple([*flags.get("ids", ()), *other])}
     start = Start(kind, flags, pick(*SIZES), pick(*THEMES), animated=rng.random() < 0.1, toasts=rng.random() < 0.4)
     if rng.random() < 0.2:
         start = replace(start, color=pick("256", "16", "none"), ascii=pick(False, True))

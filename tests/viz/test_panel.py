@@ -16,6 +16,7 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.history import Moment
+from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import STOPS, ExplorerState
 from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import STRIKE, Canvas
@@ -174,6 +175,25 @@ def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], 
     assert all(f"{word}─" not in head for word in words)
     setting = next(row for row in rows if "T 1.00" in row or "T 0.00" in row)
     assert {"greedy": "greedy", "top-k": "top-k 5", "held": "full"}[mode] in setting
+
+
+def test_what_is_held_is_told_by_what_was_changed_in_it(storyteller: GPT2) -> None:
+    """A run with a head off that is held beside another, and the unchanged one at another temperature, aren't passed off as anything else."""
+    plain, off, other = ExplorerState(), ExplorerState().switch("L4H3"), ExplorerState().switch("L5H0")
+    lenses = {state: required_run(state, storyteller) for state in (plain, off, other)}
+
+    def said(shown: ExplorerState, held: ExplorerState | None) -> str:
+        lens = lenses[shown]
+        dist = distribution(lens.trace.last_logits)
+        run = None if held is None else lenses[replace(held, temperature=1.0)]
+        beside = None if run is None else Moment.of(held, run.trace.run, distribution(run.trace.last_logits, held.temperature))
+        rows = draw_panel(scene_of(shown, Palette(), (40, 31), lens, distribution=dist, held=beside)).text()
+        return next(row for row in rows if "held:" in row).strip("│ ")
+
+    assert said(off, None) == said(off, plain) == "held: the unchanged run"
+    assert said(off, plain.at_temperature(0.5)) == "held: the unchanged run · T 0.50 full"
+    assert said(plain, off) == said(other, off) == "held: T 1.00 full · L4H3 at mean"
+    assert said(off, off.at_temperature(0.5)) == "held: T 0.50 full"
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, distribution
 from txexplain.engine.trace import Run
+from txexplain.explorer.edits import Edits
 from txexplain.explorer.state import ExplorerState
 
 KEPT = 50  # moments
@@ -20,7 +21,10 @@ SHOWN = 2  # distributions of moments that a screen shows at once: one past, one
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """A run, its logits and a setting: the distribution that was shown follows from them, and takes twenty times their memory."""
+    """A run, its logits and a setting: the distribution that was shown follows from them, and takes twenty times their memory.
+
+    `edits` are what was changed in the run, as it is written.
+    """
 
     logits: NDArray[Any]
     run: Run
@@ -28,10 +32,11 @@ class Moment:
     mode: str
     k: int
     p: float
+    edits: Edits = ()
 
     @classmethod
     def of(cls, state: ExplorerState, run: Run, distribution: Distribution) -> Moment:
-        return cls(distribution.logits, run, state.temperature, state.mode, state.k, state.p)
+        return cls(distribution.logits, run, state.temperature, state.mode, state.k, state.p, state.edits)
 
     @property
     def ids(self) -> tuple[int, ...]:

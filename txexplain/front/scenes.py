@@ -71,7 +71,7 @@ def plain_moment(lens: Lens, state: ExplorerState) -> Moment | None:
 
     def find() -> Moment | None:
         distribution = distribution_of(plain, state)
-        return None if distribution is None else Moment.of(state, plain.trace.run, distribution)
+        return None if distribution is None else Moment.of(state.unedited(), plain.trace.run, distribution)
 
     return plain.last("moment", (state.temperature, state.mode, state.k, state.p), find)
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.sampling import Distribution, Draw, Ranking, movers, settle
+from txexplain.explorer.edits import told
 from txexplain.explorer.history import Moment
 from txexplain.explorer.location import place_of
 from txexplain.explorer.state import STOPS
@@ -169,13 +170,17 @@ def comparable(a: Distribution, b: Distribution) -> bool:
 
 
 def held_name(scene: Scene, held: Moment) -> str:
-    """What is held, in words: its setting, and its text where that is another one."""
-    if scene.lens is not None and scene.lens.plain is not None and held.run == scene.lens.plain.trace.run:
-        return "the unchanged run"
+    """What is held, in words: its setting, and its text and what was changed in it where these are others."""
     name = f"T {held.temperature:.2f} " + {"top-k": f"top-k {held.k}", "top-p": f"top-p {held.p:g}"}.get(held.mode, held.mode)
-    if scene.lens is not None and held.ids != tuple(scene.trace.ids):
-        last = scene.id_label(held.ids[-1]).strip()
-        name += f" {scene.palette.glyphs.dot} text of {len(held.ids)} up to {last}"
+    if scene.lens is None:
+        return name
+    dot, same = f" {scene.palette.glyphs.dot} ", held.ids == tuple(scene.trace.ids)
+    if same and scene.changed and not held.edits:
+        return "the unchanged run" + (dot + name if held.seen_from(scene.state).sampling != scene.state.sampling else "")
+    if not same:
+        name += f"{dot}text of {len(held.ids)} up to {scene.id_label(held.ids[-1]).strip()}"
+    if held.edits and held.edits != scene.state.edits:
+        name += dot + ", ".join(told(each) for each in held.edits)
     return name
 
 
