@@ -205,7 +205,8 @@ def effects_again(fresh: Lens, app: App) -> EffectsFacts | None:
         return None
     finish(fresh, asked)
     found, shown = known(fresh)[asked], app.scene(*app.size).effects
-    assert shown is not None and shown.complete, "a sweep is over, and its effects aren't whole"
+    assert shown is not None, "a sweep is over, and there are no effects"
+    assert shown.complete, "a sweep is over, and its effects aren't whole"
     assert np.allclose(shown.change, found.change, rtol=1e-3, atol=1e-3, equal_nan=True), "effects aren't a fresh sweep's"
     return found
 

@@ -255,7 +255,8 @@ def some_changes(rng: np.random.Generator, config: GPT2Config, n_tokens: int) ->
 def some_patches(rng: np.random.Generator, config: GPT2Config, n_tokens: int) -> list[tuple[str, str]]:
     """Flags that take something of another run."""
     block, head, row = (int(rng.integers(size)) for size in (config.n_layer, config.n_head, n_tokens))
-    could = [f"L{block}H{head}", f"L{block}H{head}.v", f"L{block}H{head}.q@{row}", f"L{block}.resid@{row}", f"L{block}.mlp", f"L{block}.attn@0"]
+    name = f"L{block}H{head}"
+    could = [name, f"{name}.v", f"{name}.q@{row}", f"L{block}.resid@{row}", f"L{block}.mlp", f"L{block}.attn@0"]
     return [("--patch", f"{could[int(i)]}=from") for i in rng.integers(0, len(could), int(rng.integers(1, 3)))]
 
 
@@ -281,7 +282,7 @@ def a_start(rng: np.random.Generator, kind: str, world: World) -> Start:
         flags["edits"] = some_changes(rng, config, n_tokens)
     if kind == "changed" and pick(False, True):
         other = rng.integers(0, config.vocab_size, int(rng.integers(1, 12))).tolist()
-        flags |= {"edits": [*flags["edits"], *some_patches(rng, config, n_tokens)], "other_ids": tuple([*flags.get("ids", ()), *other])}
+        flags |= {"edits": [*flags["edits"], *some_patches(rng, config, n_tokens)], "other_ids": (*flags.get("ids", ()), *other)}
     start = Start(kind, flags, pick(*SIZES), pick(*THEMES), animated=rng.random() < 0.1, toasts=rng.random() < 0.4)
     if rng.random() < 0.2:
         start = replace(start, color=pick("256", "16", "none"), ascii=pick(False, True))

@@ -178,7 +178,7 @@ def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], 
 
 
 def test_what_is_held_is_told_by_what_was_changed_in_it(storyteller: GPT2) -> None:
-    """A run with a head off that is held beside another, and the unchanged one at another temperature, aren't passed off as anything else."""
+    """A run with a head off isn't passed off as the model's own, nor the unchanged one as being at this temperature."""
     plain, off, other = ExplorerState(), ExplorerState().switch("L4H3"), ExplorerState().switch("L5H0")
     lenses = {state: required_run(state, storyteller) for state in (plain, off, other)}
 
