@@ -202,7 +202,8 @@ async def still(app: Watched, pilot: Pilot[None]) -> None:
 
 
 def laid_out(app: Watched) -> bool:
-    """Textual lays out what has changed a moment later; under a list, only once that is closed."""
+    """Textual lays out what has changed a moment later; under a list, only once that is closed. A film isn't waited for."""
+    app.motion.takes("out")
     regions = {name: app.query_one(f"#{name}", Picture).region for name in app.layout_of(*app.size)}
     return len(app.screen_stack) > 1 or all(
         (rect.x, rect.y, rect.width, rect.height) == tuple(regions[name]) for name, rect in app.layout_of(*app.size).items()

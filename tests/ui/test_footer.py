@@ -36,7 +36,7 @@ def at(doing: Doing, width: int) -> str:
 
 def test_what_is_shown_first_at_80_columns() -> None:
     assert at(Doing("model"), 80) == "⏎ zoom  space draw  [ ] T  / text  t learn  i explain  ? help  w flow  d stream"
-    for keys in ("w flow", "d residual", "a atlas", "X off"):
+    for keys in ("w flow", "d stream", "a atlas", "M how", "X off"):
         assert keys in at(Doing("model"), 160)
     assert "[ ] temperature" in at(Doing("model"), 160)  # at length where there is room
 

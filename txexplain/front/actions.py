@@ -145,6 +145,15 @@ ACTIONS: tuple[Action, ...] = (
         "Move",
         script=False,
     ),
+    Action(
+        "play",
+        ("M",),
+        "show how",
+        "How it comes about, in moving frames: the pass through the blocks, a head's row, the next draw; . a step, M pauses, Esc ends",
+        "Move",
+        "how",
+        frozenset({"model", "head", "output"}),
+    ),
     Action("flow", ("w",), "flow mode", "Ribbons by norms of what moved, or by attention rollout", "Move", "flow", frozenset({"model"})),
     Action(
         "switch",
@@ -234,7 +243,7 @@ SHORTER = {
     "take back": "undo", "next pane": "pane", "its view": "view", "find a token": "find", "type the prompt": "type", "new line": "line",
     "lessons, close": "close", "lessons": "learn",
 }  # fmt: skip
-AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help", "flow", "residual", "atlas", "generate", "block")
+AT_HOME = ("zoom", "draw", "temperature", "prompt", "lessons", "explain", "help", "flow", "residual", "atlas", "generate", "how", "block")
 INSIDE = (
     "zoom",
     "out",
@@ -248,11 +257,12 @@ INSIDE = (
     "block",
     "atlas",
     "strongest",
+    "how",
     "cut",
     "off",
 )
 IN_THE_ATLAS = ("zoom", "out", "stage", "cut", "explain", "draw", "temperature", "prompt", "help", "head", "block")
-AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "atlas", "residual")
+AT_THE_END = ("take", "out", "draw", "temperature", "sampling", "explain", "prompt", "help", "generate", "how", "atlas", "residual")
 ENTER = {kind: place.takes for kind, place in PLACES.items() if place.takes}  # what it does where it doesn't lead further
 NEED_A_MODEL = {
     "draw",

@@ -102,7 +102,7 @@ class ExplorerApp(TerminalApp):
         self.timers: dict[str, Timer] = {}
         self.tidying: Timer | None = None
         self.began = monotonic()
-        self.motion = Motion(self)
+        self.motion = Motion(self, self.draw_stage)
         self.work: Work = Work(self.post_message)
         self.inbox = Inbox(self)
         self.asking: Asking | None = None  # the terminal, while what it answered isn't read
@@ -289,6 +289,11 @@ class ExplorerApp(TerminalApp):
                 self.query_one(f"#{name}", Picture).show(picture)
         self.point(rects)
 
+    def draw_stage(self) -> None:
+        """Show the stage's own picture again."""
+        self.drawn.pop("stage", None)
+        self.draw()
+
     def point(self, rects: Mapping[str, Rect]) -> None:
         """Put the terminal's cursor on what is selected in the pane that has the keys; fields put it where one types."""
         pane = self.session.pane
@@ -353,7 +358,7 @@ class ExplorerApp(TerminalApp):
 
     def action_do(self, name: str) -> None:
         """Every key, click and palette entry comes through here; those that come after the one that quits do nothing."""
-        if not self.ending:
+        if not self.ending and not self.motion.takes(name):
             shown = next((known.keys[0] for known in self.actions if known.id == name and known.keys), name)
             self.perform(name, shown)
 

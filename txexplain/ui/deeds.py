@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from txexplain.errors import ExplainError, reason
+from txexplain.errors import ExplainError, NotRecorded, reason
 from txexplain.explorer.session.value import Session
 from txexplain.files import write_whole
 from txexplain.front.config import remember_theme
@@ -19,6 +19,7 @@ from txexplain.shell import typable
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.terminal.rescue import can_stop
+from txexplain.viz.film import film_of
 from txexplain.viz.palette import THEMES
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
@@ -91,6 +92,23 @@ def screenshot(app: ExplorerApp) -> None:
     app.push_screen(SaveScreen(app.tones, free_name(app.session.state.location), picture, app.stage_rect), saved)
 
 
+def play(app: ExplorerApp) -> None:
+    """Show how what the stage shows comes about, frame by frame."""
+    rect, pause, step, out = app.stage_rect(), app.key("play"), app.key("block_on"), app.key("out")
+    if rect is None or app.session.running:
+        return
+    scene = replace(app.scene(*app.size), width=rect.width, height=rect.height)
+    try:
+        film = film_of(scene, f"{step} a step   {pause} {'goes on' if app.motion.still else 'pauses'}   {out} ends")
+    except NotRecorded as lacking:
+        app.say(f"How this comes about can't be shown: {lacking}")
+        return
+    if film is None:
+        app.say(f"{pause} shows how it comes about in the model view, at a head and in the output.")
+    else:
+        app.motion.play(film)
+
+
 def suspend(app: ExplorerApp) -> None:
     """Give the terminal back to the shell until it says fg."""
     if app.driver is None or not app.driver.can_suspend:
@@ -107,6 +125,7 @@ DEEDS: dict[str, Callable[[ExplorerApp], object]] = {
     "copy_words": lambda app: copy(app, "describe"),
     "theme": theme,
     "screenshot": screenshot,
+    "play": play,
     "suspend": suspend,
     "repaint": lambda app: app.repaint(),
     "help": lambda app: app.push_screen(HelpScreen(app.session.state.location.kind, app.tones, app.actions)),

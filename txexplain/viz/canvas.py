@@ -208,6 +208,19 @@ class Canvas:
             else:
                 self.target(*box, area.target)
 
+    def curtain(self, x: int, top: int, end: int) -> None:
+        """Hide what lies from a column on in some rows, pictures too."""
+        self.fill(x, top, self.width - x, end - top, bg="background")
+        kept = []
+        for each in self.pictures:
+            width = (
+                max(0, min(each.picture.width, x - each.x)) if each.y < end and each.y + each.picture.height > top else each.picture.width
+            )
+            if width:
+                cut = replace(each.picture, width=width)
+                kept.append(replace(each, picture=cut, chars=each.chars[:, :width], ink=each.ink[:, :width], ground=each.ground[:, :width]))
+        self.pictures = kept
+
     def mend(self, area: Area) -> None:
         """Blank what is left of the wide characters that an area's left or right edge cuts in two."""
         if not self.any_wide:

@@ -120,6 +120,11 @@ def columns_in(left: int, width: int, count: int, chosen: int | None, word: int)
 
 def draw_model(scene: Scene) -> Canvas:
     """Tokens, blocks, ribbons; below, how much attention and MLP changed the selected token's stream in each block."""
+    return laid_out(scene)[0]
+
+
+def laid_out(scene: Scene) -> tuple[Canvas, Columns, tuple[int, int]]:
+    """The view, where its columns stand, and the rows behind the picture and behind the bars under it."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, n = scene.location, scene.n_tokens
     columns = columns_of(scene)
@@ -155,12 +160,14 @@ def draw_model(scene: Scene) -> Canvas:
         canvas.put(
             c.at(len(columns) - 1), y, words, "text", attrs=BOLD, width=min(cell_width(words), canvas.width - c.at(len(columns) - 1))
         )
+    end = bottom
     if bars:
         y = min(bottom + 1, scene.height - notes - 2)
+        end = y + 2
         changes(canvas, scene, c, left, y)
         largest(canvas, scene, flow or [], left, y + 3, scene.height - notes - 1)
     legend(canvas, scene, flow, notes)
-    return canvas
+    return canvas, c, (bottom, end)
 
 
 def outside(rows: Rows, n: int, scene: Scene) -> tuple[str, str]:
