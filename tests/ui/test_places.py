@@ -20,11 +20,12 @@ from txexplain.explorer.places.place import Place
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.front.actions import Doing, footer
 from txexplain.ui.help import HelpScreen
-from txexplain.viz.describe import TABLES, VIEWS, describe
+from txexplain.viz.describe import describe
 from txexplain.viz.palette import Palette
-from txexplain.viz.views import LEVELS, draw_header, draw_stage
+from txexplain.viz.places import PICTURES, TABLES
+from txexplain.viz.views import draw_header, draw_stage
 from txexplain.viz.views.explain import explain_text
-from txexplain.words.explain import PAGES
+from txexplain.words.told import TOPICS
 
 SMALL = Dims(2, 2, 2, 2, columns=2, model="tiny", n_embd=2)
 INDICES = {field.name for field in fields(Location) if field.type in ("int", "int | None")} - {"least"}
@@ -65,7 +66,7 @@ def test_every_kind_of_place_is_registered_everywhere() -> None:
     named = {place for place in subclasses(Place) if "kind" in vars(place)}
     assert {place.kind: place for place in named} == {kind: type(place) for kind, place in PLACES.items()}
     assert len(named) == len(PLACES)
-    for table in (PLACES, LEVELS, PAGES, TABLES, VIEWS):
+    for table in (PICTURES, TABLES, TOPICS):
         assert set(table) == set(KINDS)
 
 
@@ -132,10 +133,10 @@ def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[str, set[Locati
         assert len({line.strip() for line in drawn}) > 3
         assert "Not recorded" not in "".join(drawn)
         assert PLACES[kind].label(place) in "".join(draw_header(scene).text())
-        assert VIEWS[kind] in describe(scene)
+        assert PLACES[kind].about in describe(scene)
         assert "Not recorded" not in describe(scene)
         assert len(explain_text(scene, 80)) > 100
-    assert str(HelpScreen(kind, Palette()).page()).startswith(VIEWS[kind])
+    assert str(HelpScreen(kind, Palette()).page()).startswith(PLACES[kind].about)
     assert footer(Doing(kind))
 
 

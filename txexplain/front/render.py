@@ -26,13 +26,14 @@ from txexplain.front.scenes import palette_of, roomy, scene_of, surprisal_of
 from txexplain.models import load_model
 from txexplain.models.hub import NotHere
 from txexplain.viz.canvas import plain_ascii
-from txexplain.viz.describe import CANDIDATES, describe, document
+from txexplain.viz.describe import describe, document
 from txexplain.viz.live import fill
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.poster import poster
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen
 from txexplain.viz.svg import svg
+from txexplain.viz.tables import CANDIDATES
 from txexplain.viz.views.explain import explain_text
 from txexplain.viz.views.lesson import page_lines, page_scene
 

@@ -12,9 +12,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from txexplain.explorer.places import PLACES
 from txexplain.front.actions import ACTIONS, Action, key_name
 from txexplain.ui.over import OverScreen
-from txexplain.viz.describe import VIEWS
 from txexplain.viz.palette import Palette
 
 PROMPT = (
@@ -52,7 +52,7 @@ class HelpScreen(OverScreen[None]):
     def page(self, width: int = WIDE) -> Text:
         """What the view shows, and its keys, each with its sentence beside it."""
         text = Text()
-        text.append(VIEWS[self.kind] + "\n")
+        text.append(PLACES[self.kind].about + "\n")
         group = ""
         for action in self.actions:
             if not action.keys or (action.places and self.kind not in action.places):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, zip_longest
 
+from txexplain.facts.vector import VectorFacts
 from txexplain.text import cell_width
+from txexplain.viz.numbers import Figure, exact, number
+from txexplain.viz.scene import Scene
 
 GAP = "  "  # between two columns
+CANDIDATES = 10  # rows of a list that is longer
 BLOCK = 4096  # rows of a table that are measured together
+
+Row = tuple[str, ...]
+Table = tuple[str, list[Row]]  # a heading and rows, the first of which names the columns
 
 
 def padded(text: str, cells: int, *, right: bool = False) -> str:
@@ -40,3 +47,48 @@ def aligned(rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> Itera
 def plain_table(rows: Iterable[Sequence[str]], right: Collection[int] = ()) -> str:
     """Rows in columns two spaces apart; the first row is the heading."""
     return "\n".join(GAP.join(row).rstrip() for row in aligned(rows, right))
+
+
+# What a place's table is made of
+
+
+def quoted(scene: Scene, position: int) -> str:
+    return f"'{scene.label(position)}'"
+
+
+def named(scene: Scene, position: int) -> str:
+    """A token with its position, which tells two of the same text apart."""
+    return Figure.of(f"{position} {quoted(scene, position)}", position)
+
+
+def by_id(scene: Scene, id: int) -> str:
+    """A token of the vocabulary."""
+    return Figure.of(f"'{scene.id_label(id)}'", {"id": id})
+
+
+def nth(n: int) -> str:
+    """A whole number that counts or tells one of many."""
+    return Figure.of(str(n), n)
+
+
+def mark(chosen: bool) -> str:
+    """What stands before the row that the reader has chosen, or that the view shows where nothing is."""
+    return ">" if chosen else ""
+
+
+def first_of(order: Sequence[int], chosen: int) -> list[int]:
+    """The first of a list, and the chosen one behind them where it stands further down."""
+    first = list(order[:CANDIDATES])
+    return first if chosen in first else [*first, chosen]
+
+
+def vector_rows(vectors: Mapping[str, VectorFacts | None], at: int | None) -> list[Row]:
+    """Vectors by their least, greatest and length, and by one element where one is shown."""
+    rows: list[Row] = [("what", "least", "greatest", "norm", *([f"element {at}"] if at is not None else []))]
+    for name, each in vectors.items():
+        if each is None:
+            rows.append((name, "not recorded", "", "", *([""] if at is not None else [])))
+            continue
+        figures = map(number, (each.least, each.greatest, each.length))
+        rows.append((name, *figures, *([exact(each[at])] if at is not None else [])))
+    return rows

@@ -13,9 +13,10 @@ from txexplain.facts import heads as of_heads
 from txexplain.facts import linear
 from txexplain.facts import product as one
 from txexplain.facts.linear import PROJ, QKV
-from txexplain.words.told import Line, Look, Made, Plus, Share, Token, Topic, say
+from txexplain.words.told import TOPICS, Line, Look, Made, Plus, Share, Token, Topic, say
 
 
+@TOPICS.of("qkv")
 def qkv(look: Look) -> Topic:
     """Queries, keys and values: one element under the cursor, or all three in general."""
     config, e = look.lens.config, look.element
@@ -63,6 +64,7 @@ def weighed(look: Look, made: str, letter: str) -> Iterator[Line]:
     yield say(f"{what}: {letter}[{{}}] × w = {{}} × {{}} = {{}}", j, dot.x[j], dot.weights[j], dot.terms[j])
 
 
+@TOPICS.of("attn")
 def heads(look: Look) -> Topic:
     """A head of a block, seen whole: where the selected token looks most."""
     place = look.place
@@ -159,6 +161,12 @@ def measured(look: Look, measure: str) -> Topic:
     )
 
 
+@TOPICS.of("heads")
+def in_the_atlas(look: Look) -> Topic:
+    """A head of the atlas, by what it is sorted by where it is."""
+    return measured(look, look.place.face) if look.place.face else heads(look)
+
+
 def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
     """From q·k to a share, as far as a stage; a trace that holds the later steps alone begins with them."""
     place, lens = look.place, look.lens
@@ -185,6 +193,7 @@ def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
         yield worked if share.holds else say("share {}: changed by hand", Share(share.share))
 
 
+@TOPICS.of("head")
 def head(look: Look) -> Topic:
     """One cell of a head's grid at a stage."""
     place, lens = look.place, look.lens
@@ -253,6 +262,7 @@ LESS = "max, the largest of them, is taken off: that changes no share"
 STAGE_NAMES = {"qk": "query · key", "scaled": "scaled", "masked": "masked", "softmax": "shares of attention", "values": "weighted values"}
 
 
+@TOPICS.of("product")
 def product(look: Look) -> Topic:
     """One query times one key, and what it moves."""
     place, lens = look.place, look.lens
@@ -285,6 +295,7 @@ def product(look: Look) -> Topic:
     )
 
 
+@TOPICS.of("proj")
 def projection(look: Look) -> Topic:
     """What attention adds: the heads' results through W_O."""
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from txexplain import words
 from txexplain.engine.derive import Lens
 from txexplain.engine.steps import activation_letters, sizes
 from txexplain.errors import NotRecorded
 from txexplain.explorer.location import Location
+from txexplain.explorer.places.by_place import load_all
 from txexplain.explorer.source import Source, source_of
-from txexplain.words.attention import attention, head, heads, measured, product, projection, qkv
-from txexplain.words.neurons import activating, fitting, neuron, neuron_list, writing
+from txexplain.words.attention import attention, projection, qkv
+from txexplain.words.neurons import activating, fitting, writing
 from txexplain.words.panes import PANES, output
-from txexplain.words.reading import direct, effects, lens
-from txexplain.words.stream import added, block, embedding, entering, layer_norm, nearest, part
-from txexplain.words.told import Explanation, Line, Look, Made, Shape, Topic
+from txexplain.words.stream import added, block, embedding, entering, layer_norm
+from txexplain.words.told import TOPICS, Explanation, Line, Look, Made, Shape, Topic
 
 
 def explain(look: Look) -> Explanation:
@@ -46,15 +47,22 @@ def sources_of(made: Sequence[Made]) -> tuple[Source, ...]:
 
 def topic_of(look: Look) -> Topic:
     """What is selected, and so what there is to explain."""
-    return PANES[look.pane](look) if look.pane in PANES else PAGES[look.place.kind](look)
+    return PANES[look.pane](look) if look.pane in PANES else TOPICS[look.place.kind](look)
 
 
+@TOPICS.of("model")
 def column(look: Look) -> Topic:
     """A column of the model."""
     select = look.place.select or "L0"
     if select in ENDS:
         return ENDS[select](look)
     return block(Look(Location("block", block=int(select[1:]), token=look.place.token), look.lens, ribbons=look.ribbons))
+
+
+@TOPICS.of("block")
+def tile(look: Look) -> Topic:
+    """A step of a block."""
+    return TILES[look.place.select or "attn"](look)
 
 
 def shape_of(lens: Lens, name: str) -> Shape:
@@ -67,6 +75,8 @@ def shape_of(lens: Lens, name: str) -> Shape:
     own = lens.trace[name].shape if recorded else sizes(letters, lens.config, lens.trace.n_tokens)
     return Shape(name, letters, own, recorded)
 
+
+load_all(words.__name__, words.__path__)
 
 TILES: dict[str, Callable[[Look], Topic]] = {
     "resid_pre": entering,
@@ -82,25 +92,4 @@ TILES: dict[str, Callable[[Look], Topic]] = {
     "add2": partial(added, what="the MLP", source="resid_mid", addend="mlp_out", result="resid_post"),
 }
 ENDS: dict[str, Callable[[Look], Topic]] = {"embed": embedding, "final": partial(layer_norm, which="final"), "output": output}
-# A place's explanation, by what is selected or which face is shown where that decides.
-PAGES: dict[str, Callable[[Look], Topic]] = {
-    "model": column,
-    "embed": lambda look: nearest(look) if look.place.face == "nearest" else embedding(look),
-    "block": lambda look: TILES[look.place.select or "attn"](look),
-    "ln1": TILES["ln1"],
-    "qkv": qkv,
-    "attn": heads,
-    "proj": projection,
-    "ln2": TILES["ln2"],
-    "mlp": neuron_list,
-    "neuron": neuron,
-    "heads": lambda look: measured(look, look.place.face) if look.place.face else heads(look),
-    "head": head,
-    "product": product,
-    "final": ENDS["final"],
-    "output": output,
-    "residual": part,
-    "direct": direct,
-    "lens": lens,
-    "effects": effects,
-}
+TOPICS.update(ln1=TILES["ln1"], ln2=TILES["ln2"], final=ENDS["final"])  # which are pages of their own, too

@@ -11,7 +11,7 @@ from txexplain.facts import linear, mlp
 from txexplain.facts.by_hand import recomputable
 from txexplain.facts.linear import FC, OUT
 from txexplain.words.attention import weighed
-from txexplain.words.told import Line, Look, Made, Plus, Topic, say
+from txexplain.words.told import TOPICS, Line, Look, Made, Plus, Topic, say
 
 
 def fitting(look: Look) -> Topic:
@@ -160,6 +160,7 @@ LISTED = {
 }
 
 
+@TOPICS.of("mlp")
 def neuron_list(look: Look) -> Topic:
     """The MLP's neurons as a list, and the one that is selected in numbers."""
     place = look.place
@@ -182,6 +183,7 @@ def neuron_list(look: Look) -> Topic:
     )
 
 
+@TOPICS.of("neuron")
 def neuron(look: Look) -> Topic:
     """One neuron."""
     n = look.place.neuron or 0

@@ -13,7 +13,7 @@ from txexplain.facts import output as out
 from txexplain.facts.by_hand import recomputable
 from txexplain.facts.prompt import mean_surprisal
 from txexplain.words.attention import LESS
-from txexplain.words.told import Entry, Line, Look, Made, Plus, Share, Topic, Value, entry, say
+from txexplain.words.told import TOPICS, Entry, Line, Look, Made, Plus, Share, Topic, Value, entry, say
 
 FILTERS = {
     "full": "Softmax turns the logits of all {} tokens, divided by the temperature, into probabilities.",
@@ -23,6 +23,7 @@ FILTERS = {
 }
 
 
+@TOPICS.of("output")
 def output(look: Look) -> Topic:
     """A candidate's way from logit to probability."""
     distribution = look.distribution

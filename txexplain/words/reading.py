@@ -11,9 +11,10 @@ from txexplain.explorer.places.lens import column
 from txexplain.facts.direct import direct as parts_of
 from txexplain.facts.lens import readings
 from txexplain.facts.once import wanted
-from txexplain.words.told import Entry, Line, Look, Plus, Share, Topic, say
+from txexplain.words.told import TOPICS, Entry, Line, Look, Plus, Share, Topic, say
 
 
+@TOPICS.of("direct")
 def direct(look: Look) -> Topic:
     """A part of A − B."""
 
@@ -41,6 +42,7 @@ def direct(look: Look) -> Topic:
     )
 
 
+@TOPICS.of("lens")
 def lens(look: Look) -> Topic:
     """One stream, read before it is done."""
 
@@ -68,6 +70,7 @@ def lens(look: Look) -> Topic:
     )
 
 
+@TOPICS.of("effects")
 def effects(look: Look) -> Topic:
     """What a head, an MLP, an edge or a token does to A − B."""
 

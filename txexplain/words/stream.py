@@ -9,7 +9,7 @@ from txexplain.facts import embed, flow, residual
 from txexplain.facts.norm import norm
 from txexplain.facts.norm import source_of as read_by
 from txexplain.facts.once import wanted
-from txexplain.words.told import Entry, Line, Look, Made, Plus, Share, Token, Topic, entry, say
+from txexplain.words.told import TOPICS, Entry, Line, Look, Made, Plus, Share, Token, Topic, entry, say
 
 
 def block(look: Look) -> Topic:
@@ -82,6 +82,12 @@ def nearest(look: Look) -> Topic:
         ((gpt2.gpt2, "embed"),),
         (("wte", ("V", "d")),),
     )
+
+
+@TOPICS.of("embed")
+def embedded(look: Look) -> Topic:
+    """The embedding, or what lies nearest to it."""
+    return nearest(look) if look.place.face == "nearest" else embedding(look)
 
 
 def entering(look: Look) -> Topic:
@@ -157,6 +163,7 @@ def added(look: Look, what: str, source: str, addend: str, result: str) -> Topic
     )
 
 
+@TOPICS.of("residual")
 def part(look: Look) -> Topic:
     """A part of the selected token's residual stream."""
     select = look.place.select or "embed"

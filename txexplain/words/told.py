@@ -13,6 +13,7 @@ from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
 from txexplain.explorer.lesson import Lesson, Page
 from txexplain.explorer.location import Location
+from txexplain.explorer.places.by_place import ByPlace
 from txexplain.explorer.source import Source
 from txexplain.facts.by_hand import recomputable
 from txexplain.facts.vector import VectorFacts, vector
@@ -154,6 +155,9 @@ class Look:
     def holding(self, name: str, element: int, value: float) -> Line | None:
         """None as long as an activation is what its formula makes; else what there is to say of its element."""
         return None if recomputable(self.lens, name, row=self.token) else say("element {} = {}: changed by hand", element, value)
+
+
+TOPICS: ByPlace[Callable[[Look], Topic]] = ByPlace()  # the places' explanations, each registered where it is written
 
 
 def entry(look: Look) -> Entry:

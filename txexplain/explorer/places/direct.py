@@ -20,6 +20,10 @@ class Direct(LookedUp):
 
     __slots__ = ()
     kind = "direct"
+    about = (
+        "What each part that was added to the selected token's stream gives to the difference of two tokens' logits, straight to the end:"
+        " a reading, not a cause."
+    )
     stem = word = "direct"
     brackets = "direct[L4H3]"
     faces = ("size", "order")

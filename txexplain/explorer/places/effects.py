@@ -27,6 +27,10 @@ class Effects(LookedUp):
 
     __slots__ = ()
     kind = "effects"
+    about = (
+        "By how much the difference of two tokens' logits changes where one head, MLP, edge or token is switched off, and all that "
+        "follows is computed again: causes, on this prompt."
+    )
     stem = word = "effects"
     brackets = "effects[L4H3]"
     faces = ("parts", "sorted", *BY_TOKEN, "patch")

@@ -73,6 +73,7 @@ class Attn(Heads):
 
     __slots__ = ()
     kind = "attn"
+    about = "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right."
     word = "attn"
     stem = page_stem(word)
     brackets = "L5.attn[1]"
@@ -102,6 +103,10 @@ class Atlas(Heads):
 
     __slots__ = ()
     kind = "heads"
+    about = (
+        "Every head of every block, each with its real softmax pattern, and what it does on this prompt: its share to the token itself, "
+        "the one before, the first, and the one after an earlier copy (induction), and its entropy; means over all queries but the first."
+    )
     stem = word = "heads"
     brackets = "heads[5.7]"
     faces = ("order", *MEASURES)
@@ -197,6 +202,7 @@ class Head(WithCursor):
 
     __slots__ = ()
     kind = "head"
+    about = "One head: each row is a query token, each column a key token that it may look at."
     stem = rf"{IN_BLOCK}H(?P<head>{NUMBER})"
 
     def text(self, at: Location) -> str:
@@ -243,6 +249,7 @@ class Product(WithCursor):
 
     __slots__ = ()
     kind = "product"
+    about = "One query times one key, element by element, the score that it makes, and what this share of attention moves."
     named = True
 
     def text(self, at: Location) -> str:

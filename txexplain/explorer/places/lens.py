@@ -19,6 +19,10 @@ class Lens(LookedUp):
 
     __slots__ = ()
     kind = "lens"
+    about = (
+        "The logit lens: what each token's stream would say next if it were read after each block, with its own mean and spread: a "
+        "reading, not a cause."
+    )
     stem = word = "lens"
     brackets = "lens[L4]"
     faces = ("top", "rank", "difference", "bits")

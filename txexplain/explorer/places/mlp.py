@@ -38,6 +38,7 @@ class Mlp(Neurons):
 
     __slots__ = ()
     kind = "mlp"
+    about = "The MLP: up to n_inner neurons, an activation, and back down to the residual stream."
     word = "mlp"
     stem = page_stem(word)
     brackets = "L5.mlp[417]"
@@ -83,6 +84,7 @@ class Neuron(Neurons):
 
     __slots__ = ()
     kind = "neuron"
+    about = "One neuron of the MLP, before and after its activation."
     named = True
 
     def text(self, at: Location) -> str:

@@ -167,6 +167,7 @@ class Place(ABC):
 
     __slots__ = ()
     kind: ClassVar[str]  # its name, by which all that shows it is found
+    about: ClassVar[str]  # what one sees there
     stem: ClassVar[str] = ""  # the pattern of its text before TAIL; empty where another kind's class reads it
     word: ClassVar[str] = ""  # the word that names it there
     brackets: ClassVar[str] = ""  # examples of what its brackets may hold

@@ -54,6 +54,7 @@ class Vector(Place):
 class Embed(Vector, End):
     __slots__ = ()
     kind = "embed"
+    about = "Where a token becomes numbers: its row of wte plus its position's row of wpe."
     stem = word = "embed"
     brackets = "embed[17]"
     faces = ("sum", "nearest")
@@ -65,6 +66,7 @@ class Embed(Vector, End):
 class Final(Vector, End):
     __slots__ = ()
     kind = "final"
+    about = "The final LayerNorm, whose result meets every row of the unembedding."
     stem = word = "final"
     brackets = "final[17]"
 
@@ -72,6 +74,7 @@ class Final(Vector, End):
 class Ln1(Vector, InBlock):
     __slots__ = ()
     kind = "ln1"
+    about = "The LayerNorm before attention: the token's vector, centred, divided by its spread, stretched and shifted."
     word = "ln1"
     stem = page_stem(word)
     brackets = "L5.ln1[17]"
@@ -81,6 +84,7 @@ class Ln1(Vector, InBlock):
 class Ln2(Vector, InBlock):
     __slots__ = ()
     kind = "ln2"
+    about = "The LayerNorm before the MLP."
     word = "ln2"
     stem = page_stem(word)
     brackets = "L5.ln2[17]"
@@ -135,6 +139,7 @@ class Linear(Vector, InBlock):
 class Qkv(Linear):
     __slots__ = ()
     kind = "qkv"
+    about = "Query, key and value of every head, made from the normalised vector by one matrix."
     word = "qkv"
     stem = page_stem(word)
     brackets = "L5.qkv[300] or L5.qkv[17,300]"
@@ -146,6 +151,7 @@ class Qkv(Linear):
 class Proj(Linear):
     __slots__ = ()
     kind = "proj"
+    about = "The heads' results, side by side, through W_O: what attention adds to the residual stream."
     word = "proj"
     stem = page_stem(word)
     brackets = "L5.proj[30] or L5.proj[17,30]"

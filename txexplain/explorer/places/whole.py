@@ -27,6 +27,11 @@ class Model(Whole):
 
     __slots__ = ()
     kind = "model"
+    about = (
+        "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the last "
+        "block, the widest of them; numbers on the rows, which part of it each token held there; the bars below, how much attention (A) "
+        "and MLP (M) added to its residual stream."
+    )
     stem = word = "model"
     flows = True
     brackets = "model[L3] or model[output]"
@@ -85,6 +90,7 @@ class Output(Whole, End):
 
     __slots__ = ()
     kind = "output"
+    about = "Every stage from logit to probability, for the likeliest tokens."
     stem = word = "output"
     has_candidates = True
     takes = "take"
@@ -129,6 +135,7 @@ class Residual(LookedUp):
 
     __slots__ = ()
     kind = "residual"
+    about = "The selected token's residual stream: every part that was added to it, from the embedding to the last block."
     stem = word = "residual"
     brackets = "residual[L3.attn]"
     key = Key("d", "residual stream", "The selected token's residual stream through the model; again to return", footer="residual")

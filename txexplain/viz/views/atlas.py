@@ -21,8 +21,10 @@ from txexplain.facts.heads import ranked
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import measure, number, percent, tenths, whole_percent
 from txexplain.viz.palette import Palette
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import MASKED, Ramp
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, mark
 from txexplain.viz.views.chrome import title
 
 LEFT = 5  # cells for the blocks' names
@@ -134,6 +136,7 @@ def pooled(lens: Lens, layer: int, m: int) -> NDArray[np.float32] | None:
     return kept[layer, m]
 
 
+@PICTURES.of("heads")
 def draw_heads(scene: Scene) -> Canvas:
     """All heads. Softmax patterns, queries downwards, keys to the right."""
     config = scene.config
@@ -372,3 +375,24 @@ def readout(canvas: Canvas, scene: Scene) -> None:
         if word:
             x += canvas.put(x, y, f"{word} ", "text" if lit else "muted")
         x += canvas.put(x, y, text, "accent" if lit else "text", attrs=BOLD if lit else 0)
+
+
+@TABLES.of("heads")
+def atlas_table(scene: Scene) -> Table:
+    place, lens = scene.location, scene.result
+    if not any(f"blocks.{layer}.attn.pattern" in scene.trace for layer in range(scene.config.n_layer)):
+        raise NotRecorded("blocks.0.attn.pattern")
+    order = listed_heads(scene)
+    rows: list[Row] = [("", "head", *MEASURES)]
+    for each in order:
+        layer, head = divmod(each, scene.config.n_head)
+        lit = mark((layer, head) == (place.block, place.head))
+        if f"blocks.{layer}.attn.pattern" not in scene.trace:
+            rows.append((lit, f"L{layer}H{head}", "not recorded", *[""] * (len(MEASURES) - 1)))
+            continue
+        rows.append((lit, f"L{layer}H{head}", *figures(lens.measures, layer, head).values()))
+    if place.face is None:
+        return "All heads, in the model's order:", rows
+    if not order or not ranked(lens, place.face):
+        return nothing(scene), rows
+    return f"Heads by {place.face}, greatest first" + (f", those of {place.least}% or more:" if place.least else ":"), rows

@@ -14,8 +14,10 @@ from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import Ramp, pool2d
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, mark, named
 from txexplain.viz.views.chrome import fitting, title
 
 THUMB_WIDTH = 18  # the narrowest cell of a block's grid of heads, its margin included
@@ -35,6 +37,7 @@ def heads_columns(n_head: int, width: int) -> int:
     return -(-n_head // rows)
 
 
+@PICTURES.of("attn")
 def draw_attn(scene: Scene) -> Canvas:
     """One block's heads. Softmax patterns, queries downwards, keys to the right."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -140,3 +143,14 @@ def thumbnail(canvas: Canvas, scene: Scene, head: int, x: int, y: int, width: in
         if i == chosen:
             canvas.put(x + min(m * cell, width - 1), y + i, palette.glyphs.here, "accent")
     return factor
+
+
+@TABLES.of("attn")
+def heads_table(scene: Scene) -> Table:
+    layer = scene.location.block
+    rows: list[Row] = [("", "head", "strongest key", "share")]
+    for head in range(scene.config.n_head):
+        each = row_of(scene.result, layer, head, scene.token)
+        lit = mark(head == scene.location.head)
+        rows.append((lit, f"L{layer}H{head}", named(scene, each.strongest), number(each.largest)))
+    return "Where each head looks most from the selected token:", rows

@@ -12,8 +12,10 @@ from txexplain.facts.vector import vector
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, shape, whole_percent
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table
 from txexplain.viz.views.bands import draw_bands, in_view
 from txexplain.viz.views.chrome import fitting, part_of, title
 from txexplain.viz.views.strips import plain_strip
@@ -35,6 +37,7 @@ ASCII_RAILS = {"in": ("|   ", "|   "), "branch": ("|-. ", "| | "), "side": ("| |
 BELOW = 7  # rows of the stage that the picture leaves
 
 
+@PICTURES.of("block")
 def draw_block(scene: Scene) -> Canvas:
     """The block as a picture with the selected step below it; where there is no room for one, every step as a row."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -160,3 +163,21 @@ def tile_strip(canvas: Canvas, scene: Scene, tile: Step, x: int, y: int, width: 
         factor = -(-len(row) // room)
         padded = np.concatenate([row, np.zeros(-len(row) % factor, dtype=row.dtype)]).reshape(-1, factor).max(axis=1)
         ramp.cells(canvas, (x + head * (room + 1), y), (1, 1), ramp.quantise(padded, 0.0, 1.0)[None])
+
+
+@TABLES.of("block")
+def block_table(scene: Scene) -> Table:
+    prefix = f"blocks.{scene.location.block}."
+    steps = [(tile.tile, prefix + tile.name) for tile in TILES if tile.name != "attn.pattern"]
+    return "Its steps, for the selected token:", tensor_rows(scene, steps)
+
+
+def tensor_rows(scene: Scene, names: list[tuple[str, str]]) -> list[Row]:
+    rows: list[Row] = [("what", "shape", "least", "greatest", "mean", "norm")]
+    for shown, name in names:
+        if name not in scene.trace:
+            rows.append((shown, "not recorded", "", "", "", ""))
+            continue
+        row = vector(scene.result, name, scene.token)
+        rows.append((shown, shape(scene.trace[name].shape), *map(number, (row.least, row.greatest, row.mean, row.length))))
+    return rows

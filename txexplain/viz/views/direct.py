@@ -12,7 +12,9 @@ from txexplain.facts.head import row as attention_row
 from txexplain.text import clip, wrapped
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, percent
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, first_of, mark
 from txexplain.viz.views.chrome import balance, contrast_name, title
 
 NAME, FIGURE = 9, 9
@@ -27,6 +29,7 @@ def facts_of(scene: Scene) -> DirectFacts:
     return direct(scene.result, scene.token, *scene.contrast)
 
 
+@PICTURES.of("direct")
 def draw_direct(scene: Scene) -> Canvas:
     """A row a part: what it gives, as a number and to either side of a line: right pushes to A, left to B."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -114,3 +117,15 @@ def made_of(scene: Scene, name: str) -> list[tuple[str, float | None, str]]:
         "embed": "the token's row of wte", "pos": "the position's row of wpe",
     }  # fmt: skip
     return [("", None, said.get(name, "the bias of W_O"))]
+
+
+@TABLES.of("direct")
+def direct_table(scene: Scene) -> Table:
+    facts = facts_of(scene)
+    names, values = list(facts.parts), list(facts.parts.values())
+    order = listed(facts, scene.location.face)
+    here = names.index(scene.location.select) if scene.location.select in names else order[0]
+    rows: list[Row] = [("", "part", "gives")]
+    rows += [(mark(n == here), names[n], number(values[n], sign=True)) for n in first_of(order, here)]
+    sum_ = f"{number(facts.direct.total, sign=True)} = logits {number(facts.a)} − {number(facts.b)}"
+    return f"{contrast_name(scene)}, the sum of all {len(order)} parts is {sum_}. The largest:", rows

@@ -14,8 +14,10 @@ from txexplain.facts.effects import EffectsFacts
 from txexplain.text import clip, wrapped
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import MINUS, fit, number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import MASKED, Ramp
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, first_of, mark
 from txexplain.viz.views.chrome import balance, contrast_name, paragraph, title
 
 LEFT = 5  # cells for the blocks' names
@@ -50,6 +52,7 @@ def selected_name(scene: Scene) -> str:
     return place_of(scene.location).change(scene.location, dims_here(scene))
 
 
+@PICTURES.of("effects")
 def draw_effects(scene: Scene) -> Canvas:
     """A square a head, a block a row; or a list, with a bar to either side of a line: left, where it was needed, A − B falls."""
     require_known(scene)
@@ -225,3 +228,23 @@ def listing(canvas: Canvas, scene: Scene, bottom: int) -> None:
         if not math.isnan(value):
             balance(canvas, value, ends, (1 + width + FIGURE, y), scene.width - width - FIGURE - 2, "positive")
         canvas.target(0, y, scene.width, 1, at)
+
+
+@TABLES.of("effects")
+def effects_table(scene: Scene) -> Table:
+    require_known(scene)
+    facts, here = known(scene), selected_name(scene)
+    rows: list[Row] = [("", "what", "changes it by")]
+    if facts is None:
+        return nothing(scene), [*rows, (mark(True), here, "")]
+    names = list(facts.by_name)
+    rows += [(mark(names[n] == here), names[n], effect(facts, names[n])) for n in first_of(facts.order, names.index(here))]
+    how = facts.to if facts.to in ("cut", "patched") else f"set to {facts.to}"
+    now = number(facts.without, sign=True)
+    return f"{contrast_name(scene)} is {now} here; what changes it most where it is {how} ({progress(facts)}):", rows
+
+
+def effect(facts: EffectsFacts, name: str) -> str:
+    """A change of A − B."""
+    change = facts.by_name[name]
+    return lacking(facts) if change != change else number(change, sign=True)

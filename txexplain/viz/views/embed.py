@@ -8,14 +8,17 @@ from txexplain.facts.vector import vector
 from txexplain.text import cell_width, clip, display_bytes
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import count, number
+from txexplain.viz.numbers import count, exact, number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import CANDIDATES, Row, Table, by_id, vector_rows
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.strips import Vector, draw_strips
 
 LEAST_NEAREST = 8  # rows that must be free under the strips for the nearest tokens to stand there
 
 
+@PICTURES.of("embed")
 def draw_embed(scene: Scene) -> Canvas:
     """The token's own story above; below, the rows that are added, or the tokens that lie nearest."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -95,3 +98,16 @@ def draw_nearest(canvas: Canvas, scene: Scene, id_: int, y: int, turn: str) -> N
         canvas.put(1 + label, at, number(near.cosine, ascii=scene.palette.ascii), "text", attrs=BOLD, width=figure - 1, align="right")
         canvas.put(1 + label + figure, at, bar(max(near.cosine, 0.0), room, scene.palette), "bar")
     fitting(canvas, scene.height - 1, f"a full bar is cosine 1, the token itself; {turn}", f"a full bar is cosine 1; {turn}", ink="faint")
+
+
+@TABLES.of("embed")
+def embed_table(scene: Scene) -> Table:
+    id_ = scene.trace.ids[scene.token]
+    if scene.location.face == "nearest":
+        rows: list[Row] = [("token", "cosine")]
+        rows += [(by_id(scene, near.id), exact(near.cosine)) for near in nearest(scene.result, id_).tokens[:CANDIDATES]]
+        return "The nearest tokens by the cosine of their rows of wte:", rows
+    heading = "; ".join([f"id {id_}", *(f"{name} {text}" for name, text in story(scene, id_))])
+    names = {"wte": "embed", "wpe": "pos_embed", "wte + wpe": "blocks.0.resid_pre"}
+    vectors = {shown: vector(scene.result, name, scene.token) for shown, name in names.items()}
+    return f"{heading}. Its rows:", vector_rows(vectors, scene.location.element)

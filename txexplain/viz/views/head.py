@@ -15,8 +15,10 @@ from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas, graphemes
 from txexplain.viz.numbers import exact, fit, number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import Ramp, span
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, mark, named, quoted
 from txexplain.viz.views.chrome import title
 
 NAMES = {"qk": "q·k", "scaled": "q·k × scale", "masked": "scaled, masked", "softmax": "softmax", "values": "share × ‖v‖"}
@@ -134,6 +136,7 @@ def window(cursor: int, size: int, room: int) -> range:
     return range(first, first + room)
 
 
+@PICTURES.of("head")
 def draw_head(scene: Scene) -> Canvas:
     """The grid, or three of them where there is room; the cursor's row in numbers; and its cell in words."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -375,3 +378,15 @@ def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
     if stage in SIGNED and (scale := scene.result.scale(layer)) is not None:
         text += f", scale {number(scale)}"
     canvas.put(1, y + 1, text, "muted", width=scene.width - 2)
+
+
+@TABLES.of("head")
+def head_table(scene: Scene) -> Table:
+    place = scene.location
+    query, key = choice.cursor(scene.result, place)
+    values = grid(scene.result, place.block, place.head, place.stage)[query].tolist()
+    rows: list[Row] = [("", "key", NAMES[place.stage])]
+    for j, value in enumerate(values):
+        masked = j > query and place.stage not in BEFORE_MASK
+        rows.append((mark(j == key), named(scene, j), "masked" if masked else exact(value)))
+    return f"Row of query {query} {quoted(scene, query)}:", rows

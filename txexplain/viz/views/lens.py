@@ -10,7 +10,9 @@ from txexplain.facts.lens import LensFacts, StreamFacts, best, readings
 from txexplain.text import clip, wrapped
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent, whole_percent
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, mark
 from txexplain.viz.views.chrome import contrast_name, title
 
 LABEL, LEAST, MOST = 12, 9, 14  # cells of a token's name, and of a column at the least and at the most
@@ -33,6 +35,7 @@ def names_of(scene: Scene) -> list[str]:
     return ["embed", *(f"L{layer}" for layer in range(scene.config.n_layer))]
 
 
+@PICTURES.of("lens")
 def draw_lens(scene: Scene) -> Canvas:
     """The grid, and below it what the selected stream says in its five likeliest tokens."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -95,3 +98,15 @@ def legend(scene: Scene, facts: LensFacts, chosen: int) -> str:
         more = f"; {spoken(scene, None)} is {count(int(stream.rank[scene.token]) + 1)}. of all, {contrast_name(scene)} "
         more += number(float(stream.difference[scene.token]), ascii=ascii, sign=True)
     return f"{names_of(scene)[chosen]} at {scene.token}: {said}{more}. Each stream by its own mean and spread: a reading, not a cause"
+
+
+@TABLES.of("lens")
+def lens_table(scene: Scene) -> Table:
+    facts, t = facts_of(scene), scene.token
+    rows: list[Row] = [("", "stream", "likeliest", "share", "rank of A", "A − B", "bits")]
+    for n, name in enumerate(names_of(scene)):
+        each = facts.stream(n)
+        figures = number(float(each.difference[t]), sign=True), number(float(each.bits[t]))
+        shown = f"'{scene.id_label(int(each.top[t]))}'", percent(float(each.share[t])), count(int(each.rank[t]) + 1)
+        rows.append((mark(n == column(scene.location)), name, *shown, *figures))
+    return f"The selected token's streams; A − B is {contrast_name(scene)}:", rows

@@ -16,8 +16,10 @@ from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import exact, fit, number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import CALM, Ramp, pool, span
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, first_of, mark, nth
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
 from txexplain.viz.views.strips import MARGIN, NAME, STRONG, WIDEST, Vector, cell_of, draw_strips, one_strip, peaks, strip_cells
@@ -57,6 +59,7 @@ def role_of(scene: Scene, element: int) -> str:
     return PARTS[element // scene.config.n_embd][1] if scene.location.kind == "qkv" else "attention"
 
 
+@PICTURES.of("qkv", "proj")
 def draw_linear(scene: Scene) -> Canvas:
     """The page in its present face."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -269,3 +272,16 @@ def draw_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: int
         width=scene.width - x - 1,
     )
     canvas.put(1, y + 2, f"{meaning(scene, element)}: {exact(sum_.result)}", role_of(scene, element), width=scene.width - 2)
+
+
+@TABLES.of("qkv", "proj")
+def linear_table(scene: Scene) -> Table:
+    map_of(scene)  # says what is missing
+    element = choice.element(scene.result, scene.location)
+    dot = dot_of(scene, element)
+    source = choice.source(scene.location, dot)
+    heading = f"{meaning(scene, element)}: {number(dot.total)} + bias {exact(dot.bias)} = {exact(dot.result)}. Its largest terms:"
+    rows: list[Row] = [("", "input", "x", "weight", "x × weight")]
+    for i in first_of(dot.terms.order.tolist(), source):
+        rows.append((mark(i == source), nth(i), exact(dot.x[i]), exact(dot.weights[i]), number(dot.terms[i])))
+    return heading, rows

@@ -18,8 +18,10 @@ from txexplain.text import cell_width, clip
 from txexplain.viz.bars import braille
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, exact, number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, first_of, mark, named, nth
 from txexplain.viz.views.chrome import balance, put_moved, title
 from txexplain.viz.views.linear import largest_terms, signed
 from txexplain.viz.views.strips import Vector, draw_strips
@@ -30,6 +32,7 @@ FIGURE = 10
 ROOMY = 21  # rows of a stage that has room for what may be left out
 
 
+@PICTURES.of("mlp")
 def draw_mlp(scene: Scene) -> Canvas:
     """The neurons, sorted; all of them as a strip above; the curve beside them where there is room."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -124,6 +127,7 @@ def line_of(parts: NDArray[np.float64], height: int) -> NDArray[np.bool_]:
     return np.asarray((rows >= np.minimum(near, at)) & (rows <= np.maximum(near, at)))
 
 
+@PICTURES.of("neuron")
 def draw_neuron(scene: Scene) -> Canvas:
     """One neuron: how its input came about, the point on the curve, what it writes, and where in the prompt it fires."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -206,3 +210,21 @@ def fires(canvas: Canvas, scene: Scene, neuron: int, y: int) -> None:
         canvas.put(1 + label, line, number(value, ascii=ascii), "text", width=figure - 1, align="right")
         balance(canvas, value, ends, (1 + label + figure, line), scene.width - label - figure - 3, calm)
         canvas.target(0, line, scene.width, 1, ("token", token))
+
+
+@TABLES.of("mlp", "neuron")
+def mlp_table(scene: Scene) -> Table:
+    place = scene.location
+    by = place.face or "post"
+    pre, post = (vector(scene.result, f"blocks.{place.block}.mlp.{part}", scene.token) for part in ("pre", "post"))
+    if place.kind == "neuron":
+        neuron = place.neuron or 0
+        everywhere = mlp.everywhere(scene.result, place.block, neuron)
+        rows: list[Row] = [("token", "post")]
+        rows += [(named(scene, i), exact(everywhere[i])) for i in range(len(everywhere))]
+        return f"Neuron {neuron}: pre {exact(pre[neuron])}, post {exact(post[neuron])}. Where it fires:", rows
+    here = choice.neuron(scene.result, place)
+    rows = [("", "neuron", "pre", "post")]
+    for neuron in first_of(mlp.neurons(scene.result, place.block, scene.token, by).order, here):
+        rows.append((mark(neuron == here), nth(neuron), exact(pre[neuron]), exact(post[neuron])))
+    return f"Its first neurons by {by}, for the selected token:", rows

@@ -14,11 +14,13 @@ from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar, braille
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.flow import DOUBLE_FROM, HEAVY_FROM, LINE_FROM, Doubles, Ribbons, draw_lines, ribbons_of, trace_back
-from txexplain.viz.numbers import fit, percent, whole_percent
+from txexplain.viz.numbers import fit, number, percent, whole_percent
 from txexplain.viz.palette import contrast
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import READABLE
 from txexplain.viz.scene import Scene
 from txexplain.viz.shapes import Picture, Ribbon, rectangle
+from txexplain.viz.tables import Row, Table
 from txexplain.viz.views.chrome import fitting, part_of, title
 from txexplain.viz.views.head import window
 
@@ -118,6 +120,7 @@ def columns_in(left: int, width: int, count: int, chosen: int | None, word: int)
     return Columns(shown, tuple(left + int(x) for x in np.cumsum([0.0, *across])))
 
 
+@PICTURES.of("model")
 def draw_model(scene: Scene) -> Canvas:
     """Tokens, blocks, ribbons; below, how much attention and MLP changed the selected token's stream in each block."""
     return laid_out(scene)[0]
@@ -425,3 +428,11 @@ def changes(canvas: Canvas, scene: Scene, c: Columns, left: int, y: int) -> None
             cells = max(1, room - len(figure) - 1)
             canvas.put(x, y + row, bar(value / largest, cells, scene.palette), role)
             canvas.put(x + room - len(figure), y + row, figure, "muted")
+
+
+@TABLES.of("model")
+def model_table(scene: Scene) -> Table:
+    rows: list[Row] = [("block", "attention adds", "MLP adds")]
+    for layer, pair in enumerate(changes_of(scene.result, scene.token)):
+        rows.append((f"L{layer}", *map(number, pair)))
+    return "Norms of what each block adds to the selected token's stream:", rows

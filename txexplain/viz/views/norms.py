@@ -7,8 +7,10 @@ from txexplain.explorer.location import Location
 from txexplain.facts.norm import NormFacts, norm
 from txexplain.text import wrapped
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import number
+from txexplain.viz.numbers import exact, number
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Table, vector_rows
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.strips import Vector, draw_strips
 
@@ -28,6 +30,7 @@ def steps_of(scene: Scene) -> NormFacts:
     return norm(scene.result, norm_name(scene.location), scene.token)
 
 
+@PICTURES.of("ln1", "ln2", "final")
 def draw_norm(scene: Scene) -> Canvas:
     """The steps as strips under one cursor, the numbers that all elements share above, one element's arithmetic below."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -95,3 +98,13 @@ def comparison(scene: Scene, steps: NormFacts) -> str:
     before, between, after = (number(each.length, ascii=ascii) for each in (steps.x, steps.divided, steps.result))
     root = "sqrt(d)" if ascii else "√d"
     return f"norms: {before} before; {between} divided, {root} for any token; {after} after gain and bias"
+
+
+@TABLES.of("ln1", "ln2", "final")
+def norm_table(scene: Scene) -> Table:
+    steps = steps_of(scene)
+    heading = (
+        f"mean {exact(steps.x.mean)}, variance {number(steps.x.variance)}, scale {exact(steps.scale)}. Each step, for the selected token:"
+    )
+    vectors = {"x": steps.x, "x - mean": steps.centred, "divided": steps.divided, "gain": steps.gain, "bias": steps.bias}
+    return heading, vector_rows(vectors | {"result": steps.result}, choice.element(scene.result, scene.location))

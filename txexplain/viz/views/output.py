@@ -8,7 +8,9 @@ from txexplain.text import cell_width
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, STRIKE, Canvas, plain_ascii
 from txexplain.viz.numbers import count, number, percent
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, by_id, first_of, mark, nth
 from txexplain.viz.views.chrome import title
 from txexplain.viz.views.linear import signed
 from txexplain.viz.views.panel import axis, comparable, moved_line, sampling_text
@@ -26,6 +28,7 @@ ROOMY = 24  # rows of a stage that says beneath its table what max is
 BANDS = ((MOST + 1, 100), (101, 1_000), (1_001, 10_000), (10_001, 1 << 30))  # ranks from 1, both ends
 
 
+@PICTURES.of("output")
 def draw_output(scene: Scene) -> Canvas:
     """A row a candidate, a column a stage, and the selected row's formula in numbers."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -152,3 +155,17 @@ def elsewhere(canvas: Canvas, scene: Scene, distribution: Distribution, y: int) 
         if x + len(text) + 1 > scene.width:
             break
         x += canvas.put(x, y, text, "muted")
+
+
+@TABLES.of("output")
+def output_table(scene: Scene) -> Table:
+    """The likeliest tokens at every stage from logit to probability, in the order in which these are computed."""
+    distribution = known(scene.distribution)
+    names = stage_names(distribution)
+    rows: list[Row] = [("", "rank", "token", *names)]
+    for rank in first_of(range(len(distribution.order)), min(scene.candidate, len(distribution.order) - 1)):
+        each = candidate(distribution, rank)
+        texts = stages(each)
+        rows.append((mark(rank == scene.candidate), nth(rank + 1), by_id(scene, each.id), *(texts[name] for name in names)))
+    heading = f"T {scene.state.temperature:g}, {sampling_text(scene)}, {count(scene.config.vocab_size)} tokens."
+    return f"{heading} {MEANT}:", rows

@@ -9,9 +9,11 @@ from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.numbers import exact, number
+from txexplain.viz.numbers import Figure, exact, number, points
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, quoted
 from txexplain.viz.views.chrome import balance, fitting, put_moved, title
 from txexplain.viz.views.strips import largest
 
@@ -20,6 +22,7 @@ AIRY = 14  # rows from which on empty ones part the picture's steps
 LEAST_SIDE, MOST_SIDE = 8, 24  # cells of a bar to either side of its line
 
 
+@PICTURES.of("product")
 def draw_product(scene: Scene) -> Canvas:
     """q, k, q × k with its running sum; the score, its softmax row, and the vector that it moves."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -167,3 +170,33 @@ def element_table(canvas: Canvas, scene: Scene, found: PairFacts, y: int) -> Non
                 balance(canvas, found.terms[i], (-largest, largest), at, 2 * side + 1, "positive")
     if size > columns * rows > 0:
         canvas.put(1, scene.height - 1, f"elements 0 to {columns * rows - 1} of {size}", "faint")
+
+
+@TABLES.of("product")
+def product_table(scene: Scene) -> Table:
+    place = scene.location
+    query, key = choice.cursor(scene.result, place)
+    lens, cell = scene.result, (place.block, place.head, query, key)
+    found = score(lens, *cell)
+    heading = f"Query {query} {quoted(scene, query)}, key {key} {quoted(scene, key)}:"
+    rows: list[Row] = [("what", "number"), ("q·k", exact(found.raw))]
+    rows.append(("scale", "not recorded" if found.scale is None else number(found.scale)))
+    if found.scaled is not None:
+        told = exact(found.scaled) + ("" if found.holds else ", but the scores were changed by hand")
+        rows.append(("score", Figure.of(told, found.scaled)))
+    if key > query:
+        return heading, [*rows, ("share", "masked: the key comes after the query")]
+    rows.append(("share", exact(row(lens, place.block, place.head, query).values[key])))
+    if lens.model is None:
+        return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
+    told = "norm moved"
+    try:
+        rows.append((told, exact(moved(lens, *cell).length)))
+        told = "makes likelier"
+        reading = moved_reading(lens, *cell)
+    except ChangedByHand as changed:
+        return heading, [*rows, (told, f"not told: {changed.name} was changed by hand")]
+    for name, tokens in ((told, reading.raises), ("less likely", reading.lowers)):
+        text = ", ".join(f"'{scene.id_label(i)}' {points(change)}" for i, change in tokens) or "nothing"
+        rows.append((name, Figure.of(text, [{"id": i, "change": change} for i, change in tokens])))
+    return heading, rows

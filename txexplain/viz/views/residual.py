@@ -11,8 +11,10 @@ from txexplain.text import wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number, points
+from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
+from txexplain.viz.tables import Row, Table, mark
 from txexplain.viz.views.chrome import contrast_name, title
 
 NAME, FIGURE, WORD = 9, 9, 14
@@ -26,6 +28,7 @@ def parts_of(scene: Scene) -> ResidualFacts:
     return residual(scene.result, scene.token, scene.contrast)
 
 
+@PICTURES.of("residual")
 def draw_residual(scene: Scene) -> Canvas:
     """A row a part: the norm that it adds, the stream's norm after it, and the stream's cosine with the final one."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -111,3 +114,16 @@ def legend(scene: Scene, facts: ResidualFacts) -> list[str]:
     more = f" and {changed} of what was changed" if scene.changed else ""
     sum_ = f"with {rest} of the LayerNorm's bias{more} the sum is {total}"
     return [first, f"{GIVES}: to the logit of {contrast_name(scene)}, straight to the end, its scale held; {sum_}"]
+
+
+@TABLES.of("residual")
+def residual_table(scene: Scene) -> Table:
+    rows: list[Row] = [("", "part", "adds", "stream", "cosine", GIVES)]
+    here = scene.location.select or "embed"
+    for part in parts_of(scene).parts:
+        gives = "" if part.gives is None else number(part.gives, sign=True)
+        norms = map(number, (part.adds.length, part.after.length))
+        rows.append((mark(part.name == here), part.name, *norms, number(part.cosine), gives))
+    heading = "What each part added (norms), and the cosine of the stream after it with the last block's"
+    heading += ":" if scene.contrast is None else f"; what it gives to the logit of {contrast_name(scene)}, straight to the end:"
+    return heading, rows
