@@ -57,3 +57,19 @@ def test_the_picture_is_drawn_whole(tmp_path: Path) -> None:
 
     with served() as room:
         asyncio.run(go(room.link))
+
+
+def test_a_small_phone_shows_the_app_and_its_bar_of_keys_acts(tmp_path: Path) -> None:
+    async def go(link: str) -> None:
+        async with browser(tmp_path / "profile") as found:
+            await found.call("Emulation.setTouchEmulationEnabled", enabled=True)
+            await found.open(link, (320, 568), webgl=False)
+            await found.until(f"({SHOWN}).includes('Next token')")
+            await found.until("!document.getElementById('keys').hidden")
+            await found.value("document.querySelector('#keys button').dispatchEvent(new PointerEvent('pointerdown', {bubbles: true}))")
+            await found.until("location.search.includes('at=L0')")
+            await found.resize(568, 320)
+            await found.until(f"({SHOWN}).includes('L0')")
+
+    with served() as room:
+        asyncio.run(go(room.link))

@@ -2,6 +2,8 @@
 "use strict";
 (() => {
   const KEPT = "txexplain.session";
+  const LEAST = [62, 18]; // columns and rows that the app should have
+  const SMALLEST = 6; // pixels of a letter, for the smallest phones
   const WAITS = [300, 1000, 2000, 4000, 8000, 15000]; // milliseconds before each try to come back
   const KEYS = [
     ["⏎", "\r"], ["esc", "\x1b"], ["←", "\x1b[D"], ["↓", "\x1b[B"], ["↑", "\x1b[A"], ["→", "\x1b[C"], ["space", " "],
@@ -16,7 +18,6 @@
   const terminal = new Terminal({
     allowProposedApi: true, // the widths of Unicode 11 count as that
     fontFamily: 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", "Liberation Mono", monospace',
-    fontSize: innerWidth < 700 ? 11 : 15,
     scrollback: 0,
     theme: light ? { background: "#fbfbf9", foreground: "#33363c" } : { background: "#0f1115", foreground: "#c8ccd4" },
   });
@@ -32,6 +33,17 @@
   } catch {
     // a browser without WebGL shows the font's own blocks
   }
+
+  const fitted = () => {
+    // Letters as large as can be read from a chair, but small enough for the app's least size.
+    let enough = false;
+    for (let size = innerWidth < 700 ? 11 : 15; size >= SMALLEST && !enough; size--) {
+      terminal.options.fontSize = size;
+      const found = fit.proposeDimensions();
+      enough = !found || (found.cols >= LEAST[0] && found.rows >= LEAST[1]);
+    }
+    fit.fit();
+  };
 
   let socket = null;
   let tries = 0;
@@ -103,7 +115,7 @@
     if (text && text !== "?") copy(new TextDecoder().decode(Uint8Array.from(atob(text), (char) => char.charCodeAt(0))));
     return true;
   });
-  new ResizeObserver(() => fit.fit()).observe(screen);
+  new ResizeObserver(fitted).observe(screen);
 
   const bar = document.getElementById("keys");
   bar.hidden = !matchMedia("(pointer: coarse)").matches;
@@ -117,7 +129,7 @@
     bar.append(button);
   }
 
-  fit.fit();
+  fitted();
   terminal.focus();
   connect();
 })();
