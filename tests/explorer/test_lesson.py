@@ -83,6 +83,14 @@ def test_line_ends_and_a_title_of_its_own_make_no_difference() -> None:
         (page(FIRST, "See {nothing}."), ("page 1, text", "{nothing}", "values are")),
         (page(FIRST, "See {cell L3H5}."), ("page 1, text", "query and a key")),
         (page(FIRST, "See {head fun}."), ("page 1, text", "fun", "induction")),
+        (page(FIRST + 'do = "L0H1"\n'), ("page 1, do", "a list of changes")),
+        (page(FIRST + 'do = ["L0Hx"]\n'), ("page 1, do", "L0Hx", "L5H1")),
+        (page(FIRST + 'do = ["L0H1"]\n'), ("page 1, do", "L0H1", "pin it with model")),
+        (page(FIRST + 'do = ["L0.resid@1=from"]\n'), ("page 1, do", "another run", "from = ")),
+        (page(FIRST + f"do = {['[1,0]'] * 21}\n"), ("page 1, do", "21 changes", "at most 20")),
+        (page(FIRST + "pair = []\n"), ("page 1, pair", "one or two tokens")),
+        (page(FIRST, "See {effect 3}."), ("page 1, text", "changed in a run")),
+        (page(FIRST, "{effect [1,0]}" * 11), ("page 1:", "11 of its live values", "at most 10")),
         (page(FIRST, "See {T 3}."), ("page 1, text", "more than T takes", "write {T}")),
         (page(FIRST, 'See {probability " a"b}.'), ("page 1, text", "temperature")),
         (page(FIRST, "See {entropy 1001}."), ("page 1, text", "1001", "from 0 to 1000")),
@@ -127,7 +135,8 @@ def test_live_values_and_braces() -> None:
 
 EXAMPLES = {
     "rank": "2", "candidate": '" little"', "temperature": "0.5", "share": "0.9", "position": "3", "measure": "induction",
-    "head": "previous:qk", "pair": "4,2", "part": "L2.attn", "layernorm": "L2.ln1", "block": "L2",
+    "head": "previous:qk", "pair": "4,2", "part": "L2.attn", "layernorm": "L2.ln1", "block": "L2", "change": "L2H1=zero",
+    "addend": "L2H1",
 }  # fmt: skip
 
 

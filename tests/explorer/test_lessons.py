@@ -11,19 +11,24 @@ import numpy as np
 import pytest
 from rich.cells import cell_len
 
+import txexplain
+from txexplain import Cut, Set
 from txexplain.engine import ops
+from txexplain.engine.attribution import direct
 from txexplain.engine.checkpoint import Checkpoint, weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.derive import Lens, head_parts
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
+from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError
-from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, shipped, state_of
+from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, parse_lesson, shipped, state_of
+from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
-from txexplain.front.lessons import check_lesson, check_page, prompt_ids, read
+from txexplain.front.lessons import check_lesson, check_page, read
 from txexplain.front.scenes import scene_of, surprisal_of
-from txexplain.viz.live import fill
+from txexplain.viz.live import amount, fill, filled
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import draw_screen, layout
@@ -53,12 +58,10 @@ def run(request: pytest.FixtureRequest) -> Read:
     model, runs = request.getfixturevalue(request.param), {}
 
     def ran(page: Page) -> tuple[ExplorerState, Lens]:
-        ids = tuple(prompt_ids(page, model))
-        if ids not in runs:
-            trace = model.forward(ids)
-            assert trace is not None
-            runs[ids] = Lens(trace, model)
-        return state_of(page, ExplorerState(model=model.name)), runs[ids]
+        state = state_of(page, ExplorerState(model=model.name))
+        if state.asked not in runs:
+            runs[state.asked] = required_run(state, model)
+        return state, runs[state.asked]
 
     return ran
 
@@ -69,7 +72,7 @@ def page_on_screen(lesson: Lesson, page: Page, run: Read, size: tuple[int, int],
     roomy = surprisal_of(lens) if size == SIZES[1] else None
     return scene_of(
         state, palette or Palette(), size, lens, distribution=reading.distribution, side="lesson", reading=reading, surprisal=roomy,
-        ribbons=tuple(lens.flow("norms")),
+        ribbons=None if lens.flow_lacks("norms") else tuple(lens.flow("norms")),
     )  # fmt: skip
 
 
@@ -552,3 +555,43 @@ def test_live_values_are_the_traces(storyteller: GPT2, once: Lens) -> None:
     assert surprise is not None
     assert surprise[3] is not None
     assert number("{bits 3}") == pytest.approx(surprise[3].bits, rel=6e-3)
+
+
+CAUSE = """+++
+title = "One head off, one edge cut, one stream patched"
+model = "storyteller"
+prompt = "The keys near the house"
+from = "The key near the house"
+do = ["L4H3=zero", "[last,3]", "L1.resid@1=from"]
+pair = [" are", " is"]
++++
+{before}|{after}|{effect}|{before " are"}|{full " are"}|{effect L5H0=zero}|{restored L3.resid@1}|{direct L5.mlp}|{lens L3}|{lens L4 1}
+"""
+
+
+def test_what_a_page_changes_is_changed_and_told(storyteller: GPT2) -> None:
+    page = parse_lesson(CAUSE).pages[0]
+    state = state_of(page, ExplorerState())
+    scene = page_on_screen(parse_lesson(CAUSE), page, lambda page: (state, required_run(state, storyteller)), SIZES[0])
+    ids, other = (storyteller.prompt_ids(f"The {noun} near the house") for noun in ("keys", "key"))
+    donor, plain = storyteller.forward(other), storyteller.forward(ids)
+    a, b = (storyteller.prompt_ids(text)[0] for text in (" are", " is"))
+    done = [Set("blocks.4.attn.z", 0, head=3), *(Cut(block, edges=[(4, 3)]) for block in range(6))]
+    done.append(Set("blocks.1.resid_pre", donor["blocks.1.resid_pre"][1], rows=1))
+
+    def m(trace: Trace) -> float:
+        return float(trace["logits"][a] - trace["logits"][b])
+
+    with_it = storyteller.forward(ids, interventions=done)
+    off = storyteller.forward(ids, interventions=[*done, Set("blocks.5.attn.z", 0, head=0)])
+    patched = storyteller.forward(ids, interventions=[*done, Set("blocks.3.resid_pre", donor["blocks.3.resid_pre"][1], rows=1)])
+    restored = (m(patched) - m(with_it)) / (m(donor) - m(with_it))
+    shares = [float(distribution(trace["logits"]).probability[a]) for trace in (plain, with_it)]
+    streams = txexplain.lens(storyteller, with_it)
+    numbers = [m(plain), m(with_it), m(with_it) - m(plain), *shares, m(off) - m(with_it), restored]
+    numbers.append(float(direct(storyteller, with_it, a, b).mlp[5]))
+    *found, last, first = filled(page, scene, "here").text.strip().split("|")
+    assert [amount(each, "here") for each in found] == pytest.approx(numbers, rel=6e-3)
+    for word, (layer, row) in zip((last, first), ((3, 4), (4, 1)), strict=True):
+        assert word == f"“{storyteller.tokenizer.decode([int(streams[2 * layer + 2, row].argmax())]).strip()}”"
+    assert m(with_it) - m(plain) < -1

@@ -367,6 +367,22 @@ def test_a_page_turns_and_an_answer_stands(storyteller: GPT2) -> None:
     assert "0 of 1 questions right" in session.reader.reading.summary
 
 
+def test_a_page_that_changes_its_run_is_read_and_its_changes_go_with_it(storyteller: GPT2) -> None:
+    """Also where it names the last token, whose number is known once the prompt is read; the reader's own changes come back."""
+    front = 'title = "Off"\nmodel = "storyteller"\nprompt = "The keys"\ndo = ["L4H3", "[last,0]"]\npair = [" are"]\n'
+    lesson = parse_lesson(f"+++\n{front}+++\nA − B.\n")
+    world = World(storyteller, ExplorerState().switch("L0H1"), Reads(lesson))
+    session = world.settle()
+    assert [str(each) for each in session.state.edits] == ["L4H3", "[1,0]"]
+    assert session.state.answer == " are"
+    assert world.said == ["not here"], "the page was read"
+    assert session.lens is not None
+    assert session.lens.plain is not None
+    world.happen(e.LessonPicked(99))
+    session = world.settle()
+    assert [str(each) for each in session.state.edits] == ["L0H1"]
+
+
 def test_a_lesson_that_is_left_gives_back_what_was_there(world: World) -> None:
     world.press("draw")
     world.settle()

@@ -222,8 +222,9 @@ def read_again(reading: Reading, world: World, state: ExplorerState) -> Reading:
     """A lesson's page with its run computed again."""
     assert reading.lens is not None
     made_by = next((name for name, model in world.models.items() if model is reading.lens.model), state.model)  # perhaps the one before
-    lens = world.lens(replace(state, trace=None, model=made_by, edits=()), tuple(reading.lens.trace.ids))
-    return replace(reading, lens=lens, distribution=distribution_of(lens, state_of(reading.page, state)))
+    asked = state_of(reading.page, replace(state, trace=None, model=made_by))
+    lens = world.lens(asked, tuple(reading.lens.trace.ids))
+    return replace(reading, lens=lens, distribution=distribution_of(lens, asked))
 
 
 def pictures_shown(app: App, seen: Seen, scene: Scene, rects: dict[str, Rect], *, exactly: bool = True) -> None:

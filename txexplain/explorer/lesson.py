@@ -10,11 +10,12 @@
     The strongest head of this kind is {head induction}: {share induction} of its attention …
 
 The front matter between two lines of +++ is TOML: title, model, prompt or ids, at, temperature, top_k or top_p, seed, highlight,
-keys, and for a question: question, answers, answer (the number of the right one, from 1), why. `holds` lists comparisons without which
-the page would be false; checking the lesson tries them. A page has the model and the prompt of the page before unless it says
-otherwise (model = "any" pins none); all else begins anew. Braces hold live values, filled in from the run (VALUES says
-which); {{ and }} are braces themselves. An HTML comment isn't shown; a line of it that begins with "claim:" is one of the
-page's claims.
+keys, and for a question: question, answers, answer (the number of the right one, from 1), why. `do` lists what is changed in the run, in
+the grammar of changes, `from` is the prompt of the run that patches are taken of, `pair` the two tokens A and B of A − B. `holds` lists
+comparisons without which the page would be false; checking the lesson tries them. A page has the model and the prompt of the page
+before unless it says otherwise (model = "any" pins none); all else begins anew. Braces hold live values, filled in from the run
+(VALUES says which); {{ and }} are braces themselves. An HTML comment isn't shown; a line of it that begins with "claim:" is one of
+the page's claims.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from txexplain.bounded import load_toml
-from txexplain.errors import LessonError, LocationError, reason
+from txexplain.engine.changes import parse as parse_change
+from txexplain.errors import InterventionError, LessonError, LocationError, reason
 from txexplain.explorer.location import MEASURES, STAGES, parse
 from txexplain.explorer.state import ExplorerState, from_flags
 from txexplain.files import only_regular
@@ -39,6 +41,8 @@ LARGEST = 1_000_000  # bytes
 LONGEST_FRONT = 20_000  # characters of a page's front matter: a key of many dots takes Python's reader the square of its length
 LONGEST_TITLE = 200  # characters of a lesson's title
 LONGEST_PAGE = 20_000  # characters of all of a page's texts: the longest shipped page has a thirtieth of that
+MOST_DONE = 20  # changes of a page's run
+MOST_TRIED = 10  # live values of a page that take a run of their own, while a key waits
 MOST_LIVE = 100  # live values of a page: each may take a product with the whole vocabulary, while a key waits
 LONGEST_LIVE = 500  # characters between braces
 LONGEST_KEYS = 200
@@ -56,6 +60,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "token": ("position",), "id": ("position",), "bits": ("position",),
     "head": ("measure", "rank?"), "share": ("measure", "rank?"), "cell": ("head", "pair"), "moved": ("head", "pair"),
     "strongest": ("head", "position"),
+    "before": ("candidate?",), "after": (), "effect": ("change?",), "restored": ("change",), "direct": ("addend",),
+    "lens": ("block", "position?"),
     "sink": ("block",), "norm": ("part", "position?"), "spread": ("layernorm",), "firing": ("block",), "neuron": ("block",),
 }  # fmt: skip
 NUMBER = r"(?:0|[1-9][0-9]{0,6})"
@@ -77,7 +83,10 @@ ARGUMENTS: dict[str, tuple[str, str]] = {
     ),
     "layernorm": (rf"L{NUMBER}\.ln[12]|final", "a LayerNorm: L2.ln1, L2.ln2 or final"),
     "block": (rf"L{NUMBER}", "a block like L2"),
+    "addend": (rf"embed|pos|always|L{NUMBER}(?:H{NUMBER}|\.bias|\.mlp)", "a part of A − B: embed, pos, L2H1, L2.bias, L2.mlp or always"),
+    "change": (r"[^\s\"]{1,100}", "a change like L2H1, L2.mlp=zero or [7,3]"),
 }
+TRIED = ("effect", "restored")  # the live values that take a run of their own, where they name a change
 IN_PLACES = {"head": "L0H0", "neuron": "0"}  # the live values that a Location may hold, and what they look like
 LIVE = re.compile(r"\{\{|\}\}|\{([^{}\n]*)\}|[{}]")
 WORD = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s"]+')
@@ -112,6 +121,9 @@ class Page:
     top_k: int | None = None
     top_p: float | None = None
     seed: int = 0
+    do: tuple[str, ...] = ()  # what is changed in the run
+    other: str | None = None  # the prompt of the run that patches are taken of
+    pair: tuple[str, ...] = ()  # A and B, by their text or as #464; what isn't named is the likeliest
     highlight: str | None = None  # a pane, "temperature", "token 3", "candidate 0", "query 6", "key 2", or a Location
     keys: tuple[str, ...] = ()
     question: str = ""
@@ -200,9 +212,11 @@ def load(name: str) -> Lesson:
 
 def state_of(page: Page, state: ExplorerState) -> ExplorerState:
     """The state that a page asks for, its place apart: that may need the run. Model, theme of ribbons and revision are the session's."""
+    answer, against = (*page.pair, None, None)[:2]
     asked = from_flags(
-        prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k, top_p=page.top_p, seed=page.seed, flow=state.flow
-    )
+        prompt=page.prompt, ids=page.ids, temperature=page.temperature, top_k=page.top_k, top_p=page.top_p, seed=page.seed, flow=state.flow,
+        edits=[("--ablate", each) for each in page.do], other=page.other, answer=answer, against=against,
+    )  # fmt: skip
     return asked.read_by(state.reader)
 
 
@@ -295,6 +309,9 @@ KEYS: dict[str, tuple[str, Any]] = {
     "top_k": ("a whole number from 1 on", lambda v: is_whole(v) and v >= 1),
     "top_p": ("a number above 0 and at most 1", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v <= 1),
     "seed": ("a whole number from 0 on", lambda v: is_whole(v) and 0 <= v < 1 << 63),
+    "do": ('a list of changes like ["L4H3", "[7,3]"]', is_texts),
+    "from": ("a text in quotes", lambda v: isinstance(v, str)),
+    "pair": ('a list of one or two tokens like [" Anna", " Tom"]', lambda v: is_texts(v) and 1 <= len(v) <= 2),
     "highlight": ("a text in quotes", lambda v: isinstance(v, str)),
     "keys": ('a list of keys like ["]", "enter"]', is_texts),
     "holds": ('a list of comparisons like ["{full 1} > 50%"]', is_texts),
@@ -314,7 +331,7 @@ def checked(where: str, given: Mapping[str, Any]) -> dict[str, Any]:
         wanted, fits = KEYS[key]
         if not fits(value):
             raise fault(where, key, f"it must be {wanted}.")
-        fields[key] = tuple(value) if isinstance(value, list) else value
+        fields["other" if key == "from" else key] = tuple(value) if isinstance(value, list) else value
     if "title" not in fields:
         raise fault(where, "title", 'every page needs one; add title = "…".')
     for one, other in (("prompt", "ids"), ("top_k", "top_p")):
@@ -346,16 +363,23 @@ def check_page(where: str, page: Page) -> None:
             raise fault(where, "why", f"it has {len(page.why)} reasons for {len(page.answers)} answers; give one, or one for each.")
     if (size := sum(map(len, page.prose))) > LONGEST_PAGE:
         raise LessonError(f"{where}: its texts have {size:,} characters, and a page at most {LONGEST_PAGE:,}; make more pages of it.")
-    live = 0
+    check_changes(where, page)
+    live, tried = 0, 0
     for key, text in prose_by_key(page):
         for piece in pieces(text, where, key):
             live += isinstance(piece, Live)
+            tried += takes_a_run(piece)
             if page.model is None and isinstance(piece, str) and (head := FIXED_HEAD.search(piece)):
                 raise fault(where, key, f"{head[0]} is a head of one model; pin it with model, or write {{head induction}} or the like.")
     for text in page.holds:
         if not COMPARED.fullmatch(text):
             raise fault(where, "holds", f"{shown(text)} compares nothing; write values and <, > or = with spaces around it.")
         live += sum(isinstance(piece, Live) for piece in pieces(text, where, "holds"))
+        tried += sum(takes_a_run(piece) for piece in pieces(text, where, "holds"))
+    if tried > MOST_TRIED:
+        raise LessonError(
+            f"{where}: {tried} of its live values take a run of their own, and a page's at most {MOST_TRIED}; make more pages."
+        )
     if live > MOST_LIVE:
         raise LessonError(f"{where}: it has {live} live values, and a page at most {MOST_LIVE}; make more pages of it.")
     place_like(where, "at", page.at)
@@ -366,6 +390,25 @@ def check_page(where: str, page: Page) -> None:
     for key in page.keys:
         if not (len(key) == 1 and key.isprintable()) and not re.fullmatch(r"[a-z0-9_+]{2,40}", key):
             raise fault(where, "keys", f'{shown(key)} isn\'t a key; write keys as "a", "enter", "shift+left".')
+
+
+def check_changes(where: str, page: Page) -> None:
+    """What a page changes in its run, as far as that can be checked without a model. Raises LessonError."""
+    if len(page.do) > MOST_DONE:
+        raise fault(where, "do", f"there are {len(page.do)} changes; a page makes at most {MOST_DONE}.")
+    for text in page.do:
+        try:
+            change = parse_change(text)
+        except InterventionError as error:
+            raise fault(where, "do", str(error)) from None
+        if change.from_other and page.other is None:
+            raise fault(where, "do", f'{change} takes its value from another run; add its prompt, as from = "…".')
+        if page.model is None and change.heads is not None:
+            raise fault(where, "do", f"{change} is a head of one model; pin it with model.")
+
+
+def takes_a_run(piece: str | Live) -> bool:
+    return isinstance(piece, Live) and piece.name in TRIED and bool(piece.arguments)
 
 
 def prose_by_key(page: Page) -> Iterator[tuple[str, str]]:
@@ -436,6 +479,11 @@ def live(inside: str, where: str, key: str) -> Live:
             raise fault(where, key, f"{shown('{' + inside + '}')} lacks {wanted}.")
         if not re.fullmatch(pattern, arguments[n]) or (arguments[n].startswith('"') and unquoted(arguments[n]) is None):
             raise fault(where, key, f"{shown(arguments[n])} in {shown('{' + inside + '}')} isn't {wanted}.")
+        if kind.startswith("change"):
+            try:
+                parse_change(arguments[n])
+            except InterventionError as error:
+                raise fault(where, key, str(error)) from None
     return Live(name, tuple(arguments))
 
 

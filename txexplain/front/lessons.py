@@ -15,6 +15,7 @@ from txexplain.errors import ExplainError, LessonError, reason
 from txexplain.explorer.choice import dims_of, distribution_of
 from txexplain.explorer.lesson import ANSWERS, LARGEST, Lesson, Page, state_of
 from txexplain.explorer.reading import Reading, ending
+from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import ExplorerState
 from txexplain.files import read_whole
 from txexplain.front.lecture import check_keys
@@ -63,10 +64,11 @@ def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette
         wanted = page.model or name
         try:
             model = models.get(wanted) or models.setdefault(wanted, load(wanted))
-            key = (wanted, page.prompt, page.ids)
+            state = state_of(page, ExplorerState(model=wanted))
+            key = (wanted, state.asked)
             if key not in runs:
                 runs = {}
-                runs = {key: Lens(model.forward(prompt_ids(page, model)), model)}
+                runs = {key: required_run(state, model)}
             scene = check_page(lesson, page, wanted, runs[key], palette)
             require_true(page, scene, where(lesson, page))
         except LessonError:
@@ -86,7 +88,7 @@ def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palet
         distribution=reading.distribution,
         side="lesson",
         reading=reading,
-        ribbons=tuple(lens.flow("norms")),
+        ribbons=None if lens.flow_lacks("norms") else tuple(lens.flow("norms")),
     )
     filled(page, scene, where(lesson, page))
     if page.highlight is not None and not any(marked_hits(picture, pane, scene) for pane, picture in pictures(scene)):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from txexplain.engine.sampling import Distribution, uniform
-from txexplain.errors import LessonError, LocationError, NotRecorded
+from txexplain.engine.attribution import read_stream
+from txexplain.engine.changes import parse as parse_change
+from txexplain.engine.effects import LEAST_DIFFERENCE
+from txexplain.engine.sampling import Distribution, distribution, uniform
+from txexplain.engine.trace import Trace
+from txexplain.errors import InterventionError, LessonError, LocationError, NotRecorded
 from txexplain.explorer.lesson import COMPARED, Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.facts import mlp
+from txexplain.facts.direct import direct
 from txexplain.facts.head import grid, row, sink
 from txexplain.facts.heads import ranked
 from txexplain.facts.output import reaching
@@ -46,7 +51,7 @@ def setting(scene: Scene) -> tuple[object, ...]:
     """What live values depend on beside their run."""
     state, palette = scene.state, scene.palette
     sampling = (scene.distribution, *state.sampling.values(), state.seed)
-    return (*sampling, state.location, scene.model_name, palette.ascii, palette.console)
+    return (*sampling, state.location, scene.contrast, state.other, scene.model_name, palette.ascii, palette.console)
 
 
 def place(page: Page, scene: Scene, dims: Dims, where: str) -> Location:
@@ -120,12 +125,73 @@ def computed(live: Live, scene: Scene) -> str:
             name = "ln_final" if arguments[0] == "final" else f"blocks.{block_named(arguments[0].partition('.')[0], scene)}"
             name += "" if arguments[0] == "final" else "." + arguments[0].partition(".")[2]
             return number(float(scene.trace[f"{name}.scale"][scene.token, 0]), ascii=ascii)
+        case "before" | "after" | "effect" | "restored" | "direct" | "lens":
+            return of_causes(live, scene)
         case "firing" | "neuron":
             block = block_named(arguments[0], scene)
             if live.name == "firing":
                 return count(mlp.firing(scene.result, block, scene.token))
             return str(mlp.neurons(scene.result, block, scene.token, "post").order[0])
     return of_distribution(live, scene)
+
+
+def of_causes(live: Live, scene: Scene) -> str:
+    """What was changed in the run, and what that did to A − B."""
+    lens, arguments, ascii = scene.result, live.arguments, scene.palette.ascii
+    plain = lens.trace if lens.plain is None else lens.plain.trace
+    if scene.contrast is None:
+        raise NotRecorded("logits")
+    if live.name == "lens":
+        at = position(arguments[1], scene) if len(arguments) > 1 else scene.token
+        stream = scene.trace[f"blocks.{block_named(arguments[0], scene)}.resid_post"][at : at + 1]  # [1, d]
+        return word(int(read_stream(lens.weights(), stream)[0].argmax()), scene)
+    if live.name == "direct":
+        parts = direct(lens, scene.n_tokens - 1, *scene.contrast).parts
+        if arguments[0] not in parts:
+            raise NotThere(f"A − B has the parts {', '.join(list(parts)[:4])}, and so on, up to {list(parts)[-3]}")
+        return number(parts[arguments[0]], ascii=ascii, sign=True)
+    if live.name == "before" and arguments:
+        if scene.distribution is None:
+            raise NotRecorded("the next token's probabilities")
+        known = distribution(plain.last_logits)
+        return percent(float(known.full_probability[candidate(arguments, known, scene)]), ascii=ascii)
+    before, after = (difference(run, scene.contrast) for run in (plain, scene.trace))
+    if live.name == "restored":
+        return number(restored(arguments[0], after, scene), ascii=ascii)
+    if live.name == "effect" and arguments:
+        tried = changed(arguments[0], scene, None)
+        return number(difference(tried, scene.contrast) - after, ascii=ascii, sign=True)
+    return number({"before": before, "after": after, "effect": after - before}[live.name], ascii=ascii, sign=True)
+
+
+def difference(run: Trace, pair: tuple[int, int]) -> float:
+    """A − B at a run's last token."""
+    a, b = (float(run.last_logits[token]) for token in pair)
+    return a - b
+
+
+def changed(text: str, scene: Scene, donor: Trace | None) -> Trace:
+    """The page's run with one change more. Raises NotThere."""
+    lens, change = scene.result, parse_change(text)
+    try:
+        change.check(scene.config, scene.model_name, scene.n_tokens)
+        more = [*scene.trace.interventions, change]
+        return lens.weights().forward(scene.trace.ids, interventions=more, donor=donor, prefix=scene.trace)
+    except InterventionError as wrong:
+        raise NotThere(str(wrong).removesuffix(".")) from None
+
+
+def restored(text: str, here: float, scene: Scene) -> float:
+    """Which part of the way to the other run's A − B a patch goes. Raises NotThere."""
+    assert scene.contrast is not None
+    if scene.state.other is None:
+        raise NotThere('there is no other run; add its prompt to the page, as from = "…"')
+    model = scene.result.weights()
+    donor = scene.result.last("other run", scene.state.other, lambda: model.forward(model.prompt_ids(scene.state.other or "")))
+    far = difference(donor, scene.contrast) - here
+    if abs(far) < LEAST_DIFFERENCE:
+        raise NotThere("both runs have nearly the same A − B, so that no part of the way can be told")
+    return (difference(changed(f"{text}=from" if "=" not in text else text, scene, donor), scene.contrast) - here) / far
 
 
 def of_distribution(live: Live, scene: Scene) -> str:

@@ -74,7 +74,7 @@ def show(session: Session, number: int) -> Result:
     session, page = open_at(session, lesson, number)
     session, reader = model_of(session, page)
     state = state_of(page, session.state.read_by(reader))
-    session = with_reader(session, arriving=True, wanted=state.asked)
+    session = with_reader(session, arriving=True, wanted=state)
     return turn_to(session, state)
 
 
@@ -137,11 +137,14 @@ def back(session: Session) -> Result:
 def run_is_there(session: Session) -> Result:
     """The page's run is there: see where it looks; or the reader's own again."""
     session = returned(session)
-    reader = session.reader
-    if not reader.arriving or reader.reading is None or session.lens is None:
+    reader, lens = session.reader, session.lens
+    if not reader.arriving or reader.reading is None or reader.wanted is None or lens is None:
         return session, ()
     session = with_reader(session, arriving=False)
-    if session.state.asked != reader.wanted or reader.reading.page.model not in (None, session.state.model):
+    if session.state.asked != reader.wanted.with_last_row(lens.trace.n_tokens).asked or reader.reading.page.model not in (
+        None,
+        session.state.model,
+    ):
         return session, ()  # the reader has gone on to another prompt or model
     return session, (Read(),)
 

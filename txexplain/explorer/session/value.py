@@ -64,7 +64,7 @@ class Reader:
     own: Own | None = None  # while a lesson is open
     awaited: tuple[ExplorerState, ExplorerState] | None = None  # what is shown until the own run is there, and then
     arriving: bool = False  # the page's run isn't there yet
-    wanted: tuple[object, ...] = ()  # what that run was asked
+    wanted: ExplorerState | None = None  # the state that it was asked for
     home: ModelAsked | None = None  # the reader's own model, while a page's is there
     pinned: str = ""  # the model that a page brought
     waiting: tuple[tuple[str, str, str], ...] = ()  # a script's keys: what, with what, as it is shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from txexplain.errors import LessonError, LocationError
+from txexplain.explorer.contrast import contrast
 from txexplain.explorer.lesson import HIGHLIGHTS, state_of
 from txexplain.explorer.location import Location, parse, place_of
 from txexplain.explorer.places.heads import Head, Heads
@@ -40,11 +41,12 @@ def page_scene(scene: Scene, reading: Reading) -> Scene | None:
     shown, own = scene.lens, reading.lens
     same = shown is not None and shown.trace.run == own.trace.run and scene.distribution is not None
     place = reading.place or Location()
-    state = scene.state if same else state_of(reading.page, scene.state)
+    asked = state_of(reading.page, scene.state)
+    state = scene.state if same else asked
     display = own.model.tokenizer if own.model is not None else scene.display
     return replace(
         scene, lens=own, display=display, distribution=scene.distribution if same else reading.distribution,
-        state=replace(state, location=place),
+        state=replace(state, location=place, other=asked.other), contrast=contrast(asked, own),
     )  # fmt: skip
 
 
