@@ -38,7 +38,7 @@ def words(root: ElementTree.Element) -> list[str]:
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_bars_of_the_output_are_the_shares(lens: Lens, theme: str) -> None:
     root, dist = drawn(lens, theme, 1.3), distribution(lens.trace.last_logits, 1.3)
-    bars = [r for r in rectangles(root, THEMES[theme]["attention"]) if r[0] > WIDTH - 300 and r[3] > 20]
+    bars = [r for r in rectangles(root, THEMES[theme]["bar"]) if r[0] > WIDTH - 300 and r[3] > 20]
     shares = dist.probability[dist.order[:12]]
     widths = np.array([bar[2] for bar in bars])
     np.testing.assert_allclose(widths / widths[0], shares / shares[0], atol=0.006)

@@ -217,7 +217,7 @@ def output(scene: Scene) -> list[str]:
         found.append(
             text(x, y + each * 0.62, clip(scene.id_label(token).strip() or scene.id_label(token), 10, "…"), 18, palette.rgb("text"))
         )
-        found.append(rect(x + 118, y + each * 0.2, max(share / largest * (BARS - 200), 0.5), each * 0.6, palette.rgb("attention")))
+        found.append(rect(x + 118, y + each * 0.2, max(share / largest * (BARS - 200), 0.5), each * 0.6, palette.rgb("bar")))
         found.append(text(x + BARS, y + each * 0.62, percent(share), 16, palette.rgb("muted"), anchor="end"))
     rest = 1 - float(distribution.probability[distribution.order[:CANDIDATES]].sum())
     others = f"{count(len(distribution.order) - CANDIDATES)} others: {percent(max(rest, 0.0))}"

@@ -10,6 +10,7 @@ from txexplain.text import cell_width, clip, wrapped
 from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, UNDERLINE, Canvas, Ink
 from txexplain.viz.numbers import count, points
+from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
 
 OLD = 0.55  # how far a result that is out of date fades
@@ -245,9 +246,10 @@ def put_moved(canvas: Canvas, scene: Scene, tokens: Iterable[tuple[int, float]],
 def balance(canvas: Canvas, value: float, ends: tuple[float, float], corner: tuple[int, int], cells: int, role: Ink) -> None:
     """A number as a bar from the line that stands for 0: to its right, or to its left, on one scale; `ends` are the least and greatest.
 
-    Where none is negative there is no line, and bars begin at the left.
+    Where none is negative there is no line, and bars begin at the left. They are calm: a wall of them is not to lead.
     """
     (x, y), palette = corner, canvas.palette
+    role = palette.mix("background", role, CALM) if isinstance(role, str) else role
     low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     if low == 0:
         canvas.put(x, y, bar(value / (high or 1.0), cells, palette), role)
@@ -260,4 +262,4 @@ def balance(canvas: Canvas, value: float, ends: tuple[float, float], corner: tup
         canvas.put(x + left + 1, y, bar(value * unit / max(right, 1), right, palette), role)
     else:
         full = max(1, min(left, round(-value * unit)))
-        canvas.put(x + left - full, y, palette.glyphs.bars[-1] * full, "negative")
+        canvas.put(x + left - full, y, palette.glyphs.bars[-1] * full, palette.mix("background", "negative", CALM))

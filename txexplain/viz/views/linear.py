@@ -114,7 +114,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     headed = place.kind == "qkv" and scene.height >= 17 + scene.config.n_head
     split = headed or place.kind == "proj"
     below = 7 + (scene.config.n_head if split else 0)  # rows of the sum, the outputs and the heads' parts
-    height = 4 if low else max(10, min(19, scene.height - 3 - below))
+    height = 4 if low else max(10, min(25, scene.height - 3 - below))
     y = draw_strips(canvas, scene, vectors, 2, height, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
     canvas.put(1, y, largest_terms(sum_, times, scene.width - 2, ascii), "muted")

@@ -7,6 +7,7 @@ from txexplain.explorer import choice
 from txexplain.facts.head import row, score
 from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
 from txexplain.facts.vector import VectorFacts, vector
+from txexplain.text import cell_width
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import Figure, exact, number, points
@@ -101,6 +102,10 @@ def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
         at = 1 + LABEL + (key - first) * each
         canvas.put(at, y, "[", "accent", attrs=BOLD)
         canvas.put(at + each - 1, y, "]", "accent", attrs=BOLD)
+    strongest, after = shares.strongest, 2 + LABEL + fits * each
+    told = f"strongest K{strongest} {scene.label(strongest).strip()} {number(shares.largest)}"
+    if after + cell_width(told) < scene.width - 20:
+        canvas.put(after, y, told, "muted")
     canvas.put(scene.width - 19, y, f"share {number(share)}", "text", attrs=BOLD, width=18, align="right")
     return y + 1
 

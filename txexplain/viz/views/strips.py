@@ -21,7 +21,7 @@ from txexplain.viz.shapes import Picture, rectangle
 
 NAME, FIGURES = 12, 20  # cells of a row's name at the left, and of its numbers at the right
 MARGIN = 1
-WIDEST, TALLEST = 4, 4  # cells of one element; rows of the columns that strips are where there is room
+WIDEST, TALLEST = 4, 6  # cells of one element; rows of the columns that strips are where there is room
 STRONG = 0.05  # the part of a vector's elements, the largest, that is shown at full strength
 Leads = Callable[[int], Location]  # where a click on an element goes
 

@@ -9,6 +9,7 @@ from txexplain.text import cell_width
 from txexplain.viz.bars import sparkline
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent
+from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import OLD, draw_prompt, prompt_mark, prompt_rows
 
@@ -37,7 +38,7 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
             continue
         share = min(surprise.bits / MOST_BITS, 1.0)
         glyph = sparkline([share], scene.palette, 1.0)
-        ink = scene.palette.mix("faint", "positive", share**0.5)
+        ink = scene.palette.mix("faint", "positive", CALM * share**0.5)
         if below:
             canvas.put(x, y + 1, glyph * size, ink)
         else:
