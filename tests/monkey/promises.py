@@ -20,14 +20,14 @@ from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.surprisal import Surprise
 from txexplain.errors import ExplainError, NotRecorded
-from txexplain.explorer.choice import dims_of, distribution_of, effects_asked
+from txexplain.explorer.choice import dims_of, distribution_of, found, work
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.history import Moment
 from txexplain.explorer.lesson import state_of
 from txexplain.explorer.location import breadcrumb, check, parse
 from txexplain.explorer.reading import Reading
 from txexplain.explorer.state import ExplorerState, from_flags
-from txexplain.facts.effects import EffectsFacts, finish, known
+from txexplain.facts.effects import EffectsFacts
 from txexplain.front.names import names_of
 from txexplain.front.scenes import surprisal_of
 from txexplain.text import clean
@@ -194,21 +194,22 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
     return replace(
         scene, lens=fresh, distribution=distribution_of(fresh, state) if past is None else past.distribution, display=names_of(fresh),
         ribbons=ribbons_of(fresh, state.flow), surprisal=surprisal, held=None if scene.held is None else again(scene.held), reading=reading,
-        contrast=contrast(state, fresh), effects=effects_again(fresh, app),
+        contrast=contrast(state, fresh), found=found_again(fresh, app),
     )  # fmt: skip
 
 
-def effects_again(fresh: Lens, app: App) -> EffectsFacts | None:
-    """What the present place asks a sweep for, swept anew on a fresh run."""
-    asked = effects_asked(fresh, app.state, app.session.held)
-    if asked is None:
-        return None
-    finish(fresh, asked)
-    found, shown = known(fresh)[asked], app.scene(*app.size).effects
-    assert shown is not None, "a sweep is over, and there are no effects"
-    assert shown.complete, "a sweep is over, and its effects aren't whole"
-    assert np.allclose(shown.change, found.change, rtol=1e-3, atol=1e-3, equal_nan=True), "effects aren't a fresh sweep's"
-    return found
+def found_again(fresh: Lens, app: App) -> Any:
+    """What the present place shows and takes long, computed anew on a fresh run."""
+    state, held = app.state, app.session.held
+    left = work(fresh, state, held)
+    for _ in left.steps(lambda: False) if left is not None else ():
+        pass
+    again, shown = found(fresh, state, held), app.scene(*app.size).found
+    if isinstance(again, EffectsFacts):
+        assert isinstance(shown, EffectsFacts), "a sweep is over, and there are no effects"
+        assert shown.complete, "a sweep is over, and its effects aren't whole"
+        assert np.allclose(shown.change, again.change, rtol=1e-3, atol=1e-3, equal_nan=True), "effects aren't a fresh sweep's"
+    return again
 
 
 def ribbons_of(fresh: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None:
