@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import txexplain
 from tests.conftest import GOLDEN
+from tests.examples import examples
 from txexplain import Cut, Set
 from txexplain.engine import effects as engine
 from txexplain.engine.effects import Effects, effects, sweep
@@ -71,6 +72,7 @@ def interventions(draw: st.DrawFn, name: str) -> list[Intervention]:
 
 
 @pytest.mark.parametrize(("of", "to"), WAYS, ids=lambda value: str(value))
+@examples(100)
 @given(data=st.data())
 def test_each_cell_is_a_full_pass_with_that_one_intervention(of: str, to: str | float, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(ODD))

@@ -68,10 +68,10 @@ def test_a_short_text_is_one_run(storyteller: GPT2) -> None:
 
 
 def test_a_long_text_s_tokens_are_those_of_the_run_that_reaches_them(storyteller: GPT2) -> None:
-    ids = storyteller.tokenizer.encode(TEXT * 17)
-    assert len(ids) > 256 + 2 * 50
-    found = loss(storyteller, ids, stride=50).tokens
-    for token, start in ((1, 0), (255, 0), (256, 50), (305, 50), (306, 100)):
+    ids = storyteller.tokenizer.encode(TEXT * 5)
+    assert len(ids) > 64 + 2 * 25
+    found = loss(storyteller, ids, window=64, stride=25).tokens
+    for token, start in ((1, 0), (63, 0), (64, 25), (88, 25), (89, 50)):
         alone = surprisal(storyteller.forward(ids[start : token + 1]), storyteller.unembedding)[-1]
         each = found[token]
         assert each is not None
@@ -96,11 +96,11 @@ def test_windows_that_cannot_be_are_refused(storyteller: GPT2, window: int | Non
 
 
 def test_each_window_is_changed_alike(storyteller: GPT2) -> None:
-    ids = storyteller.tokenizer.encode(TEXT * 17)
+    ids = storyteller.tokenizer.encode(TEXT * 3)
     off = txexplain.Set("blocks.2.mlp_out", 0)
-    found = loss(storyteller, ids, stride=50, interventions=[off]).tokens
-    plain = loss(storyteller, ids, stride=50).tokens
-    for token, start in ((100, 0), (300, 50)):
+    found = loss(storyteller, ids, window=40, stride=15, interventions=[off]).tokens
+    plain = loss(storyteller, ids, window=40, stride=15).tokens
+    for token, start in ((30, 0), (45, 15)):
         alone = surprisal(storyteller.forward(ids[start : token + 1], interventions=[off]), storyteller.unembedding)[-1]
         each = found[token]
         assert each is not None
@@ -108,9 +108,9 @@ def test_each_window_is_changed_alike(storyteller: GPT2) -> None:
         assert each.bits == pytest.approx(alone.bits, abs=1e-3)
     assert sum(one != other for one, other in zip(found, plain, strict=True)) > len(ids) // 2, "and not as in a run without"
     for fixed in (txexplain.Cut(0, edges=[(3, 1)]), txexplain.Set("embed", 0, rows=2)):
-        assert loss(storyteller, ids[:200], interventions=[fixed]).scored == 199
+        assert loss(storyteller, ids, interventions=[fixed]).scored == len(ids) - 1
         with pytest.raises(InterventionError, match="256 tokens"):
-            loss(storyteller, ids, interventions=[fixed])
+            loss(storyteller, ids * 6, interventions=[fixed])
 
 
 def test_it_is_one_of_the_package_s_names(storyteller: GPT2) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.viz.reading import scene_at
 from txexplain.engine.derive import Lens
-from txexplain.engine.surprisal import surprisal
+from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.views.surprisal import draw_prompt_pane
@@ -16,21 +16,28 @@ from txexplain.viz.views.surprisal import draw_prompt_pane
 SIZES = {"one row": (120, 3), "several rows": (40, 8), "many rows": (30, 4)}
 
 
-def pane(lens: Lens, drawn: int, size: tuple[int, int], *, ascii: bool, strip: bool, token: int) -> Canvas:
+@pytest.fixture(scope="module")
+def known(story_lens: Lens) -> tuple[Surprise | None, ...]:
+    return surprisal(story_lens.trace, story_lens.weights().unembedding)
+
+
+def pane(lens: Lens, drawn: int, size: tuple[int, int], strip: tuple[Surprise | None, ...] | None, *, ascii: bool, token: int) -> Canvas:
     ids = lens.trace.ids
     appended = ("drawn",) * drawn
     scene = scene_at(lens, f"model@{token}", size, Palette("dark", "none", ascii=ascii), ids=ids, appended=appended)
-    return draw_prompt_pane(replace(scene, surprisal=surprisal(lens.trace, lens.weights().unembedding) if strip else None))
+    return draw_prompt_pane(replace(scene, surprisal=strip))
 
 
 @pytest.mark.parametrize("ascii", [False, True], ids=["unicode", "ascii"])
 @pytest.mark.parametrize("strip", [False, True], ids=["no strip", "strip"])
 @pytest.mark.parametrize("size", SIZES)
-def test_a_mark_stands_before_each_drawn_token_and_before_no_other(story_lens: Lens, size: str, strip: bool, ascii: bool) -> None:
+def test_a_mark_stands_before_each_drawn_token_and_before_no_other(
+    story_lens: Lens, known: tuple[Surprise | None, ...], size: str, strip: bool, ascii: bool
+) -> None:
     n, mark, seen = story_lens.trace.n_tokens, "!" if ascii else "┊", set[bool]()
     for drawn in (0, 1, 9, n):
         for token in (0, n - 5, n - 1):
-            canvas = pane(story_lens, drawn, SIZES[size], ascii=ascii, strip=strip, token=token)
+            canvas = pane(story_lens, drawn, SIZES[size], known if strip else None, ascii=ascii, token=token)
             drawn_ones = sum(isinstance(hit.target, tuple) and hit.target[1] >= n - drawn for hit in canvas.hits)
             for hit in canvas.hits:
                 note = canvas.text()[hit.y].find(" rows ")
@@ -43,10 +50,10 @@ def test_a_mark_stands_before_each_drawn_token_and_before_no_other(story_lens: L
     assert seen == {True, False}
 
 
-def test_the_strip_between_tokens_covers_no_mark(story_lens: Lens) -> None:
+def test_the_strip_between_tokens_covers_no_mark(story_lens: Lens, known: tuple[Surprise | None, ...]) -> None:
     """There each token's height stands in place of the line behind it."""
     n = story_lens.trace.n_tokens
-    plain, marked = (pane(story_lens, drawn, SIZES["many rows"], ascii=False, strip=True, token=n - 1).text() for drawn in (0, n))
+    plain, marked = (pane(story_lens, drawn, SIZES["many rows"], known, ascii=False, token=n - 1).text() for drawn in (0, n))
     assert plain != marked
     assert sum(row.count("┊") for row in marked) >= 3
     assert any(" rows " in row for row in plain), "nor the note of what is hidden"
