@@ -98,7 +98,9 @@ async def write(app: ExplorerApp, pilot: Pilot[Any], text: str) -> None:
 
 
 def screen_text(app: ExplorerApp) -> list[str]:
-    """Every cell of the Textual screen, a line a row."""
+    """Every cell of the Textual screen, a line a row; of tests/ui/paper.py's as it would be drawn."""
+    if not isinstance(app, ExplorerApp):
+        return app.text()
     return [strip.text for strip in app.screen._compositor.render_strips()]
 
 
@@ -160,6 +162,8 @@ def where(app: ExplorerApp, pane: str, target: object) -> tuple[int, int]:
 
 def said(app: ExplorerApp) -> list[str]:
     """The sentences that popped up."""
+    if not isinstance(app, ExplorerApp):
+        return app.notes
     return [note.message for note in app._notifications]
 
 

@@ -42,6 +42,7 @@ from tests.ui.harness import (
     where,
     write,
 )
+from tests.ui.paper import on_paper
 from tests.viz.reading import to_fraction
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
@@ -117,7 +118,7 @@ def test_the_first_screen_shows_the_models_own_probabilities(storyteller: GPT2) 
         np.testing.assert_allclose(app.session.distribution.probability, want.probability, rtol=1e-5)
         check_panel(app, storyteller, ONCE)
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,7 @@ def test_four_times_enter_reaches_the_product_and_escape_the_start(storyteller: 
         await press(app, hand, "full_stop", "full_stop", "enter", "backspace")
         assert place(app) == "model[L2]"
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_keys_move_in_a_head(storyteller: GPT2) -> None:
@@ -292,7 +293,7 @@ def test_keys_move_in_a_head(storyteller: GPT2) -> None:
         await press(app, hand, "a")
         assert place(app) == "heads[4.4]"
 
-    drive(test, storyteller, at("L3H5:softmax[5,4]"))
+    on_paper(test, storyteller, at("L3H5:softmax[5,4]"))
 
 
 def test_a_masked_cell_says_so(storyteller: GPT2) -> None:
@@ -304,7 +305,7 @@ def test_a_masked_cell_says_so(storyteller: GPT2) -> None:
         assert place(app) == "L0H1:qk[2,5]"
         assert not any("masked: the key" in line for line in pane_text(app, "stage"))
 
-    drive(test, storyteller, at("L0H1:softmax[2,5]"))
+    on_paper(test, storyteller, at("L0H1:softmax[2,5]"))
 
 
 def test_w_changes_what_the_ribbons_show(storyteller: GPT2) -> None:
@@ -318,7 +319,7 @@ def test_w_changes_what_the_ribbons_show(storyteller: GPT2) -> None:
         await press(app, hand, "w")
         assert screen_text(app) == before
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 # Temperature and sampling
@@ -348,7 +349,7 @@ def test_temperature_keys_repaint_true_bars(storyteller: GPT2) -> None:
         assert app.session.distribution.kept_count == 1
         assert "100%" in pane_text(app, "panel")[5]
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_no_key_of_sampling_sorts_the_vocabulary_again(storyteller: GPT2) -> None:
@@ -360,7 +361,7 @@ def test_no_key_of_sampling_sorts_the_vocabulary_again(storyteller: GPT2) -> Non
             assert app.session.distribution.ranking is sorted_once, key
         assert app.session.distribution.mode == "top-p"
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_no_key_of_sampling_runs_the_model(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +370,7 @@ def test_no_key_of_sampling_runs_the_model(storyteller: GPT2, monkeypatch: pytes
         keys = "left_square_bracket right_curly_bracket s s minus equals_sign s 0 r enter enter enter down left v f a w escape y"
         await press(app, hand, *keys.split())
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_sampling_modes_and_their_setting(storyteller: GPT2) -> None:
@@ -401,7 +402,7 @@ def test_sampling_modes_and_their_setting(storyteller: GPT2) -> None:
         assert (app.state.mode, app.state.temperature) == ("full", 1.0)
         check_panel(app, storyteller, ONCE)
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 # Drawing tokens
@@ -435,7 +436,7 @@ def test_space_draws_by_the_positions_number_and_u_takes_back(storyteller: GPT2)
         await press(app, hand, *["space"] * 4)
         assert list(app.state.ids or ()) == ids + want
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_a_setting_changes_the_next_draw_and_none_before(storyteller: GPT2) -> None:
@@ -454,7 +455,7 @@ def test_a_setting_changes_the_next_draw_and_none_before(storyteller: GPT2) -> N
         await press(app, hand, "space")
         assert list(app.state.ids or ()) == ids + first + draws(storyteller, ids + first, 1, seed=6, temperature=2.0, top_k=5)
 
-    drive(test, storyteller, ExplorerState(seed=5))
+    on_paper(test, storyteller, ExplorerState(seed=5))
 
 
 def test_generate_says_what_the_command_says(storyteller: GPT2) -> None:
@@ -475,7 +476,7 @@ def test_generate_says_what_the_command_says(storyteller: GPT2) -> None:
         await hand.pause(0.02)
         assert list(app.state.ids or ())[len(ids) :] == got  # paused is paused
 
-    drive(test, storyteller, ExplorerState(seed=3, temperature=0.8))
+    on_paper(test, storyteller, ExplorerState(seed=3, temperature=0.8))
 
 
 def test_enter_on_a_candidate_appends_that_one(storyteller: GPT2) -> None:
@@ -492,7 +493,7 @@ def test_enter_on_a_candidate_appends_that_one(storyteller: GPT2) -> None:
         await press(app, hand, "escape")
         assert (app.session.pane, place(app)) == ("stage", "model")
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_draws_asked_for_while_the_model_runs_all_happen(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -532,7 +533,7 @@ def test_a_full_context_says_so(tiny: GPT2) -> None:
         assert len(app.state.ids or ()) == 16
         assert "The context is full" in said(app)[-1]
 
-    drive(test, tiny, ExplorerState(model="tiny", ids=ids))
+    on_paper(test, tiny, ExplorerState(model="tiny", ids=ids))
 
 
 # Never wait, never lie
@@ -705,7 +706,7 @@ def test_what_was_drawn_is_text_once_it_is_edited(storyteller: GPT2) -> None:
         assert (app.state.prompt, app.state.ids, app.state.appended) == (text + ".", None, ())
         await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == text + ".", "the result")
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_the_empty_prompt_is_the_start_token(storyteller: GPT2) -> None:
@@ -714,7 +715,7 @@ def test_the_empty_prompt_is_the_start_token(storyteller: GPT2) -> None:
         await until(hand, lambda: app.lens is not None and app.lens.trace.ids == (50256,), "the empty prompt's result")
         check_panel(app, storyteller, "")
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_a_prompt_too_long_is_kept_and_said(storyteller: GPT2) -> None:
@@ -776,7 +777,7 @@ def test_a_click_on_a_token_selects_it(storyteller: GPT2) -> None:
         await click(app, hand, "stage", ("token", 1))
         assert (place(app), app.session.pane, app.editor.display) == ("model@1", "stage", False)
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_clicks_select_then_zoom(storyteller: GPT2) -> None:
@@ -803,7 +804,7 @@ def test_the_pointer_alone_changes_no_place(storyteller: GPT2) -> None:
         await hand.hover(offset=where(app, "stage", parse("L3H5:softmax[4,1]")))
         assert place(app) == "L3H5"
 
-    drive(test, storyteller, at("L3H5"))
+    on_paper(test, storyteller, at("L3H5"))
 
 
 def test_the_pointer_over_a_cell_reads_that_cells_number_and_leaving_restores_the_cursors(storyteller: GPT2) -> None:
@@ -831,7 +832,7 @@ def test_the_pointer_over_a_cell_reads_that_cells_number_and_leaving_restores_th
         await hand.hover("#header")
         await until(hand, lambda: pane_text(app, "stage") == first, "the cursor's own number")
 
-    drive(test, storyteller, at("L3H5:softmax[6,2]"))
+    on_paper(test, storyteller, at("L3H5:softmax[6,2]"))
 
 
 def test_clicks_in_the_panel(storyteller: GPT2) -> None:
@@ -851,7 +852,7 @@ def test_clicks_in_the_panel(storyteller: GPT2) -> None:
         await click(app, hand, "panel", ("candidate", 3))
         assert list(app.state.ids or ()) == [*ids, order[3]]
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_the_wheel_moves(storyteller: GPT2) -> None:
@@ -965,7 +966,7 @@ def test_y_shows_the_command_line_of_this_view(storyteller: GPT2) -> None:
         assert said(app) == ["txexplain --model storyteller --at L0 --temperature 1.1"]
         assert app.clipboard == said(app)[0]
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_y_copies_only_what_every_shell_takes_as_it_is(storyteller: GPT2) -> None:
@@ -984,7 +985,7 @@ def test_y_copies_only_what_every_shell_takes_as_it_is(storyteller: GPT2) -> Non
         await hand.press("y")
         assert app.clipboard.startswith(r"txexplain --model 'a'\\\''; touch PWNED '\! --ids ")
 
-    drive(test, storyteller, ExplorerState(prompt="a\tb\nc"))
+    on_paper(test, storyteller, ExplorerState(prompt="a\tb\nc"))
 
 
 def test_q_leaves_at_once_even_while_the_model_runs(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
