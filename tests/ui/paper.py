@@ -34,6 +34,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, draw_screen, layout, layout_of
 
+NAMES = {glyph: name for name, glyph in GLYPHS.items()}
 RINGING = ("typed", "drawn", "script")  # timers whose time comes once nothing else is on its way
 
 
@@ -57,7 +58,7 @@ class Pane:
     """A part of the screen: where it is, and what stands there."""
 
     def __init__(self, id: str, scene: Scene, rects: Mapping[str, Rect]) -> None:
-        self.id, self.scene = id, scene
+        self.id, self.scene, self.display = id, scene, id in rects
         if (rect := rects.get(id)) is not None:
             self.rect, self.region = rect, Region(rect.x, rect.y, rect.width, rect.height)
             self.size = self.region.size
@@ -84,7 +85,12 @@ class Paper:
     motion = SimpleNamespace(begin=lambda *_: None, coming=False)
 
     def __init__(
-        self, model: GPT2 | Lens, state: ExplorerState, size: tuple[int, int], options: UiOptions, reads: Reads | None = None
+        self,
+        load: Callable[[], GPT2 | Lens],
+        state: ExplorerState,
+        size: tuple[int, int],
+        options: UiOptions,
+        reads: Reads | None = None,
     ) -> None:
         self.session = begun(state, reads or Reads(model=state.model))
         self.options, self.tones, self.actions = options, palette_of(options), rebound(ACTIONS, options.keys)
@@ -97,7 +103,7 @@ class Paper:
         self.work = AtOnce()
         self.size = Size(*size)
         self.resized()
-        self.work.start("load", jobs.load(load_of(self.session, state), lambda progress: model), self.happen)
+        self.work.start("load", jobs.load(load_of(self.session, state), lambda progress: load()), self.happen)
 
     # What the session's effects ask of the app
 
@@ -128,7 +134,7 @@ class Paper:
     # The reader
 
     async def press(self, *keys: str) -> None:
-        for key in keys:
+        for key in (NAMES.get(key, key) for key in keys):
             char = " " if key == "space" else GLYPHS.get(key, key)
             if self.session.pane == "prompt":
                 if (step := {"enter": 0, "escape": 0, "tab": 1, "shift+tab": -1}.get(key)) is not None:
@@ -151,7 +157,7 @@ class Paper:
     async def hover(self, selector: str = "", *, offset: tuple[int, int] | None = None) -> None:
         self.point("hover", offset)
 
-    async def click(self, *, offset: tuple[int, int]) -> None:
+    async def click(self, selector: str = "", *, offset: tuple[int, int]) -> None:
         self.point("click", offset)
 
     def point(self, kind: str, offset: tuple[int, int] | None) -> None:
@@ -170,18 +176,21 @@ class Paper:
 
 def on_paper(
     test: Callable[[Any, Any], Awaitable[None]],
-    model: GPT2 | Lens,
+    model: GPT2 | Lens | None,
     state: ExplorerState | None = None,
     *,
     size: tuple[int, int] = (120, 36),
     options: UiOptions = harness.COLOURS,
+    load: Callable[[], GPT2] | None = None,
+    wait: bool = True,
     reads: Reads | None = None,
 ) -> None:
     """As harness.drive, without Textual."""
 
     async def go() -> None:
-        paper = Paper(model, state or ExplorerState(), size, options, reads)
-        await harness.settled(paper, paper)
+        paper = Paper(load or (lambda: model), state or ExplorerState(), size, options, reads)
+        if wait:
+            await harness.settled(paper, paper)
         await test(paper, paper)
 
     asyncio.run(go())

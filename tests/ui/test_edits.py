@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import ONCE, become, drive, expected_text, press, said, screen_text, settled, until
+from tests.ui.harness import ONCE, become, expected_text, press, said, screen_text, settled, until
+from tests.ui.paper import on_paper
 from txexplain.engine.derive import Lens
 from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
@@ -88,7 +89,7 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
         assert app.lens.trace.run == before.trace.run
         assert screen_text(app) == expected_text(app, storyteller, SIZE)
 
-    drive(test, storyteller, size=SIZE)
+    on_paper(test, storyteller, size=SIZE)
 
 
 def test_the_line_under_the_header_says_what_is_off_and_what_it_did(storyteller: GPT2) -> None:
@@ -110,7 +111,7 @@ def test_the_line_under_the_header_says_what_is_off_and_what_it_did(storyteller:
                 assert float(shown.replace("−", "-")) == pytest.approx(float(logits[anna] - logits[tom]), rel=0.01)
         assert app.state.edits == ()
 
-    drive(test, storyteller, ExplorerState(prompt=GIVING, location=parse("L4.attn[6]")), size=SIZE)
+    on_paper(test, storyteller, ExplorerState(prompt=GIVING, location=parse("L4.attn[6]")), size=SIZE)
 
 
 KEYED = {  # what X makes of what is selected, key by key
@@ -131,7 +132,7 @@ def test_x_switches_what_is_selected(storyteller: GPT2, place: str) -> None:
                 "Nothing is selected here that can be switched off: go to a head, an MLP, a neuron, a token, or a cell of a grid."
             ]
 
-    drive(test, storyteller, ExplorerState(prompt=GIVING, location=parse(place)))
+    on_paper(test, storyteller, ExplorerState(prompt=GIVING, location=parse(place)))
 
 
 def test_p_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
@@ -158,7 +159,7 @@ def test_p_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         assert app.state.edits == ()
         assert "--from-ids" not in app.state.arguments()  # without a patch the command line would be refused
 
-    drive(test, storyteller, ExplorerState(location=parse("L4.attn[3]")))
+    on_paper(test, storyteller, ExplorerState(location=parse("L4.attn[3]")))
 
 
 @pytest.mark.parametrize(("key", "place"), [("L", "lens[L5]"), ("D", "direct[L4H1]")])
@@ -176,7 +177,7 @@ def test_readings_are_looked_up_and_left_again(storyteller: GPT2, key: str, plac
         await press(app, hand, "d", "D", "L", "L")
         assert str(app.state.location) == "L4.attn[1]"
 
-    drive(test, storyteller, ExplorerState(location=parse("L4.attn[1]")), size=SIZE)
+    on_paper(test, storyteller, ExplorerState(location=parse("L4.attn[1]")), size=SIZE)
 
 
 def test_a_text_drawn_under_a_change_is_drawn_with_the_same_numbers(storyteller: GPT2) -> None:
@@ -190,7 +191,7 @@ def test_a_text_drawn_under_a_change_is_drawn_with_the_same_numbers(storyteller:
         assert list(app.lens.trace.ids) == ids
         assert app.lens.trace.interventions
 
-    drive(test, storyteller, ExplorerState(location=parse("L4.attn[1]")))
+    on_paper(test, storyteller, ExplorerState(location=parse("L4.attn[1]")))
 
 
 def test_a_run_goes_to_another_process_whole(storyteller: GPT2) -> None:

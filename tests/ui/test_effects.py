@@ -13,6 +13,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import PATIENCE, become, drive, expected_text, pane_text, press, screen_text, until
+from tests.ui.paper import on_paper
 from tests.viz.reading import scene_at, shows, stage_at
 from txexplain.engine.derive import Lens
 from txexplain.engine.effects import effects
@@ -107,7 +108,7 @@ def test_enter_does_what_the_number_says(storyteller: GPT2, place: str) -> None:
         assert told[4] in pane_text(app, "stage")[0] + pane_text(app, "edits")[0]
 
     state = ExplorerState(prompt=GIVING, location=parse(place)).switch("L1H2", means=False)
-    drive(test, storyteller, state, size=SIZE)
+    on_paper(test, storyteller, state, size=SIZE)
 
 
 def test_a_key_leads_there_with_what_is_selected_and_back(storyteller: GPT2) -> None:
@@ -127,7 +128,7 @@ def test_a_key_leads_there_with_what_is_selected_and_back(storyteller: GPT2) -> 
         await press(app, hand, "E", "down", "right", "full_stop")
         assert str(app.state.location) == "effects[L2H1]"
 
-    drive(test, storyteller, ExplorerState(prompt=GIVING), size=SIZE)
+    on_paper(test, storyteller, ExplorerState(prompt=GIVING), size=SIZE)
 
 
 def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +226,7 @@ def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         assert shows(told[3].lstrip("+"), float(fresh.trace.last_logits[a] - fresh.trace.last_logits[b]), 1e-4)
 
     state = ExplorerState(prompt=GIVING.replace(", Tom", ", Anna"), location=parse("effects:patch"))
-    drive(test, storyteller, state, size=SIZE)
+    on_paper(test, storyteller, state, size=SIZE)
 
 
 def test_what_has_no_mean_is_set_to_zero(tiny: GPT2) -> None:

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import drive, pane_text, press, screen_text, until
+from tests.ui.paper import on_paper
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
@@ -54,7 +55,7 @@ def test_i_opens_beside_the_stage_follows_and_closes(storyteller: GPT2, size: tu
         assert not any("Explain" in row for row in screen_text(app))
         assert len(before) == len(screen_text(app))
 
-    drive(test, storyteller, at("L3H5:softmax[4,2]"), size=size)
+    on_paper(test, storyteller, at("L3H5:softmax[4,2]"), size=size)
 
 
 def test_pages_and_the_wheel_scroll_the_explanation_and_nothing_else(storyteller: GPT2) -> None:
@@ -129,7 +130,7 @@ def test_a_smaller_screen_hides_it_and_a_larger_brings_it_back(storyteller: GPT2
         await hand.resize_terminal(120, 36)
         await until(hand, shown, "room again")
 
-    drive(test, storyteller, at("L2"))
+    on_paper(test, storyteller, at("L2"))
 
 
 def test_while_there_is_no_result_it_says_why(storyteller: GPT2) -> None:
@@ -141,7 +142,7 @@ def test_while_there_is_no_result_it_says_why(storyteller: GPT2) -> None:
         await hand.press("i")
         assert any("moon" in row for row in pane_text(app, "side"))
 
-    drive(test, None, load=broken, wait=False)
+    on_paper(test, None, load=broken, wait=False)
 
 
 def test_the_scene_of_the_pane_reads_no_clock(storyteller: GPT2) -> None:
@@ -231,4 +232,4 @@ def test_a_hint_belongs_to_the_text_not_to_what_the_prompt_was(storyteller: GPT2
         assert app.state.prompt == "Once upon a time there was a"
         assert "An example" not in " ".join(row.text for row in rows_of(scene, 70))
 
-    drive(test, storyteller, ExplorerState(ids=ids))
+    on_paper(test, storyteller, ExplorerState(ids=ids))

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import drive, pane_text, press, settled, until
+from tests.ui.harness import pane_text, press, settled, until
+from tests.ui.paper import on_paper
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import dims_of
@@ -119,7 +120,7 @@ def test_it_follows_the_focus(storyteller: GPT2, size: tuple[int, int]) -> None:
         await settled(app, hand)
         assert "generating" not in said(app)
 
-    drive(walk, storyteller, size=size)
+    on_paper(walk, storyteller, size=size)
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
@@ -135,7 +136,7 @@ def test_in_a_lesson(storyteller: GPT2, size: tuple[int, int]) -> None:
         assert f"1-{answers} reasons" in said(app)
         assert "⏎" not in said(app)
 
-    drive(read, storyteller, size=size, reads=Reads(shipped_lessons()[0], page=3))
+    on_paper(read, storyteller, size=size, reads=Reads(shipped_lessons()[0], page=3))
 
 
 def test_a_lecture_says_that_it_generates(storyteller: GPT2) -> None:
@@ -144,4 +145,4 @@ def test_a_lecture_says_that_it_generates(storyteller: GPT2) -> None:
         await until(hand, lambda: said(app).endswith("generating g pauses"), "that it generates")
         assert said(app).startswith("g ")
 
-    drive(watch, storyteller, from_flags(prompt="Once"), size=(60, 16), reads=Reads(shipped_lessons()[0], lecture=True, pace=500))
+    on_paper(watch, storyteller, from_flags(prompt="Once"), size=(60, 16), reads=Reads(shipped_lessons()[0], lecture=True, pace=500))

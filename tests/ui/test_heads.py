@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.ui.harness import drive, expected_text, fresh, pane_text, press, said, screen_text, until
+from tests.ui.paper import on_paper
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
@@ -69,7 +70,7 @@ def test_v_sorts_c_cuts_and_arrows_go_along(storyteller: GPT2) -> None:
         await press(app, hand, "c", "v", "v", "v", "v")
         assert app.state.location.face is None
 
-    drive(test, storyteller, at("heads"))
+    on_paper(test, storyteller, at("heads"))
 
 
 def test_a_measure_without_occasion_says_so(storyteller: GPT2) -> None:
@@ -78,7 +79,7 @@ def test_a_measure_without_occasion_says_so(storyteller: GPT2) -> None:
         await press(app, hand, "down", "c")
         assert place(app) == "heads:induction.10[2.3]"
 
-    drive(test, storyteller, at("heads:induction[2.3]", "Once upon a time"), size=(80, 24))
+    on_paper(test, storyteller, at("heads:induction[2.3]", "Once upon a time"), size=(80, 24))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from textual.pilot import Pilot
 
 from tests.examples import examples
-from tests.ui.harness import ONCE, drive, fresh, pane_text, press, until
+from tests.ui.harness import ONCE, fresh, pane_text, press, until
+from tests.ui.paper import on_paper
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, movers
 from txexplain.engine.trace import Run
@@ -99,7 +100,7 @@ def test_earlier_distributions_come_back_and_are_called_past(storyteller: GPT2) 
         await press(app, hand, *["right_parenthesis"] * 9)
         assert pane_text(app, "panel") == present
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 @pytest.mark.parametrize("key", ["right_square_bracket", "space", "s"])
@@ -111,7 +112,7 @@ def test_what_changes_the_present_shows_it(storyteller: GPT2, key: str) -> None:
         assert app.session.back == 0
         assert " back: " not in "\n".join(pane_text(app, "panel"))
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_enter_on_a_past_candidate_appends_nothing(storyteller: GPT2) -> None:
@@ -122,7 +123,7 @@ def test_enter_on_a_past_candidate_appends_nothing(storyteller: GPT2) -> None:
         await press(app, hand, "enter")
         assert len(app.state.appended) == 1
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_two_stand_side_by_side_with_what_moved_most(storyteller: GPT2) -> None:
@@ -145,7 +146,7 @@ def test_two_stand_side_by_side_with_what_moved_most(storyteller: GPT2) -> None:
         await press(app, hand, "b")
         assert not any("held" in line for line in pane_text(app, "panel"))
 
-    drive(test, storyteller, ExplorerState())
+    on_paper(test, storyteller, ExplorerState())
 
 
 def test_in_a_narrow_screen_the_last_row_tells_what_moved(storyteller: GPT2) -> None:
@@ -155,7 +156,7 @@ def test_in_a_narrow_screen_the_last_row_tells_what_moved(storyteller: GPT2) -> 
         await press(app, hand, "right_curly_bracket")
         assert re.search(r"held T 1\.00 full  ▼ \S+ \S+% → \S+%", pane_text(app, "panel")[-1])
 
-    drive(test, storyteller, size=(80, 24))
+    on_paper(test, storyteller, size=(80, 24))
 
 
 def test_the_pace_of_generation_goes_around(storyteller: GPT2) -> None:
@@ -170,4 +171,4 @@ def test_the_pace_of_generation_goes_around(storyteller: GPT2) -> None:
         await until(hand, lambda: len(app.state.appended) >= 3, "three tokens")
         await press(app, hand, "g")
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)

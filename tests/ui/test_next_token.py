@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 from textual.widgets._toast import Toast
 
 from tests.ui.harness import ONCE, SlowForward, drive, fresh, pane_text, press, screen_text, settled, until
+from tests.ui.paper import on_paper
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import surprisal
@@ -41,7 +42,7 @@ def test_the_draw_stays_as_it_was_while_the_settings_change(storyteller: GPT2) -
         await press(app, hand, "u")
         assert not any("drew" in line for line in pane_text(app, "panel"))
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_thirty_presses_during_a_forward_pass_all_count_and_show_true_bars(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +228,8 @@ def test_the_strip_is_open_where_there_is_room_and_on_a_key(storyteller: GPT2) -
         await settled(app, hand)
         assert "bits" in pane_text(app, "prompt")[-1]
 
-    drive(wide, storyteller)
-    drive(narrow, storyteller, size=(80, 24))
+    on_paper(wide, storyteller)
+    on_paper(narrow, storyteller, size=(80, 24))
 
 
 def test_a_longer_text_keeps_what_is_known(storyteller: GPT2) -> None:
@@ -240,7 +241,7 @@ def test_a_longer_text_keeps_what_is_known(storyteller: GPT2) -> None:
         await press(app, hand, "u")
         assert app.scene(120, 36).surprisal == known
 
-    drive(test, storyteller)
+    on_paper(test, storyteller)
 
 
 def test_a_larger_terminal_opens_the_strip(storyteller: GPT2) -> None:
@@ -249,4 +250,4 @@ def test_a_larger_terminal_opens_the_strip(storyteller: GPT2) -> None:
         await settled(app, hand)
         await until(hand, lambda: "bits" in pane_text(app, "prompt")[-1], "the strip")
 
-    drive(test, storyteller, size=(80, 24))
+    on_paper(test, storyteller, size=(80, 24))

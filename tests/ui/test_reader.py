@@ -12,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, SlowForward, become, drive, pane_text, press, said, screen_text, settled, until, write
+from tests.ui.paper import on_paper
 from txexplain.engine.derive import Lens
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
@@ -91,7 +92,7 @@ def test_a_page_drives_the_screen_and_says_what_the_run_says(storyteller: GPT2, 
         assert len(marked) in (1, 2)  # a row of the grid is one or two lines high
         assert "red" in marked[0]
 
-    drive(look, storyteller, size=size, reads=Reads(LESSON))
+    on_paper(look, storyteller, size=size, reads=Reads(LESSON))
 
 
 def test_pages_turn_and_what_a_page_does_not_say_begins_anew(storyteller: GPT2) -> None:
@@ -111,7 +112,7 @@ def test_pages_turn_and_what_a_page_does_not_say_begins_anew(storyteller: GPT2) 
         await press(app, pilot, "p")
         assert (app.session.reader.number, app.state.prompt, app.state.temperature) == (2, "red blue red blue red", 2.0)
 
-    drive(turn, storyteller, reads=Reads(LESSON))
+    on_paper(turn, storyteller, reads=Reads(LESSON))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -169,7 +170,7 @@ def test_answers_by_digit_by_cursor_and_the_summary_and_the_record(storyteller: 
         await press(app, pilot, "p")
         assert "not three" in side(app)
 
-    drive(answer, storyteller, reads=Reads(LESSON, record=kept))
+    on_paper(answer, storyteller, reads=Reads(LESSON, record=kept))
 
 
 def test_nothing_is_written_unless_it_was_asked_for(storyteller: GPT2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +248,7 @@ def test_the_first_page_stays_as_it_is_where_nothing_comes_before(storyteller: G
         await press(app, pilot, "space", "p")
         assert len(app.state.appended) == 1
 
-    drive(back, storyteller, reads=Reads(LESSON))
+    on_paper(back, storyteller, reads=Reads(LESSON))
 
 
 OWN = from_flags(prompt="My own words", temperature=2.5, top_k=7, seed=3, at="L2H1:qk[1,0]")
@@ -404,7 +405,7 @@ def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
         assert f"The likeliest: {percent(scene.distribution.probability.max())}." in said[0]
         assert said[1] == said[0]
 
-    drive(look, storyteller, reads=Reads(lesson))
+    on_paper(look, storyteller, reads=Reads(lesson))
 
 
 def test_a_page_says_its_own_settings_numbers_wherever_the_reader_went(storyteller: GPT2) -> None:
@@ -514,7 +515,7 @@ def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:
         assert (app.session.reader.number, app.session.reader.waiting) == (2, ())
         assert "n" in "".join(pane_text(app, "footer"))
 
-    drive(stop, storyteller, reads=Reads(script(*"]" * 100), lecture=True, pace=500))
+    on_paper(stop, storyteller, reads=Reads(script(*"]" * 100), lecture=True, pace=500))
 
 
 def test_a_lecture_shows_a_key_at_once(storyteller: GPT2) -> None:
@@ -535,4 +536,4 @@ def test_without_lecture_no_key_is_pressed(storyteller: GPT2) -> None:
         assert app.session.reader.waiting == ()
         assert "script" not in app.timers
 
-    drive(wait, storyteller, reads=Reads(script("]"), pace=0.01))
+    on_paper(wait, storyteller, reads=Reads(script("]"), pace=0.01))

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import drive, pane_text, press, settled, until
+from tests.ui.paper import on_paper
 from txexplain.engine.model import GPT2
 from txexplain.engine.vocabulary import open_folder
 from txexplain.explorer.state import ExplorerState
@@ -37,7 +38,7 @@ def test_a_typed_special_is_one_token_until_s_makes_it_text(with_users: GPT2) ->
         await press(app, pilot, "S")
         assert app.lens.trace.ids == (own.typed["<|user|>"], own.typed["Rapunzel"])
 
-    drive(watch, with_users, ExplorerState(model="mine", prompt=text))
+    on_paper(watch, with_users, ExplorerState(model="mine", prompt=text))
 
 
 def test_given_ids_stay_while_letters_are_typed_behind_them(with_users: GPT2) -> None:
@@ -55,7 +56,7 @@ def test_given_ids_stay_while_letters_are_typed_behind_them(with_users: GPT2) ->
         await until(pilot, lambda: app.lens is not None and app.lens.trace.ids == given, "the ids as they were given")
         assert app.state.ids == given
 
-    drive(watch, with_users, ExplorerState(model="mine", ids=given))
+    on_paper(watch, with_users, ExplorerState(model="mine", ids=given))
 
 
 def test_what_a_tokenizer_puts_before_a_text_stands_there_once(storyteller: GPT2) -> None:
@@ -76,7 +77,7 @@ def test_what_a_tokenizer_puts_before_a_text_stands_there_once(storyteller: GPT2
         assert want[0] == drawn[0]
         assert want[1] == drawn[1] != want[0]
 
-    drive(watch, template, ExplorerState(model="mine", prompt="the cat"))
+    on_paper(watch, template, ExplorerState(model="mine", prompt="the cat"))
 
 
 def test_a_model_without_such_tokens_says_so(storyteller: GPT2) -> None:
@@ -89,7 +90,7 @@ def test_a_model_without_such_tokens_says_so(storyteller: GPT2) -> None:
         await pilot.pause()
         assert said == ["This model's tokenizer has no special or added tokens."]
 
-    drive(watch, plain, ExplorerState(model="mine", ids=(1, 2)))
+    on_paper(watch, plain, ExplorerState(model="mine", ids=(1, 2)))
 
 
 def test_given_ids_are_no_text_before_the_model_is_there(with_users: GPT2) -> None:

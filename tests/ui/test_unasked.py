@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from tests.engine.hub_server import Hub
 from tests.engine.hubs import hub_and_cache
 from tests.ui.harness import drive, screen_text, until
+from tests.ui.paper import on_paper
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import parse_lesson
@@ -125,7 +126,7 @@ def test_what_the_reader_named_or_allowed_comes_without_a_question(storyteller: 
         await pilot.press("n")
         await until(pilot, lambda: app.model is not None and app.model.name == "owner/name" and app.lens is not None, "the model")
 
-    drive(read, storyteller, reads=reads)
+    on_paper(read, storyteller, reads=reads)
 
 
 def run(*args: str) -> Result:

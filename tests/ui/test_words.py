@@ -7,7 +7,8 @@ import shlex
 import pytest
 from textual.pilot import Pilot
 
-from tests.ui.harness import drive, press, said
+from tests.ui.harness import press, said
+from tests.ui.paper import on_paper
 from txexplain.cli import cli
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import parse
@@ -24,7 +25,7 @@ def test_the_command_line_in_words(storyteller: GPT2, capsys: pytest.CaptureFixt
         commands.append(app.clipboard)
         assert said(app) == [app.clipboard]
 
-    drive(test, storyteller, ExplorerState(prompt="Once upon a time there was", location=parse(place)))
+    on_paper(test, storyteller, ExplorerState(prompt="Once upon a time there was", location=parse(place)))
     words = shlex.split(commands[0])
     assert words[:2] == ["txexplain", "describe"]
     with pytest.raises(SystemExit) as ended:
