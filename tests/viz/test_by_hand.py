@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,12 @@ from txexplain.engine.interventions import Cut, Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import ChangedByHand, NotRecorded
-from txexplain.explorer.choice import distribution_of
-from txexplain.explorer.location import parse
+from txexplain.explorer.choice import distribution_of, finish
+from txexplain.explorer.edits import read_flags
+from txexplain.explorer.history import Moment
+from txexplain.explorer.location import Location, parse
+from txexplain.explorer.places import KINDS, PLACES
+from txexplain.explorer.runs import run
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts import head, linear, mlp, norm, product, residual
 from txexplain.facts.by_hand import recomputable
@@ -116,6 +122,42 @@ def test_changed_scores_are_said_beside_what_they_would_be(tiny: GPT2) -> None:
     for text in rooms(lens, "L1H1[6,2]"):
         assert "changed by hand" in text
     assert product.moved(lens, 1, 1, 6, 2).length > 0  # by the changed share
+
+
+def test_an_embedding_and_a_share_that_were_set_are_said_to_be(tiny: GPT2) -> None:
+    set_row = Lens(edited(tiny, IDS, Set("embed", 1.0, rows=2), Set("blocks.1.attn.pattern", 0.25, head=1, rows=6)), tiny)
+    assert "wte  = changed by hand" in rooms(set_row, "embed@2")[0]
+    assert "wte  = row" in rooms(set_row, "embed@1")[0]
+    assert "changed: 0.250" in rooms(set_row, "L1H1[6,2]")[0]
+    assert "changed" not in rooms(set_row, "L1H0[6,2]")[0]
+
+
+OTHERS = {"[5,1]": ("--cut", "[5,1]"), "L1H1": ("--ablate", "L1H1=zero"), "L0.resid@3": ("--ablate", "L0.resid@3=0.5")}
+SEEN = [
+    replace(Location(kind, block=1, head=1, query=6, key=2, neuron=3), face=face)
+    for kind in KINDS
+    for face in (None, *PLACES[kind].faces[1:])
+]
+
+
+@pytest.mark.parametrize("change", OTHERS)
+def test_no_stage_shows_a_number_of_the_run_without_the_changes(tiny: GPT2, change: str) -> None:
+    """With quite another run in place of the unchanged one, each stage is the same."""
+    edits = read_flags([OTHERS[change]])
+    lens = run(ExplorerState(ids=tuple(IDS), edits=edits), tiny)
+    assert lens is not None
+    other = Lens(lens.trace, tiny)
+    other.plain = Lens(tiny.forward([7] * len(IDS)), tiny)
+    for place in SEEN:
+        state = ExplorerState(model="a model", location=place, edits=edits, answer="#3", against="#9")
+        pictures = []
+        for each in (lens, other):
+            finish(each, state)
+            found = distribution_of(each, state)
+            assert found is not None
+            held = Moment.of(state, each.trace.run, found)  # else it is the unchanged run that is held
+            pictures.append(draw_stage(scene_of(state, Palette(), SIZE, each, distribution=found, held=held)).text())
+        assert pictures[0] == pictures[1], place
 
 
 def test_each_fact_asks_for_the_formulas_that_it_rests_on(tiny: GPT2) -> None:

@@ -35,10 +35,15 @@ def draw_embed(scene: Scene) -> Canvas:
         draw_nearest(canvas, scene, id_, y, "v shows the strips again")
         return canvas
     wte, wpe, both = (vector(scene.result, name, token) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
+    formulas = {
+        "embed": f"row {count(id_)} of wte: the token", "pos_embed": f"row {token} of wpe: the place",
+        "blocks.0.resid_pre": "what block L0 reads",
+    }  # fmt: skip
+    said = [formula if recomputable(scene.result, name, row=token) else "changed by hand" for name, formula in formulas.items()]
     vectors = [
-        Vector("wte", "residual", wte, f"row {count(id_)} of wte: the token"),
-        Vector("wpe", "residual", wpe, f"row {token} of wpe: the place"),
-        Vector("wte + wpe", "text", both, "what block L0 reads"),
+        Vector("wte", "residual", wte, said[0]),
+        Vector("wpe", "residual", wpe, said[1]),
+        Vector("wte + wpe", "text", both, said[2]),
     ]
     y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 19 if scene.height >= 40 else 16), place)
     element = place.element

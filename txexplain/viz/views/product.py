@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from txexplain.errors import ChangedByHand
 from txexplain.explorer import choice
+from txexplain.facts.by_hand import recomputable
 from txexplain.facts.head import row, score
 from txexplain.facts.product import PairFacts, moved, moved_reading, pairs
 from txexplain.facts.vector import VectorFacts, vector
@@ -87,7 +88,8 @@ def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     else:
         x += canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} {number(found.scale)} = ", "text")
         x += canvas.put(x, y, exact(found.scaled), "text", attrs=BOLD)
-        canvas.put(x, y, "" if found.holds else "; the scores were changed by hand", "warning")
+        by_hand = next((text for text in ("; the scores were changed by hand", "; changed by hand") if x + len(text) < scene.width), "")
+        canvas.put(x, y, "" if found.holds else by_hand or "; set", "warning")
     shares = row(scene.result, place.block, place.head, query)
     values = shares.values.values  # [keys]
     share = shares.values[key] if key <= query else 0.0
@@ -106,7 +108,9 @@ def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     told = f"strongest K{strongest} {scene.label(strongest).strip()} {number(shares.largest)}"
     if after + cell_width(told) < scene.width - 20:
         canvas.put(after, y, told, "muted")
-    canvas.put(scene.width - 19, y, f"share {number(share)}", "text", attrs=BOLD, width=18, align="right")
+    holds = recomputable(scene.result, f"blocks.{place.block}.attn.pattern", head=place.head, row=query)
+    said = f"share {number(share)}" if holds else f"changed: {number(share)}"
+    canvas.put(scene.width - 19, y, said, "text" if holds else "warning", attrs=BOLD, width=18, align="right")
     return y + 1
 
 
