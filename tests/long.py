@@ -57,18 +57,18 @@ async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> 
 
 
 def at_rest(app: ExplorerApp) -> bool:
-    return app.lens is not None and not app.running and not app.session.generating and not app.work.jobs
+    return app.result is not None and not app.running and not app.session.generating and not app.work.jobs
 
 
 def length(app: ExplorerApp) -> int:
-    assert app.lens is not None
-    return app.lens.trace.n_tokens
+    assert app.result is not None
+    return app.result.trace.n_tokens
 
 
 async def to_the_end(app: ExplorerApp, pilot: Pilot[Any], most: int = 1 << 30) -> int:
     """Generate until the context is full or there are so many tokens, over any end of a text; how many were generated."""
-    assert app.lens is not None
-    first, room = length(app), min(most, app.lens.config.n_positions)
+    assert app.result is not None
+    first, room = length(app), min(most, app.result.config.n_positions)
     while length(app) < room:
         await pilot.press("g")
         await until(pilot, lambda: at_rest(app) or length(app) >= room, "a pause in the text, or enough of it")
@@ -87,11 +87,11 @@ async def to_the_start(app: ExplorerApp, pilot: Pilot[Any], tokens: int) -> None
 
 def numbers(app: ExplorerApp) -> dict[str, bytes]:
     """Every number that the first screen is drawn from, and what its panes say."""
-    assert app.lens is not None
+    assert app.result is not None
     assert app.session.distribution is not None
-    found = {name: np.ascontiguousarray(app.lens.trace[name]).tobytes() for name in app.lens.trace.names}
+    found = {name: np.ascontiguousarray(app.result.trace[name]).tobytes() for name in app.result.trace.names}
     found["probability"] = app.session.distribution.probability.tobytes()
-    found |= {f"ribbons {number}": np.asarray(shares).tobytes() for number, shares in enumerate(app.lens.flow(app.state.flow))}
+    found |= {f"ribbons {number}": np.asarray(shares).tobytes() for number, shares in enumerate(app.result.flow(app.state.flow))}
     for pane in ("prompt", "stage", "panel"):
         canvas = app.query_one(f"#{pane}", Picture).canvas
         assert canvas is not None

@@ -43,7 +43,7 @@ from textual.message_pump import MessagePump
 from tests.ui.harness import become
 from txexplain.engine import derive
 from txexplain.engine.cores import CORES
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.surprisal import surprisal
@@ -372,15 +372,15 @@ class Truth:
 
     def __init__(self, models: dict[str, GPT2]) -> None:
         self.models = models
-        self.lenses: dict[tuple[str, tuple[int, ...]], Lens] = {}
+        self.results: dict[tuple[str, tuple[int, ...]], Result] = {}
 
-    def lens(self, name: str, ids: Sequence[int]) -> Lens:
+    def result(self, name: str, ids: Sequence[int]) -> Result:
         key = name, tuple(ids)
-        if key not in self.lenses:
+        if key not in self.results:
             trace = FORWARD(self.models[name], list(ids))
             assert trace is not None
-            self.lenses[key] = Lens(trace, self.models[name])
-        return self.lenses[key]
+            self.results[key] = Result(trace, self.models[name])
+        return self.results[key]
 
 
 def close(a: Any, b: Any) -> bool:
@@ -390,26 +390,26 @@ def close(a: Any, b: Any) -> bool:
 def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
     """The promises, at a moment when all is still. Raises AssertionError with what doesn't hold."""
     assert not walk.raised, walk.raised
-    state, lens, scene = app.state, app.lens, app.scene(*app.size)
+    state, result, scene = app.state, app.result, app.scene(*app.size)
     doing = set(walk.live.values())
     if app.running and app.model is not None:
         assert "forward" in doing or any(timer.what == "typed" for timer in walk.timers), "it waits for a result that nobody computes"
-    if lens is None:
+    if result is None:
         assert app.session.message or app.running, "nothing is shown, and no sentence says why"
         if app.session.message.startswith(("Loading", "Fetching")):
             assert doing & {"load", "arrive"}, f"it says {app.session.message!r}, but nobody loads"
             if app.session.arrival is None:
                 assert "load" in doing, f"it says {app.session.message!r}, but only what was given up loads"
         return
-    if lens.model is not None:
-        assert app.model is lens.model, "a result of another model"
+    if result.model is not None:
+        assert app.model is result.model, "a result of another model"
         assert app.model is walk.models[state.model], f"{app.model.name} goes by the name of {state.model}"
-        name, ids = state.model, lens.trace.ids
+        name, ids = state.model, result.trace.ids
         wanted = tuple(state.ids if state.ids is not None else app.model.prompt_ids(state.prompt))
         assert scene.stale or ids == wanted, "an old result is shown as current"
         assert app.session.prefix is None or app.session.prefix.model is app.model
-        fresh = truth.lens(name, ids)
-        assert close(lens.trace.last_logits, fresh.trace.last_logits), "the logits aren't a fresh run's"
+        fresh = truth.result(name, ids)
+        assert close(result.trace.last_logits, fresh.trace.last_logits), "the logits aren't a fresh run's"
         best = distribution(fresh.trace.last_logits, **state.sampling)
         assert app.session.distribution is not None
         assert close(app.session.distribution.probability, best.probability), "the probabilities aren't of this setting"
@@ -421,23 +421,23 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
             for ours, theirs in zip(scene.surprisal, known, strict=False):
                 assert (ours is None) == (theirs is None)
                 assert ours is None or theirs is None or close(ours.bits, theirs.bits), "other surprisal"
-        if scene.measured and "measures" in lens.__dict__:
+        if scene.measured and "measures" in result.__dict__:
             for measure, values in vars(fresh.measures).items():
-                assert close(getattr(lens.measures, measure), values), f"other {measure}"
+                assert close(getattr(result.measures, measure), values), f"other {measure}"
         for moment in (*app.session.history[-2:], *([app.session.held] if app.session.held is not None else [])):
-            assert close(moment.logits, truth.lens(name, moment.ids).trace.last_logits), "a moment of another model"
+            assert close(moment.logits, truth.result(name, moment.ids).trace.last_logits), "a moment of another model"
         if app.session.last_draw is not None and state.ids is not None:
             assert state.ids[-1] == app.session.last_draw.id, "a draw of another token"
             assert app.session.drawn_from is not None
-            assert close(app.session.drawn_from.logits, truth.lens(name, state.ids[:-1]).trace.last_logits), (
+            assert close(app.session.drawn_from.logits, truth.result(name, state.ids[:-1]).trace.last_logits), (
                 "a draw from other probabilities"
             )
     else:
         assert app.model is None
         assert state.trace is not None, "a recorded run under a model's name"
-    if (reading := app.session.reader.reading) is not None and reading.lens is not None and (model := reading.lens.model) is not None:
+    if (reading := app.session.reader.reading) is not None and reading.result is not None and (model := reading.result.model) is not None:
         assert reading.page.model is None or walk.models[reading.page.model] is model, "the page's numbers are another model's"
-        assert reading.lens.trace.ids == tuple(model.prompt_ids(reading.page.prompt or "")), "the page's numbers are another prompt's"
+        assert reading.result.trace.ids == tuple(model.prompt_ids(reading.page.prompt or "")), "the page's numbers are another prompt's"
     if any(held.what in ("norms post", "rollout post", "place post", "arrive post") for held in walk.held):
         return  # they are computed, and nobody was told yet
     for pane, rect in app.layout_of(scene.width, scene.height).items():
@@ -517,7 +517,7 @@ async def settle(walk: Walk, app: ExplorerApp, pilot: Any, truth: Truth) -> None
     assert not walk.live, f"deadlock: {walk.live}, held {walk.held}"
     assert not app.running, "all is quiet, but it waits for a result"
     assert app.session.arrival is None, "all is quiet, but it waits for a model"
-    assert app.lens is not None or not app.session.message.startswith(("Loading", "Fetching")), (
+    assert app.result is not None or not app.session.message.startswith(("Loading", "Fetching")), (
         f"all is quiet, but it says {app.session.message!r}"
     )
 
@@ -525,10 +525,10 @@ async def settle(walk: Walk, app: ExplorerApp, pilot: Any, truth: Truth) -> None
 def started(walk: Walk, how: str, trace: Path) -> ExplorerApp:
     """The app with a prompt, with a lesson, or with a recorded run."""
 
-    def load(progress: Progress) -> GPT2 | Lens:
+    def load(progress: Progress) -> GPT2 | Result:
         if how == "recorded":
             walk.gate("whole")
-            return Lens(Trace.load(trace), None)
+            return Result(Trace.load(trace), None)
         return walk.opened("one", progress)
 
     state = from_flags(model="one", trace=str(trace)) if how == "recorded" else ExplorerState(model="one", prompt=PROMPT)

@@ -27,7 +27,7 @@ from unittest import mock
 from rich.style import Style
 from textual.pilot import Pilot
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.measures import sorted_heads
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace, canonical
@@ -72,7 +72,7 @@ def shots(model: GPT2) -> dict[str, Shot]:
     trace = model.forward(model.prompt_ids(PROMPT))
     assert trace is not None
     n, heads = trace.n_tokens, model.config.n_head
-    block, head = divmod(sorted_heads(Lens(trace, model).measures, "induction", n)[0], heads)
+    block, head = divmod(sorted_heads(Result(trace, model).measures, "induction", n)[0], heads)
     key = int(trace[f"blocks.{block}.attn.pattern"][head, n - 1].argmax())
     return {
         "model": Shot(),
@@ -95,7 +95,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[None]) -> None:
     """Until the screen shows the result of what is asked."""
     loop = asyncio.get_running_loop()
     end = loop.time() + PATIENCE
-    while app.lens is None or app.running or app.session.queued or app.work.jobs:
+    while app.result is None or app.running or app.session.queued or app.work.jobs:
         if loop.time() > end:
             raise TimeoutError("The app doesn't settle.")
         await pilot.pause(0.002)

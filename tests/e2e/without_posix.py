@@ -126,7 +126,7 @@ def app() -> str:
     async def go() -> str:
         explorer = ExplorerApp(ExplorerState(), UiOptions(color="truecolor"), lambda progress: load_model("storyteller"))
         async with explorer.run_test(size=(100, 30)) as pilot:
-            while explorer.lens is None:
+            while explorer.result is None:
                 await pilot.pause()
             await pilot.press("enter", "enter", "ctrl+z", "bracketleft", "i", "escape", "question_mark", "escape")
             place = str(explorer.state.location)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 
@@ -60,13 +60,13 @@ def test_another_token_adds_a_row_and_copies_no_past(storyteller: GPT2) -> None:
     assert all(np.shares_memory(first[name], second[name]) for name in shared)
 
 
-def test_a_lens_computes_nothing_before_a_view_asks(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_computes_nothing_before_a_view_asks(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = storyteller.forward([464, 262, 464])
     assert trace is not None
-    lens = Lens(trace, storyteller)
-    lazy = {name for name, value in vars(Lens).items() if isinstance(value, cached_property)}
+    result = Result(trace, storyteller)
+    lazy = {name for name, value in vars(Result).items() if isinstance(value, cached_property)}
     assert lazy
-    assert not lazy & set(vars(lens))
-    assert len(lens.facts) == 0
-    arrays = [value for value in vars(lens).values() if isinstance(value, np.ndarray)]
+    assert not lazy & set(vars(result))
+    assert len(result.facts) == 0
+    arrays = [value for value in vars(result).values() if isinstance(value, np.ndarray)]
     assert sum(array.nbytes for array in arrays) == 0

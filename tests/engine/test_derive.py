@@ -34,7 +34,7 @@ def test_scores_are_raw_then_scaled_then_masked(tiny: GPT2, trace: Trace) -> Non
             low = np.tril_indices(7)
             masked = trace[f"blocks.{layer}.attn.attn_scores"][head]
             np.testing.assert_allclose(
-                in_head.grid(derive.Lens(trace, tiny), layer, head, "scaled")[low], masked[low], rtol=1e-5, atol=1e-5
+                in_head.grid(derive.Result(trace, tiny), layer, head, "scaled")[low], masked[low], rtol=1e-5, atol=1e-5
             )
 
 
@@ -107,45 +107,45 @@ def named(reading: derive.Reading, change: Doubles) -> None:
 
 def test_a_product_is_read_as_the_vector_that_it_moves(tiny: GPT2, trace: Trace) -> None:
     """At the query's own row; from the future nothing moves, and nothing is named."""
-    lens = derive.Lens(trace, tiny)
+    result = derive.Result(trace, tiny)
     for query, key in ((6, 2), (4, 2), (6, 6), (6, 2)):
-        moved = product.moved(lens, 1, 2, query, key).values
+        moved = product.moved(result, 1, 2, query, key).values
         np.testing.assert_array_equal(moved, derive.moved_vector(tiny, trace, 1, 2, query, key))
-        named(product.moved_reading(lens, 1, 2, query, key), moved_to(tiny, trace, moved.astype(np.float64), query))
-    assert product.moved_reading(lens, 1, 2, 1, 5) == ((), ())
+        named(product.moved_reading(result, 1, 2, query, key), moved_to(tiny, trace, moved.astype(np.float64), query))
+    assert product.moved_reading(result, 1, 2, 1, 5) == ((), ())
 
 
 def test_a_neuron_is_read_by_what_it_writes_at_the_token(tiny: GPT2, trace: Trace) -> None:
-    lens = derive.Lens(trace, tiny)
+    result = derive.Result(trace, tiny)
     for layer, neuron, token in ((0, 5, 6), (1, 5, 6), (0, 6, 2), (0, 5, 3)):
         row = tiny.blocks[layer]["mlp.c_proj.weight"][neuron].astype(np.float64)
         writes = trace[f"blocks.{layer}.mlp.post"][token, neuron] * row
-        named(mlp.written(lens, layer, neuron, token), moved_to(tiny, trace, writes, token))
+        named(mlp.written(result, layer, neuron, token), moved_to(tiny, trace, writes, token))
 
 
 def test_a_word_that_is_never_said_is_not_named(storyteller: GPT2) -> None:
     """However far its logit moves: what is told is how the probabilities move, which sum to 0."""
     trace = storyteller.forward(storyteller.prompt_ids("When Tom and Anna went to the park, Tom gave a ball to"))
-    lens = derive.Lens(trace, storyteller)
+    result = derive.Result(trace, storyteller)
     shares = derive.probabilities(storyteller, trace, 13)
     for head in range(8):
-        reading = product.moved_reading(lens, 5, head, 13, 3)
+        reading = product.moved_reading(result, 5, head, 13, 3)
         for id, points in (*reading.raises, *reading.lowers):
             assert abs(points) <= 30 * shares[id], storyteller.tokenizer.display(id)
         assert sum(points for _, points in (*reading.raises, *reading.lowers)) == pytest.approx(0, abs=0.02)
 
 
 def test_what_a_set_stream_does_not_carry_is_not_read(tiny: GPT2) -> None:
-    lens = derive.Lens(tiny.forward([1, 2, 3], interventions=[Set("blocks.1.resid_post", 0, rows=2)]), tiny)
-    for ask in (lambda: product.moved_reading(lens, 0, 1, 2, 1), lambda: mlp.written(lens, 1, 3, 2)):
+    result = derive.Result(tiny.forward([1, 2, 3], interventions=[Set("blocks.1.resid_post", 0, rows=2)]), tiny)
+    for ask in (lambda: product.moved_reading(result, 0, 1, 2, 1), lambda: mlp.written(result, 1, 3, 2)):
         with pytest.raises(ChangedByHand, match=r"blocks\.1\.resid_post|blocks\.1\.resid_mid"):
             ask()
-    assert product.moved_reading(lens, 0, 1, 1, 1).raises  # another row does
+    assert product.moved_reading(result, 0, 1, 1, 1).raises  # another row does
 
 
 def test_each_stream_is_read_with_its_own_statistics(tiny: GPT2, trace: Trace) -> None:
     """In float64, from the definition; the last stream's numbers are those of the logits, and entropy is in bits."""
-    facts = read.readings(derive.Lens(trace, tiny), 5, 9)
+    facts = read.readings(derive.Result(trace, tiny), 5, 9)
     w, unembedding = tiny.weights, tiny.unembedding.astype(np.float64)
     for n, name in enumerate(("blocks.0.resid_pre", "blocks.1.resid_pre", "blocks.1.resid_post")):
         x = trace[name].astype(np.float64)
@@ -159,14 +159,14 @@ def test_each_stream_is_read_with_its_own_statistics(tiny: GPT2, trace: Trace) -
         np.testing.assert_allclose(stream.difference, logits[:, 5] - logits[:, 9], atol=1e-4)
         np.testing.assert_array_equal(stream.rank, [int(np.where(np.argsort(-row) == 5)[0][0]) for row in logits])
         np.testing.assert_allclose(stream.bits, -(shares * np.log2(shares)).sum(1), rtol=1e-4)
-        best = read.best(derive.Lens(trace, tiny), n, 3)
+        best = read.best(derive.Result(trace, tiny), n, 3)
         assert [i for i, _ in best] == np.argsort(-logits[3])[:5].tolist()
     assert stream.top[-1] == trace.last_logits.argmax()
     assert facts.done
 
 
 def test_changes_are_the_lengths_of_what_was_added(tiny: GPT2, trace: Trace) -> None:
-    attn, mlp = residual.changes(derive.Lens(trace, tiny), 3)[1]
+    attn, mlp = residual.changes(derive.Result(trace, tiny), 3)[1]
     x, mid, post = (trace[f"blocks.1.resid_{name}"][3] for name in ("pre", "mid", "post"))
     assert attn == pytest.approx(float(np.linalg.norm(mid - x)), rel=1e-4)
     assert mlp == pytest.approx(float(np.linalg.norm(post - mid)), rel=1e-4)

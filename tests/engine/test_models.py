@@ -82,9 +82,9 @@ assert said.exit_code == 0 and "%" in said.stdout, said.output
 async def go():
     app = ExplorerApp(ExplorerState(), UiOptions())
     async with app.run_test() as pilot:
-        while app.lens is None:
+        while app.result is None:
             await pilot.pause()
-        return app.lens.trace.n_tokens
+        return app.result.trace.n_tokens
 print(asyncio.run(go()))
 """
     assert run_python(NO_NETWORK + code) == "7"

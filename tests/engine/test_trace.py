@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.engine.tokenizer import Tokenizer
@@ -206,43 +206,43 @@ def load_part(trace: Trace, path: Path, names: list[str], **metadata: str) -> Tr
 def test_shares_follow_from_scores_and_scores_from_queries_and_keys(trace: Trace, tmp_path: Path) -> None:
     """What follows exactly is computed when a view asks; nothing else appears."""
     scores, pattern = "blocks.1.attn.attn_scores", "blocks.1.attn.pattern"
-    lens = Lens(load_part(trace, tmp_path / "a", [scores]), None)
-    assert lens.trace.names == (scores, pattern)
-    np.testing.assert_array_equal(lens.trace[pattern], trace[pattern])
+    result = Result(load_part(trace, tmp_path / "a", [scores]), None)
+    assert result.trace.names == (scores, pattern)
+    np.testing.assert_array_equal(result.trace[pattern], trace[pattern])
     assert trace.config is not None
     pair = ["blocks.1.attn.q", "blocks.1.attn.k"]
-    lens = Lens(load_part(trace, tmp_path / "b", pair, config=json.dumps(trace.config.to_dict())), None)
-    assert lens.trace.names == (*pair, scores, pattern)
-    np.testing.assert_allclose(lens.trace[scores], trace[scores], rtol=1e-6)
-    np.testing.assert_allclose(lens.trace[pattern], trace[pattern], rtol=1e-5)
-    assert Lens(load_part(trace, tmp_path / "c", pair), None).trace.names == tuple(pair), "without a config nobody knows the scale"
+    result = Result(load_part(trace, tmp_path / "b", pair, config=json.dumps(trace.config.to_dict())), None)
+    assert result.trace.names == (*pair, scores, pattern)
+    np.testing.assert_allclose(result.trace[scores], trace[scores], rtol=1e-6)
+    np.testing.assert_allclose(result.trace[pattern], trace[pattern], rtol=1e-5)
+    assert Result(load_part(trace, tmp_path / "c", pair), None).trace.names == tuple(pair), "without a config nobody knows the scale"
     assert Trace.load(tmp_path / "a").names == (scores,), "the file's own trace holds what was recorded"
 
 
 def test_scores_recorded_before_the_mask_give_the_same_shares(trace: Trace, tmp_path: Path) -> None:
     scores = np.where(np.isfinite(trace["blocks.1.attn.attn_scores"]), trace["blocks.1.attn.attn_scores"], np.float32(9))
     save_file({"ids": np.array(trace.ids), "blocks.1.attn.attn_scores": scores}, tmp_path / "t")
-    lens = Lens(Trace.load(tmp_path / "t"), None)
-    np.testing.assert_array_equal(lens.trace["blocks.1.attn.pattern"], trace["blocks.1.attn.pattern"])
+    result = Result(Trace.load(tmp_path / "t"), None)
+    np.testing.assert_array_equal(result.trace["blocks.1.attn.pattern"], trace["blocks.1.attn.pattern"])
 
 
 def test_without_a_config_the_sizes_are_those_that_the_tensors_tell(trace: Trace, tmp_path: Path) -> None:
-    few = Lens(load_part(trace, tmp_path / "a", ["blocks.1.attn.pattern", "logits"]), None)
+    few = Result(load_part(trace, tmp_path / "a", ["blocks.1.attn.pattern", "logits"]), None)
     assert (few.config.n_layer, few.config.n_head, few.config.vocab_size) == (2, 3, 61)
     assert (few.known, few.head_dim) == ({"n_head", "vocab_size"}, None)
-    more = Lens(load_part(trace, tmp_path / "b", ["blocks.0.attn.v", "blocks.0.mlp.pre"]), None)
+    more = Result(load_part(trace, tmp_path / "b", ["blocks.0.attn.v", "blocks.0.mlp.pre"]), None)
     assert (more.config.n_head, more.config.n_embd, more.config.n_inner, more.head_dim) == (3, 24, 96, 8)
-    assert Lens(load_part(trace, tmp_path / "c", ["logits"]), None).config.vocab_size == 61
-    whole = Lens(trace, None)
+    assert Result(load_part(trace, tmp_path / "c", ["logits"]), None).config.vocab_size == 61
+    whole = Result(trace, None)
     assert (whole.known, whole.trace) == (None, trace)
 
 
 def test_a_whole_run_without_its_config_has_the_blocks_that_it_has(trace: Trace, tmp_path: Path) -> None:
     """What left the last block enters no other."""
-    lens = Lens(load_part(trace, tmp_path / "a", list(trace.names)), None)
-    assert lens.config.n_layer == 2
-    assert lens.trace.names == trace.names
-    assert len(residual(lens, 2).parts) == 2 + 2 * 2
+    result = Result(load_part(trace, tmp_path / "a", list(trace.names)), None)
+    assert result.config.n_layer == 2
+    assert result.trace.names == trace.names
+    assert len(residual(result, 2).parts) == 2 + 2 * 2
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.25, 0.144])
@@ -251,10 +251,10 @@ def test_the_scale_of_a_run_without_its_config_is_the_one_of_its_scores(trace: T
     raw = tensors["blocks.1.attn.q"].transpose(1, 0, 2) @ tensors["blocks.1.attn.k"].transpose(1, 2, 0)
     scores = np.where(np.tri(len(IDS), dtype=bool), raw * np.float32(factor), -np.inf).astype(np.float32)
     save_file(tensors | {"ids": np.array(IDS), "blocks.1.attn.attn_scores": scores}, tmp_path / "t")
-    lens = Lens(Trace.load(tmp_path / "t"), None)
-    assert lens.scale(1) == pytest.approx(factor, rel=1e-5)
+    result = Result(Trace.load(tmp_path / "t"), None)
+    assert result.scale(1) == pytest.approx(factor, rel=1e-5)
     low = np.tril_indices(len(IDS))
-    np.testing.assert_allclose(head.grid(lens, 1, 2, "scaled")[low], scores[2][low], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(head.grid(result, 1, 2, "scaled")[low], scores[2][low], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("spoil", ["no scores", "a scale a head", "no keys at all"])
@@ -267,12 +267,12 @@ def test_a_scale_that_nothing_tells_is_not_guessed(trace: Trace, tmp_path: Path,
     else:
         tensors["blocks.1.attn.k"][:] = 0
     save_file(tensors | {"ids": np.array(IDS)}, tmp_path / "t")
-    lens = Lens(Trace.load(tmp_path / "t"), None)
-    assert lens.scale(1) is None
-    assert head.has_stage(lens, 1, 0, "qk")
-    assert not head.has_stage(lens, 1, 0, "scaled")
+    result = Result(Trace.load(tmp_path / "t"), None)
+    assert result.scale(1) is None
+    assert head.has_stage(result, 1, 0, "qk")
+    assert not head.has_stage(result, 1, 0, "scaled")
     with pytest.raises(NotRecorded, match="attn_scores"):
-        head.grid(lens, 1, 0, "scaled")
+        head.grid(result, 1, 0, "scaled")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -280,18 +280,18 @@ def test_the_activation_of_a_run_without_its_config_is_the_one_of_its_neurons(tr
     pre = np.random.default_rng(2).normal(0, 2, (len(IDS), 96)).astype(np.float32)
     for post, told in ((ACTIVATIONS[name](pre), ACTIVATIONS[name]), (pre * np.float32(0.5), None)):
         save_file({"ids": np.array(IDS), "blocks.0.mlp.pre": pre, "blocks.0.mlp.post": post.astype(np.float32)}, tmp_path / "t")
-        found = Lens(Trace.load(tmp_path / "t"), None).activation
+        found = Result(Trace.load(tmp_path / "t"), None).activation
         assert (found is None) == (told is None)
         if found is not None:  # some names have one formula, and gelu_10 is gelu for numbers below 10
             np.testing.assert_array_equal(ACTIVATIONS[found](pre), post)
-    assert Lens(load_part(trace, tmp_path / "a", ["blocks.0.mlp.post"]), None).activation is None
+    assert Result(load_part(trace, tmp_path / "a", ["blocks.0.mlp.post"]), None).activation is None
 
 
 def test_with_a_config_nothing_is_looked_for(trace: Trace, tmp_path: Path) -> None:
     trace.save(tmp_path / "t", only=["embed"])
-    lens = Lens(Trace.load(tmp_path / "t"), None)
-    assert (lens.scale(1), lens.activation, lens.epsilon) == (pytest.approx(8**-0.5), "gelu_new", 1e-5)
-    assert Lens(load_part(trace, tmp_path / "a", ["embed"]), None).epsilon is None
+    result = Result(Trace.load(tmp_path / "t"), None)
+    assert (result.scale(1), result.activation, result.epsilon) == (pytest.approx(8**-0.5), "gelu_new", 1e-5)
+    assert Result(load_part(trace, tmp_path / "a", ["embed"]), None).epsilon is None
 
 
 def test_a_transformerlens_cache_is_a_trace(trace: Trace, tmp_path: Path) -> None:
@@ -403,16 +403,16 @@ def test_a_trace_can_be_walked_over_while_another_thread_looks_at_its_tensors(tr
 
 
 def test_two_threads_get_the_answers_to_their_own_questions(trace: Trace, tiny: GPT2) -> None:
-    lens = Lens(trace, tiny)
-    heads = [head.raw(lens, 0, which) for which in range(2)]
-    orders = [neurons(lens, 0, token, "pre").order for token in range(2)]
-    near = [nearest(lens, id) for id in range(2)]
+    result = Result(trace, tiny)
+    heads = [head.raw(result, 0, which) for which in range(2)]
+    orders = [neurons(result, 0, token, "pre").order for token in range(2)]
+    near = [nearest(result, id) for id in range(2)]
 
     def ask(which: int) -> None:
         for _ in range(300):
-            np.testing.assert_array_equal(head.raw(lens, 0, which), heads[which])
-            assert neurons(lens, 0, which, "pre").order == orders[which]
-            assert nearest(lens, which) == near[which]
+            np.testing.assert_array_equal(head.raw(result, 0, which), heads[which])
+            assert neurons(result, 0, which, "pre").order == orders[which]
+            assert nearest(result, which) == near[which]
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

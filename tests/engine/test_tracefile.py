@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 
 from tests.engine.odd_checkpoints import BASE, IDS
 from txexplain.cli import cli
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.interventions import Cut, Intervention, Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
@@ -75,12 +75,12 @@ def test_what_no_run_here_has_is_left_out_and_counted() -> None:
 def test_what_transformerlens_4_calls_normalized_is_before_gain_and_bias() -> None:
     """In its own cache: the two differ, `out` is what is `normalized` here, and what it calls so is what a view divides."""
     theirs, trace = plain(CACHES / "4.safetensors"), Trace.load(CACHES / "4.safetensors")
-    lens = Lens(trace, None)
+    result = Result(trace, None)
     for name in NORMS:
         np.testing.assert_array_equal(trace[f"{name}.normalized"], theirs[f"{name}.out"][0])
         np.testing.assert_array_equal(trace[f"{name}.out"], theirs[f"{name}.out"][0])
         assert np.abs(theirs[f"{name}.out"] - theirs[f"{name}.normalized"]).max() > 0.1
-        close(norm(lens, name, 2).divided.values, theirs[f"{name}.normalized"][0, 2], name)
+        close(norm(result, name, 2).divided.values, theirs[f"{name}.normalized"][0, 2], name)
 
 
 def test_a_run_written_here_has_transformerlens_4s_names_too(run: Trace, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from txexplain.engine import gpt2, ops, sampling
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.interventions import Edit
 from txexplain.engine.model import GPT2
 from txexplain.engine.ops import Array
@@ -49,27 +49,27 @@ PLACES = (
 
 
 @pytest.fixture(scope="module")
-def lens(tiny: GPT2) -> Lens:
+def result(tiny: GPT2) -> Result:
     trace = tiny.forward(list(IDS))
     assert trace is not None
-    return Lens(trace, tiny)
+    return Result(trace, tiny)
 
 
 @pytest.fixture(scope="module")
-def alone(lens: Lens) -> Lens:
+def alone(result: Result) -> Result:
     """The same trace without the model that made it."""
-    return Lens(lens.trace, None)
+    return Result(result.trace, None)
 
 
-def at(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Explanation:
-    return explain(look(lens, place, candidate, **sampled))
+def at(result: Result, place: str, candidate: int = 0, **sampled: Any) -> Explanation:
+    return explain(look(result, place, candidate, **sampled))
 
 
-def look(lens: Lens, place: str, candidate: int = 0, **sampled: Any) -> Look:
-    known = distribution(lens.trace.last_logits, **sampled) if "logits" in lens.trace else None
+def look(result: Result, place: str, candidate: int = 0, **sampled: Any) -> Look:
+    known = distribution(result.trace.last_logits, **sampled) if "logits" in result.trace else None
     state = ExplorerState(location=parse(place), other_ids=(5, 17, 42, 9, 17, 60, 28))
-    finish(lens, state)
-    return Look(parse(place), lens, known, candidate, contrast=contrast(state, lens), found=found(lens, state))
+    finish(result, state)
+    return Look(parse(place), result, known, candidate, contrast=contrast(state, result), found=found(result, state))
 
 
 def floats(lines: tuple[Line, ...]) -> list[float]:
@@ -88,8 +88,8 @@ def test_the_places_are_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_place_is_explained(lens: Lens, place: str) -> None:
-    told = at(lens, place)
+def test_every_place_is_explained(result: Result, place: str) -> None:
+    told = at(result, place)
     assert told.title
     assert 1 <= len(told.sentences) <= 2
     for sentence in told.sentences:  # each a sentence, and one only
@@ -106,9 +106,9 @@ def test_every_place_is_explained(lens: Lens, place: str) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_trace_alone_explains_what_it_holds(lens: Lens, alone: Lens, place: str) -> None:
+def test_a_trace_alone_explains_what_it_holds(result: Result, alone: Result, place: str) -> None:
     """Without the weights the lines stop where a weight is needed; those before say the same."""
-    full, told = at(lens, place), at(alone, place)
+    full, told = at(result, place), at(alone, place)
     assert told.sentences == full.sentences
     assert told.shapes == full.shapes
     assert told.missing in ("", "weights")
@@ -118,25 +118,25 @@ def test_a_trace_alone_explains_what_it_holds(lens: Lens, alone: Lens, place: st
 
 
 @pytest.mark.parametrize("kept", [("blocks.0.attn.pattern",), ("logits",), ("blocks.1.resid_pre", "blocks.1.mlp.post"), ()])
-def test_what_was_not_recorded_is_said(lens: Lens, kept: tuple[str, ...]) -> None:
-    trace = Trace(lens.trace.ids, {name: (lens.trace[name],) for name in kept}, config=lens.trace.config)
+def test_what_was_not_recorded_is_said(result: Result, kept: tuple[str, ...]) -> None:
+    trace = Trace(result.trace.ids, {name: (result.trace[name],) for name in kept}, config=result.trace.config)
     for place in PLACES:
-        told = at(Lens(trace, None), place)
+        told = at(Result(trace, None), place)
         assert told.missing == "" or told.missing == "weights" or told.missing not in trace, place
         assert told.missing or told.worked, place
         for shape in told.shapes:
             assert shape.recorded == (None if shape.recorded is None else shape.name in trace), (place, shape)
 
 
-def test_shapes_are_those_of_the_arrays(lens: Lens) -> None:
-    letters = {"T": 7, "H": 3, "dh": 8, "d": 24, "m": lens.config.n_inner, "V": 61, "1": 1, "3·d": 72, "context": 16}
+def test_shapes_are_those_of_the_arrays(result: Result) -> None:
+    letters = {"T": 7, "H": 3, "dh": 8, "d": 24, "m": result.config.n_inner, "V": 61, "1": 1, "3·d": 72, "context": 16}
     seen = set()
     for place in PLACES:
-        for shape in at(lens, place).shapes:
+        for shape in at(result, place).shapes:
             seen.add(shape.name)
             assert shape.sizes == tuple(letters[letter] for letter in shape.letters)
             if shape.recorded is not None:
-                assert shape.sizes == lens.trace[shape.name].shape
+                assert shape.sizes == result.trace[shape.name].shape
     assert {"blocks.1.attn.pattern", "blocks.0.attn.q", "ln_final.scale", "logits", "wte", "embed", "blocks.1.mlp.pre"} <= seen
 
 
@@ -169,12 +169,12 @@ def sides(line: Line) -> list[float]:
 
 
 @pytest.mark.parametrize("settings", [{}, {"temperature": 0.5}, {"top_k": 3}, {"top_p": 0.4}])
-def test_every_formula_holds(lens: Lens, settings: dict[str, float]) -> None:
+def test_every_formula_holds(result: Result, settings: dict[str, float]) -> None:
     """Whatever stands on the two sides of an equals sign is the same number."""
     checked: dict[str, int] = {}
     for place in PLACES if not settings else ("output", "model[output]"):
         for candidate in range(5):
-            for line in at(lens, place, candidate, **settings).worked:
+            for line in at(result, place, candidate, **settings).worked:
                 first, *others = sides(line) or [0.0]
                 for other in others:
                     assert other == pytest.approx(first, rel=2e-4, abs=2e-5), (place, line)
@@ -207,7 +207,7 @@ def test_no_formula_is_told_that_a_change_by_hand_made_untrue(tiny: GPT2, name: 
     """In a changed run too, the two sides of each equals sign are one number; where they aren't, the change is said instead."""
     trace = tiny.forward(list(IDS), interventions=(Bent(name),))
     assert trace.changed(name)
-    changed = Lens(trace, tiny)
+    changed = Result(trace, tiny)
     said = False
     for place in PLACES:
         told = at(changed, place)
@@ -219,22 +219,22 @@ def test_no_formula_is_told_that_a_change_by_hand_made_untrue(tiny: GPT2, name: 
     assert said or name == "embed"
 
 
-def test_the_product_is_the_models(lens: Lens) -> None:
-    trace = lens.trace
+def test_the_product_is_the_models(result: Result) -> None:
+    trace = result.trace
     q, k = trace["blocks.1.attn.q"][6, 1], trace["blocks.1.attn.k"][2, 1]
     scores = trace["blocks.1.attn.attn_scores"][1, 6].astype(np.float64)
-    weight = lens.weights().blocks[1]["attn.c_proj.weight"][8:16]
+    weight = result.weights().blocks[1]["attn.c_proj.weight"][8:16]
     share = float(trace["blocks.1.attn.pattern"][1, 6, 2])
-    got = floats(at(lens, "L1H1[6,2]").worked)
+    got = floats(at(result, "L1H1[6,2]").worked)
     want = [q @ k, *(q @ k, 1 / math.sqrt(8), scores[2]), scores[2], -scores.max(), np.exp(scores - scores.max()).sum(), share]
     want.append(float(np.linalg.norm(share * trace["blocks.1.attn.v"][2, 1] @ weight)))
     np.testing.assert_allclose(got[-len(want) :], want, rtol=1e-4)
 
 
-def test_the_layer_norm_is_the_models(lens: Lens) -> None:
-    x, y = lens.trace["blocks.1.resid_mid"][6], lens.trace["blocks.1.ln2.normalized"][6]
-    got = floats(at(lens, "L1.ln2[23]").worked)
-    w = lens.weights().blocks[1]
+def test_the_layer_norm_is_the_models(result: Result) -> None:
+    x, y = result.trace["blocks.1.resid_mid"][6], result.trace["blocks.1.ln2.normalized"][6]
+    got = floats(at(result, "L1.ln2[23]").worked)
+    w = result.weights().blocks[1]
     for want in (x.mean(), x.var(), np.sqrt(x.var() + 1e-5), x[23], w["ln_2.weight"][23], w["ln_2.bias"][23], y[23]):
         assert any(value == pytest.approx(float(want), rel=1e-4, abs=1e-7) for value in got), want
     assert got[-1] == float(y[23])
@@ -246,22 +246,22 @@ def test_the_layer_norm_is_the_models(lens: Lens) -> None:
     ("L1[out]@4", "mlp_out", "size"), ("L1.mlp[41]", "mlp.post", (6, 41)), ("L1[add1]@4", "resid_mid", "size"),
     ("L1[add2]@4", "resid_post", "size"),
 ])  # fmt: skip
-def test_the_number_of_the_trace_is_there(lens: Lens, place: str, name: str, index: tuple[int, ...] | str) -> None:
-    tensor = lens.trace[f"blocks.{parse(place).block}.{name}"]
+def test_the_number_of_the_trace_is_there(result: Result, place: str, name: str, index: tuple[int, ...] | str) -> None:
+    tensor = result.trace[f"blocks.{parse(place).block}.{name}"]
     if isinstance(index, str):
         index = (4, int((tensor[4] if index == "most" else np.abs(tensor[4])).argmax()))
     want = float(tensor[index])
-    assert want in floats(at(lens, place).worked)
+    assert want in floats(at(result, place).worked)
     if len(index) == 3:
-        assert floats(at(lens, place).worked)[:3] == [index[2], index[1], want]
+        assert floats(at(result, place).worked)[:3] == [index[2], index[1], want]
 
 
-def test_the_candidates_way_is_the_distributions(lens: Lens) -> None:
+def test_the_candidates_way_is_the_distributions(result: Result) -> None:
     for settings in ({"temperature": 0.5}, {"temperature": 2.0, "top_k": 3}, {"top_p": 0.4}, {"temperature": 0.0}):
-        dist = distribution(lens.trace.last_logits, **settings)
+        dist = distribution(result.trace.last_logits, **settings)
         for candidate in (0, 2, 7):
             id = int(dist.order[candidate])
-            told = at(lens, "output", candidate, **settings)
+            told = at(result, "output", candidate, **settings)
             shares = [value.value for line in told.worked for value in line.values if isinstance(value, Share)]
             assert shares[0] == float(dist.probability[id])
             if not dist.kept[id]:
@@ -270,30 +270,30 @@ def test_the_candidates_way_is_the_distributions(lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_a_measure_is_that_of_the_atlas(lens: Lens, measure: str) -> None:
-    told = at(lens, f"heads:{measure}[1.1]@4")
-    assert float(lens.measures.of(measure)[1, 1]) == pytest.approx(floats(told.worked)[2])
-    row = lens.trace["blocks.1.attn.pattern"][1, 4].astype(np.float64)
+def test_a_measure_is_that_of_the_atlas(result: Result, measure: str) -> None:
+    told = at(result, f"heads:{measure}[1.1]@4")
+    assert float(result.measures.of(measure)[1, 1]) == pytest.approx(floats(told.worked)[2])
+    row = result.trace["blocks.1.attn.pattern"][1, 4].astype(np.float64)
     # Token 4 is token 1 again: what followed that is token 2.
     want = {"self": row[4], "previous": row[3], "first": row[0], "induction": row[2], "entropy": -(row[:5] @ np.log2(row[:5]))}[measure]
     assert floats(told.worked)[-1] == pytest.approx(float(want))
 
 
-def test_the_nearest_embedding_is_the_nearest(lens: Lens) -> None:
-    wte = lens.weights().weights["wte.weight"].astype(np.float64)
+def test_the_nearest_embedding_is_the_nearest(result: Result) -> None:
+    wte = result.weights().weights["wte.weight"].astype(np.float64)
     unit = wte / np.linalg.norm(wte, axis=1, keepdims=True)
     cosines = np.delete(unit @ unit[IDS[3]], IDS[3])
-    assert floats(at(lens, "embed:nearest@3").worked)[-1] == pytest.approx(float(cosines.max()), rel=1e-5)
+    assert floats(at(result, "embed:nearest@3").worked)[-1] == pytest.approx(float(cosines.max()), rel=1e-5)
 
 
-def test_explanations_move_with_the_selection(lens: Lens) -> None:
+def test_explanations_move_with_the_selection(result: Result) -> None:
     """A neighbour's numbers are others: of a token, a head, a block, an element, a neuron."""
     for a, b in (
         ("L1H2[5,2]", "L1H2[5,3]"), ("L1H2[5,2]", "L1H1[5,2]"), ("L1H2[5,2]", "L0H2[5,2]"), ("L1.ln1[3]", "L1.ln1[4]"),
         ("L1.ln1[3]@2", "L1.ln1[3]@3"), ("L1.mlp[3]", "L1.mlp[4]"), ("L1.qkv[9]", "L1.qkv[33]"), ("final[2]", "final[3]"),
         ("embed[2]@1", "embed[2]@2"), ("residual[L0.attn]", "residual[L0.mlp]"), ("L1.proj:matrix[2,9]", "L1.proj:matrix[3,9]"),
     ):  # fmt: skip
-        assert at(lens, a).worked != at(lens, b).worked, (a, b)
+        assert at(result, a).worked != at(result, b).worked, (a, b)
 
 
 # The source
@@ -335,17 +335,17 @@ class Watch:
         return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in found.items()}
 
 
-def made_anywhere(lens: Lens) -> set[Made]:
+def made_anywhere(result: Result) -> set[Made]:
     """Every function and target that some explanation marks."""
-    return {made for place in PLACES for made in topic_of(look(lens, place)).made if made[1]}
+    return {made for place in PLACES for made in topic_of(look(result, place)).made if made[1]}
 
 
 def code_of(function: Callable[..., Any]) -> CodeType:
     return function.__code__
 
 
-def test_the_marked_line_is_the_one_that_made_the_tensor(lens: Lens, tiny: GPT2) -> None:
-    made = made_anywhere(lens)
+def test_the_marked_line_is_the_one_that_made_the_tensor(result: Result, tiny: GPT2) -> None:
+    made = made_anywhere(result)
     made |= {(gpt2.block, name.removeprefix("blocks.0.")) for name in block_names(0)}
     made |= {(gpt2.gpt2, name) for name in ("embed", "pos_embed", "ln_final.scale", "ln_final.normalized")}
     made |= {(sampling.settle, "ranked"), (ops.softmax, "e")}
@@ -375,13 +375,13 @@ def test_the_marked_line_is_the_one_that_made_the_tensor(lens: Lens, tiny: GPT2)
     assert needed <= proven, needed - proven
 
 
-def test_lines_are_those_of_the_file(lens: Lens) -> None:
+def test_lines_are_those_of_the_file(result: Result) -> None:
     """Each line stands in its file under its number; the marked ones are a whole statement about the target."""
     from pathlib import Path
 
     import txexplain
 
-    for function, target in made_anywhere(lens):
+    for function, target in made_anywhere(result):
         source = source_of(function, target)
         file = (Path(txexplain.__file__).parent / source.file).read_text(encoding="utf-8").split("\n")
         assert source.file.startswith("engine/")
@@ -394,9 +394,9 @@ def test_lines_are_those_of_the_file(lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str) -> None:
+def test_the_line_shown_first_makes_what_the_place_shows(result: Result, place: str) -> None:
     """The first source assigns one of the place's tensors; what is derived from them has its own function."""
-    told, (function, target) = at(lens, place), topic_of(look(lens, place)).made[0]
+    told, (function, target) = at(result, place), topic_of(look(result, place)).made[0]
     names = {shape.name for shape in told.shapes if shape.recorded is not None}
     if function is gpt2.block:
         assert any(name.endswith(f".{target}") for name in names)
@@ -415,24 +415,24 @@ def test_the_line_shown_first_makes_what_the_place_shows(lens: Lens, place: str)
     ("L1H1:softmax[3,1]", "attn.pattern"), ("L1H1[3,1]", "attn.attn_scores"), ("final", "ln_final.normalized"),
     ("residual", "embed"), ("residual[pos]", "pos_embed"),
 ])  # fmt: skip
-def test_each_kind_has_its_line(lens: Lens, place: str, target: str) -> None:
-    assert re.search(rf'(\["{target}"\]|^{target})[^=]*=', at(lens, place).sources[0].marked_text)
+def test_each_kind_has_its_line(result: Result, place: str, target: str) -> None:
+    assert re.search(rf'(\["{target}"\]|^{target})[^=]*=', at(result, place).sources[0].marked_text)
 
 
-def test_what_is_returned_is_what_is_shown(lens: Lens) -> None:
-    assert "return normalized @ unembedding.T" in at(lens, "output").sources[0].marked_text
+def test_what_is_returned_is_what_is_shown(result: Result) -> None:
+    assert "return normalized @ unembedding.T" in at(result, "output").sources[0].marked_text
     assert source_of(getter("_kept_ranked"), "return").marked_text.startswith("return ")
     assert "causal_mask" in source_of(ops.attention_scores, "causal_mask()").marked_text
     assert '"""' not in "".join(text for _, text in source_of(ops.softmax).lines)
     assert not source_of(ops.softmax).marked
 
 
-def test_without_sources_the_rest_is_told(lens: Lens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_sources_the_rest_is_told(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: Any) -> Any:
         raise OSError("no source")
 
     monkeypatch.setattr("txexplain.words.explain.source_of", gone)
-    told = at(lens, "L1H2[5,2]")
+    told = at(result, "L1H2[5,2]")
     assert told.sources == ()
     assert told.worked
     assert {field.name for field in fields(told)} >= {"sentences", "formula", "worked", "shapes", "sources"}

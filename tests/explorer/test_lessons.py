@@ -17,7 +17,7 @@ from txexplain.engine import ops
 from txexplain.engine.attribution import direct
 from txexplain.engine.checkpoint import Checkpoint, weight_shapes
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens, head_parts
+from txexplain.engine.derive import Result, head_parts
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
@@ -37,7 +37,7 @@ from txexplain.viz.views.lesson import overflow
 LESSONS = [load(str(path)) for path in shipped()]
 PAGES = [pytest.param(lesson, page, id=f"{lesson.name}-{page.number}") for lesson in LESSONS for page in lesson.pages]
 SIZES = ((80, 24), (120, 36))
-Read = Callable[[Page], tuple[ExplorerState, Lens]]
+Read = Callable[[Page], tuple[ExplorerState, Result]]
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +57,7 @@ def run(request: pytest.FixtureRequest) -> Read:
     """A page's state and run in either model; a prompt is run once."""
     model, runs = request.getfixturevalue(request.param), {}
 
-    def ran(page: Page) -> tuple[ExplorerState, Lens]:
+    def ran(page: Page) -> tuple[ExplorerState, Result]:
         state = state_of(page, ExplorerState(model=model.name))
         if state.asked not in runs:
             runs[state.asked] = required_run(state, model)
@@ -67,12 +67,12 @@ def run(request: pytest.FixtureRequest) -> Read:
 
 
 def page_on_screen(lesson: Lesson, page: Page, run: Read, size: tuple[int, int], palette: Palette | None = None) -> Scene:
-    state, lens = run(page)
-    state, reading = read(lesson, page, state, lens, palette or Palette())
-    roomy = surprisal_of(lens) if size == SIZES[1] else None
+    state, result = run(page)
+    state, reading = read(lesson, page, state, result, palette or Palette())
+    roomy = surprisal_of(result) if size == SIZES[1] else None
     return scene_of(
-        state, palette or Palette(), size, lens, distribution=reading.distribution, side="lesson", reading=reading, surprisal=roomy,
-        ribbons=None if lens.flow_lacks("norms") else tuple(lens.flow("norms")),
+        state, palette or Palette(), size, result, distribution=reading.distribution, side="lesson", reading=reading, surprisal=roomy,
+        ribbons=None if result.flow_lacks("norms") else tuple(result.flow("norms")),
     )  # fmt: skip
 
 
@@ -84,8 +84,8 @@ def in_side(scene: Scene) -> Scene:
 
 @pytest.mark.parametrize(("lesson", "page"), PAGES)
 def test_every_page_stands_on_both_screens_without_overflow(lesson: Lesson, page: Page, run: Read) -> None:
-    _, lens = run(page)
-    check_page(lesson, page, lens.trace.model, lens, Palette())
+    _, result = run(page)
+    check_page(lesson, page, result.trace.model, result, Palette())
     for size in SIZES:
         scene = page_on_screen(lesson, page, run, size)
         assert overflow(in_side(scene)) == 0
@@ -148,19 +148,19 @@ def test_every_page_has_claims_and_each_names_a_test_of_this_file_or_a_source() 
 
 
 @pytest.fixture(scope="session")
-def once(storyteller: GPT2) -> Lens:
-    return lens_of(storyteller, "Once upon a time there was a")
+def once(storyteller: GPT2) -> Result:
+    return result_of(storyteller, "Once upon a time there was a")
 
 
-def lens_of(model: GPT2, text: str) -> Lens:
+def result_of(model: GPT2, text: str) -> Result:
     trace = model.forward(model.prompt_ids(text))
     assert trace is not None
-    return Lens(trace, model)
+    return Result(trace, model)
 
 
 def test_probabilities_cover_the_vocabulary(storyteller: GPT2) -> None:
     for text in ("Once upon a time there was a", "The capital of Atlantis is"):
-        shares = distribution(lens_of(storyteller, text).trace["logits"]).probability
+        shares = distribution(result_of(storyteller, text).trace["logits"]).probability
         assert len(shares) == storyteller.config.vocab_size == 50257
         assert shares.sum() == pytest.approx(1, abs=1e-9)
         assert (shares >= 0).all()
@@ -179,13 +179,13 @@ def test_a_token_is_not_a_word(storyteller: GPT2) -> None:
 
 def test_the_model_sees_ids(storyteller: GPT2) -> None:
     ids = storyteller.prompt_ids("Once upon a time")
-    by_ids, by_text = storyteller.forward(ids), lens_of(storyteller, "Once upon a time").trace
+    by_ids, by_text = storyteller.forward(ids), result_of(storyteller, "Once upon a time").trace
     assert by_ids is not None
     assert (by_ids["logits"] == by_text["logits"]).all()
 
 
 def test_equal_tokens_have_equal_embeddings(storyteller: GPT2) -> None:
-    trace = lens_of(storyteller, "The dog saw the other dog").trace
+    trace = result_of(storyteller, "The dog saw the other dog").trace
     assert trace.ids[1] == trace.ids[5]
     assert (trace["embed"][1] == trace["embed"][5]).all()
     assert trace["embed"].shape == (6, storyteller.config.n_embd)
@@ -202,7 +202,7 @@ def test_tokens_used_alike_lie_close(storyteller: GPT2) -> None:
 
 
 def test_the_stream_begins_with_token_plus_position(storyteller: GPT2) -> None:
-    trace = lens_of(storyteller, "The dog saw the other dog").trace
+    trace = result_of(storyteller, "The dog saw the other dog").trace
     np.testing.assert_allclose(trace["blocks.0.resid_pre"], trace["embed"] + trace["pos_embed"], atol=1e-6)
     np.testing.assert_array_equal(trace["pos_embed"], storyteller.weights["wpe.weight"][:6])
     assert not np.allclose(trace["blocks.0.resid_pre"][1], trace["blocks.0.resid_pre"][5])
@@ -223,7 +223,7 @@ def test_nothing_comes_from_later_tokens(storyteller: GPT2) -> None:
         assert not np.allclose(one[name][6], other[name][6], atol=1e-2)
 
 
-def test_the_mlp_works_on_each_token_alone(storyteller: GPT2, once: Lens) -> None:
+def test_the_mlp_works_on_each_token_alone(storyteller: GPT2, once: Result) -> None:
     weights = storyteller.blocks[2]
     for token in (0, 3, 6):
         x = once.trace["blocks.2.ln2.normalized"][token].astype(np.float64)
@@ -233,7 +233,7 @@ def test_the_mlp_works_on_each_token_alone(storyteller: GPT2, once: Lens) -> Non
         np.testing.assert_allclose(once.trace["blocks.2.mlp_out"][token], out, rtol=1e-3, atol=1e-3)
 
 
-def test_the_stream_is_a_sum(storyteller: GPT2, once: Lens) -> None:
+def test_the_stream_is_a_sum(storyteller: GPT2, once: Result) -> None:
     trace = once.trace
     total = trace["embed"].astype(np.float64) + trace["pos_embed"]
     for layer in range(storyteller.config.n_layer):
@@ -243,13 +243,13 @@ def test_the_stream_is_a_sum(storyteller: GPT2, once: Lens) -> None:
         np.testing.assert_allclose(trace[f"blocks.{layer}.resid_post"], total, rtol=1e-4, atol=2e-3)
 
 
-def test_logits_are_products_with_the_token_table(storyteller: GPT2, once: Lens) -> None:
+def test_logits_are_products_with_the_token_table(storyteller: GPT2, once: Result) -> None:
     assert storyteller.unembedding is storyteller.weights["wte.weight"]
     by_hand = storyteller.weights["wte.weight"].astype(np.float64) @ once.trace["ln_final.normalized"][-1]
     np.testing.assert_allclose(once.trace.last_logits, by_hand, rtol=1e-4, atol=1e-3)
 
 
-def test_softmax_sees_differences_only(once: Lens) -> None:
+def test_softmax_sees_differences_only(once: Result) -> None:
     dist = distribution(once.trace.last_logits)
     a, b = (int(i) for i in dist.order[:2])
     ratio = np.exp(float(dist.logits[a]) - float(dist.logits[b]))
@@ -257,7 +257,7 @@ def test_softmax_sees_differences_only(once: Lens) -> None:
     np.testing.assert_allclose(distribution(once.trace.last_logits + 3).probability, dist.probability, atol=1e-5)
 
 
-def test_temperature_changes_shares_only(once: Lens) -> None:
+def test_temperature_changes_shares_only(once: Result) -> None:
     cold, usual, hot = (distribution(once.trace.last_logits, t) for t in (0.5, 1.0, 2.0))
     assert (cold.logits == hot.logits).all()
     assert (cold.order == hot.order).all()
@@ -265,7 +265,7 @@ def test_temperature_changes_shares_only(once: Lens) -> None:
     assert cold.probability[top] > usual.probability[top] > hot.probability[top]
 
 
-def test_top_p_keeps_the_least_that_reach_p(once: Lens) -> None:
+def test_top_p_keeps_the_least_that_reach_p(once: Result) -> None:
     whole, kept = distribution(once.trace.last_logits), distribution(once.trace.last_logits, top_p=0.9)
     ranked = np.sort(whole.probability)[::-1]
     assert ranked[: kept.kept_count].sum() >= 0.9 > ranked[: kept.kept_count - 1].sum()
@@ -273,7 +273,7 @@ def test_top_p_keeps_the_least_that_reach_p(once: Lens) -> None:
     assert kept.probability.max() > whole.probability.max()
 
 
-def test_the_draw_is_where_the_number_falls(once: Lens) -> None:
+def test_the_draw_is_where_the_number_falls(once: Result) -> None:
     page = next(page for lesson in LESSONS for page in lesson.pages if page.title == "The draw")
     dist = distribution(once.trace.last_logits)
     ranked = dist.probability[dist.order]
@@ -286,12 +286,12 @@ def test_the_draw_is_where_the_number_falls(once: Lens) -> None:
 
 def test_rows_sum_to_one(storyteller: GPT2) -> None:
     for text in ("Once upon a time there was a", "Nora has a drum. Tom has a bell. Nora has a"):
-        trace = lens_of(storyteller, text).trace
+        trace = result_of(storyteller, text).trace
         for layer in range(storyteller.config.n_layer):
             np.testing.assert_allclose(trace[f"blocks.{layer}.attn.pattern"].sum(axis=-1), 1, atol=1e-5)
 
 
-def test_qkv_is_one_matrix(storyteller: GPT2, once: Lens) -> None:
+def test_qkv_is_one_matrix(storyteller: GPT2, once: Result) -> None:
     config, weights = storyteller.config, storyteller.blocks[1]
     assert weights["attn.c_attn.weight"].shape == (config.n_embd, 3 * config.n_embd)
     whole = once.trace["blocks.1.ln1.normalized"] @ weights["attn.c_attn.weight"] + weights["attn.c_attn.bias"]
@@ -300,38 +300,38 @@ def test_qkv_is_one_matrix(storyteller: GPT2, once: Lens) -> None:
         np.testing.assert_allclose(once.trace[f"blocks.1.attn.{name}"], made, rtol=1e-3, atol=1e-3)
 
 
-def scores_by_hand(lens: Lens, layer: int, head: int) -> np.ndarray:
-    q, k = (lens.trace[f"blocks.{layer}.attn.{name}"][:, head].astype(np.float64) for name in "qk")
+def scores_by_hand(result: Result, layer: int, head: int) -> np.ndarray:
+    q, k = (result.trace[f"blocks.{layer}.attn.{name}"][:, head].astype(np.float64) for name in "qk")
     return np.array([[sum(a * b for a, b in zip(query, key, strict=True)) for key in k] for query in q])
 
 
-def test_a_score_is_a_dot_product(once: Lens) -> None:
+def test_a_score_is_a_dot_product(once: Result) -> None:
     np.testing.assert_allclose(grid(once, 3, 1, "qk"), scores_by_hand(once, 3, 1), rtol=1e-3, atol=1e-3)
 
 
-def test_scores_are_scaled_by_the_root_of_the_head_size(once: Lens) -> None:
+def test_scores_are_scaled_by_the_root_of_the_head_size(once: Result) -> None:
     np.testing.assert_allclose(grid(once, 3, 1, "scaled"), scores_by_hand(once, 3, 1) / np.sqrt(once.config.head_dim), rtol=1e-3, atol=1e-3)
 
 
-def test_the_mask_covers_what_comes_later(once: Lens) -> None:
+def test_the_mask_covers_what_comes_later(once: Result) -> None:
     later = np.triu(np.ones((7, 7), dtype=bool), 1)
     for layer in range(once.config.n_layer):
         assert np.isneginf(once.trace[f"blocks.{layer}.attn.attn_scores"][:, later]).all()
         assert (once.trace[f"blocks.{layer}.attn.pattern"][:, later] == 0).all()
 
 
-def test_the_pattern_is_the_softmax_of_the_scores(once: Lens) -> None:
+def test_the_pattern_is_the_softmax_of_the_scores(once: Result) -> None:
     scores = scores_by_hand(once, 2, 4)[6] / np.sqrt(once.config.head_dim)
     shares = np.exp(scores) / np.exp(scores).sum()
     np.testing.assert_allclose(once.trace["blocks.2.attn.pattern"][4, 6], shares, atol=1e-4)
 
 
-def test_what_moves_is_share_times_value(once: Lens) -> None:
+def test_what_moves_is_share_times_value(once: Result) -> None:
     share, v = once.trace["blocks.2.attn.pattern"][2], once.trace["blocks.2.attn.v"][:, 2].astype(np.float64)
     np.testing.assert_allclose(grid(once, 2, 2, "values"), share * np.sqrt((v**2).sum(axis=1)), rtol=1e-4, atol=1e-5)
 
 
-def test_the_heads_parts_add_up(storyteller: GPT2, once: Lens) -> None:
+def test_the_heads_parts_add_up(storyteller: GPT2, once: Result) -> None:
     tokens = range(once.trace.n_tokens)
     parts = np.stack([head_parts(storyteller, once.trace, 2, token).astype(np.float64).sum(axis=0) for token in tokens])
     whole = parts + storyteller.blocks[2]["attn.c_proj.bias"]
@@ -340,18 +340,18 @@ def test_the_heads_parts_add_up(storyteller: GPT2, once: Lens) -> None:
 
 def test_heads_are_chosen_by_measuring(storyteller: GPT2) -> None:
     text = "The little fox lost her red ball. She looked for her red"
-    lens = lens_of(storyteller, text)
-    ids, n = lens.trace.ids, lens.trace.n_tokens
+    result = result_of(storyteller, text)
+    ids, n = result.trace.ids, result.trace.n_tokens
     best: dict[str, tuple[float, str]] = dict.fromkeys(("previous", "induction"), (-1.0, ""))
-    for layer in range(lens.config.n_layer):
-        for head in range(lens.config.n_head):
-            rows = lens.trace[f"blocks.{layer}.attn.pattern"][head].astype(np.float64)
+    for layer in range(result.config.n_layer):
+        for head in range(result.config.n_head):
+            rows = result.trace[f"blocks.{layer}.attn.pattern"][head].astype(np.float64)
             back = [rows[i, i - 1] for i in range(1, n)]
             after = [[j + 1 for j in range(i) if ids[j] == ids[i]] for i in range(n)]
             copied = [sum(rows[i, j] for j in keys) for i, keys in enumerate(after) if keys]
             for name, shares in (("previous", back), ("induction", copied)):
                 best[name] = max(best[name], (float(np.mean(shares)), f"L{layer}H{head}"))
-    scene = scene_of(ExplorerState(), Palette(), (80, 24), lens)
+    scene = scene_of(ExplorerState(), Palette(), (80, 24), result)
     for name, (share, head) in best.items():
         assert fill(f"{{head {name}}}", scene) == head
         assert float(fill(f"{{share {name}}}", scene).strip("%>")) == pytest.approx(100 * share, abs=0.06)
@@ -360,7 +360,7 @@ def test_heads_are_chosen_by_measuring(storyteller: GPT2) -> None:
 
 def test_the_bundled_model_copies(storyteller: GPT2) -> None:
     def share(text: str) -> float:
-        trace = lens_of(storyteller, text).trace
+        trace = result_of(storyteller, text).trace
         return float(distribution(trace["logits"]).probability[storyteller.tokenizer.encode(" ball")[0]])
 
     assert share("The little fox lost her red ball. She looked for her red") > 2 * share(
@@ -370,14 +370,14 @@ def test_the_bundled_model_copies(storyteller: GPT2) -> None:
 
 def test_the_bundled_model_agrees(storyteller: GPT2) -> None:
     def plural(text: str) -> float:
-        shares = distribution(lens_of(storyteller, text).trace["logits"]).probability
+        shares = distribution(result_of(storyteller, text).trace["logits"]).probability
         many, one = (float(shares[storyteller.tokenizer.encode(word)[0]]) for word in (" are", " is"))
         return many / (many + one)
 
     assert plural("The keys of the old house") > plural("The key of the old house") + 0.2
 
 
-def test_layernorm_is_what_the_page_says(storyteller: GPT2, once: Lens) -> None:
+def test_layernorm_is_what_the_page_says(storyteller: GPT2, once: Result) -> None:
     x = once.trace["blocks.2.resid_pre"].astype(np.float64)
     scale = np.sqrt(x.var(axis=1, keepdims=True) + storyteller.config.layer_norm_epsilon)
     weights = storyteller.blocks[2]
@@ -401,15 +401,15 @@ def test_gelu_bends() -> None:
 
 
 def test_a_drawn_token_is_just_more_prompt(storyteller: GPT2) -> None:
-    lens = lens_of(storyteller, "Once upon a time")
-    drawn = distribution(lens.trace.last_logits).draw(uniform(1, lens.trace.n_tokens)).id
-    longer = storyteller.forward([*lens.trace.ids, drawn])
+    result = result_of(storyteller, "Once upon a time")
+    drawn = distribution(result.trace.last_logits).draw(uniform(1, result.trace.n_tokens)).id
+    longer = storyteller.forward([*result.trace.ids, drawn])
     assert longer is not None
-    assert longer.ids == (*lens.trace.ids, drawn)
-    assert not np.allclose(longer.last_logits, lens.trace.last_logits)
+    assert longer.ids == (*result.trace.ids, drawn)
+    assert not np.allclose(longer.last_logits, result.trace.last_logits)
 
 
-def test_the_cache_changes_nothing(storyteller: GPT2, once: Lens) -> None:
+def test_the_cache_changes_nothing(storyteller: GPT2, once: Result) -> None:
     ids = [*once.trace.ids, 1310]
     continued, fresh = storyteller.forward(ids, prefix=once.trace), storyteller.forward(ids)
     assert continued is not None
@@ -431,7 +431,7 @@ def test_pages_hold_what_they_claim(storyteller: GPT2) -> None:
             check_lesson(replace(lesson, pages=(replace(page, holds=turned),)), storyteller.name, lambda _: storyteller, Palette())
 
 
-def test_the_steps_of_sampling_in_their_order(once: Lens) -> None:
+def test_the_steps_of_sampling_in_their_order(once: Result) -> None:
     logits = once.trace["logits"].astype(np.float64)
     shares = np.exp(logits / 0.8 - logits.max() / 0.8)
     shares /= shares.sum()
@@ -442,22 +442,22 @@ def test_the_steps_of_sampling_in_their_order(once: Lens) -> None:
     np.testing.assert_allclose(distribution(once.trace["logits"], 0.8, top_p=0.9).probability, wanted, atol=1e-12)
 
 
-def test_entropy_grows_with_temperature(once: Lens) -> None:
+def test_entropy_grows_with_temperature(once: Result) -> None:
     bits = [distribution(once.trace["logits"], t).entropy_bits for t in (0.2, 0.5, 1.0, 2.0)]
     assert bits == sorted(bits)
     assert bits[0] < bits[-1] / 3
 
 
-def test_greedy_keeps_the_likeliest(once: Lens) -> None:
+def test_greedy_keeps_the_likeliest(once: Result) -> None:
     logits = once.trace["logits"]
     greedy = distribution(logits, 0.0)
     assert greedy.probability[np.argmax(logits)] == 1
     assert greedy.probability.sum() == 1
 
 
-def test_the_nucleus_is_wider_where_the_answer_is_open(storyteller: GPT2, once: Lens) -> None:
-    clear = lens_of(storyteller, "The capital of Norway is")
-    kept = [distribution(lens.trace.last_logits, top_p=0.9).kept_count for lens in (clear, once)]
+def test_the_nucleus_is_wider_where_the_answer_is_open(storyteller: GPT2, once: Result) -> None:
+    clear = result_of(storyteller, "The capital of Norway is")
+    kept = [distribution(result.trace.last_logits, top_p=0.9).kept_count for result in (clear, once)]
     assert kept[0] < kept[1]
 
 
@@ -467,7 +467,7 @@ def test_the_number_of_a_draw_is_fixed() -> None:
 
 
 def test_many_draws_come_near_the_shares(storyteller: GPT2) -> None:
-    dist = distribution(lens_of(storyteller, "The king was").trace.last_logits)
+    dist = distribution(result_of(storyteller, "The king was").trace.last_logits)
     drawn = np.bincount([dist.draw(uniform(seed, 3)).id for seed in range(2000)], minlength=len(dist.order))
     for token in dist.order[:5]:
         p = float(dist.probability[token])
@@ -485,7 +485,7 @@ def test_surprisal_is_large_where_the_text_turns(storyteller: GPT2) -> None:
 
 def test_weights_are_the_same_for_every_text(storyteller: GPT2) -> None:
     before = {name: each.copy() for name, each in storyteller.weights.items()}
-    one, other = (lens_of(storyteller, text).trace["logits"] for text in ("Once upon", "The king"))
+    one, other = (result_of(storyteller, text).trace["logits"] for text in ("Once upon", "The king"))
     assert not np.array_equal(one, other)
     assert all(np.array_equal(before[name], each) for name, each in storyteller.weights.items())
 
@@ -505,7 +505,7 @@ def test_one_pass_answers_at_every_position(storyteller: GPT2) -> None:
         np.testing.assert_allclose(whole[end - 1], storyteller.forward(ids[:end])["logits"], atol=2e-4)
 
 
-def test_the_slope_of_the_loss(once: Lens) -> None:
+def test_the_slope_of_the_loss(once: Result) -> None:
     """d(−log p(right)) / d logit = share − 1 for the right token, the share for every other: by differences, in float64."""
     logits, right, step = once.trace["logits"].astype(np.float64), 5, 1e-5
 
@@ -520,12 +520,12 @@ def test_the_slope_of_the_loss(once: Lens) -> None:
         assert slope == pytest.approx(shares[token] - (token == right), abs=1e-6)
 
 
-def test_the_same_text_gives_the_same_numbers(storyteller: GPT2, once: Lens) -> None:
-    again = lens_of(storyteller, "Once upon a time there was a")
+def test_the_same_text_gives_the_same_numbers(storyteller: GPT2, once: Result) -> None:
+    again = result_of(storyteller, "Once upon a time there was a")
     assert all(np.array_equal(again.trace[name], once.trace[name]) for name in once.trace.names)
 
 
-def test_live_values_are_the_traces(storyteller: GPT2, once: Lens) -> None:
+def test_live_values_are_the_traces(storyteller: GPT2, once: Result) -> None:
     state = ExplorerState(temperature=2.0, seed=3)
     dist = distribution(once.trace.last_logits, 2.0)
     scene = scene_of(state, Palette(), (80, 24), once, distribution=dist)

@@ -91,12 +91,12 @@ class World:
         if isinstance(job, e.Load):
             return self.happen(e.Opened(key, self.model))
         if isinstance(job, e.Forward):
-            lens = run(job.state, job.model, job.prefix)
-            assert lens is not None
-            return self.happen(e.Ran(lens, 0.001))
-        known = surprisal(job.lens.trace, self.model.unembedding) if key == "surprisal" else None
+            result = run(job.state, job.model, job.prefix)
+            assert result is not None
+            return self.happen(e.Ran(result, 0.001))
+        known = surprisal(job.result.trace, self.model.unembedding) if key == "surprisal" else None
         if key in ("norms", "rollout"):
-            job.lens.flow(key)
+            job.result.flow(key)
         return self.happen(e.Computed(key, known))
 
     def ring(self, timer: str) -> Session:
@@ -133,15 +133,15 @@ def test_every_event_has_its_function_and_every_action_of_the_session_is_one_of_
 
 def test_a_start_loads_runs_and_says_so_meanwhile(storyteller: GPT2) -> None:
     world = World(storyteller)
-    assert (world.session.lens, world.session.message) == (None, "Loading storyteller …")
+    assert (world.session.result, world.session.message) == (None, "Loading storyteller …")
     world.happen(e.Progress("load", 120_000_000, 548_000_000))
     assert world.session.message == "Fetching storyteller: 120 of 548 MB, 21%"
     session = world.finish("load")
     assert (session.running, session.message) == (True, "")
     session = world.finish("forward")
     assert (session.running, session.current) == (False, True)
-    assert session.lens is not None
-    assert session.lens.trace.ids == tuple(storyteller.prompt_ids(session.state.prompt))
+    assert session.result is not None
+    assert session.result.trace.ids == tuple(storyteller.prompt_ids(session.state.prompt))
 
 
 def test_keys_pressed_before_there_is_a_run_act_once_it_is_there(storyteller: GPT2) -> None:
@@ -150,7 +150,7 @@ def test_keys_pressed_before_there_is_a_run_act_once_it_is_there(storyteller: GP
     early.press(*keys[:2])
     early.finish("load")
     early.press(*keys[2:])
-    assert early.session.lens is None
+    assert early.session.result is None
     assert early.settle().ahead == ()
     late.settle()
     late.press(*keys)
@@ -165,7 +165,7 @@ def test_keys_pressed_for_a_run_that_never_came_are_forgotten(storyteller: GPT2)
     world.happen(e.Failed("load", "No such model.", None))
     world.happen(e.ModelPicked("other"))
     world.settle()
-    assert world.session.lens is not None
+    assert world.session.result is not None
     assert world.session.state.location.kind == "model"
 
 
@@ -177,9 +177,9 @@ def test_a_key_that_the_session_does_not_know_is_the_screens(world: World) -> No
 
 def test_a_draw_is_by_the_uniform_number_of_its_place(world: World, storyteller: GPT2) -> None:
     before = world.session
-    assert before.lens is not None
-    ids = before.lens.trace.ids
-    wanted = distribution(before.lens.trace.last_logits).draw(uniform(0, len(ids))).id
+    assert before.result is not None
+    ids = before.result.trace.ids
+    wanted = distribution(before.result.trace.last_logits).draw(uniform(0, len(ids))).id
     session = world.press("draw")
     assert session.state.ids == (*ids, wanted)
     assert session.running
@@ -220,8 +220,8 @@ def test_typing_stops_the_run_at_once_and_runs_the_newest_text_after_a_pause(wor
     assert session.running
     world.ring("typed")
     session = world.finish("forward")
-    assert session.lens is not None
-    assert session.lens.trace.ids == tuple(storyteller.prompt_ids("The cat"))
+    assert session.result is not None
+    assert session.result.trace.ids == tuple(storyteller.prompt_ids("The cat"))
 
 
 def test_what_is_old_fades_only_where_it_stays_so(world: World) -> None:
@@ -248,16 +248,16 @@ def test_what_takes_long_is_asked_for_once_and_never_of_a_run_that_is_gone(world
     assert set(world.jobs) == {"surprisal"}
     world.happen(e.Resized(strip=False, side=True), e.Resized(strip=True, side=True))
     assert [each.what for each in world.asked if isinstance(each, e.Compute)] == ["surprisal"]
-    old = world.session.lens
+    old = world.session.result
     world.press("draw")
     world.finish("forward")
-    assert {each.lens for each in world.jobs.values()} == {world.session.lens}
-    assert old is not world.session.lens
+    assert {each.result for each in world.jobs.values()} == {world.session.result}
+    assert old is not world.session.result
     session = world.settle()
     known = session.surprisal()
     assert known is not None
-    assert session.lens is not None
-    assert len(known) == session.lens.trace.n_tokens
+    assert session.result is not None
+    assert len(known) == session.result.trace.n_tokens
 
 
 def test_ribbons_of_the_other_mode_are_asked_for_by_its_key(world: World) -> None:
@@ -278,40 +278,40 @@ def test_a_setting_is_remembered_and_stepped_back_to(world: World) -> None:
 
 
 def test_a_change_is_another_run_of_the_same_text(world: World) -> None:
-    plain = world.session.lens
+    plain = world.session.result
     assert plain is not None
     world.happen(e.Clicked("stage", parse("L2H3")))
     session = world.press("switch")
     assert session.running
     session = world.finish("forward")
-    assert session.lens is not None
-    assert session.lens.trace.ids == plain.trace.ids
-    assert session.lens.trace.run != plain.trace.run
+    assert session.result is not None
+    assert session.result.trace.ids == plain.trace.ids
+    assert session.result.trace.run != plain.trace.run
     assert session.changed
     assert len(session.history) == 2
     session = world.press("unedit")
     session = world.finish("forward")
-    assert session.lens is not None
-    assert session.lens.trace.run == plain.trace.run
+    assert session.result is not None
+    assert session.result.trace.run == plain.trace.run
 
 
 def test_another_model_takes_the_prompt_with_it(world: World) -> None:
     session = world.happen(e.ModelPicked("another"))
     assert session.arrival is not None
-    assert session.lens is not None  # the present one stays until then
+    assert session.result is not None  # the present one stays until then
     world.happen(e.Progress("arrive", 1, 2))
     assert world.session.arrival is not None
     assert world.session.arrival.words == "another 50%"
     session = world.finish("arrive")
-    assert (session.state.model, session.lens, session.history, session.arrival) == ("another", None, (), None)
-    assert world.settle().lens is not None
+    assert (session.state.model, session.result, session.history, session.arrival) == ("another", None, (), None)
+    assert world.settle().result is not None
 
 
 def test_a_model_that_cannot_be_opened_leaves_the_present_one(world: World) -> None:
     world.happen(e.ModelPicked("another"))
-    lens = world.session.lens
+    result = world.session.result
     session = world.happen(e.Failed("arrive", "There is none.", ModelNotFound("There is none.")))
-    assert (session.lens, session.arrival, world.said) == (lens, None, ["There is none."])
+    assert (session.result, session.arrival, world.said) == (result, None, ["There is none."])
     world.happen(e.ModelPicked("another"))
     session = world.happen(e.ModelPicked("another"))  # again: the one on its way is stopped
     assert session.arrival is None
@@ -322,7 +322,7 @@ def test_a_prompt_that_cannot_be_run_says_why(world: World) -> None:
     world.happen(e.Typed("x"))
     world.ring("typed")
     session = world.happen(e.Failed("forward", "Too long."))
-    assert (session.lens, session.running, session.message) == (None, False, "Too long.")
+    assert (session.result, session.running, session.message) == (None, False, "Too long.")
     assert world.press("draw", "enter", "generate", "atlas").state.ids is None  # there is nothing to go on from
 
 
@@ -376,8 +376,8 @@ def test_a_page_that_changes_its_run_is_read_and_its_changes_go_with_it(storytel
     assert [str(each) for each in session.state.edits] == ["L4H3", "[1,0]"]
     assert session.state.answer == " are"
     assert world.said == ["not here"], "the page was read"
-    assert session.lens is not None
-    assert session.lens.plain is not None
+    assert session.result is not None
+    assert session.result.plain is not None
     world.happen(e.LessonPicked(99))
     session = world.settle()
     assert [str(each) for each in session.state.edits] == ["L0H1"]
@@ -449,15 +449,15 @@ def truthful(world: World) -> None:
     session = world.session
     if session.running and session.model is not None:
         assert "forward" in world.jobs or "typed" in world.timers, "it waits for a result that nobody computes"
-    if session.lens is None:
+    if session.result is None:
         assert session.message or session.running, "nothing is shown, and nobody says why"
         return
-    assert session.lens.model is session.model
+    assert session.result.model is session.model
     state = session.state
     wanted = tuple(state.ids if state.ids is not None else world.model.prompt_ids(state.prompt))
-    assert session.running or session.lens.trace.ids == wanted, "an old result is shown as current"
-    assert bool(session.lens.trace.interventions) == bool(state.edits) or session.running
-    assert {each.lens for each in world.jobs.values() if isinstance(each, e.Compute)} <= {session.lens}
+    assert session.running or session.result.trace.ids == wanted, "an old result is shown as current"
+    assert bool(session.result.trace.interventions) == bool(state.edits) or session.running
+    assert {each.result for each in world.jobs.values() if isinstance(each, e.Compute)} <= {session.result}
 
 
 ORDERS: dict[str, Sequence[object]] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import distribution_of, finish
 from txexplain.explorer.location import parse
@@ -64,17 +64,17 @@ class Words:
         return text.encode("ascii", "replace").decode("ascii") if ascii else text
 
 
-def lens() -> Lens:
+def result() -> Result:
     """The recorded trace, with the weights that made it."""
-    return Lens(Trace.load(TRACE), load_model(str(HERE / "parity" / "default")))
+    return Result(Trace.load(TRACE), load_model(str(HERE / "parity" / "default")))
 
 
-def picture(source: Lens, place: str, size: tuple[int, int], palette: Palette) -> Canvas:
+def picture(source: Result, place: str, size: tuple[int, int], palette: Palette) -> Canvas:
     """The whole screen at a place."""
     state = ExplorerState(model="tiny", location=parse(PLACES[place]))
     keys = footer(Doing(state.location.kind), ascii=palette.ascii)
     if state.location.kind == "effects":  # which are tried, not recorded
-        source = Lens(source.weights().forward(list(IDS)), source.model)
+        source = Result(source.weights().forward(list(IDS)), source.model)
         finish(source, state)
     scene = scene_of(
         state, palette, size, source, distribution=distribution_of(source, state), ribbons=tuple(source.flow("norms")), keys=keys
@@ -84,7 +84,7 @@ def picture(source: Lens, place: str, size: tuple[int, int], palette: Palette) -
 
 def texts() -> dict[str, list[str]]:
     """Every golden of text, by its file's name. What half blocks paint is no text; it is left blank."""
-    source = lens()
+    source = result()
     drawn = {f"{place}-{w}x{h}": picture(source, place, (w, h), Palette()) for place in PLACES for w, h in SIZES}
     drawn |= {f"{place}-{LARGE[0]}x{LARGE[1]}": picture(source, place, LARGE, Palette()) for place in LARGE_PLACES}
     drawn |= {f"{place}-{name}-80x24": picture(source, place, SIZES[0], look) for name, look in PLAIN.items() for place in PLAIN_PLACES}
@@ -106,7 +106,7 @@ def runs(canvas: Canvas) -> list[str]:
 
 def styles() -> dict[str, list[str]]:
     """The looks of one place in each theme, run by run."""
-    source = lens()
+    source = result()
     return {name: runs(picture(source, STYLED, SIZES[0], look)) for name, look in LOOKS.items()}
 
 

@@ -16,7 +16,7 @@ from textual.strip import Strip
 from textual.widgets._toast import Toast
 
 from tests.monkey.world import World, flags_of
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.surprisal import Surprise
 from txexplain.errors import ExplainError, NotRecorded
@@ -70,7 +70,7 @@ def wanted(app: App, world: World) -> tuple[int, ...] | None:
     """The ids that the state asks about; None where the model can't take its prompt."""
     state = app.state
     if state.trace is not None:
-        return None if app.lens is None else tuple(app.lens.trace.ids)
+        return None if app.result is None else tuple(app.result.trace.ids)
     model = world.model(state.model)
     try:
         ids = model.checked(list(state.ids)) if state.ids is not None else model.prompt_ids(state.prompt)
@@ -101,12 +101,12 @@ def anyhow(app: App, world: World) -> Seen:
         labels = [label for label, _ in breadcrumb(state.location)]
         trails = [crumb.join(labels), *(crumb.join([app.tones.glyphs.ellipsis, *labels[cut:]]) for cut in range(1, len(labels)))]
         assert any(f" {trail} " in f"{seen.row(0)} " for trail in trails), f"the header says {seen.row(0)!r}, not {trails[0]}"
-    if app.lens is not None and "small" not in rects:
+    if app.result is not None and "small" not in rects:
         ids = wanted(app, world)
-        foreign = app.lens.model is not None and not same_weights(app.lens.model, world.models.get(state.model))
-        if ids != tuple(app.lens.trace.ids) or foreign:
+        foreign = app.result.model is not None and not same_weights(app.result.model, world.models.get(state.model))
+        if ids != tuple(app.result.trace.ids) or foreign:
             says = [f"computing{app.tones.glyphs.ellipsis}" in seen.row(0), any("old: " in row for _, row in seen.pane("panel"))]
-            assert any(says) or seen.covered, f"an old result is shown as current: {ids}, not {app.lens.trace.ids}"
+            assert any(says) or seen.covered, f"an old result is shown as current: {ids}, not {app.result.trace.ids}"
     return seen
 
 
@@ -118,15 +118,15 @@ def at_rest(app: App, world: World, rng: np.random.Generator, *, all_of_it: bool
     assert not app.running
     if app.session.arrival is None:
         assert app.model is None or same_weights(app.model, world.models.get(state.model)), "the model isn't the state's"
-    if app.lens is None:
+    if app.result is None:
         assert ids is None, f"there is no result, though there could be one: {app.session.message!r}"
         assert app.session.message, "there is no result, and nobody says why"
         pictures_shown(app, seen, app.scene(*app.size), {})
         return "without a result"
     assert ids is not None, "a prompt that the model can't read has a result"
-    assert ids == tuple(app.lens.trace.ids), "the result is another prompt's"
-    assert app.session.candidate < max(1, app.lens.config.vocab_size)
-    fresh = world.lens(state, ids)
+    assert ids == tuple(app.result.trace.ids), "the result is another prompt's"
+    assert app.session.candidate < max(1, app.result.config.vocab_size)
+    fresh = world.result(state, ids)
     check(state.location, dims_of(fresh))
     if app.session.pane == "prompt":
         assert app.editor.display
@@ -136,11 +136,11 @@ def at_rest(app: App, world: World, rng: np.random.Generator, *, all_of_it: bool
     scene = expected(app, world, fresh)
     assert not scene.stale
     rects = app.layout_of(*app.size)
-    same = agrees(app.lens, fresh, rng, all_of_it=all_of_it)
+    same = agrees(app.result, fresh, rng, all_of_it=all_of_it)
     names = set(rects) if all_of_it or rng.random() < 0.15 else {"stage", "panel"} & set(rects)
     # Where the last bits differ, what is as good as equal may stand either way round in a list: then the picture is the app's own run's.
-    mine = Lens(app.lens.trace, app.lens.model)
-    mine.plain = app.lens.plain
+    mine = Result(app.result.trace, app.result.model)
+    mine.plain = app.result.plain
     drawn = scene if same else own_logits(expected(app, world, mine), app.scene(*app.size))
     pictures_shown(app, seen, drawn, {name: rects[name] for name in names}, exactly=same)
     if scene.distribution is not None and "panel" in rects:
@@ -148,7 +148,7 @@ def at_rest(app: App, world: World, rng: np.random.Generator, *, all_of_it: bool
     return "small" if "small" in rects else "compared"
 
 
-def agrees(mine: Lens, fresh: Lens, rng: np.random.Generator, *, all_of_it: bool) -> bool:
+def agrees(mine: Result, fresh: Result, rng: np.random.Generator, *, all_of_it: bool) -> bool:
     """Whether the app's run is a fresh one's, to the last bit; raises where it isn't even nearly so."""
     names = fresh.trace.names
     assert set(mine.trace.names) == set(names), "the result has other tensors"
@@ -169,7 +169,7 @@ def own_logits(fresh: Scene, mine: Scene) -> Scene:
     return replace(fresh, distribution=mine.distribution, held=mine.held)
 
 
-def expected(app: App, world: World, fresh: Lens) -> Scene:
+def expected(app: App, world: World, fresh: Result) -> Scene:
     """The scene with everything that was computed computed again; only what the reader did and the cost are the app's."""
     scene = app.scene(*app.size)
     state = scene.state
@@ -177,14 +177,14 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
     def again(moment: Moment) -> Moment:
         setting = moment.seen_from(state)
         model = None if state.trace is not None else world.model(state.model)
-        lens = fresh if model is None else Lens(model.forward(moment.ids, interventions=moment.run.interventions), model)
-        distribution = distribution_of(lens, setting)
+        result = fresh if model is None else Result(model.forward(moment.ids, interventions=moment.run.interventions), model)
+        distribution = distribution_of(result, setting)
         assert distribution is not None
         return replace(moment, logits=distribution.logits)
 
     past = again(app.session.history[-1 - app.session.back]) if app.session.back else None
     reading = scene.reading
-    if reading is not None and reading.lens is not None:
+    if reading is not None and reading.result is not None:
         reading = read_again(reading, world, state)
     surprisal: tuple[Surprise | None, ...] | None = None
     if scene.surprisal is not None:
@@ -192,13 +192,13 @@ def expected(app: App, world: World, fresh: Lens) -> Scene:
     if scene.location.kind == "heads":
         assert scene.measured, "the heads aren't measured"
     return replace(
-        scene, lens=fresh, distribution=distribution_of(fresh, state) if past is None else past.distribution, display=names_of(fresh),
+        scene, result=fresh, distribution=distribution_of(fresh, state) if past is None else past.distribution, display=names_of(fresh),
         ribbons=ribbons_of(fresh, state.flow), surprisal=surprisal, held=None if scene.held is None else again(scene.held), reading=reading,
         contrast=contrast(state, fresh), found=found_again(fresh, app),
     )  # fmt: skip
 
 
-def found_again(fresh: Lens, app: App) -> Any:
+def found_again(fresh: Result, app: App) -> Any:
     """What the present place shows and takes long, computed anew on a fresh run."""
     state, held = app.state, app.session.held
     left = work(fresh, state, held)
@@ -212,7 +212,7 @@ def found_again(fresh: Lens, app: App) -> Any:
     return again
 
 
-def ribbons_of(fresh: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None:
+def ribbons_of(fresh: Result, flow: str) -> tuple[NDArray[np.float64], ...] | None:
     try:
         return tuple(fresh.flow(flow))
     except NotRecorded:
@@ -221,11 +221,11 @@ def ribbons_of(fresh: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None
 
 def read_again(reading: Reading, world: World, state: ExplorerState) -> Reading:
     """A lesson's page with its run computed again."""
-    assert reading.lens is not None
-    made_by = next((name for name, model in world.models.items() if model is reading.lens.model), state.model)  # perhaps the one before
+    assert reading.result is not None
+    made_by = next((name for name, model in world.models.items() if model is reading.result.model), state.model)  # perhaps the one before
     asked = state_of(reading.page, replace(state, trace=None, model=made_by))
-    lens = world.lens(asked, tuple(reading.lens.trace.ids))
-    return replace(reading, lens=lens, distribution=distribution_of(lens, asked))
+    result = world.result(asked, tuple(reading.result.trace.ids))
+    return replace(reading, result=result, distribution=distribution_of(result, asked))
 
 
 def pictures_shown(app: App, seen: Seen, scene: Scene, rects: dict[str, Rect], *, exactly: bool = True) -> None:

@@ -52,8 +52,8 @@ def next_step(app: App, world: World, rng: np.random.Generator) -> Step:
             ["text", some(rng, TYPED, 12)], ["paste", some(rng, PASTED, 30)], pick(*EDITING), pick(*EDITING), pick("enter", "escape")
         )
     kind = rng.random()
-    if kind < 0.08 and app.lens is not None:
-        return ["jump", anywhere(rng, app.lens.config, app.lens.trace.n_tokens)]
+    if kind < 0.08 and app.result is not None:
+        return ["jump", anywhere(rng, app.result.config, app.result.trace.n_tokens)]
     if kind < 0.10:
         return ["paste", some(rng, PASTED, 30)]
     if kind < 0.13:

@@ -263,7 +263,7 @@ def walk(world: World, kind: str, count: int, seed: int, *, tell: Callable[[str]
                 waits = not waits and rng.random() < SETTLED
                 if waits:
                     return WAIT
-                if done >= last or (app.lens is None and not app.running and rng.random() < GIVE_UP):
+                if done >= last or (app.result is None and not app.running and rng.random() < GIVE_UP):
                     return None
                 done += 1
                 if done % SAMPLE == 0:

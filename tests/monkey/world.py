@@ -13,7 +13,7 @@ import numpy as np
 
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.cores import CORES
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.reference import reference
 from txexplain.engine.trace import Trace
@@ -119,7 +119,7 @@ class World:
     def __init__(self) -> None:
         CORES.keep()
         self.models: dict[str, GPT2] = {}
-        self.fresh: OrderedDict[tuple[Any, ...], Lens] = OrderedDict()
+        self.fresh: OrderedDict[tuple[Any, ...], Result] = OrderedDict()
 
     def model(self, name: str) -> GPT2:
         if name not in self.models:
@@ -145,9 +145,9 @@ class World:
         Trace(small.ids, {name: (small[name],) for name in small.names if "blocks.1" not in name}).save("bare")  # nor its config, nor names
         whole.save("logits", only=["logits"])
 
-    def opened(self, state: ExplorerState) -> GPT2 | Lens:
+    def opened(self, state: ExplorerState) -> GPT2 | Result:
         """What a command line opens."""
-        return self.model(state.model) if state.trace is None else Lens(Trace.load(state.trace), None)
+        return self.model(state.model) if state.trace is None else Result(Trace.load(state.trace), None)
 
     def entries(self, kind: str) -> list[Entry]:
         """The list of models."""
@@ -163,17 +163,17 @@ class World:
             raise ModelNotFound(f"There is no model {name} here.")
         return self.model(name)
 
-    def lens(self, state: ExplorerState, ids: tuple[int, ...]) -> Lens:
+    def result(self, state: ExplorerState, ids: tuple[int, ...]) -> Result:
         """The run of some ids by itself; of a trace, the file read again."""
         asked = (state.edits, state.other, state.other_ids)
         key = (state.trace, state.model if state.trace is None else None, ids, asked)
         if key not in self.fresh:
             if state.trace is not None:
-                self.fresh[key] = Lens(Trace.load(state.trace), None)
+                self.fresh[key] = Result(Trace.load(state.trace), None)
             else:
-                lens = run(replace(state, ids=ids), self.model(state.model))
-                assert lens is not None
-                self.fresh[key] = lens
+                result = run(replace(state, ids=ids), self.model(state.model))
+                assert result is not None
+                self.fresh[key] = result
             while len(self.fresh) > KEPT:
                 self.fresh.popitem(last=False)
         self.fresh.move_to_end(key)
@@ -267,8 +267,8 @@ def a_start(rng: np.random.Generator, kind: str, world: World) -> Start:
     flags |= pick({}, {}, {"temperature": pick(0.0, 0.3, 1.7, 10.0)}, {"top_k": pick(1, 3, 7)}, {"top_p": pick(0.3, 0.9)})
     if kind == "trace":
         flags["trace"] = pick(*TRACES)
-        lens = Lens(Trace.load(flags["trace"]), None)
-        config, n_tokens = lens.config, lens.trace.n_tokens
+        result = Result(Trace.load(flags["trace"]), None)
+        config, n_tokens = result.config, result.trace.n_tokens
     else:
         model = world.model(flags.setdefault("model", pick(*MODELS) if kind == "switch" else KINDS[kind][0]))
         config, n_tokens = model.config, int(rng.integers(1, 12))

@@ -18,7 +18,7 @@ from txexplain.explorer.choice import finish
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import run
 from txexplain.explorer.session import answers
-from txexplain.explorer.session.value import Result
+from txexplain.explorer.session.value import Outcome
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import Doing, footer
 from txexplain.front.options import UiOptions
@@ -59,9 +59,9 @@ def drive(
     asyncio.run(go())
 
 
-def become(app: ExplorerApp, result: Result) -> None:
+def become(app: ExplorerApp, outcome: Outcome) -> None:
     """Bring an app to what a function of the session gives, as an event does."""
-    app.become(answers.lacking(app.session, *result))
+    app.become(answers.lacking(app.session, *outcome))
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], bool], what: str) -> None:
@@ -78,7 +78,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[Any]) -> None:
     """Until nothing runs and the screen shows the result of what is asked."""
     await until(
         pilot,
-        lambda: app.lens is not None and not (app.running or app.session.queued or app.work.jobs or app.motion.coming),
+        lambda: app.result is not None and not (app.running or app.session.queued or app.work.jobs or app.motion.coming),
         "a settled screen",
     )
 
@@ -120,20 +120,20 @@ def fresh(model: GPT2, ids: Sequence[int] | str) -> Trace:
 def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options: UiOptions = COLOURS) -> list[str]:
     """What the screen of the app's state should say, drawn from a fresh run; only the cost figure is the app's."""
     state, tones = app.state, palette_of(options)
-    lens = run(state, model)
-    assert lens is not None
-    finish(lens, state)
+    result = run(state, model)
+    assert result is not None
+    finish(result, state)
     scene = scene_of(
         state,
         tones,
         size,
-        lens,
-        distribution=distribution(lens.trace.last_logits, **state.sampling),
-        ribbons=None if lens.flow_lacks(state.flow) else tuple(lens.flow(state.flow)),
+        result,
+        distribution=distribution(result.trace.last_logits, **state.sampling),
+        ribbons=None if result.flow_lacks(state.flow) else tuple(result.flow(state.flow)),
         keys=footer(Doing(state.location.kind, changed=bool(state.edits)), ascii=tones.ascii),
         draw=app.session.last_draw,
         drawn_from=app.session.drawn_from if app.session.last_draw is not None else None,
-        surprisal=surprisal_of(lens) if (roomy(*size) if app.session.strip is None else app.session.strip) else None,
+        surprisal=surprisal_of(result) if (roomy(*size) if app.session.strip is None else app.session.strip) else None,
     )
     return draw_screen(replace(scene, cost=app.session.cost)).text()
 

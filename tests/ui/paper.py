@@ -16,7 +16,7 @@ from typing import Any
 from textual.geometry import Region, Size
 
 from tests.ui import harness
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.session import events as e
@@ -74,7 +74,7 @@ class Pane:
 class Paper:
     """An app and its pilot in one."""
 
-    state, lens, model, running = ExplorerApp.state, ExplorerApp.lens, ExplorerApp.model, ExplorerApp.running
+    state, result, model, running = ExplorerApp.state, ExplorerApp.result, ExplorerApp.model, ExplorerApp.running
     happen, become, load_model, do = ExplorerApp.happen, ExplorerApp.become, ExplorerApp.load_model, ExplorerApp.do
     scene, layout_of, columns, key, command_line = (
         ExplorerApp.scene, ExplorerApp.layout_of, ExplorerApp.columns, ExplorerApp.key, ExplorerApp.command_line,
@@ -86,7 +86,7 @@ class Paper:
 
     def __init__(
         self,
-        load: Callable[[], GPT2 | Lens],
+        load: Callable[[], GPT2 | Result],
         state: ExplorerState,
         size: tuple[int, int],
         options: UiOptions,
@@ -176,7 +176,7 @@ class Paper:
 
 def on_paper(
     test: Callable[[Any, Any], Awaitable[None]],
-    model: GPT2 | Lens | None,
+    model: GPT2 | Result | None,
     state: ExplorerState | None = None,
     *,
     size: tuple[int, int] = (120, 36),

@@ -416,8 +416,8 @@ def test_space_draws_by_the_positions_number_and_u_takes_back(storyteller: GPT2)
         for n in range(1, 5):
             await press(app, hand, "space")
             assert list(app.state.ids or ()) == ids + want[:n]
-            assert app.lens is not None
-            assert app.lens.trace.ids == tuple(ids + want[:n])
+            assert app.result is not None
+            assert app.result.trace.ids == tuple(ids + want[:n])
             check_panel(app, storyteller, ids + want[:n])
             assert app.session.last_draw is not None
             assert (app.session.last_draw.id, f"u {app.session.last_draw.uniform:.4f}" in pane_text(app, "panel")[-1]) == (
@@ -578,18 +578,18 @@ def test_an_old_result_never_replaces_a_newer_one(storyteller: GPT2, monkeypatch
         first, second = (new, old) if newest_first else (old, new)
         slow.gate(first).set()
         await until(hand, lambda: tuple(first) in slow.ended, "the first answer")
-        assert app.lens is not None
+        assert app.result is not None
         if newest_first:
             await until(hand, lambda: not app.running, "the newest answer on the screen")
-            assert app.lens.trace.ids == tuple(new)
+            assert app.result.trace.ids == tuple(new)
         else:
             assert app.running
-            assert app.lens.trace.ids == tuple(storyteller.prompt_ids(ONCE))
+            assert app.result.trace.ids == tuple(storyteller.prompt_ids(ONCE))
             assert "computing" in screen_text(app)[0]
         slow.gate(second).set()
         await until(hand, lambda: tuple(second) in slow.ended, "the second answer")
         await settled(app, hand)
-        assert app.lens.trace.ids == tuple(new)
+        assert app.result.trace.ids == tuple(new)
         assert app.editor.text == "The dog"
         check_panel(app, storyteller, new)
         slow.open()  # runs for what stood there between keys
@@ -615,8 +615,8 @@ def test_a_run_that_nobody_waits_for_is_stopped(storyteller: GPT2, monkeypatch: 
             app.work.stop("forward")
         await until(hand, lambda: not app.work.threads, "the old run's end")
         assert stopped == [False]  # it wasn't even begun
-        assert app.lens is not None
-        assert app.lens.trace.prompt == ONCE
+        assert app.result is not None
+        assert app.result.trace.prompt == ONCE
 
     drive(test, storyteller)
 
@@ -647,7 +647,7 @@ def test_a_model_that_cannot_be_loaded_leaves_its_sentence(storyteller: GPT2) ->
         await hand.press("escape", "enter", "slash", "a", "enter")
         await hand.pause()
         assert app.is_running
-        assert app.lens is None
+        assert app.result is None
         assert any("no/such/model isn't there" in line for line in pane_text(app, "stage"))
 
     drive(test, None, load=load, wait=False)
@@ -666,7 +666,7 @@ def test_typing_is_typing_and_the_result_follows(storyteller: GPT2) -> None:
         assert app.editor.text == ONCE
         await write(app, hand, text)
         await settled(app, hand)
-        await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == text, "the result for the text")
+        await until(hand, lambda: app.result is not None and app.result.trace.prompt == text, "the result for the text")
         assert app.state == replace(before, prompt=text)  # no key of it did anything else
         check_panel(app, storyteller, text)
         await hand.press("enter")
@@ -684,7 +684,7 @@ def test_leaving_the_prompt_keeps_its_text(storyteller: GPT2, key: str, pane: st
     async def test(app: App, hand: Hand) -> None:
         await hand.press("f9", "exclamation_mark", "space", "q")
         await hand.press(key)
-        await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == ONCE + "! q", "the result")
+        await until(hand, lambda: app.result is not None and app.result.trace.prompt == ONCE + "! q", "the result")
         assert app.session.pane == pane
         assert app.focused is not None
         assert app.focused.id == pane
@@ -704,7 +704,7 @@ def test_what_was_drawn_is_text_once_it_is_edited(storyteller: GPT2) -> None:
         assert len(app.state.appended) == 2  # looking at it changes nothing
         await press(app, hand, "full_stop")
         assert (app.state.prompt, app.state.ids, app.state.appended) == (text + ".", None, ())
-        await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == text + ".", "the result")
+        await until(hand, lambda: app.result is not None and app.result.trace.prompt == text + ".", "the result")
 
     on_paper(test, storyteller)
 
@@ -712,7 +712,7 @@ def test_what_was_drawn_is_text_once_it_is_edited(storyteller: GPT2) -> None:
 def test_the_empty_prompt_is_the_start_token(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
         await hand.press("slash", "ctrl+u")
-        await until(hand, lambda: app.lens is not None and app.lens.trace.ids == (50256,), "the empty prompt's result")
+        await until(hand, lambda: app.result is not None and app.result.trace.ids == (50256,), "the empty prompt's result")
         check_panel(app, storyteller, "")
 
     on_paper(test, storyteller)
@@ -735,7 +735,7 @@ def test_a_prompt_too_long_is_kept_and_said(storyteller: GPT2) -> None:
         await hand.press("slash")
         assert app.editor.text == text
         await write(app, hand, "Short again")
-        await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == "Short again", "the result")
+        await until(hand, lambda: app.result is not None and app.result.trace.prompt == "Short again", "the result")
         await settled(app, hand)
         assert app.session.message == ""
         check_panel(app, storyteller, "Short again")

@@ -19,7 +19,7 @@ from textual._compositor import CompositorUpdate
 from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, press, settled
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
@@ -153,10 +153,10 @@ def test_a_zoom_with_its_animation(storyteller: GPT2, animation: str) -> None:
 def test_a_whole_screen_of_the_model_view(storyteller: GPT2, size: tuple[int, int], most: int, prompt: str) -> None:
     trace = storyteller.forward(storyteller.prompt_ids(prompt))
     assert trace is not None
-    state, lens = ExplorerState(prompt=prompt), Lens(trace, storyteller)
-    more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow("norms"))}
+    state, result = ExplorerState(prompt=prompt), Result(trace, storyteller)
+    more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow("norms"))}
     for theme in ("dark", "light", "contrast"):
-        canvas = draw_screen(scene_of(state, Palette(theme), size, lens, **more))
+        canvas = draw_screen(scene_of(state, Palette(theme), size, result, **more))
         text = []
         for y, row in enumerate(canvas.lines(range(canvas.height))):
             said = (each.style.render(each.text, color_system=ColorSystem.TRUECOLOR) if each.style else each.text for each in row)

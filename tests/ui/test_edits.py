@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, become, expected_text, press, said, screen_text, settled, until
 from tests.ui.paper import on_paper
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.interventions import Set
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
@@ -51,7 +51,7 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         app.animation_level = "none"  # a zoom's frames aren't what this is about
         await until(hand, lambda: len(app.session.surprised[1]) == 7, "the surprisal")
-        before = app.lens
+        before = app.result
         assert before is not None
         await go(app, hand, "L2.attn[3]")
         await press(app, hand, "X", "X")
@@ -59,15 +59,15 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
         await go(app, hand, "model")
         assert app.scene(*app.size).ribbons is None  # what a changed z moved isn't told by shares and values
         assert "ribbons: not recorded: blocks.2.attn.z was changed by hand" in "\n".join(screen_text(app))
-        assert app.lens is not None
-        ids = app.lens.trace.ids
-        assert app.lens.trace.interventions == (EDIT,)
-        fresh = Lens(changed(storyteller, list(ids)), storyteller)
+        assert app.result is not None
+        ids = app.result.trace.ids
+        assert app.result.trace.interventions == (EDIT,)
+        fresh = Result(changed(storyteller, list(ids)), storyteller)
         for name in fresh.trace.names:
-            np.testing.assert_allclose(app.lens.trace[name], fresh.trace[name], rtol=1e-5, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(app.result.trace[name], fresh.trace[name], rtol=1e-5, atol=1e-4, err_msg=name)
         assert app.session.distribution is not None
         np.testing.assert_allclose(app.session.distribution.logits, fresh.trace["logits"], rtol=1e-5, atol=1e-4)
-        await until(hand, lambda: app.session.surprised[0] == app.lens.trace.run, "the changed run's surprisal")
+        await until(hand, lambda: app.session.surprised[0] == app.result.trace.run, "the changed run's surprisal")
         wanted = surprisal(fresh.trace, storyteller.unembedding)
         plain_run = surprisal(before.trace, storyteller.unembedding)
         for now, new, old in zip(app.session.surprised[1][1:], wanted[1:], plain_run[1:], strict=True):
@@ -85,8 +85,8 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
             await go(app, hand, place)
             assert screen_text(app) == expected_text(app, storyteller, SIZE), place
         await press(app, hand, "U")
-        assert app.lens is not None
-        assert app.lens.trace.run == before.trace.run
+        assert app.result is not None
+        assert app.result.trace.run == before.trace.run
         assert screen_text(app) == expected_text(app, storyteller, SIZE)
 
     on_paper(test, storyteller, size=SIZE)
@@ -99,8 +99,8 @@ def test_the_line_under_the_header_says_what_is_off_and_what_it_did(storyteller:
         for keys, text in ((["X"], "L4H6 at mean"), (["X"], "L4H6 at zero"), (["X"], None)):
             await press(app, hand, *keys)
             line = screen_text(app)[1]
-            assert app.lens is not None
-            now = app.lens.trace.last_logits
+            assert app.result is not None
+            now = app.result.trace.last_logits
             if text is None:
                 assert "When│ Tom" in line  # the prompt has its row again
                 continue
@@ -152,8 +152,8 @@ def test_p_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         ids, others = (storyteller.prompt_ids(text) for text in ("The keys near the houses", other))
         donor = storyteller.forward(others)["blocks.4.attn.z"][:, 3]
         wanted = storyteller.forward(ids, interventions=[Set("blocks.4.attn.z", donor, head=3, each=True)])
-        assert app.lens is not None
-        np.testing.assert_allclose(app.lens.trace["logits"], wanted["logits"], atol=1e-4)
+        assert app.result is not None
+        np.testing.assert_allclose(app.result.trace["logits"], wanted["logits"], atol=1e-4)
         assert shlex.split(app.state.command_line())[-4:] == ["--patch", "L4H3", "--from-ids", ",".join(map(str, others))]
         await press(app, hand, "P")
         assert app.state.edits == ()
@@ -183,13 +183,13 @@ def test_readings_are_looked_up_and_left_again(storyteller: GPT2, key: str, plac
 def test_a_text_drawn_under_a_change_is_drawn_with_the_same_numbers(storyteller: GPT2) -> None:
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         await press(app, hand, "X", "X", "space", "space")
-        assert app.lens is not None
+        assert app.result is not None
         ids = list(storyteller.prompt_ids(ONCE))
         for _ in range(2):
             logits = storyteller.forward(ids, interventions=["L4H1=zero"])["logits"]
             ids.append(distribution(logits).draw(uniform(0, len(ids))).id)
-        assert list(app.lens.trace.ids) == ids
-        assert app.lens.trace.interventions
+        assert list(app.result.trace.ids) == ids
+        assert app.result.trace.interventions
 
     on_paper(test, storyteller, ExplorerState(location=parse("L4.attn[1]")))
 

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from tests.ui.harness import PATIENCE, become, drive, expected_text, pane_text, press, screen_text, until
 from tests.ui.paper import on_paper
 from tests.viz.reading import scene_at, shows, stage_at
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.effects import effects
 from txexplain.engine.model import GPT2
 from txexplain.explorer.location import Location, parse
@@ -37,13 +37,13 @@ App, Hand = ExplorerApp, Pilot[None]
 
 
 @pytest.fixture(scope="module")
-def giving(storyteller: GPT2) -> Lens:
-    return Lens(storyteller.forward(storyteller.prompt_ids(GIVING)), storyteller)
+def giving(storyteller: GPT2) -> Result:
+    return Result(storyteller.forward(storyteller.prompt_ids(GIVING)), storyteller)
 
 
-def of_engine(lens: Lens, face: str) -> dict[str, float]:
+def of_engine(result: Result, face: str) -> dict[str, float]:
     """What the engine's own sweeps tell, by name."""
-    model, trace = lens.weights(), lens.trace
+    model, trace = result.weights(), result.trace
     if face == "edges":
         change = effects(model, trace, f"edges [{LAST}]").change
         return {f"[{LAST},{key}]": change[key] for key in range(LAST + 1)}
@@ -61,7 +61,7 @@ def listed(rows: list[str], names: dict[str, float]) -> Iterator[tuple[str, str]
 
 
 @pytest.mark.parametrize("face", ["sorted", "edges", "rows"])
-def test_a_list_shows_the_engines_numbers(giving: Lens, face: str) -> None:
+def test_a_list_shows_the_engines_numbers(giving: Result, face: str) -> None:
     wanted = of_engine(giving, face)
     told = dict(listed(stage_at(giving, f"effects:{face}", (100, 70)).text(), wanted))
     assert set(told) == set(wanted)
@@ -71,7 +71,7 @@ def test_a_list_shows_the_engines_numbers(giving: Lens, face: str) -> None:
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_squares_show_the_engines_numbers_in_their_colours(giving: Lens) -> None:
+def test_squares_show_the_engines_numbers_in_their_colours(giving: Result) -> None:
     wanted = of_engine(giving, "")
     canvas = stage_at(giving, "effects", (80, 14))
     squares = {hit.target.select: hit for hit in canvas.hits if hasattr(hit.target, "select")}
@@ -92,15 +92,15 @@ def test_enter_does_what_the_number_says(storyteller: GPT2, place: str) -> None:
     """On a run that is changed already, too: the number is of that run."""
 
     async def test(app: App, hand: Hand) -> None:
-        assert app.lens is not None
+        assert app.result is not None
         a, b = app.scene(*SIZE).contrast or (0, 0)
-        before = app.lens
+        before = app.result
         told = re.search(r"(\S+) (at|cut).*: (\S+) → (\S+), that is", "\n".join(pane_text(app, "stage")))
         assert told is not None
         own = float(before.trace.last_logits[a] - before.trace.last_logits[b])
         assert shows(told[3].lstrip("+"), own)
         await press(app, hand, "enter")
-        assert app.lens is not before
+        assert app.result is not before
         assert [str(each) for each in app.state.edits] == ["L1H2=zero", told[1]]
         fresh = run(app.state, storyteller)
         assert fresh is not None
@@ -133,18 +133,18 @@ def test_a_key_leads_there_with_what_is_selected_and_back(storyteller: GPT2) -> 
 
 def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each batch is drawn when it comes; a key that changes the run, or leaves the place, ends the sweep."""
-    begun: list[tuple[Lens, Job]] = []
+    begun: list[tuple[Result, Job]] = []
     gate = threading.Event()
 
     def stalled(work: places.Work) -> Does:
         assert isinstance(work.steps, partial)
-        lens, question = work.steps.args
+        result, question = work.steps.args
 
         def does(job: Job) -> None:
             with job.turn():
-                keep(lens, question, [found for found, _ in zip(swept(lens, question), range(3), strict=False)][-1])
+                keep(result, question, [found for found, _ in zip(swept(result, question), range(3), strict=False)][-1])
                 job.tell(Further("place"))
-            begun.append((lens, job))
+            begun.append((result, job))
             gate.wait(PATIENCE)
 
         return does
@@ -152,7 +152,7 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
     monkeypatch.setattr(jobs, "step_by_step", stalled)
 
     async def test(app: App, hand: Hand) -> None:
-        first = app.lens
+        first = app.result
         await hand.press("E")
         await until(hand, lambda: "54 computed" in pane_text(app, "stage")[0], "the first numbers")
         text = "\n".join(pane_text(app, "stage"))
@@ -161,7 +161,7 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
         await until(hand, lambda: len(begun) == 2, "the changed run's sweep")
         assert begun[0][0] is first
         assert begun[0][1].stopped
-        assert begun[1][0] is app.lens is not first
+        assert begun[1][0] is app.result is not first
         await hand.press("E")
         assert begun[1][1].stopped
         gate.set()
@@ -169,7 +169,7 @@ def test_a_sweep_fills_the_screen_and_ends_with_its_run(storyteller: GPT2, monke
     drive(test, storyteller, ExplorerState(prompt=GIVING), size=SIZE)
 
 
-def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
+def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Result) -> None:
     told: list[Heard] = []
     job = Job("place", Work(told.append), lambda what: None)
 
@@ -188,7 +188,7 @@ def test_a_sweep_that_is_stopped_ends_at_its_next_batch(giving: Lens) -> None:
 
 
 @pytest.mark.parametrize("other", [GIVING.replace(", Tom", ", Anna"), "When Tom and Anna went to the park, Anna gave"])
-def test_the_map_of_patches_shows_the_engines_numbers(giving: Lens, other: str) -> None:
+def test_the_map_of_patches_shows_the_engines_numbers(giving: Result, other: str) -> None:
     model = giving.weights()
     donor = model.forward(model.prompt_ids(other))
     wanted = effects(model, giving.trace, "resid", donor=donor).change  # [L, T]
@@ -209,10 +209,10 @@ def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
         assert "no other run is there" in "\n".join(pane_text(app, "stage"))
         await press(app, hand, "enter")
         assert app.state.edits == ()
-        other = app.lens
+        other = app.result
         await press(app, hand, "b")
         become(app, answers.change(app.session, app.state.with_prompt(GIVING)))
-        await until(hand, lambda: app.lens is not other and not app.work.jobs, "the prompt's own run")
+        await until(hand, lambda: app.result is not other and not app.work.jobs, "the prompt's own run")
         await press(app, hand, "up", "up", "up", "up", "right", "right")
         assert str(app.state.location) == "effects:patch[L2H0]@9"
         told = re.search(r"(\S+) patched: (\S+) → (\S+), that is", "\n".join(pane_text(app, "stage")))
@@ -230,10 +230,10 @@ def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
 
 
 def test_what_has_no_mean_is_set_to_zero(tiny: GPT2) -> None:
-    lens = Lens(tiny.forward([5, 17, 42, 3]), tiny)
-    facts = scene_at(lens, "effects", SIZE).found
+    result = Result(tiny.forward([5, 17, 42, 3]), tiny)
+    facts = scene_at(result, "effects", SIZE).found
     assert facts is not None
     if tiny.tokenizer.has_no_text:
         assert facts.to == "zero"
-    zero = effects(tiny, lens.trace, "heads", to=facts.to.partition(" ")[0]).change
+    zero = effects(tiny, result.trace, "heads", to=facts.to.partition(" ")[0]).change
     assert [facts.by_name[f"L{n}H{h}"] for n, h in np.ndindex(*zero.shape)] == pytest.approx(zero.reshape(-1).tolist(), abs=1e-6)

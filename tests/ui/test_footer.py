@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import pane_text, press, settled, until
 from tests.ui.paper import on_paper
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import dims_of
 from txexplain.explorer.lesson import shipped_lessons
@@ -69,7 +69,7 @@ def test_on_the_stage_only_keys_that_do_something(tiny: GPT2, kind: str) -> None
     """Each key that moves does so somewhere at the kind of place it is shown at, and every key that moves there is shown."""
     trace = tiny.forward([5, 17, 42, 3])
     assert trace is not None
-    dims = dims_of(Lens(trace, tiny))
+    dims = dims_of(Result(trace, tiny))
     faces = FACES.get(kind, (None,))
     first = ExplorerState(location=Location(kind, face=faces[-1] if kind == "heads" else None)).fit(dims)
     states = [first, first.step_block(1, dims)]

@@ -10,7 +10,7 @@ from textual.widgets import Input
 
 from tests.ui.harness import drive, expected_text, fresh, pane_text, press, said, screen_text, until
 from tests.ui.paper import on_paper
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import shipped_lessons
 from txexplain.explorer.location import parse
@@ -32,7 +32,7 @@ def place(app: App) -> str:
 
 
 def order(model: GPT2, name: str, least: float = 0) -> list[str]:
-    values = Lens(fresh(model, TEXT), model).measures.of(name)
+    values = Result(fresh(model, TEXT), model).measures.of(name)
     heads = [(-values[i, j], i, j) for i in range(6) for j in range(8) if values[i, j] >= least]
     return [f"{i}.{j}" for _, i, j in sorted(heads)]
 
@@ -188,14 +188,14 @@ def test_a_long_measurement_is_waited_for_off_the_keys_path(storyteller: GPT2, m
     monkeypatch.setattr("txexplain.engine.derive.SWIFT", 0)
 
     async def test(app: App, hand: Hand) -> None:
-        assert app.lens is not None
-        assert "measures" not in app.lens.__dict__
+        assert app.result is not None
+        assert "measures" not in app.result.__dict__
         with app.work.turns:
             await hand.press("a", "v")
             await until(hand, lambda: place(app) == "heads:self", "the sorted atlas")
             assert any("Measuring all 48 heads" in line for line in pane_text(app, "stage"))
             assert app.session.dims().order is None
-        await until(hand, lambda: app.lens is not None and app.lens.measured, "the measures")
+        await until(hand, lambda: app.result is not None and app.result.measured, "the measures")
         await until(hand, lambda: not any("Measuring" in line for line in pane_text(app, "stage")), "the sorted heads")
         assert screen_text(app) == expected_text(app, storyteller, (120, 36))
         assert not said(app)

@@ -241,7 +241,7 @@ def test_the_app_takes_answers_for_nothing_and_alt_for_escape(storyteller: GPT2)
                 app.session.generating,
                 app.tones,
                 app.session.candidate,
-                app.session.lens,
+                app.session.result,
                 app.editor.text,
             )
 

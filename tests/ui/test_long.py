@@ -19,7 +19,7 @@ from tests import long
 from tests.races import SAVED
 from tests.ui.harness import become
 from txexplain.engine import derive
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.explorer.session import answers, models
@@ -56,15 +56,15 @@ WALKS = {
 def test_a_result_goes_as_soon_as_the_next_is_there(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setattr(derive, "SWIFT", 0)  # the atlas is measured in a thread, as on a long prompt
 
-    async def go() -> list[weakref.ref[Lens]]:
+    async def go() -> list[weakref.ref[Result]]:
         shown = []
         async with long.started(storyteller, ExplorerState(prompt=long.PROMPT), size) as (app, pilot):
             for key in WALKS[size]:
-                assert app.lens is not None
-                shown.append(weakref.ref(app.lens))
+                assert app.result is not None
+                shown.append(weakref.ref(app.result))
                 await pilot.press(key)
                 await long.until(pilot, lambda: long.at_rest(app), f"the result of {key}")
-                assert all(ref() in (None, app.lens) for ref in shown), f"an earlier result is kept after {key}"
+                assert all(ref() in (None, app.result) for ref in shown), f"an earlier result is kept after {key}"
         return shown
 
     assert asyncio.run(go())

@@ -9,7 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, become, drive, pane_text, press, said, settled, until
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.errors import NO_MEMORY
 from txexplain.explorer.session import answers
@@ -27,7 +27,7 @@ def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.Mo
     plain = module.draw_pane
 
     def drawn(name: str, scene: Any, rect: Any) -> Any:
-        too_much = name == "stage" and scene.lens is not None and scene.location.kind == "block"
+        too_much = name == "stage" and scene.shown is not None and scene.location.kind == "block"
         return lacking() if too_much else plain(name, scene, rect)
 
     def has_said(app: ExplorerApp) -> bool:
@@ -48,8 +48,8 @@ def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.Mo
             await until(pilot, lambda: has_said(app), "the sentence")
         app.clear_notifications()
         with monkeypatch.context() as patch:  # a worker beside the run
-            patch.setattr(Lens, "flow", lacking)
-            assert app.lens is not None
+            patch.setattr(Result, "flow", lacking)
+            assert app.result is not None
             await pilot.press("w")
             await until(pilot, lambda: has_said(app), "the sentence")
         app.clear_notifications()

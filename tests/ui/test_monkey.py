@@ -46,7 +46,7 @@ def test_a_fault_says_the_shortest_way_to_it(world: World, monkeypatch: pytest.M
 
 
 def hotter(plain: Any) -> Any:
-    return lambda lens, state: plain(lens, replace(state, temperature=state.temperature + 0.1))
+    return lambda result, state: plain(result, replace(state, temperature=state.temperature + 0.1))
 
 
 def one_row_too_many(plain: Any) -> Any:
@@ -60,7 +60,7 @@ def above(plain: Any) -> Any:
 @pytest.mark.long
 @pytest.mark.parametrize(("what", "wrong", "steps", "said"), [
     ("txexplain.explorer.session.answers.distribution_of", hotter, ["comma"], "panel isn't what a fresh run shows|candidate . is said to have"),
-    ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.lens is None), ["a"], "the header says|a fresh run shows"),
+    ("txexplain.ui.app.inputs", lambda _: lambda name, scene, rect: (name, scene.shown is None), ["a"], "the header says|a fresh run shows"),
     ("txexplain.viz.views.chrome.breadcrumb", lambda plain: lambda place: plain(place)[:-1], ["enter"], "the header says"),
     ("txexplain.ui.widgets.picture.Picture.strips", above, ["a"], "the screen says"),
     ("txexplain.engine.model.GPT2.shared", one_row_too_many, ["slash", "backspace", ["text", "my"], "enter"], "from a fresh run"),

@@ -54,7 +54,7 @@ def test_thirty_presses_during_a_forward_pass_all_count_and_show_true_bars(story
         old = distribution(fresh(storyteller, ONCE).last_logits)
         await press(app, hand, "right_curly_bracket")  # T 2
         slow.shut = True
-        ids = list(app.lens.trace.ids)  # type: ignore[union-attr]
+        ids = list(app.result.trace.ids)  # type: ignore[union-attr]
         await hand.press("space")
         await until(hand, lambda: app.running and len(slow.started) > 1, "a forward pass")
         stops = [stop for stop in reversed(STOPS) if stop < 2.0]
@@ -152,8 +152,8 @@ def test_an_example_is_one_key_away(storyteller: GPT2) -> None:
         await settled(app, hand)
         assert app.state.prompt == STORIES[2].prompt
         assert app.state.temperature == 0.9
-        assert app.lens is not None
-        assert list(app.lens.trace.ids) == storyteller.prompt_ids(STORIES[2].prompt)
+        assert app.result is not None
+        assert list(app.result.trace.ids) == storyteller.prompt_ids(STORIES[2].prompt)
         assert app.session.last_draw is None
         await hand.press("e", "escape")
         assert app.state.prompt == STORIES[2].prompt

@@ -166,8 +166,8 @@ def test_own_keys_do_it_and_the_old_ones_do_not(storyteller: GPT2) -> None:
         await press(app, hand, "space")  # type: ignore[arg-type]
         assert len(app.state.ids or ()) in (0, 7)
         await press(app, hand, "d")  # type: ignore[arg-type]
-        assert app.lens is not None
-        assert app.lens.trace.n_tokens == 8
+        assert app.result is not None
+        assert app.result.trace.n_tokens == 8
         assert str(app.state.location) == "model"
         await press(app, hand, "Z")  # type: ignore[arg-type]
         assert str(app.state.location) == "heads"
@@ -230,7 +230,7 @@ def test_a_theme_of_auto_is_the_terminals_and_a_flag_counts_for_more_than_the_fi
     """What the app is given: no theme, so that it follows the ground; or the flag's, whatever the file says."""
     wanted: list[str | None] = []
     monkeypatch.setenv("TEXTUAL_DRIVER", "elsewhere:Driver")  # so that no terminal is needed
-    monkeypatch.setattr("txexplain.cli.start.elsewhere", lambda state, options, lens, reads: wanted.append(options.theme))
+    monkeypatch.setattr("txexplain.cli.start.elsewhere", lambda state, options, result, reads: wanted.append(options.theme))
     for text, flags in (("", []), ('theme = "auto"', []), ('theme = "light"', []), ('theme = "light"', ["--theme", "auto"])):
         put(home, text)
         CliRunner().invoke(cli, [*flags, "Once"])

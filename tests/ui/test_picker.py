@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, drive, fresh, pane_text, press, said, screen_text, settled, until
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.errors import ModelNotFound
@@ -114,7 +114,7 @@ def test_the_present_model_stays_until_the_other_is_there(storyteller: GPT2, gat
         gate.at = (26_000_000, 52_000_000)
         await until(hand, lambda: "owner/small 50%" in screen_text(app)[0], "the progress in the header")
         await hand.press("left_square_bracket", "space")
-        await until(hand, lambda: app.lens is not None and app.lens.trace.n_tokens == 8 and not app.running, "a drawn token")
+        await until(hand, lambda: app.result is not None and app.result.trace.n_tokens == 8 and not app.running, "a drawn token")
         assert app.state.model == "storyteller"
         assert app.state.temperature == 0.9
         await listed(app, hand)
@@ -125,17 +125,17 @@ def test_the_present_model_stays_until_the_other_is_there(storyteller: GPT2, gat
         assert "█" * 13 not in lines[row + 1]
         gate.at = (39_000_000, 52_000_000)
         await until(hand, lambda: "fetched 75%" in "\n".join(screen_text(app)), "the list follows")
-        prompt = app.model.tokenizer.decode(app.lens.trace.ids) if app.model and app.lens else ""
+        prompt = app.model.tokenizer.decode(app.result.trace.ids) if app.model and app.result else ""
         gate.opened.set()
         await until(hand, lambda: app.state.model == "owner/small", "the other model")
         await settled(app, hand)
         assert len(app.screen_stack) == 1, "the list has nothing more to say"
-        assert app.lens is not None
-        assert app.lens.config.n_embd == 16
-        assert app.lens.trace.prompt == prompt, "the text, in the other's tokens"
+        assert app.result is not None
+        assert app.result.config.n_embd == 16
+        assert app.result.trace.prompt == prompt, "the text, in the other's tokens"
         assert app.state.temperature == 0.9
         assert "owner/small · 2 blocks × 2 heads" in screen_text(app)[0]
-        assert app.editor.tokenizer is app.lens.model.tokenizer if app.lens.model else False
+        assert app.editor.tokenizer is app.result.model.tokenizer if app.result.model else False
 
     drive(test, storyteller)
 
@@ -208,8 +208,8 @@ def test_a_failure_is_a_sentence_and_changes_nothing(storyteller: GPT2, gate: Ga
         assert said(app) == ["The disk is full: owner/small can't be saved; make room."]
         assert (app.state, app.session.arrival) == (before, None)
         await press(app, hand, "space")
-        assert app.lens is not None
-        assert app.lens.trace.n_tokens == 8
+        assert app.result is not None
+        assert app.result.trace.n_tokens == 8
 
     drive(test, storyteller)
 
@@ -243,12 +243,12 @@ def test_a_recorded_run_goes_on_with_a_model(storyteller: GPT2, gate: Gate, tmp_
         await until(hand, lambda: app.state.model == "owner/small", "the model")
         await settled(app, hand)
         assert app.state.trace is None
-        assert app.lens is not None
-        assert app.lens.trace.prompt == ONCE
+        assert app.result is not None
+        assert app.result.trace.prompt == ONCE
         await press(app, hand, "space")
-        assert app.lens.model is not None
+        assert app.result.model is not None
 
-    drive(test, None, from_flags(trace=str(tmp_path / "t")), load=lambda: Lens(Trace.load(tmp_path / "t"), None))  # type: ignore[arg-type, return-value]
+    drive(test, None, from_flags(trace=str(tmp_path / "t")), load=lambda: Result(Trace.load(tmp_path / "t"), None))  # type: ignore[arg-type, return-value]
 
 
 def test_a_model_that_cannot_read_the_prompt_says_so(storyteller: GPT2, gate: Gate) -> None:
@@ -301,7 +301,7 @@ def test_another_model_can_be_chosen_while_the_first_is_on_its_way(storyteller: 
         prepared(app, gate)
         await choose_second(app, hand)
         if works:
-            await until(hand, lambda: app.lens is not None and not app.running, "the second model's answer")
+            await until(hand, lambda: app.result is not None and not app.running, "the second model's answer")
         else:
             await until(hand, lambda: "There is no such model." in "\n".join(screen_text(app)), "the sentence")
         go.set()

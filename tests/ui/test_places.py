@@ -11,7 +11,7 @@ import pytest
 from tests.viz.reading import scene_at
 from txexplain.cli.asked import Source
 from txexplain.cli.start import require_place
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.errors import LocationError
 from txexplain.explorer.location import FACES, PLACES, Dims, Location, breadcrumb, check, clamp, parse
@@ -123,7 +123,7 @@ def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[str, set[Locati
     assert trace is not None
     place = min(reached[kind], key=str)
     for face in FACES.get(kind, (None,)):
-        scene = scene_at(Lens(trace, tiny), str(replace(place, face=face)), (100, 30))
+        scene = scene_at(Result(trace, tiny), str(replace(place, face=face)), (100, 30))
         drawn = draw_stage(scene).text()
         assert len({line.strip() for line in drawn}) > 3
         assert "Not recorded" not in "".join(drawn)

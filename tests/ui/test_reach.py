@@ -16,7 +16,7 @@ from tests.explorer.test_location import locations
 from tests.ui.harness import COLOURS, ONCE, drive, press, screen_text, settled
 from tests.viz.test_palette import wcag
 from tests.vt import harmful
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import dims_of, distribution_of
 from txexplain.explorer.location import Location, parse
@@ -76,10 +76,10 @@ LOOKS = (
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_size_has_a_screen(storyteller: GPT2, size: tuple[int, int]) -> None:
-    lens = Lens(run(storyteller), storyteller)
+    result = Result(run(storyteller), storyteller)
     for number, place in enumerate(PLACES):
         look = LOOKS[number % len(LOOKS)]
-        canvas = screen(lens, place, size, look)
+        canvas = screen(result, place, size, look)
         assert (canvas.width, canvas.height) == size
         if look.ascii:
             assert "".join(canvas.text()).isascii()
@@ -118,7 +118,7 @@ def run(model: GPT2):  # type: ignore[no-untyped-def]
     return model.forward(model.prompt_ids(ONCE))
 
 
-def screen(lens: Lens, place: str, size: tuple[int, int], look: UiOptions = COLOURS):  # type: ignore[no-untyped-def]
+def screen(result: Result, place: str, size: tuple[int, int], look: UiOptions = COLOURS):  # type: ignore[no-untyped-def]
     from dataclasses import replace
 
     from txexplain.engine.sampling import distribution
@@ -126,8 +126,8 @@ def screen(lens: Lens, place: str, size: tuple[int, int], look: UiOptions = COLO
 
     tones, state = palette_of(look), replace(ExplorerState(prompt=ONCE), location=parse(place))
     keys = footer(Doing(state.location.kind), ascii=tones.ascii)
-    more = {"distribution": distribution(lens.trace.last_logits), "ribbons": tuple(lens.flow("norms")), "keys": keys}
-    return draw_screen(scene_of(state, tones, size, lens, side="explain", **more))
+    more = {"distribution": distribution(result.trace.last_logits), "ribbons": tuple(result.flow("norms")), "keys": keys}
+    return draw_screen(scene_of(state, tones, size, result, side="explain", **more))
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -170,17 +170,19 @@ def dim_text(app: ExplorerApp) -> set[tuple[str, str, float]]:
 
 
 @pytest.fixture(scope="module")
-def once(storyteller: GPT2) -> Lens:
-    return Lens(run(storyteller), storyteller)
+def once(storyteller: GPT2) -> Result:
+    return Result(run(storyteller), storyteller)
 
 
 @examples(60)
 @given(place=locations)
-def test_every_place_is_described_in_words(once: Lens, place: Location) -> None:
+def test_every_place_is_described_in_words(once: Result, place: Location) -> None:
     """The nearest place that the model has: its name, the selected token and no control character."""
-    lens, tones = once, palette_of(COLOURS)
-    state = ExplorerState(prompt=ONCE, location=place).fit(dims_of(lens))
-    said = describe(scene_of(state, tones, (120, 36), lens, distribution=distribution_of(lens, state), ribbons=tuple(lens.flow("norms"))))
+    result, tones = once, palette_of(COLOURS)
+    state = ExplorerState(prompt=ONCE, location=place).fit(dims_of(result))
+    said = describe(
+        scene_of(state, tones, (120, 36), result, distribution=distribution_of(result, state), ribbons=tuple(result.flow("norms")))
+    )
     assert "Place: " in said
     assert "Selected token: " in said
     assert len(said.split("\n\n")) >= 3

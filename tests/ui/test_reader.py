@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, SlowForward, become, drive, pane_text, press, said, screen_text, settled, until, write
 from tests.ui.paper import on_paper
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.lesson import Lesson, parse_lesson, shipped_lessons
@@ -78,13 +78,13 @@ def side(app: ExplorerApp) -> str:
 @pytest.mark.parametrize("size", SIZES)
 def test_a_page_drives_the_screen_and_says_what_the_run_says(storyteller: GPT2, size: tuple[int, int]) -> None:
     async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
-        assert app.lens is not None
+        assert app.result is not None
         assert app.state.prompt == "red blue red blue red"
         place = app.state.location
-        best = app.lens.measures.induction
+        best = app.result.measures.induction
         assert best[place.block, place.head] == best[best == best].max()
         assert (place.query, place.key) == (4, 1)
-        share = percent(float(app.lens.trace[f"blocks.{place.block}.attn.pattern"][place.head, 4, 1]))
+        share = percent(float(app.result.trace[f"blocks.{place.block}.attn.pattern"][place.head, 4, 1]))
         assert f"L{place.block}H{place.head}" in side(app)
         assert share in side(app)
         assert "1/3" in side(app)
@@ -107,8 +107,8 @@ def test_pages_turn_and_what_a_page_does_not_say_begins_anew(storyteller: GPT2) 
         assert "T is 2.5." in side(app)  # the text follows what the reader does
         await press(app, pilot, "n", "n")
         assert (app.session.reader.number, app.state.prompt, app.state.temperature, app.state.mode) == (3, "Once upon a time", 1.0, "full")
-        assert app.lens is not None
-        assert app.lens.trace.n_tokens == 4
+        assert app.result is not None
+        assert app.result.trace.n_tokens == 4
         await press(app, pilot, "p")
         assert (app.session.reader.number, app.state.prompt, app.state.temperature) == (2, "red blue red blue red", 2.0)
 
@@ -193,7 +193,7 @@ def test_t_without_a_lesson_lists_the_shipped_ones_and_opens_one(storyteller: GP
         await pilot.press("down", "enter")
         await until(pilot, lambda: app.session.reader.lesson is not None, "a lesson")
         await press(app, pilot)
-        await until(pilot, lambda: app.session.reader.reading is not None and app.session.reader.reading.lens is not None, "its page")
+        await until(pilot, lambda: app.session.reader.reading is not None and app.session.reader.reading.result is not None, "its page")
         assert app.session.reader.lesson is not None
         assert app.session.reader.lesson.name == "attention"
         assert "1/12" in side(app)
@@ -295,8 +295,8 @@ def test_the_own_place_may_lie_where_the_pages_run_has_nothing(storyteller: GPT2
     async def visit(app: ExplorerApp, pilot: Pilot[None]) -> None:
         for keys, place in (((), "L2H1:qk[11,9]"), (("a",), "heads[2.1]@11")):
             await press(app, pilot, "t", "enter")
-            assert app.lens is not None
-            assert app.lens.trace.n_tokens < 10
+            assert app.result is not None
+            assert app.result.trace.n_tokens < 10
             slow.shut = True
             slow.gate(storyteller.prompt_ids(long)).clear()
             await pilot.press("t", "t", *keys)
@@ -353,8 +353,8 @@ def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT
         assert "6 blocks" in side(app)
         await pilot.press("n")
         await until(pilot, lambda: "2 blocks" in side(app), "the page's model")
-        assert app.lens is not None
-        assert app.lens.trace.ids == (5, 17, 3)
+        assert app.result is not None
+        assert app.result.trace.ids == (5, 17, 3)
         await pilot.press("p")
         await until(pilot, lambda: "6 blocks" in side(app), "the reader's own model")
         assert app.state.model == "storyteller"
@@ -385,8 +385,8 @@ def test_a_model_that_the_reader_picks_in_a_lesson_stays(storyteller: GPT2) -> N
         assert app.state.model == "small"
         assert app.session.prompt_text().startswith("My own words")
         assert (app.state.temperature, app.state.k, str(app.state.location)) == (2.5, 7, "L1H1:qk[1,0]")
-        assert app.lens is not None
-        assert app.lens.trace.ids == tuple(app.model.prompt_ids(app.session.prompt_text()))  # type: ignore[union-attr]
+        assert app.result is not None
+        assert app.result.trace.ids == tuple(app.model.prompt_ids(app.session.prompt_text()))  # type: ignore[union-attr]
 
     drive(pick, storyteller, OWN)
 
@@ -399,7 +399,7 @@ def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
 
     async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
         scene, rect = app.scene(*app.size), app.layout_of(*app.size)["side"]
-        switched = replace(scene, lens=Lens(other, tiny), distribution=distribution(other.last_logits))
+        switched = replace(scene, result=Result(other, tiny), distribution=distribution(other.last_logits))
         said = [" ".join(" ".join(draw_pane("side", each, rect).text()).split()) for each in (scene, switched)]
         assert scene.distribution is not None
         assert f"The likeliest: {percent(scene.distribution.probability.max())}." in said[0]
@@ -413,12 +413,12 @@ def test_a_page_says_its_own_settings_numbers_wherever_the_reader_went(storytell
     lesson = parse_lesson("+++\ntitle = 'a'\nprompt = 'Once upon a time'\n+++\n{top} {probability} {probability 1 0.5}.\n", "numbers")
     trace = storyteller.forward(storyteller.prompt_ids("Once upon a time"))
     assert trace is not None
-    lens, tones = Lens(trace, storyteller), palette_of(COLOURS)
-    state, reading = read(lesson, lesson.pages[0], from_flags(prompt="Once upon a time", top_k=3), lens, tones)
+    result, tones = Result(trace, storyteller), palette_of(COLOURS)
+    state, reading = read(lesson, lesson.pages[0], from_flags(prompt="Once upon a time", top_k=3), result, tones)
     own = [distribution(trace.last_logits, temperature) for temperature in (1.0, 0.5)]
     elsewhere = storyteller.forward(storyteller.prompt_ids("The cat"))
     assert elsewhere is not None
-    scene = scene_of(replace(state, prompt="The cat"), tones, (60, 20), Lens(elsewhere, storyteller),
+    scene = scene_of(replace(state, prompt="The cat"), tones, (60, 20), Result(elsewhere, storyteller),
                      distribution=distribution(elsewhere.last_logits, top_k=3), reading=reading, side="lesson")  # fmt: skip
     said = " ".join(" ".join(draw_pane("side", scene, Rect(0, 0, 60, 20)).text()).split())
     assert " ".join(percent(each.probability[each.order[0]]) for each in own) in said

@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import ONCE, drive, fresh, pane_text, said, screen_text, until
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
 from txexplain.engine.trace import Trace
@@ -28,7 +28,7 @@ def whole(storyteller: GPT2, tmp_path: Path) -> Path:
 
 
 def replay(test: object, path: Path, state: ExplorerState | None = None) -> None:
-    drive(test, None, state or from_flags(trace=str(path)), load=lambda: Lens(Trace.load(path), None))  # type: ignore[arg-type]
+    drive(test, None, state or from_flags(trace=str(path)), load=lambda: Result(Trace.load(path), None))  # type: ignore[arg-type]
 
 
 def test_a_recorded_run_is_shown_and_sampled_from(storyteller: GPT2, whole: Path) -> None:
@@ -77,10 +77,10 @@ def test_the_window_s_name_is_the_run_s_own(whole: Path) -> None:
     names: list[str] = []
 
     async def test(app: App, hand: Hand) -> None:
-        assert app.lens is not None
+        assert app.result is not None
         app._driver.entitle = names.append  # type: ignore[union-attr]
-        app.session = replace(app.session, lens=None)
-        app.happen(Opened("load", Lens(Trace.load(whole), None)))
+        app.session = replace(app.session, result=None)
+        app.happen(Opened("load", Result(Trace.load(whole), None)))
 
     replay(test, whole)
     assert names == [f"txexplain trace of storyteller: {Trace.load(whole).prompt}"]

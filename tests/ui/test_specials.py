@@ -29,14 +29,14 @@ def test_a_typed_special_is_one_token_until_s_makes_it_text(with_users: GPT2) ->
 
     async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await settled(app, pilot)
-        assert app.lens is not None
-        assert app.lens.trace.ids == (own.typed["<|user|>"], own.typed["Rapunzel"])
+        assert app.result is not None
+        assert app.result.trace.ids == (own.typed["<|user|>"], own.typed["Rapunzel"])
         assert "<|user|>" in "".join(pane_text(app, "prompt"))
         await press(app, pilot, "S")
-        assert app.lens.trace.ids == tuple(own.plain().encode(text))
+        assert app.result.trace.ids == tuple(own.plain().encode(text))
         assert "--specials text" in app.state.command_line()
         await press(app, pilot, "S")
-        assert app.lens.trace.ids == (own.typed["<|user|>"], own.typed["Rapunzel"])
+        assert app.result.trace.ids == (own.typed["<|user|>"], own.typed["Rapunzel"])
 
     on_paper(watch, with_users, ExplorerState(model="mine", prompt=text))
 
@@ -50,10 +50,10 @@ def test_given_ids_stay_while_letters_are_typed_behind_them(with_users: GPT2) ->
         await settled(app, pilot)
         await pilot.press("slash", "c", "a", "t")
         want = (*given, *own.encode("cat", bare=True))
-        await until(pilot, lambda: app.lens is not None and app.lens.trace.ids == want, "the ids with what was typed")
+        await until(pilot, lambda: app.result is not None and app.result.trace.ids == want, "the ids with what was typed")
         assert app.editor.text == "<|user|>thecat"
         await pilot.press("backspace", "backspace", "backspace", "escape")
-        await until(pilot, lambda: app.lens is not None and app.lens.trace.ids == given, "the ids as they were given")
+        await until(pilot, lambda: app.result is not None and app.result.trace.ids == given, "the ids as they were given")
         assert app.state.ids == given
 
     on_paper(watch, with_users, ExplorerState(model="mine", ids=given))
@@ -73,7 +73,7 @@ def test_what_a_tokenizer_puts_before_a_text_stands_there_once(storyteller: GPT2
         text = app.editor.text
         assert text.startswith("the cat")
         want = tuple(app.model.prompt_ids(text))
-        await until(pilot, lambda: app.lens is not None and app.lens.trace.ids == want, "the text's own ids")
+        await until(pilot, lambda: app.result is not None and app.result.trace.ids == want, "the text's own ids")
         assert want[0] == drawn[0]
         assert want[1] == drawn[1] != want[0]
 

@@ -57,7 +57,7 @@ def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatc
     held = Held()
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
-        first = app.lens
+        first = app.result
         held.plain = GPT2.stoppable_forward
         monkeypatch.setattr(GPT2, "stoppable_forward", lambda model, ids, **options: held.forward(model, ids, **options))
         await hand.press("slash")
@@ -69,14 +69,14 @@ def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatc
             assert app.state.prompt == TEXT[:number]
             if not at_once and number % EACH == 0:
                 await until(hand, lambda: held.running > 0 or held.finished > 0, "a pass")
-                assert app.lens is first or app.lens is None or app.lens.trace.prompt != TEXT
+                assert app.result is first or app.result is None or app.result.trace.prompt != TEXT
                 scene = app.scene(*app.size)
-                assert scene.stale or app.lens is None or app.lens.trace.prompt == app.state.prompt
+                assert scene.stale or app.result is None or app.result.trace.prompt == app.state.prompt
         last = storyteller.prompt_ids(TEXT)
         await until(hand, lambda: held.running == 1 and held.ids == last, "a pass for the last text, the others stopped")
         held.gate.set()
         await settled(app, hand)
-        await until(hand, lambda: app.lens is not None and app.lens.trace.prompt == TEXT, "the last text's result")
+        await until(hand, lambda: app.result is not None and app.result.trace.prompt == TEXT, "the last text's result")
         assert held.most == 1
         assert held.finished <= 2  # a stopped one may have been past its last look
         assert held.begun <= len(TEXT) + 1
@@ -105,8 +105,8 @@ def test_other_keys_work_while_a_pass_runs(storyteller: GPT2, monkeypatch: pytes
         held.gate.set()
         await settled(app, hand)
         assert app.state.temperature == 1.1
-        assert app.lens is not None
-        assert app.lens.trace.prompt == ONCE + "!"
+        assert app.result is not None
+        assert app.result.trace.prompt == ONCE + "!"
         assert not app.scene(*app.size).stale
 
     drive(test, storyteller, ExplorerState(prompt=ONCE))  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ def test_a_pages_model_comes_by_the_readers_own_keys_alone(storyteller: GPT2, hu
         assert {method for method, path, _ in hub.asked if "resolve" in path} == {"HEAD"}, "nothing is fetched yet"
         assert "It has 0.1 MB" in words(app)
         await pilot.press("y")
-        await until(pilot, lambda: app.model is not None and app.model.name == "owner/name" and app.lens is not None, "the model")
+        await until(pilot, lambda: app.model is not None and app.model.name == "owner/name" and app.result is not None, "the model")
         await until(pilot, lambda: f"It has {app.model.config.n_layer} blocks." in words(app), "its figures")  # type: ignore[union-attr]
 
     drive(read, storyteller, reads=Reads(parse_lesson(TEXT, "mine"), lecture=True, pace=0.01), wait=False)
@@ -112,7 +112,7 @@ def test_the_first_page_asks_too_and_the_pages_beside_it_have_the_readers_model(
         await pilot.press("escape")
         await until(pilot, lambda: "It has … blocks." in words(app), "the page without its model")
         await pilot.press("p")
-        await until(pilot, lambda: app.lens is not None and not app.running, "the reader's model")
+        await until(pilot, lambda: app.result is not None and not app.running, "the reader's model")
         assert app.state.model == "storyteller"
         assert hub.asked == []
 
@@ -124,7 +124,7 @@ def test_the_first_page_asks_too_and_the_pages_beside_it_have_the_readers_model(
 def test_what_the_reader_named_or_allowed_comes_without_a_question(storyteller: GPT2, hub: Hub, reads: Reads) -> None:
     async def read(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await pilot.press("n")
-        await until(pilot, lambda: app.model is not None and app.model.name == "owner/name" and app.lens is not None, "the model")
+        await until(pilot, lambda: app.model is not None and app.model.name == "owner/name" and app.result is not None, "the model")
 
     on_paper(read, storyteller, reads=reads)
 

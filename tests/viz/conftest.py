@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 
 TINY_IDS = (5, 17, 42, 3, 17, 60, 28)
@@ -12,23 +12,23 @@ SENTENCE = "Once upon a time there was a little girl who lived in the big forest
 
 
 @pytest.fixture(scope="session")
-def tiny_lens(tiny: GPT2) -> Lens:
+def tiny_result(tiny: GPT2) -> Result:
     trace = tiny.forward(list(TINY_IDS))
     assert trace is not None
-    return Lens(trace, tiny)
+    return Result(trace, tiny)
 
 
 @pytest.fixture(scope="session")
-def story_lens(storyteller: GPT2) -> Lens:
+def story_result(storyteller: GPT2) -> Result:
     trace = storyteller.forward(storyteller.prompt_ids(SENTENCE))
     assert trace is not None
-    return Lens(trace, storyteller)
+    return Result(trace, storyteller)
 
 
 @pytest.fixture(scope="session", params=["tiny", "story"])
-def lens(request: pytest.FixtureRequest) -> Lens:
+def result(request: pytest.FixtureRequest) -> Result:
     """Every reading is done in both models: seven tokens in 2 blocks of 3 heads, and a long prompt in 6 blocks of 8."""
-    return request.getfixturevalue(f"{request.param}_lens")
+    return request.getfixturevalue(f"{request.param}_result")
 
 
 PROMPTS = {
@@ -40,8 +40,8 @@ PROMPTS = {
 
 
 @pytest.fixture(scope="session", params=PROMPTS)
-def wordy(request: pytest.FixtureRequest, storyteller: GPT2) -> Lens:
+def wordy(request: pytest.FixtureRequest, storyteller: GPT2) -> Result:
     """The bundled model with a short prompt, one of some 40 tokens, and one of more than 200."""
     trace = storyteller.forward(storyteller.tokenizer.encode(PROMPTS[request.param])[:250])
     assert trace is not None
-    return Lens(trace, storyteller)
+    return Result(trace, storyteller)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.choice import distribution_of, finish
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
@@ -25,18 +25,18 @@ STAGES = {"narrow": (80, 14), "wide": (80, 31), "large": (148, 54)}  # the stage
 FIGURE = r"[−-]?(?:\d+\.?\d*(?:e[−-]?\d+)?|inf|∞)"
 
 
-def scene_at(lens: Lens, at: str, size: tuple[int, int], palette: Palette | None = None, **settings: object) -> Scene:
+def scene_at(result: Result, at: str, size: tuple[int, int], palette: Palette | None = None, **settings: object) -> Scene:
     """The scene of a place, with all that a finished one has."""
     palette = palette or Palette()
     state = replace(ExplorerState(model="a model", location=parse(at)), **settings)
-    finish(lens, state)
+    finish(result, state)
     keys = footer(Doing(state.location.kind), ascii=palette.ascii)
-    more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "keys": keys}
-    return scene_of(state, palette, size, lens, **more)
+    more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow(state.flow)), "keys": keys}
+    return scene_of(state, palette, size, result, **more)
 
 
-def stage_at(lens: Lens, at: str, size: tuple[int, int], palette: Palette | None = None, **settings: object) -> Canvas:
-    return draw_stage(scene_at(lens, at, size, palette, **settings))
+def stage_at(result: Result, at: str, size: tuple[int, int], palette: Palette | None = None, **settings: object) -> Canvas:
+    return draw_stage(scene_at(result, at, size, palette, **settings))
 
 
 def value(text: str) -> float:
@@ -62,12 +62,12 @@ def shows_percent(text: str, p: float) -> bool:
     return p > 0.9999 if text.startswith(">") else abs(value(text) - 100 * p) <= 0.501 * unit(text) + 1e-5 * p
 
 
-def in_points(lens: Lens, vector: np.ndarray, row: int) -> np.ndarray:
+def in_points(result: Result, vector: np.ndarray, row: int) -> np.ndarray:
     """By how much a vector in a row's stream moves each token's probability, to first order, in float64. Shapes: [d] -> [V]."""
-    model = lens.weights()
+    model = result.weights()
     unembedding = model.unembedding.astype(np.float64)
-    gain, scale = model.weights["ln_f.weight"].astype(np.float64), float(lens.trace["ln_final.scale"][row, 0])
-    logits = lens.trace["ln_final.normalized"][row].astype(np.float64) @ unembedding.T
+    gain, scale = model.weights["ln_f.weight"].astype(np.float64), float(result.trace["ln_final.scale"][row, 0])
+    logits = result.trace["ln_final.normalized"][row].astype(np.float64) @ unembedding.T
     shares = np.exp(logits - logits.max())
     shares /= shares.sum()
     effect = ((vector - vector.mean()) * gain / scale) @ unembedding.T

@@ -16,7 +16,7 @@ from tests.covering import covered
 from tests.examples import examples
 from tests.viz.reading import FIGURE, STAGES, halves, hits, levels_of, line_with, scene_at, shows, shows_percent, stage_at
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import dims_of
 from txexplain.explorer.location import LEASTS, MEASURES, Location, parse
@@ -34,7 +34,7 @@ SHAPES = [(12, 12), (48, 25)]  # GPT-2 124M's heads and gpt2-xl's
 LOOKS = [Palette(), Palette("light", "256"), Palette("dark", "16"), Palette("dark", "none", ascii=True)]
 
 
-def random_lens(n_layer: int, n_head: int, n: int, seed: int = 0, *, copies: bool = True, without: tuple[int, ...] = ()) -> Lens:
+def random_result(n_layer: int, n_head: int, n: int, seed: int = 0, *, copies: bool = True, without: tuple[int, ...] = ()) -> Result:
     rng = np.random.default_rng(seed)
     parts = {}
     for layer in set(range(n_layer)) - set(without):
@@ -42,11 +42,11 @@ def random_lens(n_layer: int, n_head: int, n: int, seed: int = 0, *, copies: boo
         parts[f"blocks.{layer}.attn.pattern"] = ((shares / shares.sum(axis=-1, keepdims=True)).astype(np.float32),)
     config = GPT2Config.from_dict({"model_type": "gpt2", "n_layer": n_layer, "n_head": n_head, "n_embd": 4 * n_head}, source="a test")
     ids = rng.integers(0, max(2, n // 3), n).tolist() if copies else list(range(n))
-    return Lens(Trace(ids, parts, config=config), None)
+    return Result(Trace(ids, parts, config=config), None)
 
 
-def scene(lens: Lens, at: str, size: tuple[int, int], palette: Palette | None = None) -> Scene:
-    return scene_of(ExplorerState(model="random", location=parse(at)), palette or Palette(), size, lens)
+def scene(result: Result, at: str, size: tuple[int, int], palette: Palette | None = None) -> Scene:
+    return scene_of(ExplorerState(model="random", location=parse(at)), palette or Palette(), size, result)
 
 
 def heads_drawn(canvas: Canvas) -> list[tuple[int, int, int, int]]:
@@ -54,18 +54,18 @@ def heads_drawn(canvas: Canvas) -> list[tuple[int, int, int, int]]:
     return sorted((hit.y, hit.x, hit.target.block, hit.target.head) for hit in hits(canvas, lambda at: isinstance(at, Location)))
 
 
-def by_hand(lens: Lens, name: str, least: int) -> list[tuple[int, int]]:
+def by_hand(result: Result, name: str, least: int) -> list[tuple[int, int]]:
     """The order that a measure asks for, written down apart from the code's."""
-    values = lens.measures.of(name)
-    whole = math.log2(lens.trace.n_tokens) if name == "entropy" else 1.0
+    values = result.measures.of(name)
+    whole = math.log2(result.trace.n_tokens) if name == "entropy" else 1.0
     heads = [(i, j) for i in range(values.shape[0]) for j in range(values.shape[1])]
     known = sorted((-values[head], head) for head in heads if not math.isnan(values[head]) and values[head] / whole >= least / 100)
     return [head for _, head in known] + [head for head in heads if math.isnan(values[head]) and not least]
 
 
 @pytest.fixture(scope="module", params=SHAPES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
-def random(request: pytest.FixtureRequest) -> Lens:
-    return random_lens(*request.param, 32)
+def random(request: pytest.FixtureRequest) -> Result:
+    return random_result(*request.param, 32)
 
 
 # Sorted and cut
@@ -76,22 +76,22 @@ def random(request: pytest.FixtureRequest) -> Lens:
 def test_heads_are_sorted_by_what_they_do_and_cut_where_it_is_little(
     n_layer: int, n_head: int, n: int, name: str, least: int, seed: int
 ) -> None:
-    lens = random_lens(n_layer, n_head, n, seed, copies=seed % 3 > 0, without=(0,) if seed % 2 and n_layer > 1 else ())
+    result = random_result(n_layer, n_head, n, seed, copies=seed % 3 > 0, without=(0,) if seed % 2 and n_layer > 1 else ())
     at = f"heads:{name}.{least}" if least else f"heads:{name}"
-    order = dims_of(lens, parse(at)).order
-    canvas = draw_stage(scene(lens, at, (80, 60)))
-    if np.isnan(lens.measures.of(name)).all():
+    order = dims_of(result, parse(at)).order
+    canvas = draw_stage(scene(result, at, (80, 60)))
+    if np.isnan(result.measures.of(name)).all():
         assert not heads_drawn(canvas)
         assert order == ()  # arrows have nothing to go along
         assert any("no token comes twice in this prompt" in row for row in canvas.text())
     else:
-        assert [divmod(i, n_head) for i in order or ()] == by_hand(lens, name, least)
-        assert [(layer, head) for _, _, layer, head in heads_drawn(canvas)] == by_hand(lens, name, least)
-        assert by_hand(lens, name, least) or any(f"reaches {least}%" in row for row in canvas.text())
+        assert [divmod(i, n_head) for i in order or ()] == by_hand(result, name, least)
+        assert [(layer, head) for _, _, layer, head in heads_drawn(canvas)] == by_hand(result, name, least)
+        assert by_hand(result, name, least) or any(f"reaches {least}%" in row for row in canvas.text())
 
 
 @pytest.mark.parametrize(("look", "size", "name"), covered(LOOKS, STAGES, MEASURES))
-def test_names_and_measures_stand_in_the_order(random: Lens, size: str, name: str, look: Palette) -> None:
+def test_names_and_measures_stand_in_the_order(random: Result, size: str, name: str, look: Palette) -> None:
     order = by_hand(random, name, 0)
     rng = np.random.default_rng(1)
     for at in (order[0], order[int(rng.integers(len(order)))], order[-1]):
@@ -115,7 +115,7 @@ def test_names_and_measures_stand_in_the_order(random: Lens, size: str, name: st
             assert shows(figure[1], told) if name == "entropy" else shows_percent(figure[1] + "%", told), (cell, told)
 
 
-def test_arrows_go_along_the_grid_that_is_drawn(random: Lens) -> None:
+def test_arrows_go_along_the_grid_that_is_drawn(random: Result) -> None:
     for size, at in ((STAGES["narrow"], "heads:previous"), (STAGES["wide"], "heads:entropy.25"), (STAGES["large"], "heads")):
         canvas = draw_stage(scene(random, at, size))
         shown = heads_drawn(canvas)
@@ -128,7 +128,7 @@ def test_arrows_go_along_the_grid_that_is_drawn(random: Lens) -> None:
         assert (left.block, left.head) == shown[0][2:]
 
 
-def test_a_selected_head_that_is_cut_is_said_to_be(random: Lens) -> None:
+def test_a_selected_head_that_is_cut_is_said_to_be(random: Result) -> None:
     order = by_hand(random, "first", 10)
     out = next(head for head in by_hand(random, "first", 0) if head not in order)
     text = draw_stage(scene(random, f"heads:first.10[{out[0]}.{out[1]}]", STAGES["narrow"])).text()
@@ -137,19 +137,19 @@ def test_a_selected_head_that_is_cut_is_said_to_be(random: Lens) -> None:
 
 
 def test_no_copy_no_measure_and_no_pattern_are_said() -> None:
-    single = draw_stage(scene(random_lens(2, 2, 1), "heads:self", (80, 14))).text()
+    single = draw_stage(scene(random_result(2, 2, 1), "heads:self", (80, 14))).text()
     assert any("Nothing to sort by self: the prompt has one token." in row for row in single)
     assert "nothing to measure, the prompt has one token" in single[-1]
-    partial = random_lens(3, 2, 5, without=(1,))
+    partial = random_result(3, 2, 5, without=(1,))
     text = draw_stage(scene(partial, "heads[1.0]", (80, 31))).text()
     assert sum(row.count("not recorded") for row in text) == 3
     assert "L1H0: its pattern was not recorded" in text[-1]
-    unmeasured = draw_stage(scene(random_lens(2, 2, 1), "heads", (80, 31))).text()
+    unmeasured = draw_stage(scene(random_result(2, 2, 1), "heads", (80, 31))).text()
     assert not any(re.search(r"\bself\b|\bbits\b|%", row) for row in unmeasured[:-2])
-    nothing = Lens(Trace([1, 2], {}, config=partial.config), None)
+    nothing = Result(Trace([1, 2], {}, config=partial.config), None)
     assert "Not recorded" in draw_stage(scene(nothing, "heads", (80, 14))).text()[2]
-    nowhere = draw_stage(scene(random_lens(2, 3, 6, copies=False), "heads:self.50[1.1]", (80, 14))).text()
-    values = random_lens(2, 3, 6, copies=False).measures.self
+    nowhere = draw_stage(scene(random_result(2, 3, 6, copies=False), "heads:self.50[1.1]", (80, 14))).text()
+    values = random_result(2, 3, 6, copies=False).measures.self
     layer, head = np.unravel_index(values.argmax(), values.shape)
     told = next(re.search(r"No head's self reaches 50%; the most is (\S+), (L\dH\d)'s\.", row) for row in nowhere if "reaches" in row)
     assert told
@@ -161,12 +161,12 @@ def test_no_copy_no_measure_and_no_pattern_are_said() -> None:
 
 
 @pytest.mark.parametrize("size", [*STAGES.values(), (60, 7)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_thumbnails_are_their_heads_patterns_under_their_labels(lens: Lens, size: tuple[int, int]) -> None:
-    place = Location("heads", block=1, head=lens.config.n_head - 1)
-    canvas = stage_at(lens, str(place), size)
+def test_thumbnails_are_their_heads_patterns_under_their_labels(result: Result, size: tuple[int, int]) -> None:
+    place = Location("heads", block=1, head=result.config.n_head - 1)
+    canvas = stage_at(result, str(place), size)
     shown = heads_drawn(canvas)
     assert (1, place.head) in {(layer, head) for _, _, layer, head in shown}
-    ramp, n = Ramp("sequential", "attention", Palette(), coarse=True), lens.trace.n_tokens
+    ramp, n = Ramp("sequential", "attention", Palette(), coarse=True), result.trace.n_tokens
     columns = {match.start(): int(match[1]) for match in re.finditer(r"H(\d+)", canvas.text()[1])}
     ys = sorted({y for y, _, _, _ in shown})
     assert len(set(np.diff(ys).tolist())) <= 1
@@ -174,7 +174,7 @@ def test_thumbnails_are_their_heads_patterns_under_their_labels(lens: Lens, size
     for y, x, layer, head in shown:
         assert columns[x] == head
         assert re.match(rf" L{layer}\b", canvas.text()[y])
-        pattern = lens.trace[f"blocks.{layer}.attn.pattern"][head].astype(np.float64)
+        pattern = result.trace[f"blocks.{layer}.attn.pattern"][head].astype(np.float64)
         image = halves(canvas, x, y, 16, canvas.height - y)
         fits = []
         for m in range(3, n + 1):
@@ -191,28 +191,28 @@ def test_thumbnails_are_their_heads_patterns_under_their_labels(lens: Lens, size
 
 @pytest.mark.parametrize("at", ["heads[1.2]", "heads:previous[0.1]", "heads:entropy[1.0]"])
 @pytest.mark.parametrize("size", [*STAGES.values(), (60, 7)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_the_readout_has_all_five_measures(lens: Lens, size: tuple[int, int], at: str) -> None:
+def test_the_readout_has_all_five_measures(result: Result, size: tuple[int, int], at: str) -> None:
     place = parse(at)
-    row = stage_at(lens, at, size).text()[-1]
+    row = stage_at(result, at, size).text()[-1]
     found = re.match(
         rf" L{place.block}H{place.head} +self (\S+) +prev\w* (\S+) +(?:first|1st) (\S+) +ind\w* (\S+) +(?:entropy )?({FIGURE}) bits *$", row
     )
     assert found, row
     for name, text in zip(MEASURES, found.groups(), strict=True):
-        told = lens.measures.of(name)[place.block, place.head]
+        told = result.measures.of(name)[place.block, place.head]
         assert shows(text, told) if name == "entropy" else shows_percent(text, told) or abs(float(text[:-1]) - 100 * told) < 0.6, name
 
 
 def test_a_prompt_without_copies_says_so_in_the_readout() -> None:
-    lens = random_lens(2, 3, 6, copies=False)
-    assert "induction none, no token comes twice in this prompt" in draw_stage(scene(lens, "heads", (148, 31))).text()[-1]
-    assert re.search(r"ind\w* none", draw_stage(scene(lens, "heads", (80, 14))).text()[-1])
+    result = random_result(2, 3, 6, copies=False)
+    assert "induction none, no token comes twice in this prompt" in draw_stage(scene(result, "heads", (148, 31))).text()[-1]
+    assert re.search(r"ind\w* none", draw_stage(scene(result, "heads", (80, 14))).text()[-1])
 
 
 @pytest.mark.parametrize("size", [(80, 31), (148, 54)], ids=lambda size: f"{size[0]}x{size[1]}")
-def test_a_thumbnails_tag_is_its_largest_share_or_its_entropy(story_lens: Lens, size: tuple[int, int]) -> None:
-    canvas = stage_at(story_lens, "heads[2.3]", size)
-    measures, down = story_lens.measures, np.diff(sorted({y for y, _, _, _ in heads_drawn(canvas)}))[0]
+def test_a_thumbnails_tag_is_its_largest_share_or_its_entropy(story_result: Result, size: tuple[int, int]) -> None:
+    canvas = stage_at(story_result, "heads[2.3]", size)
+    measures, down = story_result.measures, np.diff(sorted({y for y, _, _, _ in heads_drawn(canvas)}))[0]
     assert len(heads_drawn(canvas)) == 48
     seen = set()
     for y, x, layer, head in heads_drawn(canvas):
@@ -233,18 +233,20 @@ def test_a_thumbnails_tag_is_its_largest_share_or_its_entropy(story_lens: Lens, 
 # In words, and while it is measured
 
 
-def test_the_table_lists_the_heads_as_the_atlas_does(lens: Lens) -> None:
-    text = describe(scene_at(lens, "heads:previous.10[1.1]", (80, 24)))
+def test_the_table_lists_the_heads_as_the_atlas_does(result: Result) -> None:
+    text = describe(scene_at(result, "heads:previous.10[1.1]", (80, 24)))
     rows = [line.split() for line in text.split("\n\n")[3].splitlines()[2:]]
-    assert [row[-7 if row[-1] == "bits" else -6] for row in rows] == [f"L{i}H{j}" for i, j in by_hand(lens, "previous", 10)]
-    for row, (layer, head) in zip(rows, by_hand(lens, "previous", 10), strict=True):
-        assert shows_percent(row[-5], lens.measures.previous[layer, head])
+    assert [row[-7 if row[-1] == "bits" else -6] for row in rows] == [f"L{i}H{j}" for i, j in by_hand(result, "previous", 10)]
+    for row, (layer, head) in zip(rows, by_hand(result, "previous", 10), strict=True):
+        assert shows_percent(row[-5], result.measures.previous[layer, head])
         assert (row[0] == ">") == ((layer, head) == (1, 1))
 
 
 def test_an_atlas_that_is_not_measured_yet_is_drawn_without_measures() -> None:
-    lens = random_lens(6, 8, 12)
+    result = random_result(6, 8, 12)
     for at in ("heads[1.2]", "heads:first[1.2]"):
-        draw_stage(replace(scene(lens, at, (80, 31)), measured=False))
-        assert "measures" not in lens.__dict__
-    assert any("Measuring all 48 heads" in row for row in draw_stage(replace(scene(lens, "heads:first", (80, 31)), measured=False)).text())
+        draw_stage(replace(scene(result, at, (80, 31)), measured=False))
+        assert "measures" not in result.__dict__
+    assert any(
+        "Measuring all 48 heads" in row for row in draw_stage(replace(scene(result, "heads:first", (80, 31)), measured=False)).text()
+    )

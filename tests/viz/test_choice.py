@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.viz.reading import scene_at, shows
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import dims_of
 from txexplain.explorer.location import FACES, LEASTS, STAGES, TILES, parse
@@ -27,8 +27,8 @@ TOKENS = ("", "@0", "@1", "@3")
 class Seen:
     """A place as the stage draws it, as `i` explains it, and as `describe` says it."""
 
-    def __init__(self, lens: Lens, at: str) -> None:
-        scene = scene_at(lens, at, SIZE)
+    def __init__(self, result: Result, at: str) -> None:
+        scene = scene_at(result, at, SIZE)
         self.at, self.canvas = at, draw_stage(scene)
         self.stage = "\n".join(self.canvas.text())
         self.explained = explain_text(scene, 400)
@@ -52,34 +52,34 @@ class Seen:
         return canvas.text()[row]
 
 
-def every(lens: Lens, page: str, kind: str) -> list[Seen]:
+def every(result: Result, page: str, kind: str) -> list[Seen]:
     """A page of each block in each of its faces, for some tokens."""
     faces = FACES.get(kind, ("",))
-    return [Seen(lens, f"L{b}.{page}{f':{f}' if f else ''}{t}") for b in range(2) for f in faces for t in TOKENS]
+    return [Seen(result, f"L{b}.{page}{f':{f}' if f else ''}{t}") for b in range(2) for f in faces for t in TOKENS]
 
 
-def test_neurons(lens: Lens) -> None:
-    for seen in every(lens, "mlp", "mlp"):
+def test_neurons(result: Result) -> None:
+    for seen in every(result, "mlp", "mlp"):
         shown = re.findall(r"\d+", seen.lit(seen.canvas))[0]
         assert seen.find(r"neuron ([\d,]+):", seen.explained) == (shown,), seen.at
         assert seen.find(r"^> +(\d+)", seen.described) == (shown,), seen.at
     for tile, face in (("fc", "pre"), ("act", "post")):
         for token in TOKENS:
-            tile_seen, page = Seen(lens, f"L1[{tile}]{token}"), Seen(lens, f"L1.mlp:{face}{token}")
+            tile_seen, page = Seen(result, f"L1[{tile}]{token}"), Seen(result, f"L1.mlp:{face}{token}")
             assert page.find(r"^> +(\d+)", page.described) == tile_seen.find(r"neuron (\d+) f", tile_seen.explained)
 
 
-def test_a_neuron_beyond_the_first_is_described_too(lens: Lens) -> None:
-    last = neurons(lens, 1, 2, "pre").order[-1]
-    for at in (f"L1.mlp:pre[{last}]@2", f"L1.mlp:added[{neurons(lens, 1, 2, 'added').order[-1]}]@2"):
-        seen = Seen(lens, at)
+def test_a_neuron_beyond_the_first_is_described_too(result: Result) -> None:
+    last = neurons(result, 1, 2, "pre").order[-1]
+    for at in (f"L1.mlp:pre[{last}]@2", f"L1.mlp:added[{neurons(result, 1, 2, 'added').order[-1]}]@2"):
+        seen = Seen(result, at)
         neuron = seen.at.partition("[")[2].partition("]")[0]
         assert seen.find(r"neuron (\d+):", seen.explained) == seen.find(r"^> +(\d+)", seen.described) == (neuron,)
 
 
-def test_elements_of_a_matrix(lens: Lens) -> None:
+def test_elements_of_a_matrix(result: Result) -> None:
     for page, kind in (("qkv", "qkv"), ("proj", "proj")):
-        for seen in every(lens, page, kind):
+        for seen in every(result, page, kind):
             meaning = r"element (\d+) (?:= \S of H\d+, \d+|of attn_out)"
             assert seen.find(meaning, seen.stage) == seen.find(meaning, seen.described), seen.at
             if kind == "proj":
@@ -89,39 +89,39 @@ def test_elements_of_a_matrix(lens: Lens) -> None:
                 assert seen.find(r"([qkv])\[(\d+)\] of head (\d+) =", seen.explained) == (letter.lower(), i, head), seen.at
             if ":matrix" in seen.at:
                 seen.agrees(r"W\[(\d+),\d+\] =", r"largest term: \w\[(\d+)\]", r"^> +(\d+)")
-    chosen = Seen(lens, "L1.qkv:matrix[5,30]")
+    chosen = Seen(result, "L1.qkv:matrix[5,30]")
     chosen.agrees(r"W\[(\d+),\d+\] =", r"one term: \w\[(\d+)\]", r"^> +(\d+)")
     for tile in ("qkv", "proj"):
         said = r"([qkv]\[\d+\] of head \d+|element \d+ of attn_out) ="
         for token in TOKENS:
-            step, page_ = Seen(lens, f"L1[{tile}]{token}"), Seen(lens, f"L1.{tile}{token}")
+            step, page_ = Seen(result, f"L1[{tile}]{token}"), Seen(result, f"L1.{tile}{token}")
             assert step.find(said, step.explained) == page_.find(said, page_.explained)
 
 
-def test_elements_of_a_layer_norm(lens: Lens) -> None:
+def test_elements_of_a_layer_norm(result: Result) -> None:
     pages = [f"L{block}.{norm}" for block in range(2) for norm in ("ln1", "ln2")]
     for page in (*pages, "final"):
         for token in TOKENS:
-            Seen(lens, page + token).agrees(r"element (\d+) \(farthest\)", r"element (\d+): \(", r"element (\d+)$")
-        Seen(lens, f"{page}[3]@2").agrees(r"element (\d+): \(", r"element (\d+): \(", r"element (\d+)$")
+            Seen(result, page + token).agrees(r"element (\d+) \(farthest\)", r"element (\d+): \(", r"element (\d+)$")
+        Seen(result, f"{page}[3]@2").agrees(r"element (\d+): \(", r"element (\d+): \(", r"element (\d+)$")
     for tile in ("ln1", "ln2"):
-        step, page_ = Seen(lens, f"L1[{tile}]@2"), Seen(lens, f"L1.{tile}@2")
+        step, page_ = Seen(result, f"L1[{tile}]@2"), Seen(result, f"L1.{tile}@2")
         assert step.find(r"element (\d+): \(", step.explained) == page_.find(r"element (\d+): \(", page_.explained)
 
 
-def test_an_added_vector_is_shown_by_its_largest_element(lens: Lens) -> None:
+def test_an_added_vector_is_shown_by_its_largest_element(result: Result) -> None:
     """The stage shows these as wholes; the one element that `i` takes is the largest, as on the pages."""
     for tile, name in (("resid_pre", "resid_pre"), ("add1", "resid_mid"), ("out", "mlp_out"), ("add2", "resid_post")):
-        seen = Seen(lens, f"L1[{tile}]@2")
-        assert seen.find(r"element (\d+)", seen.explained) == (str(int(np.abs(lens.trace[f"blocks.1.{name}"][2]).argmax())),), tile
-    seen = Seen(lens, "embed@2")
-    assert seen.find(r"element (\d+)", seen.explained) == (str(int(np.abs(lens.trace["blocks.0.resid_pre"][2]).argmax())),)
-    Seen(lens, "embed[5]@2").agrees(r"element (\d+):", r"element (\d+):", r"element (\d+)$")
+        seen = Seen(result, f"L1[{tile}]@2")
+        assert seen.find(r"element (\d+)", seen.explained) == (str(int(np.abs(result.trace[f"blocks.1.{name}"][2]).argmax())),), tile
+    seen = Seen(result, "embed@2")
+    assert seen.find(r"element (\d+)", seen.explained) == (str(int(np.abs(result.trace["blocks.0.resid_pre"][2]).argmax())),)
+    Seen(result, "embed[5]@2").agrees(r"element (\d+):", r"element (\d+):", r"element (\d+)$")
 
 
-def test_nearest_tokens(lens: Lens) -> None:
+def test_nearest_tokens(result: Result) -> None:
     for token in TOKENS:
-        seen = Seen(lens, f"embed:nearest{token}")
+        seen = Seen(result, f"embed:nearest{token}")
         lines = seen.stage.split("\n")
         first = next(i for i, line in enumerate(lines) if "the nearest tokens by" in line) + 1
         told = re.search(r"is '?(.+?)'?:\n.* = (\S+)", seen.explained)
@@ -133,28 +133,28 @@ def test_nearest_tokens(lens: Lens) -> None:
         assert float(told[2]) == pytest.approx(float(cosine), abs=2e-3) == pytest.approx(float(said[2]), abs=1e-3)
 
 
-def test_heads_and_cells(lens: Lens) -> None:
+def test_heads_and_cells(result: Result) -> None:
     for stage in STAGES:
         for cursor in ("", "@2", "[5,3]", "[2,4]"):
             at = f"L1H2{cursor}" if cursor.startswith("@") and stage == "softmax" else f"L1H2:{stage}{cursor}"
-            seen = Seen(lens, at)
+            seen = Seen(result, at)
             query, key = seen.find(r"^ Q(\d+) .*? → K(\d+) ", seen.stage)
             assert seen.find(r"^Row of query (\d+)", seen.described) == (query,), at
             assert seen.find(r"^> +(\d+)", seen.described) == (key,), at
             if stage in ("qk", "softmax", "values"):
-                assert all(seen_name(lens, int(i)) in seen.explained for i in (query, key)), at
+                assert all(seen_name(result, int(i)) in seen.explained for i in (query, key)), at
             else:
                 (told,) = seen.find(r"q·k = (\S+)" if stage == "scaled" or key <= query else r"score (−∞)", seen.explained)
-                want = float(grid(lens, 1, 2, "qk")[int(query), int(key)])
+                want = float(grid(result, 1, 2, "qk")[int(query), int(key)])
                 assert told == "−∞" or shows(told, want), at
     for at in ("L1.attn", "L1.attn[2]@1"):
-        seen = Seen(lens, at)
+        seen = Seen(result, at)
         head = seen.find(r"^L1H(\d): one head", seen.explained)
         assert seen.find(r"^> +L1H(\d)", seen.described) == head
     for measure in FACES["heads"]:
         for least in LEASTS if measure not in ("order", "entropy") else (0,):
             at = f"heads:{measure}" + (f".{least}" if least else "") + "[1.1]"
-            seen = Seen(lens, at)
+            seen = Seen(result, at)
             assert "L1H1" in seen.explained.split("\n")[0], at
             rows = re.findall(r"^> +(L\dH\d)", seen.described, re.MULTILINE)
             assert rows == ["L1H1"] * ("L1H1" in seen.described.partition("\n")[2] and bool(rows)), at
@@ -162,12 +162,12 @@ def test_heads_and_cells(lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("page", ["L1.qkv", "L1.qkv:matrix", "L1.proj", "L1.proj:matrix", "L1.ln1", "L1.ln2", "final", "embed"])
-def test_keys_go_on_from_what_is_marked(lens: Lens, page: str) -> None:
+def test_keys_go_on_from_what_is_marked(result: Result, page: str) -> None:
     """With nothing selected, an arrow leads to the neighbour of what stage and `i` show, and a head's key to the neighbouring head."""
     for token in TOKENS:
         state = ExplorerState(location=parse(page + token))
-        dims = dims_of(lens, state.location)
-        seen, width = Seen(lens, page + token), (3 if "qkv" in page else 1) * lens.config.n_embd
+        dims = dims_of(result, state.location)
+        seen, width = Seen(result, page + token), (3 if "qkv" in page else 1) * result.config.n_embd
         (told,) = seen.find(r"element (\d+)", seen.stage if page != "embed" else seen.explained)
         here = int(told)
         assert state.move(1, 0, dims).location.element == min(here + 1, width - 1), seen.at
@@ -175,32 +175,32 @@ def test_keys_go_on_from_what_is_marked(lens: Lens, page: str) -> None:
         if ":matrix" in page:
             (row,) = seen.find(r"W\[(\d+),\d+\] =", seen.stage)
             below = state.move(0, 1, dims).location
-            assert (below.source, below.element) == (min(int(row) + 1, lens.config.n_embd - 1), here), seen.at
+            assert (below.source, below.element) == (min(int(row) + 1, result.config.n_embd - 1), here), seen.at
             assert {state.move(step, 0, dims).location.source for step in (-1, 1)} == {int(row)}, seen.at
         if "qkv" in page or "proj" in page:
-            wide = lens.config.head_dim
+            wide = result.config.head_dim
             assert state.step_head(1, dims).location.element == (here // wide + 1) * wide % width, seen.at
 
 
-def test_a_run_without_the_vectors_marks_none(lens: Lens) -> None:
-    bare = Lens(Trace(lens.trace.ids, {"logits": (lens.trace["logits"],)}, config=lens.config), None)
+def test_a_run_without_the_vectors_marks_none(result: Result) -> None:
+    bare = Result(Trace(result.trace.ids, {"logits": (result.trace["logits"],)}, config=result.config), None)
     for at in ("L1.qkv", "L1.proj:matrix", "final", "embed"):
         dims = dims_of(bare, parse(at))
         assert (dims.element, dims.source) == (None, None)
         assert ExplorerState(location=parse(at)).move(1, 0, dims).location.element == 0
 
 
-def test_a_place_of_a_larger_model_marks_what_the_nearest_does(lens: Lens) -> None:
-    assert dims_of(lens, parse("L9.qkv:matrix[999,9999]")).element == 3 * lens.config.n_embd - 1
+def test_a_place_of_a_larger_model_marks_what_the_nearest_does(result: Result) -> None:
+    assert dims_of(result, parse("L9.qkv:matrix[999,9999]")).element == 3 * result.config.n_embd - 1
 
 
-def seen_name(lens: Lens, token: int) -> str:
-    return scene_at(lens, "model", SIZE).label(token).strip()
+def seen_name(result: Result, token: int) -> str:
+    return scene_at(result, "model", SIZE).label(token).strip()
 
 
-def test_parts_and_tiles(lens: Lens) -> None:
+def test_parts_and_tiles(result: Result) -> None:
     for at, part in (("residual", "embed"), ("residual[pos]@2", "pos"), ("residual[L1.attn]@1", "L1.attn")):
-        seen = Seen(lens, at)
+        seen = Seen(result, at)
         assert seen.lit(seen.canvas).split()[0] == part
         assert seen.find(r"^Residual stream: (\S+)", seen.explained) == seen.find(r"^> +(\S+)", seen.described) == (part,)
     titles = {
@@ -209,6 +209,6 @@ def test_parts_and_tiles(lens: Lens) -> None:
         "out": "what the MLP adds", "add2": "add the MLP",
     }  # fmt: skip
     for tile in TILES:
-        seen = Seen(lens, f"L1[{tile}]")
+        seen = Seen(result, f"L1[{tile}]")
         assert titles[tile] in seen.explained.split("\n")[0], tile
-    assert Seen(lens, "L1").explained == Seen(lens, "L1[attn]").explained
+    assert Seen(result, "L1").explained == Seen(result, "L1[attn]").explained

@@ -13,7 +13,7 @@ from tests.covering import few
 from tests.viz.reading import scene_at
 from txexplain.engine.checkpoint import Checkpoint, weight_shapes
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.explorer.location import Location
@@ -29,14 +29,14 @@ COLOURS = [Palette("dark", "truecolor"), Palette("dark", "none"), Palette("dark"
 
 
 @pytest.fixture(scope="module")
-def fox(storyteller: GPT2) -> Lens:
+def fox(storyteller: GPT2) -> Result:
     trace = storyteller.forward(storyteller.prompt_ids(FOX))
     assert trace is not None
-    return Lens(trace, storyteller)
+    return Result(trace, storyteller)
 
 
 @lru_cache(maxsize=4)
-def deep(n_layer: int) -> Lens:
+def deep(n_layer: int) -> Result:
     """A small model of many blocks with random weights, and words of the usual length."""
     config, rng = GPT2Config(n_layer=n_layer, n_head=2, n_embd=8, n_inner=16, vocab_size=50257, n_positions=16), np.random.default_rng(0)
     tensors = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in weight_shapes(config, with_head=False).items()}
@@ -44,13 +44,13 @@ def deep(n_layer: int) -> Lens:
     model = GPT2(Checkpoint(config, tensors, Path(), (), "F32"), tokenizer, "deep")
     trace = model.forward(tokenizer.encode(FOX)[:9])
     assert trace is not None
-    return Lens(trace, model)
+    return Result(trace, model)
 
 
-def columns(lens: Lens, width: int, at: str = "model", palette: Palette | None = None) -> tuple[list[str], Canvas]:
+def columns(result: Result, width: int, at: str = "model", palette: Palette | None = None) -> tuple[list[str], Canvas]:
     """The columns that stand over the picture at a screen's width."""
     rect = layout(width, 30)["stage"]
-    canvas = draw_stage(scene_at(lens, at, (rect.width, rect.height), palette))
+    canvas = draw_stage(scene_at(result, at, (rect.width, rect.height), palette))
     heads = [hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.height > 1]
     names = [hit.target.select or "L0" for hit in heads if isinstance(hit.target, Location)]
     row = canvas.text()[1]
@@ -60,7 +60,7 @@ def columns(lens: Lens, width: int, at: str = "model", palette: Palette | None =
 
 
 @pytest.mark.parametrize("at", ["model", "model[embed]", "model[L3]", "model[output]"])
-def test_a_wider_screen_never_shows_fewer_blocks(fox: Lens, at: str) -> None:
+def test_a_wider_screen_never_shows_fewer_blocks(fox: Result, at: str) -> None:
     counts = [len(columns(fox, width, at)[0]) for width in (WIDTHS if at == "model" else WIDTHS[::4])]
     assert counts == sorted(counts)
     assert counts[0] == 9, "all nine columns of the bundled model fit into 60 cells"
@@ -68,11 +68,11 @@ def test_a_wider_screen_never_shows_fewer_blocks(fox: Lens, at: str) -> None:
 
 @pytest.mark.parametrize("n_layer", few([12, 24, 48], lambda n_layer: n_layer == 24))
 def test_of_many_blocks_the_last_ones_are_shown_and_an_arrow_tells_of_the_first(n_layer: int) -> None:
-    lens = deep(n_layer)
+    result = deep(n_layer)
     for widths in (range(60, 100), range(100, 160), range(160, 201)):  # the panel stands below, beside, and beside in a larger size
         counts = []
         for width in widths:
-            names, canvas = columns(lens, width)
+            names, canvas = columns(result, width)
             counts.append(len(names))
             assert names[-3:] == [f"L{n_layer - 1}", "final", "output"], width
             assert ("◂" in canvas.text()[1]) == (len(names) < n_layer + 3)
@@ -81,9 +81,9 @@ def test_of_many_blocks_the_last_ones_are_shown_and_an_arrow_tells_of_the_first(
 
 
 def test_the_column_that_the_reader_chose_is_always_shown() -> None:
-    lens = deep(24)
+    result = deep(24)
     for column in ("embed", *(f"L{b}" for b in range(1, 24)), "final", "output"):
-        names, canvas = columns(lens, 100, f"model[{column}]")
+        names, canvas = columns(result, 100, f"model[{column}]")
         assert column in names
         assert ("▸" in canvas.text()[1]) == (names[-1] != "output")
         assert ("◂" in canvas.text()[1]) == (names[0] != "embed")
@@ -93,7 +93,7 @@ LINES = "─╴╸━┬┳┐┓┤┫┴┻┼╩═│┃-+=#|~" + "".join(ma
 
 
 @pytest.mark.parametrize("palette", COLOURS, ids=lambda palette: palette.depth + "-ascii" * palette.ascii)
-def test_numbers_keep_apart_in_narrow_columns(fox: Lens, palette: Palette) -> None:
+def test_numbers_keep_apart_in_narrow_columns(fox: Result, palette: Palette) -> None:
     """Under each block stands its own figure whole, and each share on a line has its sign."""
     _, canvas = columns(fox, 100, "model", palette)
     text = canvas.text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
@@ -28,24 +28,24 @@ PLACES = (
 )  # fmt: skip
 
 
-def drawn(lens: Lens, place: str, size: tuple[int, int], tones: Palette = TONES, side: str = "") -> Canvas:
+def drawn(result: Result, place: str, size: tuple[int, int], tones: Palette = TONES, side: str = "") -> Canvas:
     state = ExplorerState(location=parse(place))
     keys = footer(Doing(state.location.kind), ascii=tones.ascii)
-    more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "keys": keys, "side": side}
-    return draw_screen(scene_of(state, tones, size, lens, surprisal=None, **more))
+    more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow(state.flow)), "keys": keys, "side": side}
+    return draw_screen(scene_of(state, tones, size, result, surprisal=None, **more))
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_every_view_is_made_of_what_the_consoles_fonts_have(place: str, story_lens: Lens) -> None:
+def test_every_view_is_made_of_what_the_consoles_fonts_have(place: str, story_result: Result) -> None:
     for size, side in (((80, 24), ""), ((128, 40), ""), ((128, 48), "explain")):
-        other = {char for row in drawn(story_lens, place, size, side=side).chars.tolist() for char in row} - FONTS
+        other = {char for row in drawn(story_result, place, size, side=side).chars.tolist() for char in row} - FONTS
         assert not other - {""}, size
 
 
-def test_lines_blocks_and_shades_are_kept(story_lens: Lens) -> None:
-    assert set("─│┌█") & set("".join(drawn(story_lens, "model", (100, 30)).text())) >= set("─│█")
-    assert set("═║╗╝⊕") <= set("".join(drawn(story_lens, "L1", (80, 24)).text()))
-    assert set("░▒█") <= set("".join(drawn(story_lens, "L1H1:softmax", (120, 40)).text()))
+def test_lines_blocks_and_shades_are_kept(story_result: Result) -> None:
+    assert set("─│┌█") & set("".join(drawn(story_result, "model", (100, 30)).text())) >= set("─│█")
+    assert set("═║╗╝⊕") <= set("".join(drawn(story_result, "L1", (80, 24)).text()))
+    assert set("░▒█") <= set("".join(drawn(story_result, "L1H1:softmax", (120, 40)).text()))
 
 
 def test_the_glyphs_are_the_fonts() -> None:
@@ -67,8 +67,8 @@ def test_signs_that_the_fonts_lack_are_words(text: str, shown: str) -> None:
 def test_tokens_keep_their_letters_and_others_are_named(storyteller: GPT2) -> None:
     trace = storyteller.forward(storyteller.tokenizer.encode("un café, 日\n"))
     assert trace is not None
-    lens = Lens(trace, storyteller)
-    scene = scene_of(ExplorerState(), TONES, (80, 24), lens)
+    result = Result(trace, storyteller)
+    scene = scene_of(ExplorerState(), TONES, (80, 24), result)
     labels = "".join(scene.label(i) for i in range(trace.n_tokens))
     assert "café" in labels
     assert "\\n" in labels

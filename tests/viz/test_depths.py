@@ -8,7 +8,7 @@ from itertools import combinations, pairwise, product
 import numpy as np
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
@@ -112,22 +112,22 @@ def test_a_picture_is_made_of_ladders_and_never_of_mixed_colours(theme: str) -> 
 
 
 @pytest.mark.parametrize(("theme", "place"), list(product(THEMES, ("model", "L0", "L0H1", "L0.attn", "heads", "output", "L0.qkv"))))
-def test_every_ground_is_a_step_of_a_ladder(theme: str, place: str, story_lens: Lens) -> None:
+def test_every_ground_is_a_step_of_a_ladder(theme: str, place: str, story_result: Result) -> None:
     tones = Palette(theme, "256")
     own = {tones.rgb("background"), tones.rgb("panel"), tones.rgb("cursor")}
     own |= {colour for role in LADDERS[theme] for colour in tones.ladder(role)}
     inks = own | {tones.rgb(role) for role in INDEXED[theme]} | {0x000000, 0xFFFFFF}
     for faded in (False, True):
-        canvas = screen(story_lens, tones, place, faded)
+        canvas = screen(story_result, tones, place, faded)
         assert {hex(colour) for colour in np.unique(canvas.bg).tolist()} <= set(map(hex, own))
         if not faded:
             assert {hex(colour) for colour in np.unique(canvas.fg).tolist()} <= set(map(hex, inks))
 
 
-def screen(lens: Lens, tones: Palette, place: str, faded: bool = False) -> Canvas:
+def screen(result: Result, tones: Palette, place: str, faded: bool = False) -> Canvas:
     state = ExplorerState(location=parse(place))
-    more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow)), "faded": faded, "stale": faded}
-    return draw_screen(scene_of(state, tones, (120, 36), lens, **more))
+    more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow(state.flow)), "faded": faded, "stale": faded}
+    return draw_screen(scene_of(state, tones, (120, 36), result, **more))
 
 
 def sixteen(name: str) -> list[int]:

@@ -14,7 +14,7 @@ from tests.covering import in_turn
 from tests.viz.conftest import TINY_IDS
 from tests.viz.reading import scene_at
 from tests.viz.test_views import PLACES
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.viz.live import fill
@@ -68,7 +68,7 @@ def products() -> list[str]:
 
 
 @pytest.fixture
-def lens(tiny: GPT2, tiny_lens: Lens, products: list[str]) -> Lens:
+def result(tiny: GPT2, tiny_result: Result, products: list[str]) -> Result:
     config, n = tiny.config, len(TINY_IDS)
     model = copy.copy(tiny)
     wte = watched(tiny.weights["wte.weight"], config.vocab_size * config.n_embd, products)
@@ -77,21 +77,21 @@ def lens(tiny: GPT2, tiny_lens: Lens, products: list[str]) -> Lens:
         {name: watched(array, array.size, products) if array.ndim == 2 else array for name, array in block.items()} for block in tiny.blocks
     ]
     model.weights, model.unembedding = {**tiny.weights, "wte.weight": wte}, wte
-    parts = {name: tiny_lens.trace[name] for name in tiny_lens.trace.names}
+    parts = {name: tiny_result.trace[name] for name in tiny_result.trace.names}
     squares = {
         name: watched(array, config.n_head * n * n, products) for name, array in parts.items() if name.endswith(("pattern", "attn_scores"))
     }
     whole = {name: (array,) for name, array in (parts | squares).items()}
-    return Lens(Trace(TINY_IDS, whole, config=config, model="counted", tokens=None, origin=model), model)
+    return Result(Trace(TINY_IDS, whole, config=config, model="counted", tokens=None, origin=model), model)
 
 
 ALL = (*PLACES, *(f"L1[{tile}]" for tile in ("qkv", "fc", "act", "out")), "L1.attn[1]", "L0H2:values")
 
 
 @pytest.mark.parametrize(("size", "odd"), in_turn([(120, 36), (200, 60)], [0, 1]), ids=str)
-def test_a_second_draw_makes_no_large_product(lens: Lens, products: list[str], size: tuple[int, int], odd: int) -> None:
+def test_a_second_draw_makes_no_large_product(result: Result, products: list[str], size: tuple[int, int], odd: int) -> None:
     for at in ALL[odd::2]:
-        scene = replace(scene_at(lens, at, size), side="explain")
+        scene = replace(scene_at(result, at, size), side="explain")
         draw_screen(scene)
         products.clear()
         draw_screen(replace(scene, candidate=1))
@@ -99,9 +99,9 @@ def test_a_second_draw_makes_no_large_product(lens: Lens, products: list[str], s
         assert products == [], at
 
 
-def test_the_nearest_tokens_of_another_token_take_one_product(lens: Lens, products: list[str]) -> None:
+def test_the_nearest_tokens_of_another_token_take_one_product(result: Result, products: list[str]) -> None:
     def drawn(token: int) -> list[str]:
-        scene = replace(scene_at(lens, f"embed:nearest@{token}", (120, 36)), side="explain")
+        scene = replace(scene_at(result, f"embed:nearest@{token}", (120, 36)), side="explain")
         products.clear()
         draw_screen(scene)
         return list(products)
@@ -111,8 +111,8 @@ def test_the_nearest_tokens_of_another_token_take_one_product(lens: Lens, produc
     assert drawn(1) == []
 
 
-def test_a_page_that_is_drawn_again_makes_no_large_product(lens: Lens, products: list[str]) -> None:
-    scene = scene_at(lens, "model", (120, 36))
+def test_a_page_that_is_drawn_again_makes_no_large_product(result: Result, products: list[str]) -> None:
+    scene = scene_at(result, "model", (120, 36))
     text = "{bits 3} {share previous} {strongest L1H0 5} {norm L1 2}"
     first = fill(text, scene)
     assert products

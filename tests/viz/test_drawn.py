@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.viz.reading import scene_at
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
@@ -17,14 +17,16 @@ SIZES = {"one row": (120, 3), "several rows": (40, 8), "many rows": (30, 4)}
 
 
 @pytest.fixture(scope="module")
-def known(story_lens: Lens) -> tuple[Surprise | None, ...]:
-    return surprisal(story_lens.trace, story_lens.weights().unembedding)
+def known(story_result: Result) -> tuple[Surprise | None, ...]:
+    return surprisal(story_result.trace, story_result.weights().unembedding)
 
 
-def pane(lens: Lens, drawn: int, size: tuple[int, int], strip: tuple[Surprise | None, ...] | None, *, ascii: bool, token: int) -> Canvas:
-    ids = lens.trace.ids
+def pane(
+    result: Result, drawn: int, size: tuple[int, int], strip: tuple[Surprise | None, ...] | None, *, ascii: bool, token: int
+) -> Canvas:
+    ids = result.trace.ids
     appended = ("drawn",) * drawn
-    scene = scene_at(lens, f"model@{token}", size, Palette("dark", "none", ascii=ascii), ids=ids, appended=appended)
+    scene = scene_at(result, f"model@{token}", size, Palette("dark", "none", ascii=ascii), ids=ids, appended=appended)
     return draw_prompt_pane(replace(scene, surprisal=strip))
 
 
@@ -32,12 +34,12 @@ def pane(lens: Lens, drawn: int, size: tuple[int, int], strip: tuple[Surprise | 
 @pytest.mark.parametrize("strip", [False, True], ids=["no strip", "strip"])
 @pytest.mark.parametrize("size", SIZES)
 def test_a_mark_stands_before_each_drawn_token_and_before_no_other(
-    story_lens: Lens, known: tuple[Surprise | None, ...], size: str, strip: bool, ascii: bool
+    story_result: Result, known: tuple[Surprise | None, ...], size: str, strip: bool, ascii: bool
 ) -> None:
-    n, mark, seen = story_lens.trace.n_tokens, "!" if ascii else "┊", set[bool]()
+    n, mark, seen = story_result.trace.n_tokens, "!" if ascii else "┊", set[bool]()
     for drawn in (0, 1, 9, n):
         for token in (0, n - 5, n - 1):
-            canvas = pane(story_lens, drawn, SIZES[size], known if strip else None, ascii=ascii, token=token)
+            canvas = pane(story_result, drawn, SIZES[size], known if strip else None, ascii=ascii, token=token)
             drawn_ones = sum(isinstance(hit.target, tuple) and hit.target[1] >= n - drawn for hit in canvas.hits)
             for hit in canvas.hits:
                 note = canvas.text()[hit.y].find(" rows ")
@@ -50,10 +52,10 @@ def test_a_mark_stands_before_each_drawn_token_and_before_no_other(
     assert seen == {True, False}
 
 
-def test_the_strip_between_tokens_covers_no_mark(story_lens: Lens, known: tuple[Surprise | None, ...]) -> None:
+def test_the_strip_between_tokens_covers_no_mark(story_result: Result, known: tuple[Surprise | None, ...]) -> None:
     """There each token's height stands in place of the line behind it."""
-    n = story_lens.trace.n_tokens
-    plain, marked = (pane(story_lens, drawn, SIZES["many rows"], known, ascii=False, token=n - 1).text() for drawn in (0, n))
+    n = story_result.trace.n_tokens
+    plain, marked = (pane(story_result, drawn, SIZES["many rows"], known, ascii=False, token=n - 1).text() for drawn in (0, n))
     assert plain != marked
     assert sum(row.count("┊") for row in marked) >= 3
     assert any(" rows " in row for row in plain), "nor the note of what is hidden"

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 
 from tests.viz.reading import scene_at, shows, shows_percent
 from txexplain.engine import ops
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.gpt2 import block
 from txexplain.explorer.source import source_of
 from txexplain.front.render import EXPLAINED
@@ -40,19 +40,19 @@ def squeezed(text: str) -> str:
 
 
 @pytest.mark.parametrize("palette", [Palette(), ASCII], ids=["unicode", "ascii"])
-def test_no_line_sticks_out(lens: Lens, palette: Palette) -> None:
+def test_no_line_sticks_out(result: Result, palette: Palette) -> None:
     for place in PLACES:
-        scene = scene_at(lens, place, (80, 24), palette)
+        scene = scene_at(result, place, (80, 24), palette)
         for width in (37, 40, 45, 52, 61, 68, EXPLAINED):
             for row in rows_of(scene, width):
                 assert cell_len(row.text) <= width, (place, width, row.text)
                 assert row.text.isascii() or not palette.ascii, (place, width, row.text)
 
 
-def test_no_code_is_lost(lens: Lens) -> None:
+def test_no_code_is_lost(result: Result) -> None:
     """The line that counts is there whole and lit, once for each source; the words of the sentences are all there."""
     for place in PLACES:
-        scene = scene_at(lens, place, (80, 24))
+        scene = scene_at(result, place, (80, 24))
         counts = squeezed("".join(source.marked_text for source in explanation(scene).sources))
         for width in (37, 49, 76):
             rows = rows_of(scene, width, 1)
@@ -89,8 +89,8 @@ def test_lines_break_between_words(words: list[str], width: int) -> None:
         assert len(one) + 1 + len(after.split()[0]) > width
 
 
-def test_what_is_left_out_is_counted(lens: Lens) -> None:
-    source, scene = source_of(block, "attn.z"), scene_at(lens, "L1", (80, 24))
+def test_what_is_left_out_is_counted(result: Result) -> None:
+    source, scene = source_of(block, "attn.z"), scene_at(result, "L1", (80, 24))
     for context in (0, 1, 3):
         rows = list(code_rows(source, 200, context, scene))
         shown = [int(match[1]) for row in rows if (match := re.match(r"[ ▸](\d+) ", row.text))]
@@ -101,8 +101,8 @@ def test_what_is_left_out_is_counted(lens: Lens) -> None:
     assert len(list(code_rows(whole, 200, 1, scene))) == len(whole.lines)
 
 
-def test_a_shape_at_the_end_of_a_line_stays_whole(lens: Lens) -> None:
-    source, scene = source_of(block, "mlp.post"), scene_at(lens, "L1", (80, 24))
+def test_a_shape_at_the_end_of_a_line_stays_whole(result: Result) -> None:
+    source, scene = source_of(block, "mlp.post"), scene_at(result, "L1", (80, 24))
     rows = [row.text for row in code_rows(source, 37, 1, scene)]
     assert sum("# [n, m]" in row for row in rows) == 2
     assert sum("# [n, d]" in row for row in rows) == 1
@@ -111,35 +111,35 @@ def test_a_shape_at_the_end_of_a_line_stays_whole(lens: Lens) -> None:
 # Numbers, read back from the text
 
 
-def text_at(lens: Lens, place: str, **settings: object) -> str:
-    return " ".join(explain_text(scene_at(lens, place, (80, 24), **settings), 200).split())
+def text_at(result: Result, place: str, **settings: object) -> str:
+    return " ".join(explain_text(scene_at(result, place, (80, 24), **settings), 200).split())
 
 
-def test_a_softmax_row_reads_back(lens: Lens) -> None:
+def test_a_softmax_row_reads_back(result: Result) -> None:
     for query, key in ((6, 2), (5, 5), (3, 0)):
-        scores = lens.trace["blocks.1.attn.attn_scores"][2, query].astype(np.float64)
-        match = re.search(r"e\^\((\S+) ([+−]) (\S+)\) ÷ (\S+) = (\S+)", text_at(lens, f"L1H2[{query},{key}]"))
+        scores = result.trace["blocks.1.attn.attn_scores"][2, query].astype(np.float64)
+        match = re.search(r"e\^\((\S+) ([+−]) (\S+)\) ÷ (\S+) = (\S+)", text_at(result, f"L1H2[{query},{key}]"))
         assert match is not None
         assert shows(match[1], float(scores[key]))
         assert shows(match[3], abs(float(scores.max())))
         assert match[2] == ("−" if scores.max() > 0 else "+")
         assert shows(match[4], float(np.exp(scores - scores.max()).sum()))
-        assert shows_percent(match[5], float(lens.trace["blocks.1.attn.pattern"][2, query, key]))
+        assert shows_percent(match[5], float(result.trace["blocks.1.attn.pattern"][2, query, key]))
 
 
-def test_a_layer_norm_reads_back(lens: Lens) -> None:
-    x, scale = lens.trace["blocks.1.resid_mid"][3], float(lens.trace["blocks.1.ln2.scale"][3, 0])
-    match = re.search(r"element 7: \((\S+) [+−] (\S+)\) ÷ (\S+) = (\S+) (\S+) × (\S+) ([+−]) (\S+) = (\S+)", text_at(lens, "L1.ln2[7]@3"))
+def test_a_layer_norm_reads_back(result: Result) -> None:
+    x, scale = result.trace["blocks.1.resid_mid"][3], float(result.trace["blocks.1.ln2.scale"][3, 0])
+    match = re.search(r"element 7: \((\S+) [+−] (\S+)\) ÷ (\S+) = (\S+) (\S+) × (\S+) ([+−]) (\S+) = (\S+)", text_at(result, "L1.ln2[7]@3"))
     assert match is not None
-    w = lens.weights().blocks[1]
+    w = result.weights().blocks[1]
     wanted = (x[7], abs(x.mean()), scale, (x[7] - x.mean()) / scale, (x[7] - x.mean()) / scale, w["ln_2.weight"][7])
     for text, want in zip(match.groups()[:6], wanted, strict=True):
         assert shows(text, float(want), 1e-3)
-    assert shows(match[9], float(lens.trace["blocks.1.ln2.normalized"][3, 7]))
+    assert shows(match[9], float(result.trace["blocks.1.ln2.normalized"][3, 7]))
 
 
-def test_a_candidate_reads_back(lens: Lens) -> None:
-    scene = replace(scene_at(lens, "output", (80, 24), temperature=0.5), candidate=3)
+def test_a_candidate_reads_back(result: Result) -> None:
+    scene = replace(scene_at(result, "output", (80, 24), temperature=0.5), candidate=3)
     dist = scene.distribution
     assert dist is not None
     id = int(dist.order[3])
@@ -153,28 +153,28 @@ def test_a_candidate_reads_back(lens: Lens) -> None:
     assert f"row {id} =" in text
 
 
-def test_a_token_that_comes_twice_is_told_apart(tiny_lens: Lens) -> None:
-    text = text_at(tiny_lens, "L1H2:qk[4,1]")
+def test_a_token_that_comes_twice_is_told_apart(tiny_result: Result) -> None:
+    text = text_at(tiny_result, "L1H2:qk[4,1]")
     assert "#17' (4)" in text
     assert "#17' (1)" in text
-    assert "#42'" in text_at(tiny_lens, "L1H2:qk[4,2]")
-    assert "#42' (2)" not in text_at(tiny_lens, "L1H2:qk[4,2]")
+    assert "#42'" in text_at(tiny_result, "L1H2:qk[4,2]")
+    assert "#42' (2)" not in text_at(tiny_result, "L1H2:qk[4,2]")
 
 
-def test_what_is_missing_is_said(lens: Lens) -> None:
-    scene = scene_at(lens, "L1.ln2[7]", (80, 24))
-    assert "needs the model's weights" in explain_text(replace(scene, lens=Lens(lens.trace, None)), 200)
-    part = type(lens.trace)(lens.trace.ids, {"logits": (lens.trace["logits"],)}, config=lens.config)
-    text = explain_text(replace(scene, lens=Lens(part, None)), 200)
+def test_what_is_missing_is_said(result: Result) -> None:
+    scene = scene_at(result, "L1.ln2[7]", (80, 24))
+    assert "needs the model's weights" in explain_text(replace(scene, shown=Result(result.trace, None)), 200)
+    part = type(result.trace)(result.trace.ids, {"logits": (result.trace["logits"],)}, config=result.config)
+    text = explain_text(replace(scene, shown=Result(part, None)), 200)
     assert "Not recorded: this trace has no blocks.1.resid_mid." in text
     assert "blocks.1.ln2.scale [T, 1]" in text
     assert text.count(", not recorded") == 3
 
 
-def test_values_are_written_as_numbers_are(lens: Lens) -> None:
+def test_values_are_written_as_numbers_are(result: Result) -> None:
     from txexplain.words.told import Plus, Share
 
-    scene, plain = scene_at(lens, "model", (80, 24)), scene_at(lens, "model", (80, 24), ASCII)
+    scene, plain = scene_at(result, "model", (80, 24)), scene_at(result, "model", (80, 24), ASCII)
     assert [value_text(v, scene) for v in (-0.5, Plus(-0.5), Plus(2.0), Share(0.125), 50257)] == [
         "−0.500",
         "− 0.500",
@@ -188,20 +188,20 @@ def test_values_are_written_as_numbers_are(lens: Lens) -> None:
 # The pane
 
 
-def side(lens: Lens, place: str, size: tuple[int, int], scroll: int = 0, palette: Palette | None = None) -> tuple[Scene, Canvas]:
+def side(result: Result, place: str, size: tuple[int, int], scroll: int = 0, palette: Palette | None = None) -> tuple[Scene, Canvas]:
     rect = layout(*size, "explain")["side"]
-    scene = replace(scene_at(lens, place, size, palette), side="explain", scroll=scroll)
+    scene = replace(scene_at(result, place, size, palette), side="explain", scroll=scroll)
     return replace(scene, width=rect.width, height=rect.height), draw_pane("side", scene, rect)
 
 
 @pytest.mark.parametrize("size", [(100, 24), (120, 36), (200, 60)])
 @pytest.mark.parametrize("place", ["L1H1[6,2]", "output", "residual"])
-def test_paging_shows_every_row_once_it_is_gone_through(lens: Lens, place: str, size: tuple[int, int]) -> None:
-    scene, canvas = side(lens, place, size)
+def test_paging_shows_every_row_once_it_is_gone_through(result: Result, place: str, size: tuple[int, int]) -> None:
+    scene, canvas = side(result, place, size)
     seen: list[str] = []
     scroll = 0
     while True:
-        _, canvas = side(lens, place, size, scroll)
+        _, canvas = side(result, place, size, scroll)
         text = [line[2:].rstrip() for line in canvas.text()]
         more = "PgDn" in text[-1]
         marked = "PgDn" in text[-1] or "PgUp" in text[-1]
@@ -236,8 +236,8 @@ def test_the_pane_leaves_the_stage_alone() -> None:
 
 @pytest.mark.parametrize("size", [(100, 20), (120, 36), (200, 60)])
 @pytest.mark.parametrize("settings", [{}, {"mode": "top-k", "k": 3}])
-def test_the_panel_above_keeps_temperature_and_candidates(lens: Lens, size: tuple[int, int], settings: dict[str, object]) -> None:
-    scene = replace(scene_at(lens, "model", size, **settings), side="explain")
+def test_the_panel_above_keeps_temperature_and_candidates(result: Result, size: tuple[int, int], settings: dict[str, object]) -> None:
+    scene = replace(scene_at(result, "model", size, **settings), side="explain")
     rect = layout(*size, "explain")["panel"]
     rows = draw_pane("panel", scene, rect).text()
     dist = scene.distribution
@@ -252,9 +252,9 @@ def test_the_panel_above_keeps_temperature_and_candidates(lens: Lens, size: tupl
         assert shows_percent(shown[0], float(dist.probability[id]))
 
 
-def test_the_whole_screen_holds_both(story_lens: Lens) -> None:
+def test_the_whole_screen_holds_both(story_result: Result) -> None:
     for palette in (Palette(), Palette("light", "16"), ASCII):
-        scene = replace(scene_at(story_lens, "L3H5[6,2]", (120, 36), palette), side="explain")
+        scene = replace(scene_at(story_result, "L3H5[6,2]", (120, 36), palette), side="explain")
         text = "\n".join(draw_screen(scene).text())
         assert "Explain" in text
         assert "Next token" in text
@@ -264,9 +264,9 @@ def test_the_whole_screen_holds_both(story_lens: Lens) -> None:
 
 @pytest.mark.parametrize("token", range(7))
 @pytest.mark.parametrize("block", [0, 1])
-def test_where_nothing_is_chosen_it_explains_the_element_that_the_stage_shows(lens: Lens, block: int, token: int) -> None:
+def test_where_nothing_is_chosen_it_explains_the_element_that_the_stage_shows(result: Result, block: int, token: int) -> None:
     for level, said in (("proj", r"element (\d+) of attn_out"), ("qkv", r"= ([QKV]) of H(\d+), (\d+)")):
-        scene = scene_at(lens, f"L{block}.{level}@{token}", (80, 24))
+        scene = scene_at(result, f"L{block}.{level}@{token}", (80, 24))
         shown = re.search(said, "\n".join(draw_screen(scene).text()))
         assert shown is not None
         text = explain_text(scene, EXPLAINED)

@@ -15,7 +15,7 @@ import pytest
 
 from tests.viz.reading import scene_at
 from txexplain import words
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer import choice
 from txexplain.facts.direct import DirectFacts, direct
@@ -89,8 +89,8 @@ RECORDS: dict[str, Callable[[Scene], Any]] = {
 
 
 @pytest.mark.parametrize("at", RECORDS)
-def test_stage_explanation_and_description_read_one_record(tiny: GPT2, tiny_lens: Lens, at: str) -> None:
-    scene = scene_at(Lens(tiny_lens.trace, tiny), at, SIZE)
+def test_stage_explanation_and_description_read_one_record(tiny: GPT2, tiny_result: Result, at: str) -> None:
+    scene = scene_at(Result(tiny_result.trace, tiny), at, SIZE)
     rooms = {
         "stage": lambda: "\n".join(draw_stage(scene).text()),
         "explanation": lambda: explain_text(scene, 400),
@@ -103,8 +103,8 @@ def test_stage_explanation_and_description_read_one_record(tiny: GPT2, tiny_lens
 
 
 @pytest.mark.parametrize("at", RECORDS)
-def test_no_room_shows_the_telltale_by_itself(tiny_lens: Lens, at: str) -> None:
-    scene = scene_at(tiny_lens, at, SIZE)
+def test_no_room_shows_the_telltale_by_itself(tiny_result: Result, at: str) -> None:
+    scene = scene_at(tiny_result, at, SIZE)
     for text in ("\n".join(draw_stage(scene).text()), explain_text(scene, 400), describe(scene)):
         assert not any(figure in text for figure in (".777", "77.7%"))
 

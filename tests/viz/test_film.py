@@ -9,7 +9,7 @@ import pytest
 from rich.color import ColorSystem
 
 from tests.viz.reading import FIGURE, scene_at, shows
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.sampling import uniform
 from txexplain.ui.terminal.wire import Wire
 from txexplain.viz.canvas import Canvas
@@ -24,8 +24,8 @@ WAYS = [Palette(), Palette("light"), Palette(depth="256"), Palette(depth="16"), 
 KIB = 1024
 
 
-def film_at(lens: Lens, at: str, size: tuple[int, int] = STAGE, palette: Palette | None = None) -> tuple[Scene, Film]:
-    scene = scene_at(lens, at, size, palette)
+def film_at(result: Result, at: str, size: tuple[int, int] = STAGE, palette: Palette | None = None) -> tuple[Scene, Film]:
+    scene = scene_at(result, at, size, palette)
     film = film_of(scene, "keys")
     assert film is not None
     return scene, film
@@ -37,9 +37,9 @@ def cells(canvas: Canvas) -> list[bytes]:
 
 @pytest.mark.parametrize("palette", WAYS, ids=lambda palette: f"{palette.theme}-{palette.depth}{'-ascii' * palette.ascii}")
 @pytest.mark.parametrize("at", PLACES)
-def test_frames_are_the_same_twice_and_whole_at_every_size_and_depth(tiny_lens: Lens, at: str, palette: Palette) -> None:
+def test_frames_are_the_same_twice_and_whole_at_every_size_and_depth(tiny_result: Result, at: str, palette: Palette) -> None:
     for size in ((60, 10), (80, 15), STAGE):
-        _, film = film_at(tiny_lens, at, size, palette)
+        _, film = film_at(tiny_result, at, size, palette)
         assert film.frames * film.seconds <= LONGEST
         for t in (0, film.frames // 2, film.frames - 1):
             canvas, again = film.frame(t), film.frame(t)
@@ -49,13 +49,13 @@ def test_frames_are_the_same_twice_and_whole_at_every_size_and_depth(tiny_lens: 
             assert not palette.ascii or "".join(canvas.text()).isascii()
 
 
-def test_a_place_where_nothing_comes_about_has_no_film(tiny_lens: Lens) -> None:
-    assert film_of(scene_at(tiny_lens, "L1", STAGE)) is None
+def test_a_place_where_nothing_comes_about_has_no_film(tiny_result: Result) -> None:
+    assert film_of(scene_at(tiny_result, "L1", STAGE)) is None
 
 
 @pytest.mark.parametrize("palette", [Palette(), Palette(depth="none")], ids=["colours", "none"])
-def test_the_pass_shows_the_view_from_its_left_and_never_a_part_of_a_number(story_lens: Lens, palette: Palette) -> None:
-    scene, film = film_at(story_lens, "model", (76, 34), palette)
+def test_the_pass_shows_the_view_from_its_left_and_never_a_part_of_a_number(story_result: Result, palette: Palette) -> None:
+    scene, film = film_at(story_result, "model", (76, 34), palette)
     whole = draw_stage(scene).text()
     known = [set(re.findall(r"[\d.]+%?", row)) for row in whole]
     seen = []
@@ -69,21 +69,21 @@ def test_the_pass_shows_the_view_from_its_left_and_never_a_part_of_a_number(stor
     assert film.frame(film.frames - 1).text()[:-1] == whole[:-1]
 
 
-def test_the_pass_tells_what_each_block_adds(story_lens: Lens) -> None:
-    scene, film = film_at(story_lens, "model", (120, 34))
+def test_the_pass_tells_what_each_block_adds(story_result: Result) -> None:
+    scene, film = film_at(story_result, "model", (120, 34))
     each, token = (film.frames - 1) // scene.config.n_layer, scene.token
     for block in range(scene.config.n_layer):
         said = re.search(rf"L{block} adds to .*: attention ({FIGURE}), MLP ({FIGURE}) ", film.frame(block * each).text()[-3])
         assert said is not None
         for figure, name in zip(said.groups(), ("attn_out", "mlp_out"), strict=True):
-            assert shows(figure, float(np.linalg.norm(story_lens.trace[f"blocks.{block}.{name}"][token])), 1e-2)
+            assert shows(figure, float(np.linalg.norm(story_result.trace[f"blocks.{block}.{name}"][token])), 1e-2)
 
 
 @pytest.mark.parametrize("query", [2, -1])
-def test_a_row_runs_from_products_to_the_heads_result(story_lens: Lens, query: int) -> None:
-    trace, layer, head = story_lens.trace, 1, 1
+def test_a_row_runs_from_products_to_the_heads_result(story_result: Result, query: int) -> None:
+    trace, layer, head = story_result.trace, 1, 1
     query %= trace.n_tokens
-    _, film = film_at(story_lens, f"L{layer}H{head}:softmax[{query},0]", (100, 40))
+    _, film = film_at(story_result, f"L{layer}H{head}:softmax[{query},0]", (100, 40))
     at = f"blocks.{layer}.attn."
     q, k = (trace[at + part][:, head].astype(np.float64) for part in "qk")
     scores, pattern = (trace[at + name][head, query].astype(np.float64) for name in ("attn_scores", "pattern"))
@@ -91,7 +91,7 @@ def test_a_row_runs_from_products_to_the_heads_result(story_lens: Lens, query: i
     for key in range(trace.n_tokens):
         row = next(row for row in rows if re.match(rf" K{key} ", row))
         figures = re.findall(rf"(?<=  )(?:{FIGURE}|[−-]inf|−∞)%?", row)
-        wants = (q[query] @ k[key], scores[key] if key <= query else q[query] @ k[key] * story_lens.scale(layer), scores[key])
+        wants = (q[query] @ k[key], scores[key] if key <= query else q[query] @ k[key] * story_result.scale(layer), scores[key])
         for figure, want in zip(figures, (*wants, np.exp(scores[key] - scores.max())), strict=False):
             assert ("inf" in figure or "∞" in figure) if np.isinf(want) else shows(figure, float(want), 1e-2), (row, figure, want)
         assert shows(figures[4].rstrip("%"), 100 * pattern[key], 2e-2) or pattern[key] < 1e-4, (row, pattern[key])
@@ -105,8 +105,8 @@ def test_a_row_runs_from_products_to_the_heads_result(story_lens: Lens, query: i
 
 
 @pytest.mark.parametrize("palette", [Palette(), Palette(depth="none")], ids=["colours", "none"])
-def test_the_number_of_a_draw_runs_to_where_it_lies(story_lens: Lens, palette: Palette) -> None:
-    scene, film = film_at(story_lens, "output", STAGE, palette)
+def test_the_number_of_a_draw_runs_to_where_it_lies(story_result: Result, palette: Palette) -> None:
+    scene, film = film_at(story_result, "output", STAGE, palette)
     assert scene.distribution is not None
     drawn = scene.distribution.draw(uniform(scene.state.seed, scene.n_tokens))
     before = -1.0
@@ -125,9 +125,9 @@ def test_the_number_of_a_draw_runs_to_where_it_lies(story_lens: Lens, palette: P
 
 
 @pytest.mark.parametrize("at", ["model", "L3H5", "output"])
-def test_a_film_costs_the_line_no_more_than_a_zoom_may(story_lens: Lens, at: str) -> None:
+def test_a_film_costs_the_line_no_more_than_a_zoom_may(story_result: Result, at: str) -> None:
     """At 120×40 all frames together, by the app's own wire."""
-    scene, film = film_at(story_lens, at, (80, 34))
+    scene, film = film_at(story_result, at, (80, 34))
     wire, sent = Wire(), 0
     wire.resize(120, 40)
     canvas = draw_stage(scene)

@@ -12,7 +12,7 @@ from tests.viz.reading import FIGURE, STAGES, line_with, scene_at, shows, stage_
 from tests.viz.test_views import SCREENS, assert_whole
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.viz.palette import Palette
@@ -27,7 +27,7 @@ PLACES = [
 
 
 @pytest.fixture(scope="module")
-def large() -> Lens:
+def large() -> Result:
     """Random weights; blocks share them, so that they take little memory, and differ by what comes in."""
     config = GPT2Config(vocab_size=500, n_positions=64)
     rng = np.random.default_rng(0)
@@ -41,11 +41,11 @@ def large() -> Lens:
     model = GPT2(SimpleNamespace(config=config, tensors=tensors), Tokenizer.ids_only("large", 500), "large")  # type: ignore[arg-type]
     trace = model.forward([3, 141, 59, 26, 141, 59, 358, 9])
     assert trace is not None
-    return Lens(trace, model)
+    return Result(trace, model)
 
 
 @pytest.mark.parametrize("at", PLACES)
-def test_every_place_draws_and_explains_itself(large: Lens, at: str) -> None:
+def test_every_place_draws_and_explains_itself(large: Result, at: str) -> None:
     for size in SCREENS:
         for palette in (Palette("dark"), Palette("light"), Palette("dark", "none", ascii=True)):
             screen = draw_screen(scene_at(large, at, size, palette))
@@ -56,7 +56,7 @@ def test_every_place_draws_and_explains_itself(large: Lens, at: str) -> None:
     assert all(len(line) <= 76 for line in told.splitlines()), at
 
 
-def test_its_numbers_are_its_own(large: Lens) -> None:
+def test_its_numbers_are_its_own(large: Result) -> None:
     canvas = stage_at(large, "L3.qkv[700,2303]@4", STAGES["wide"])
     assert "element 2303 = V of H11, 63" in canvas.text()[1]
     recorded = float(large.trace["blocks.3.attn.v"][4, 11, 63])

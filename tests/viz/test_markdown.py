@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.lesson import LONGEST_PAGE, parse_lesson
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.lessons import read
@@ -93,20 +93,20 @@ def test_a_text_costs_what_its_length_says(part: str) -> None:
     assert long < 8 * short + 2000, "four times the text"
 
 
-def lesson_scene(lens: Lens, body: str, **front: str) -> Scene:
+def lesson_scene(result: Result, body: str, **front: str) -> Scene:
     told = "".join(f"{key} = {value}\n" for key, value in front.items())
     lesson = parse_lesson(f'+++\ntitle = "{{tokens}} tokens"\nprompt = "x"\n{told}+++\n{body}\n')
-    state, reading = read(lesson, lesson.pages[0], ExplorerState(), lens, Palette())
-    return scene_of(state, Palette(), (120, 36), lens, distribution=reading.distribution, side="lesson", reading=reading)
+    state, reading = read(lesson, lesson.pages[0], ExplorerState(), result, Palette())
+    return scene_of(state, Palette(), (120, 36), result, distribution=reading.distribution, side="lesson", reading=reading)
 
 
-def test_what_a_page_says_is_computed_once_for_a_run_and_setting(story_lens: Lens, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_page_says_is_computed_once_for_a_run_and_setting(story_result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock draws the page every second, and each scroll asks how much there is to scroll."""
     done: list[str] = []
     plain = live.computed
     monkeypatch.setattr(live, "computed", lambda value, scene: done.append(str(value)) or plain(value, scene))
     scene = lesson_scene(
-        story_lens, "{bits 1} {bits 1} {head induction} {entropy}\n\n- {cell induction 3,1}", highlight='"{head induction}"'
+        story_result, "{bits 1} {bits 1} {head induction} {entropy}\n\n- {cell induction 3,1}", highlight='"{head induction}"'
     )
     done.clear()
     draw_screen(scene)
@@ -122,8 +122,8 @@ def test_what_a_page_says_is_computed_once_for_a_run_and_setting(story_lens: Len
     assert max(Counter(done).values()) == 2, "another setting says other values"
 
 
-def test_a_page_that_stays_is_laid_out_once(story_lens: Lens) -> None:
-    scene = lesson_scene(story_lens, "*a* " * (LONGEST_PAGE // 4 - 10))
+def test_a_page_that_stays_is_laid_out_once(story_result: Result) -> None:
+    scene = lesson_scene(story_result, "*a* " * (LONGEST_PAGE // 4 - 10))
     draw_screen(scene)
     before = (parsed.cache_info().misses, laid_out.cache_info().misses)
     for second in range(3):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.covering import few
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
 from txexplain.explorer.state import ExplorerState
@@ -51,14 +51,14 @@ def over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize(("place", "odd"), few(product(PLACES, (0, 1)), lambda place, odd: PLACES.index(place) % 2 == odd))
-def test_no_text_lies_over_another(place: str, odd: int, lens: Lens, over: list[str]) -> None:
+def test_no_text_lies_over_another(place: str, odd: int, result: Result, over: list[str]) -> None:
     state = ExplorerState(location=parse(place))
-    more = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow(state.flow))}
+    more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow(state.flow))}
     found = set()
     for number, (width, height) in list(enumerate(SIZES))[odd::2]:
         tones = LOOKS[number % len(LOOKS)]
         keys = footer(Doing(state.location.kind), ascii=tones.ascii)
-        draw_screen(scene_of(state, tones, (width, height), lens, keys=keys, **more))
+        draw_screen(scene_of(state, tones, (width, height), result, keys=keys, **more))
         found |= {(width, height, each) for each in over}
         over.clear()
     assert not found, "\n".join(sorted(map(str, found)))

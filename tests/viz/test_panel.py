@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.viz.reading import shows_percent, to_fraction
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution, uniform
 from txexplain.explorer.history import Moment
@@ -29,26 +29,26 @@ SWEPT = [stop for stop in STOPS if stop >= SWEEP_LEAST]
 
 
 @pytest.fixture(scope="module")
-def lens(storyteller: GPT2) -> Lens:
+def result(storyteller: GPT2) -> Result:
     trace = storyteller.forward(storyteller.prompt_ids("Once upon a time there was a"))
     assert trace is not None
-    return Lens(trace, storyteller)
+    return Result(trace, storyteller)
 
 
-def panel(lens: Lens, temperature: float, **sampling: int) -> tuple[Canvas, Scene]:
-    dist = distribution(lens.trace.last_logits, temperature, **sampling)
+def panel(result: Result, temperature: float, **sampling: int) -> tuple[Canvas, Scene]:
+    dist = distribution(result.trace.last_logits, temperature, **sampling)
     state = ExplorerState().at_temperature(temperature)
-    scene = scene_of(state, Palette(depth="none"), (WIDTH, HEIGHT), lens, distribution=dist)
+    scene = scene_of(state, Palette(depth="none"), (WIDTH, HEIGHT), result, distribution=dist)
     return draw_panel(scene), scene
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.8, 1.0, 2.0, 10.0])
-def test_shares_by_temperature_are_the_models(lens: Lens, temperature: float) -> None:
+def test_shares_by_temperature_are_the_models(result: Result, temperature: float) -> None:
     """A row a token, with its name; a column a temperature, as high as the share is; a mark under the present one."""
-    canvas, scene = panel(lens, temperature)
+    canvas, scene = panel(result, temperature)
     rows = canvas.text()
     top = next(y for y, line in enumerate(rows) if "by temperature" in line)
-    logits = lens.trace.last_logits.astype(np.float64)
+    logits = result.trace.last_logits.astype(np.float64)
     order = np.lexsort((np.arange(len(logits)), -logits))[:SWEEP_ROWS]
     stops = SWEPT[::2]  # as many as there is room for
     shares = np.array([(e := np.exp((logits - logits.max()) / stop))[order] / e.sum() for stop in stops])  # [stops, rows]
@@ -64,11 +64,11 @@ def test_shares_by_temperature_are_the_models(lens: Lens, temperature: float) ->
     assert abs(stops[mark - 17] - temperature) == min(abs(stop - temperature) for stop in stops)
 
 
-def test_what_the_filter_keeps_shows_what_it_was_before(lens: Lens) -> None:
+def test_what_the_filter_keeps_shows_what_it_was_before(result: Result) -> None:
     state = ExplorerState(mode="top-k", k=3)
-    dist = distribution(lens.trace.last_logits, top_k=3)
+    dist = distribution(result.trace.last_logits, top_k=3)
     palette = Palette()
-    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), lens, distribution=dist))
+    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), result, distribution=dist))
     calm, ghost = palette.rgb("bar"), palette.mix("background", "bar", 0.65)
     token = int(dist.order[0])
     bar = [int(ink) for ink, char in zip(canvas.fg[5], canvas.chars[5], strict=True) if char == "█"]
@@ -86,11 +86,13 @@ samplings = st.one_of(
 
 @examples(60)
 @given(logit_lists, st.sampled_from([stop for stop in STOPS if stop]), samplings, st.booleans())
-def test_bars_convert_back_to_the_probabilities(lens: Lens, logits: list[float], temperature: float, sampling: dict, ascii: bool) -> None:
+def test_bars_convert_back_to_the_probabilities(
+    result: Result, logits: list[float], temperature: float, sampling: dict, ascii: bool
+) -> None:
     dist = distribution(np.array(logits, dtype=np.float32), temperature, **sampling)
     state = ExplorerState().at_temperature(temperature)
     palette = Palette(ascii=ascii)
-    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), lens, distribution=dist))
+    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), result, distribution=dist))
     figures = FIGURE * (1 if dist.mode == "full" else 2)
     room = WIDTH - 2 - LABEL - 1 - figures - 1
     end = axis(float(max(dist.probability.max(), dist.full_probability.max())))
@@ -108,12 +110,12 @@ def test_bars_convert_back_to_the_probabilities(lens: Lens, logits: list[float],
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("sampling", [{}, {"top_k": 5}, {"top_p": 0.8}])
 @pytest.mark.parametrize("size", [(WIDTH, HEIGHT), (78, 6)])
-def test_the_drawn_number_stands_where_it_fell(lens: Lens, seed: int, sampling: dict, size: tuple[int, int]) -> None:
-    dist = distribution(lens.trace.last_logits, 0.8, **sampling)
+def test_the_drawn_number_stands_where_it_fell(result: Result, seed: int, sampling: dict, size: tuple[int, int]) -> None:
+    dist = distribution(result.trace.last_logits, 0.8, **sampling)
     u = uniform(seed, 7)
     drawn = dist.draw(u)
     palette = Palette()
-    scene = scene_of(ExplorerState(), palette, size, lens, distribution=dist, draw=drawn, drawn_from=dist)
+    scene = scene_of(ExplorerState(), palette, size, result, distribution=dist, draw=drawn, drawn_from=dist)
     canvas = draw_panel(scene)
     wide = size[1] > 14
     x, y, cells = (2, size[1] - 3, size[0] - 3) if wide else (1, size[1] - 2, size[0] - 2)
@@ -132,10 +134,10 @@ def test_the_drawn_number_stands_where_it_fell(lens: Lens, seed: int, sampling: 
 @pytest.mark.parametrize("size", [(80, 6), (40, 31), (52, 33), (52, 54)])
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])
 @pytest.mark.parametrize("cursor", [0, 2, 40])
-def test_who_is_listed_and_what_all_others_have(lens: Lens, size: tuple[int, int], temperature: float, cursor: int) -> None:
+def test_who_is_listed_and_what_all_others_have(result: Result, size: tuple[int, int], temperature: float, cursor: int) -> None:
     """Ten at most, those from 0.1% on, three at least; with the cursor's; and a row for all others together."""
-    dist = distribution(lens.trace.last_logits, temperature)
-    scene = scene_of(ExplorerState(), Palette(), size, lens, distribution=dist, candidate=cursor, pane="panel")
+    dist = distribution(result.trace.last_logits, temperature)
+    scene = scene_of(ExplorerState(), Palette(), size, result, distribution=dist, candidate=cursor, pane="panel")
     canvas = draw_panel(scene)
     ranks = sorted(hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "candidate")
     assert ranks == list(range(ranks[0], ranks[-1] + 1))
@@ -150,9 +152,9 @@ def test_who_is_listed_and_what_all_others_have(lens: Lens, size: tuple[int, int
         assert f"{len(dist.order) - len(ranks):,} others" in others
 
 
-def test_a_draw_leaves_the_list_and_the_temperatures_their_places(lens: Lens) -> None:
-    dist = distribution(lens.trace.last_logits)
-    drawn = scene_of(ExplorerState(), Palette(), (40, 31), lens, distribution=dist, draw=dist.draw(0.7), drawn_from=dist)
+def test_a_draw_leaves_the_list_and_the_temperatures_their_places(result: Result) -> None:
+    dist = distribution(result.trace.last_logits)
+    drawn = scene_of(ExplorerState(), Palette(), (40, 31), result, distribution=dist, draw=dist.draw(0.7), drawn_from=dist)
     rows, after = draw_panel(replace(drawn, draw=None)).text(), draw_panel(drawn).text()
     assert rows[:24] == after[:24]
     assert any("by temperature" in row for row in after)
@@ -161,12 +163,12 @@ def test_a_draw_leaves_the_list_and_the_temperatures_their_places(lens: Lens) ->
 
 @pytest.mark.parametrize("size", [(60, 5), (80, 6), (40, 11), (40, 31)])
 @pytest.mark.parametrize("mode", ["greedy", "top-k", "held"])
-def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], mode: str) -> None:
+def test_two_percentages_in_a_row_have_heads(result: Result, size: tuple[int, int], mode: str) -> None:
     """Each head ends where the figures below it do, and nothing else stands in its place."""
     state = ExplorerState() if mode == "held" else ExplorerState().at_temperature(0.0) if mode == "greedy" else ExplorerState(mode="top-k")
-    dist = distribution(lens.trace.last_logits, **state.sampling)
-    held = Moment.of(state, lens.trace.run, dist) if mode == "held" else None
-    rows = draw_panel(scene_of(state, Palette(), size, lens, distribution=dist, held=held)).text()
+    dist = distribution(result.trace.last_logits, **state.sampling)
+    held = Moment.of(state, result.trace.run, dist) if mode == "held" else None
+    rows = draw_panel(scene_of(state, Palette(), size, result, distribution=dist, held=held)).text()
     first = next(row for row in rows if row.count("%") == 2)
     ends = [i for i, char in enumerate(first) if char == "%"]
     words = ("now", "held") if held else ("kept", "all")
@@ -180,14 +182,14 @@ def test_two_percentages_in_a_row_have_heads(lens: Lens, size: tuple[int, int], 
 def test_what_is_held_is_told_by_what_was_changed_in_it(storyteller: GPT2) -> None:
     """A run with a head off isn't passed off as the model's own, nor the unchanged one as being at this temperature."""
     plain, off, other = ExplorerState(), ExplorerState().switch("L4H3"), ExplorerState().switch("L5H0")
-    lenses = {state: required_run(state, storyteller) for state in (plain, off, other)}
+    results = {state: required_run(state, storyteller) for state in (plain, off, other)}
 
     def said(shown: ExplorerState, held: ExplorerState | None) -> str:
-        lens = lenses[shown]
-        dist = distribution(lens.trace.last_logits)
-        run = None if held is None else lenses[replace(held, temperature=1.0)]
+        result = results[shown]
+        dist = distribution(result.trace.last_logits)
+        run = None if held is None else results[replace(held, temperature=1.0)]
         beside = None if run is None else Moment.of(held, run.trace.run, distribution(run.trace.last_logits, held.temperature))
-        rows = draw_panel(scene_of(shown, Palette(), (40, 31), lens, distribution=dist, held=beside)).text()
+        rows = draw_panel(scene_of(shown, Palette(), (40, 31), result, distribution=dist, held=beside)).text()
         return next(row for row in rows if "held:" in row).strip("│ ")
 
     assert said(off, None) == said(off, plain) == "held: the unchanged run"
@@ -198,10 +200,10 @@ def test_what_is_held_is_told_by_what_was_changed_in_it(storyteller: GPT2) -> No
 
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("size", [(80, 6), (40, 31)])
-def test_the_interval_of_a_draw_has_two_ends_and_its_bar_no_stumps(lens: Lens, seed: int, size: tuple[int, int]) -> None:
-    dist = distribution(lens.trace.last_logits, 3.0)  # many thin parts
+def test_the_interval_of_a_draw_has_two_ends_and_its_bar_no_stumps(result: Result, seed: int, size: tuple[int, int]) -> None:
+    dist = distribution(result.trace.last_logits, 3.0)  # many thin parts
     drawn = dist.draw(uniform(seed, 7))
-    rows = draw_panel(scene_of(ExplorerState(), Palette(), size, lens, distribution=dist, draw=drawn, drawn_from=dist)).text()
+    rows = draw_panel(scene_of(ExplorerState(), Palette(), size, result, distribution=dist, draw=drawn, drawn_from=dist)).text()
     u, low, high = re.search(r"u (\S+) in ([\d.]+)…([\d.]+)", "\n".join(rows)).groups()  # type: ignore[union-attr]
     assert float(low) <= float(u) <= float(high)
     assert len({u, low, high}) == 3

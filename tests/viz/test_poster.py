@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.sampling import distribution
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.residual import changes
@@ -20,10 +20,10 @@ from txexplain.viz.poster import HEIGHT, LARGEST_GRID, WIDTH, pooled, poster
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def drawn(lens: Lens, theme: str = "light", temperature: float = 1.0) -> ElementTree.Element:
-    dist = distribution(lens.trace.last_logits, temperature)
+def drawn(result: Result, theme: str = "light", temperature: float = 1.0) -> ElementTree.Element:
+    dist = distribution(result.trace.last_logits, temperature)
     state = ExplorerState(temperature=temperature)
-    return ElementTree.fromstring(poster(scene_of(state, Palette(theme), (0, 0), lens, distribution=dist)))
+    return ElementTree.fromstring(poster(scene_of(state, Palette(theme), (0, 0), result, distribution=dist)))
 
 
 def rectangles(root: ElementTree.Element, fill: int) -> list[tuple[float, float, float, float]]:
@@ -36,8 +36,8 @@ def words(root: ElementTree.Element) -> list[str]:
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_the_bars_of_the_output_are_the_shares(lens: Lens, theme: str) -> None:
-    root, dist = drawn(lens, theme, 1.3), distribution(lens.trace.last_logits, 1.3)
+def test_the_bars_of_the_output_are_the_shares(result: Result, theme: str) -> None:
+    root, dist = drawn(result, theme, 1.3), distribution(result.trace.last_logits, 1.3)
     bars = [r for r in rectangles(root, THEMES[theme]["bar"]) if r[0] > WIDTH - 300 and r[3] > 20]
     shares = dist.probability[dist.order[:12]]
     widths = np.array([bar[2] for bar in bars])
@@ -46,15 +46,15 @@ def test_the_bars_of_the_output_are_the_shares(lens: Lens, theme: str) -> None:
         assert percent(float(share)) in words(root)
 
 
-def test_the_norms_and_the_heads_are_the_traces(lens: Lens) -> None:
-    root = drawn(lens)
-    for attn, mlp in changes(lens, lens.trace.n_tokens - 1):
+def test_the_norms_and_the_heads_are_the_traces(result: Result) -> None:
+    root = drawn(result)
+    for attn, mlp in changes(result, result.trace.n_tokens - 1):
         assert number(attn) in words(root)
         assert number(mlp) in words(root)
     heads = rectangles(root, THEMES["light"]["panel"])
-    assert len(heads) == lens.config.n_layer * lens.config.n_head
+    assert len(heads) == result.config.n_layer * result.config.n_head
     x, y, side, _ = heads[-1]  # the last head of the last block
-    pattern = lens.trace[f"blocks.{lens.config.n_layer - 1}.attn.pattern"][-1]
+    pattern = result.trace[f"blocks.{result.config.n_layer - 1}.attn.pattern"][-1]
     cell = side / len(pattern)
     painted = np.zeros(pattern.shape, dtype=bool)
     for r in root.iter(f"{SVG}rect"):
@@ -70,19 +70,19 @@ def test_the_norms_and_the_heads_are_the_traces(lens: Lens) -> None:
     np.testing.assert_array_equal(painted, pattern >= 1 / 62)  # half a level of 32
 
 
-def test_what_flows_is_conserved(lens: Lens) -> None:
+def test_what_flows_is_conserved(result: Result) -> None:
     """The nodes of each column have the same height in all."""
-    nodes = [r for r in rectangles(drawn(lens), THEMES["light"]["residual"]) if r[2] == 3]
+    nodes = [r for r in rectangles(drawn(result), THEMES["light"]["residual"]) if r[2] == 3]
     columns: dict[float, float] = {}
     for x, _, _, height in nodes:
         columns[x] = columns.get(x, 0.0) + height
-    assert len(columns) == lens.config.n_layer + 1
+    assert len(columns) == result.config.n_layer + 1
     whole = max(columns.values())
     assert all(height == pytest.approx(whole, rel=0.02) for height in columns.values())
 
 
-def test_it_needs_nothing_from_elsewhere_and_stays_on_its_sheet(lens: Lens) -> None:
-    root = drawn(lens)
+def test_it_needs_nothing_from_elsewhere_and_stays_on_its_sheet(result: Result) -> None:
+    root = drawn(result)
     text = ElementTree.tostring(root, encoding="unicode")
     assert not re.search(r"url\(|href|<image|<style|@font|data:|script", text)
     assert text.count("http") == 1  # the name of the format itself

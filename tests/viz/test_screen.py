@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.viz.reading import scene_at
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
@@ -61,14 +61,16 @@ def test_at_80_by_24_the_rows_are_those_of_the_design() -> None:
 
 
 @pytest.fixture(scope="module")
-def lens(tiny: GPT2) -> Lens:
+def result(tiny: GPT2) -> Result:
     trace = tiny.forward([7, 3, 3, 60, 0, 12, 41])
     assert trace is not None
-    return Lens(trace, tiny)
+    return Result(trace, tiny)
 
 
-def scene(lens: Lens, state: ExplorerState, size: tuple[int, int] = (100, 30), **more: object) -> Scene:
-    return scene_of(state, Palette(), size, lens, distribution=distribution_of(lens, state), ribbons=tuple(lens.flow("norms")), **more)
+def scene(result: Result, state: ExplorerState, size: tuple[int, int] = (100, 30), **more: object) -> Scene:
+    return scene_of(
+        state, Palette(), size, result, distribution=distribution_of(result, state), ribbons=tuple(result.flow("norms")), **more
+    )
 
 
 def same(a: Canvas, b: Canvas) -> bool:
@@ -76,9 +78,9 @@ def same(a: Canvas, b: Canvas) -> bool:
     return all(np.array_equal(x, y) for x, y in planes) and [h.target for h in a.hits] == [h.target for h in b.hits]
 
 
-def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
+def test_equal_inputs_give_equal_pictures(result: Result) -> None:
     """A pane that isn't drawn again mustn't have changed."""
-    base = ExplorerState(model="m", ids=lens.trace.ids)
+    base = ExplorerState(model="m", ids=result.trace.ids)
     states = [replace(base, location=parse(place)) for place in PLACES]
     changes = [
         {"temperature": 0.5},
@@ -91,7 +93,7 @@ def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
     drawn: dict[tuple[str, object], Canvas] = {}
     compared = 0
     for state in states:
-        first = scene(lens, state, side="explain")
+        first = scene(result, state, side="explain")
         variants = [
             first,
             replace(first, candidate=2),
@@ -105,7 +107,7 @@ def test_equal_inputs_give_equal_pictures(lens: Lens) -> None:
         for change in changes:
             other = replace(state, **change)  # type: ignore[arg-type]
             # As the app does, the distribution stays the very same object where the sampling does.
-            fresh = first.distribution if other.sampling == state.sampling else distribution_of(lens, other)
+            fresh = first.distribution if other.sampling == state.sampling else distribution_of(result, other)
             variants.append(replace(first, state=other, distribution=fresh))
         for variant in variants:
             for name, rect in rects.items():
@@ -124,14 +126,14 @@ def test_a_screen_that_is_too_small_says_what_it_needs() -> None:
     assert "30×5" in text
 
 
-def test_a_pane_is_as_large_as_its_place(lens: Lens) -> None:
+def test_a_pane_is_as_large_as_its_place(result: Result) -> None:
     for name, rect in {"stage": Rect(0, 0, 61, 14), "panel": Rect(0, 0, 40, 20), "header": Rect(0, 0, 60, 1)}.items():
-        canvas = draw_pane(name, scene(lens, ExplorerState(model="m")), rect)
+        canvas = draw_pane(name, scene(result, ExplorerState(model="m")), rect)
         assert (canvas.width, canvas.height) == (rect.width, rect.height)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (80, 50), (100, 29), (120, 36), (200, 60)])
-def test_the_prompt_has_the_rows_that_it_needs_and_no_more(wordy: Lens, size: tuple[int, int]) -> None:
+def test_the_prompt_has_the_rows_that_it_needs_and_no_more(wordy: Result, size: tuple[int, int]) -> None:
     for pane in ("stage", "prompt"):
         scene = replace(scene_at(wordy, "model", size), pane=pane)
         rects, most = layout_of(scene), layout(*size)["prompt"].height
@@ -142,8 +144,8 @@ def test_the_prompt_has_the_rows_that_it_needs_and_no_more(wordy: Lens, size: tu
         assert covered == size[0] * size[1]
 
 
-def test_at_the_output_the_stage_has_the_width_and_the_panel_says_what_was_drawn(story_lens: Lens) -> None:
-    scene = scene_at(story_lens, "output", (120, 36))
+def test_at_the_output_the_stage_has_the_width_and_the_panel_says_what_was_drawn(story_result: Result) -> None:
+    scene = scene_at(story_result, "output", (120, 36))
     assert scene.distribution is not None
     rects = layout_of(scene)
     assert (rects["stage"].width, rects["panel"].width, rects["panel"].height) == (120, 120, 3)

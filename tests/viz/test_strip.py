@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.location import Location
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.scenes import scene_of, surprisal_of
@@ -15,15 +15,15 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.surprisal import MOST_BITS, draw_prompt_pane
 
 
-def scene(lens: Lens, size: tuple[int, int], palette: Palette, token: int = 3) -> Scene:
+def scene(result: Result, size: tuple[int, int], palette: Palette, token: int = 3) -> Scene:
     state = ExplorerState(location=Location(token=token))
-    return scene_of(state, palette, size, lens, surprisal=surprisal_of(lens))
+    return scene_of(state, palette, size, result, surprisal=surprisal_of(result))
 
 
 @pytest.mark.parametrize("palette", [Palette(), Palette("light", "16"), Palette(depth="none"), Palette(ascii=True)])
 @pytest.mark.parametrize("size", [(200, 4), (120, 3), (60, 5), (80, 2)])
-def test_heights_read_back_as_bits(lens: Lens, size: tuple[int, int], palette: Palette) -> None:
-    given = scene(lens, size, palette)
+def test_heights_read_back_as_bits(result: Result, size: tuple[int, int], palette: Palette) -> None:
+    given = scene(result, size, palette)
     assert given.surprisal is not None
     canvas = draw_prompt_pane(given)
     seen = 0
@@ -47,8 +47,8 @@ def test_heights_read_back_as_bits(lens: Lens, size: tuple[int, int], palette: P
 
 
 @pytest.mark.parametrize("token", [0, 2, 5])
-def test_the_readout_is_the_selected_tokens(lens: Lens, token: int) -> None:
-    given = scene(lens, (120, 3), Palette(), token)
+def test_the_readout_is_the_selected_tokens(result: Result, token: int) -> None:
+    given = scene(result, (120, 3), Palette(), token)
     assert given.surprisal is not None
     text = draw_prompt_pane(given).text()[-1]
     surprise = given.surprisal[token]
@@ -61,8 +61,8 @@ def test_the_readout_is_the_selected_tokens(lens: Lens, token: int) -> None:
         assert f"{float(text.split(' bits')[0].split('· ')[-1]):.1f}" == pytest.approx(f"{surprise.bits:.1f}")
 
 
-def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(lens: Lens) -> None:
-    given = replace(scene(lens, (120, 3), Palette(), 4), surprisal=surprisal_of(lens)[:3])  # type: ignore[index]
+def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(result: Result) -> None:
+    given = replace(scene(result, (120, 3), Palette(), 4), surprisal=surprisal_of(result)[:3])  # type: ignore[index]
     assert "computing" in draw_prompt_pane(given).text()[-1]
     shut = draw_prompt_pane(replace(given, surprisal=None)).text()
     assert "bits" not in "".join(shut)
@@ -70,8 +70,8 @@ def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(lens: Lens
 
 @pytest.mark.parametrize("size", [(200, 2), (200, 4), (40, 4), (80, 3)])
 @pytest.mark.parametrize("pane", ["stage", "prompt"])
-def test_marks_stand_beside_the_prompt_where_the_keys_go_there(lens: Lens, size: tuple[int, int], pane: str) -> None:
-    for surprisal in (None, surprisal_of(lens)):
-        canvas = draw_prompt_pane(replace(scene(lens, size, Palette()), surprisal=surprisal, pane=pane))
+def test_marks_stand_beside_the_prompt_where_the_keys_go_there(result: Result, size: tuple[int, int], pane: str) -> None:
+    for surprisal in (None, surprisal_of(result)):
+        canvas = draw_prompt_pane(replace(scene(result, size, Palette()), surprisal=surprisal, pane=pane))
         assert [char == "▸" for char in canvas.chars[:, 0]] == [pane == "prompt"] * size[1]
         assert pane == "prompt" or set(canvas.chars[:, 0]) == {" "}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.viz.reading import stage_at
 from tests.viz.test_shapes import shown
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.viz.palette import Palette, blend
 from txexplain.viz.ramps import pool
 from txexplain.viz.views.strips import cell_of, peaks, strip_cells
@@ -46,11 +46,11 @@ def test_cells_follow_the_elements(length: int, width: int) -> None:
 
 @pytest.mark.parametrize("at", ["L1.ln1", "L1.ln1[7]", "embed", "embed[3]", "L1.qkv"])
 @pytest.mark.parametrize("size", [(80, 40), (148, 54)])
-def test_where_there_is_height_strips_are_columns_as_high_as_their_numbers(lens: Lens, at: str, size: tuple[int, int]) -> None:
+def test_where_there_is_height_strips_are_columns_as_high_as_their_numbers(result: Result, at: str, size: tuple[int, int]) -> None:
     """Read back from the cells: up from the line for 0 or down from it, in the vector's own scale; strong only where it is large."""
-    canvas, palette = stage_at(lens, at, size), Palette()
+    canvas, palette = stage_at(result, at, size), Palette()
     name, token = {"L1.ln1": "blocks.1.resid_pre", "embed": "embed", "L1.qkv": "blocks.1.ln1.normalized"}[at.split("[")[0]], -1
-    vector = lens.trace[name][token].astype(np.float64)
+    vector = result.trace[name][token].astype(np.float64)
     head = next(y for y, row in enumerate(canvas.text()) if re.match(r" (x|wte) +\d*", row) and y)
     cells, each = strip_cells(size[0], len(vector), 0)
     pooled, _ = pool(vector, cells)

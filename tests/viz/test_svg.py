@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.viz.reading import scene_at
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.screen import draw_screen
@@ -100,8 +100,8 @@ def test_of_256_colours_shapes_have_steps_and_no_veils() -> None:
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("at", ["model", "L3"])
-def test_a_whole_screen_has_ribbons_as_curves_and_every_word_as_text(story_lens: Lens, at: str, theme: str) -> None:
-    scene = scene_at(story_lens, at, (120, 36), Palette(theme))
+def test_a_whole_screen_has_ribbons_as_curves_and_every_word_as_text(story_result: Result, at: str, theme: str) -> None:
+    scene = scene_at(story_result, at, (120, 36), Palette(theme))
     canvas = draw_screen(scene)
     root = ElementTree.fromstring(svg(canvas))
     roles = {"model": {"attention"}, "L3": {"query", "key", "value"}}[at]

@@ -14,7 +14,7 @@ from tests.viz.reading import scene_at
 from txexplain.cli.asked import Source
 from txexplain.cli.numbers import print_grid, tokens
 from txexplain.cli.output import print_table
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.text import visible
 from txexplain.viz.describe import describe
@@ -58,8 +58,8 @@ class Wide:
 
 
 @pytest.mark.parametrize("at", ["output", "L1H1", "L1.attn", "L1.mlp[41]", "embed:nearest"])
-def test_a_description_with_wide_tokens_stands_in_columns(tiny_lens: Lens, at: str) -> None:
-    text = describe(replace(scene_at(tiny_lens, at, (80, 24)), display=Wide()))
+def test_a_description_with_wide_tokens_stands_in_columns(tiny_result: Result, at: str) -> None:
+    text = describe(replace(scene_at(tiny_result, at, (80, 24)), display=Wide()))
     tables = [part.split("\n")[1:] for part in text.split("\n\n") if part.count("\n") > 2]
     assert tables
     for head, *rows in tables:

@@ -30,7 +30,7 @@ from tests.viz.reading import (
     unit,
     value,
 )
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import order as order_of
@@ -86,9 +86,9 @@ def test_the_places_are_of_every_kind() -> None:
 
 
 @pytest.mark.parametrize(("size", "look", "theme", "third"), covered(SCREENS, LOOKS, ["dark", "light"], range(3)), ids=str)
-def test_every_place_fills_every_screen(lens: Lens, size: tuple[int, int], look: tuple[str, bool], theme: str, third: int) -> None:
+def test_every_place_fills_every_screen(result: Result, size: tuple[int, int], look: tuple[str, bool], theme: str, third: int) -> None:
     for at in PLACES[third::3]:
-        scene = scene_at(lens, at, size, Palette(theme, *look))
+        scene = scene_at(result, at, size, Palette(theme, *look))
         screen = draw_screen(scene)
         assert (screen.width, screen.height) == size
         assert_whole(screen)
@@ -103,10 +103,10 @@ def test_every_place_fills_every_screen(lens: Lens, size: tuple[int, int], look:
 @pytest.mark.parametrize(
     "size", [(60, 16), (61, 17), (79, 23), (99, 30), (100, 29), (159, 45), (160, 45), (300, 90), (59, 16), (60, 15), (9, 3), (1, 1)]
 )
-def test_a_screen_of_any_size(story_lens: Lens, size: tuple[int, int]) -> None:
+def test_a_screen_of_any_size(story_result: Result, size: tuple[int, int]) -> None:
     for at in PLACES[::3]:
-        assert_whole(draw_screen(scene_at(story_lens, at, size)))
-    text = " ".join(" ".join(draw_screen(scene_at(story_lens, "model", size)).text()).split())
+        assert_whole(draw_screen(scene_at(story_result, at, size)))
+    text = " ".join(" ".join(draw_screen(scene_at(story_result, "model", size)).text()).split())
     assert ("60×16" in text) == ((size[0] < 60 or size[1] < 16) and size > (1, 1))
 
 
@@ -120,7 +120,7 @@ def test_panes_tile_the_screen(panes: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize(("size", "look"), in_turn(SCREENS, [LOOKS[0], LOOKS[2], LOOKS[4]]), ids=str)
 def test_nothing_is_written_over_a_word_or_past_the_edge(
-    lens: Lens, size: tuple[int, int], look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
+    result: Result, size: tuple[int, int], look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Words may stand on pictures, never on words; and what doesn't fit is left out or ends in an ellipsis."""
     faults: list[str] = []
@@ -142,7 +142,7 @@ def test_nothing_is_written_over_a_word_or_past_the_edge(
 
     monkeypatch.setattr(Canvas, "put", put)
     for at in PLACES:
-        draw_screen(scene_at(lens, at, size, Palette("dark", *look)))
+        draw_screen(scene_at(result, at, size, Palette("dark", *look)))
     assert not faults, "\n".join(dict.fromkeys(faults))
 
 
@@ -163,7 +163,9 @@ ZOOM = [
 
 @pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
 @pytest.mark.parametrize("size", STAGES)
-def test_no_word_is_cut_where_there_is_room_for_it(wordy: Lens, size: str, look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_word_is_cut_where_there_is_room_for_it(
+    wordy: Result, size: str, look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cut: list[tuple[int, int, int, int, str]] = []
     plain = Canvas.put
 
@@ -189,9 +191,9 @@ def test_no_word_is_cut_where_there_is_room_for_it(wordy: Lens, size: str, look:
 # One head
 
 
-def head_numbers(lens: Lens, layer: int, head: int) -> dict[str, np.ndarray]:
+def head_numbers(result: Result, layer: int, head: int) -> dict[str, np.ndarray]:
     """The head's grid at each stage, in float64."""
-    trace = lens.trace
+    trace = result.trace
     q, k, v = (trace[f"blocks.{layer}.attn.{name}"][:, head].astype(np.float64) for name in "qkv")
     raw = q @ k.T
     scaled = raw / np.sqrt(q.shape[1])
@@ -201,28 +203,28 @@ def head_numbers(lens: Lens, layer: int, head: int) -> dict[str, np.ndarray]:
     return {"qk": raw, "scaled": scaled, "masked": masked, "softmax": share, "values": share * np.linalg.norm(v, axis=1)}
 
 
-def chosen(lens: Lens, seed: int, count: int = 5) -> list[tuple[int, int, int, int]]:
+def chosen(result: Result, seed: int, count: int = 5) -> list[tuple[int, int, int, int]]:
     """(block, head, query, key) at random."""
-    rng, config, n = np.random.default_rng(seed), lens.config, len(lens.trace.ids)
+    rng, config, n = np.random.default_rng(seed), result.config, len(result.trace.ids)
     return [tuple(int(rng.integers(size)) for size in (config.n_layer, config.n_head, n, n)) for _ in range(count)]
 
 
 @pytest.mark.parametrize("stage", HEAD_STAGES)
 @pytest.mark.parametrize("size", STAGES)
-def test_the_readout_is_the_number_under_the_cursor(lens: Lens, stage: str, size: str) -> None:
-    for layer, head, query, key in chosen(lens, 1, 8):
+def test_the_readout_is_the_number_under_the_cursor(result: Result, stage: str, size: str) -> None:
+    for layer, head, query, key in chosen(result, 1, 8):
         if key > query and stage not in ("qk", "scaled"):
             query, key = key, query
-        scene = scene_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size])
-        canvas = stage_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size])
+        scene = scene_at(result, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size])
+        canvas = stage_at(result, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size])
         row = line_with(canvas, rf"Q{query} (.+) → K{key} (.+?) [^ ].* = ({FIGURE})")
         assert row[1].rstrip("… ") in scene.label(query)
-        numbers = head_numbers(lens, layer, head)[stage]
+        numbers = head_numbers(result, layer, head)[stage]
         figure = value(row[3])
         assert figure == pytest.approx(numbers[query, key], rel=2e-5, abs=1e-5 * np.abs(numbers[np.isfinite(numbers)]).max())
         if stage in ("masked", "softmax"):  # what was recorded is shown to the last figure
             name = {"masked": "attn_scores", "softmax": "pattern"}[stage]
-            assert np.float32(figure) == lens.trace[f"blocks.{layer}.attn.{name}"][head, query, key]
+            assert np.float32(figure) == result.trace[f"blocks.{layer}.attn.{name}"][head, query, key]
         foot = line_with(canvas, rf"row {query}: sum ({FIGURE}), strongest key (\d+) ")
         part = numbers[query, : query + 1]
         assert shows(foot[1], part.sum(), 1e-4)
@@ -230,20 +232,20 @@ def test_the_readout_is_the_number_under_the_cursor(lens: Lens, stage: str, size
 
 
 @pytest.mark.parametrize("stage", HEAD_STAGES[2:])
-def test_beyond_the_mask_is_no_number(lens: Lens, stage: str) -> None:
-    canvas = stage_at(lens, f"L1H2:{stage}[2,4]", STAGES["narrow"])
+def test_beyond_the_mask_is_no_number(result: Result, stage: str) -> None:
+    canvas = stage_at(result, f"L1H2:{stage}[2,4]", STAGES["narrow"])
     assert "masked: the key comes after the query" in line_with(canvas, r"Q2 .*")[0]
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("stage", HEAD_STAGES)
 @pytest.mark.parametrize("size", STAGES)
-def test_a_cell_has_the_colour_of_its_number(lens: Lens, stage: str, size: str, theme: str) -> None:
+def test_a_cell_has_the_colour_of_its_number(result: Result, stage: str, size: str, theme: str) -> None:
     rng = np.random.default_rng(2)
-    for layer, head, query, key in chosen(lens, 3, 3):
-        scene = scene_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size], Palette(theme))
-        canvas = stage_at(lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size], Palette(theme))
-        numbers = head_numbers(lens, layer, head)
+    for layer, head, query, key in chosen(result, 3, 3):
+        scene = scene_at(result, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size], Palette(theme))
+        canvas = stage_at(result, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES[size], Palette(theme))
+        numbers = head_numbers(result, layer, head)
         cells = cells_of(canvas)
         assert {hit.target.stage for hit in cells} >= {stage}
         for hit in (cells[i] for i in rng.choice(len(cells), min(12, len(cells)), replace=False)):
@@ -291,11 +293,11 @@ def cells_of(canvas: Canvas) -> list[Hit]:
 
 
 @pytest.mark.parametrize("stage", ["qk", "softmax", "values"])
-def test_numbers_written_in_cells_are_the_cells_own(tiny_lens: Lens, stage: str) -> None:
+def test_numbers_written_in_cells_are_the_cells_own(tiny_result: Result, stage: str) -> None:
     read = 0
-    for layer, head, query, key in chosen(tiny_lens, 4, 3):
-        canvas = stage_at(tiny_lens, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES["large"])
-        numbers = head_numbers(tiny_lens, layer, head)
+    for layer, head, query, key in chosen(tiny_result, 4, 3):
+        canvas = stage_at(tiny_result, f"L{layer}H{head}:{stage}[{query},{key}]", STAGES["large"])
+        numbers = head_numbers(tiny_result, layer, head)
         for hit in cells_of(canvas):
             at, middle = hit.target, hit.y + (hit.height - 1) // 2
             text = canvas.text()[middle][hit.x : hit.x + hit.width].strip(" []")
@@ -306,10 +308,10 @@ def test_numbers_written_in_cells_are_the_cells_own(tiny_lens: Lens, stage: str)
     assert read >= 20
 
 
-def test_labels_stand_at_their_rows_and_columns(story_lens: Lens) -> None:
+def test_labels_stand_at_their_rows_and_columns(story_result: Result) -> None:
     for size, look in ((STAGES["large"], Palette()), (STAGES["narrow"], Palette(depth="none"))):
-        scene = scene_at(story_lens, "L2H3:softmax[9,4]", size, look)
-        canvas = stage_at(story_lens, "L2H3:softmax[9,4]", size, look)
+        scene = scene_at(story_result, "L2H3:softmax[9,4]", size, look)
+        canvas = stage_at(story_result, "L2H3:softmax[9,4]", size, look)
         cells, shown = cells_of(canvas), places(canvas)
         top, left = min(hit.y for hit in cells), min(hit.x for hit in shown)
         rows = [hit for hit in shown if hit.x == left and hit.y >= top]
@@ -331,10 +333,10 @@ def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, end: str, siz
     n = len(ids)
     trace = storyteller.forward(ids)
     assert trace is not None
-    lens, palette = Lens(trace, storyteller), Palette(depth="none", ascii=ascii)
+    result, palette = Result(trace, storyteller), Palette(depth="none", ascii=ascii)
     for key in {0, n // 3, n - 1}:
         at, stage = f"L1H1:qk[{n - 1},{key}]", (60, 9) if size == "lone" else STAGES[size]
-        scene, canvas = scene_at(lens, at, stage, palette), stage_at(lens, at, stage, palette)
+        scene, canvas = scene_at(result, at, stage, palette), stage_at(result, at, stage, palette)
         cells = cells_of(canvas)
         top = min(hit.y for hit in cells)
         shown = {hit.target.key: hit for hit in cells if hit.y == top and hit.target.stage == "qk"}
@@ -361,18 +363,18 @@ def test_keys_stand_above_their_columns(storyteller: GPT2, n: int, end: str, siz
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_the_cursors_row_in_numbers(lens: Lens, size: str) -> None:
+def test_the_cursors_row_in_numbers(result: Result, size: str) -> None:
     """Below the grids: each key, or those with the largest shares, at every stage."""
     read = 0
-    for layer, head, query, key in chosen(lens, 12, 4):
+    for layer, head, query, key in chosen(result, 12, 4):
         query, key = max(query, key), min(query, key)
-        scene = scene_at(lens, f"L{layer}H{head}:softmax[{query},{key}]", STAGES[size])
+        scene = scene_at(result, f"L{layer}H{head}:softmax[{query},{key}]", STAGES[size])
         text = draw_stage(scene).text()
         start = next((y for y, row in enumerate(text) if f"row of Q{query} " in row), None)
         if start is None:
-            assert len(lens.trace.ids) > 12
+            assert len(result.trace.ids) > 12
             continue
-        numbers, keys = head_numbers(lens, layer, head), []
+        numbers, keys = head_numbers(result, layer, head), []
         for line in text[start + 1 : -2]:
             match = re.match(rf" K(\d+) +(.*?) +({FIGURE}) +({FIGURE}) +({FIGURE})\b(.*) ({FIGURE}) *$", line)
             if match:
@@ -387,13 +389,13 @@ def test_the_cursors_row_in_numbers(lens: Lens, size: str) -> None:
         assert set(keys) == largest
         assert len(keys) == query + 1 or any(f"the {len(keys)} largest of {query + 1}" in row for row in text)
         read += len(keys)
-    assert read >= 10 or len(lens.trace.ids) > 12
+    assert read >= 10 or len(result.trace.ids) > 12
 
 
 @pytest.mark.parametrize("at", ["model@3", "L1@4"])
-def test_tokens_stand_at_their_rows(lens: Lens, at: str) -> None:
+def test_tokens_stand_at_their_rows(result: Result, at: str) -> None:
     for size in ("wide", "large"):
-        scene, canvas = scene_at(lens, at, STAGES[size]), stage_at(lens, at, STAGES[size])
+        scene, canvas = scene_at(result, at, STAGES[size]), stage_at(result, at, STAGES[size])
         tokens = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "token"))
         assert len(tokens) >= 6
         for hit in tokens:
@@ -431,16 +433,16 @@ def is_drawn(image: np.ndarray, pattern: np.ndarray, palette: Palette) -> bool:
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_thumbnails_are_the_heads_own_patterns(lens: Lens, size: str) -> None:
+def test_thumbnails_are_the_heads_own_patterns(result: Result, size: str) -> None:
     rng, palette = np.random.default_rng(5), Palette()
-    n, named = len(lens.trace.ids), [0]
-    for layer in rng.choice(lens.config.n_layer, 2, replace=False).tolist():
+    n, named = len(result.trace.ids), [0]
+    for layer in rng.choice(result.config.n_layer, 2, replace=False).tolist():
         token = int(rng.integers(1, n))
-        scene = scene_at(lens, f"L{layer}.attn@{token}", STAGES[size])
-        canvas = stage_at(lens, f"L{layer}.attn@{token}", STAGES[size])
-        pattern = lens.trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
+        scene = scene_at(result, f"L{layer}.attn@{token}", STAGES[size])
+        canvas = stage_at(result, f"L{layer}.attn@{token}", STAGES[size])
+        pattern = result.trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
         shown = list(hits(canvas, lambda at: isinstance(at, Location) and at.kind == "attn"))
-        assert {hit.target.head for hit in shown} == set(range(lens.config.n_head)) or size == "narrow"
+        assert {hit.target.head for hit in shown} == set(range(result.config.n_head)) or size == "narrow"
         for hit in shown:
             head, name = hit.target.head, canvas.text()[hit.y][hit.x : hit.x + hit.width]
             assert name.startswith(f"L{layer}H{head}")
@@ -469,25 +471,25 @@ TENSORS = {
 }  # fmt: skip
 
 
-def norm(lens: Lens, name: str, token: int) -> float:
-    return float(np.sqrt((lens.trace[name][token].astype(np.float64) ** 2).sum()))
+def norm(result: Result, name: str, token: int) -> float:
+    return float(np.sqrt((result.trace[name][token].astype(np.float64) ** 2).sum()))
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_what_attention_and_mlp_add(lens: Lens, size: str) -> None:
-    for layer, _, token, _ in chosen(lens, 7, 5):
-        canvas = stage_at(lens, f"L{layer}@{token}", STAGES[size])
+def test_what_attention_and_mlp_add(result: Result, size: str) -> None:
+    for layer, _, token, _ in chosen(result, 7, 5):
+        canvas = stage_at(result, f"L{layer}@{token}", STAGES[size])
         row = line_with(canvas, rf"attention ({FIGURE}), MLP ({FIGURE})")
-        assert shows(row[1], norm(lens, f"blocks.{layer}.attn_out", token))
-        assert shows(row[2], norm(lens, f"blocks.{layer}.mlp_out", token))
+        assert shows(row[1], norm(result, f"blocks.{layer}.attn_out", token))
+        assert shows(row[2], norm(result, f"blocks.{layer}.mlp_out", token))
 
 
 @pytest.mark.parametrize("size", [(72, 31), (80, 31), (108, 40), (148, 54)])
-def test_a_block_says_which_tokens_its_picture_shows(lens: Lens, size: tuple[int, int]) -> None:
+def test_a_block_says_which_tokens_its_picture_shows(result: Result, size: tuple[int, int]) -> None:
     """Where it doesn't show all: from the first that has a label to the last."""
-    n = lens.trace.n_tokens
+    n = result.trace.n_tokens
     for token in (0, 3, n - 1):
-        canvas = stage_at(lens, f"L1@{token}", size)
+        canvas = stage_at(result, f"L1@{token}", size)
         title = canvas.text()[0]
         labelled = [hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple)]
         said = re.search(r"tokens (\d+)-(\d+) of (\d+)", title)
@@ -497,13 +499,13 @@ def test_a_block_says_which_tokens_its_picture_shows(lens: Lens, size: tuple[int
 
 
 @pytest.mark.parametrize("size", [(72, 31), (80, 31), (148, 54)])
-def test_a_block_draws_a_line_for_each_value_that_its_token_attends_to(lens: Lens, size: tuple[int, int]) -> None:
+def test_a_block_draws_a_line_for_each_value_that_its_token_attends_to(result: Result, size: tuple[int, int]) -> None:
     """As thick as the share; and what goes to tokens that there is no room for is said."""
-    n = lens.trace.n_tokens
+    n = result.trace.n_tokens
     for token in (0, 3, n - 1):
-        scene = scene_at(lens, f"L1@{token}", size)
-        p, shares = plan(scene, size[1] - 7), lens.trace["blocks.1.attn.pattern"].astype(np.float64).mean(axis=0)[token]
-        layers = picture(scene, p, mean_pattern(lens, 1), *size).layers
+        scene = scene_at(result, f"L1@{token}", size)
+        p, shares = plan(scene, size[1] - 7), result.trace["blocks.1.attn.pattern"].astype(np.float64).mean(axis=0)[token]
+        layers = picture(scene, p, mean_pattern(result, 1), *size).layers
         lines = [shape for layer in layers if layer.role == "value" for shape in layer.shapes if isinstance(shape, Ribbon)]
         own, *values = lines  # the token's own value is made of its stream
         shown = [j for j in p.tokens if shares[j] >= 0.01]
@@ -513,35 +515,35 @@ def test_a_block_draws_a_line_for_each_value_that_its_token_attends_to(lens: Len
         order = np.argsort([shares[j] for j in shown])
         assert (np.diff(np.array([line.thickness for line in values])[order]) >= 0).all()
         hidden = 1 - shares[list(p.tokens)].sum()
-        said = re.search(r"(<?\d+)% of its attention is out of view", "".join(stage_at(lens, f"L1@{token}", size).text()))
+        said = re.search(r"(<?\d+)% of its attention is out of view", "".join(stage_at(result, f"L1@{token}", size).text()))
         assert bool(said) == (hidden > 1e-6)
         assert said is None or said[1] == "<1" or int(said[1]) == round(100 * hidden)
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_the_selected_step_of_a_block_in_numbers(lens: Lens, size: str) -> None:
+def test_the_selected_step_of_a_block_in_numbers(result: Result, size: str) -> None:
     for tile, name in TENSORS.items():
-        layer, _, token, _ = chosen(lens, TILES.index(tile), 1)[0]
-        vector = lens.trace[f"blocks.{layer}.{name}"][token].astype(np.float64)
-        canvas = stage_at(lens, f"L{layer}[{tile}]@{token}", STAGES[size])
+        layer, _, token, _ = chosen(result, TILES.index(tile), 1)[0]
+        vector = result.trace[f"blocks.{layer}.{name}"][token].astype(np.float64)
+        canvas = stage_at(result, f"L{layer}[{tile}]@{token}", STAGES[size])
         row = line_with(canvas, rf"({FIGURE}) to ({FIGURE}), norm ({FIGURE})")
         for text, expected in zip(row.groups(), (vector.min(), vector.max(), np.linalg.norm(vector)), strict=True):
             assert shows(text, expected), (tile, row[0])
 
 
-def test_every_steps_norm_without_colours(lens: Lens) -> None:
-    layer, _, token, _ = chosen(lens, 8, 1)[0]
-    canvas = stage_at(lens, f"L{layer}@{token}", STAGES["large"], Palette(depth="none"))
+def test_every_steps_norm_without_colours(result: Result) -> None:
+    layer, _, token, _ = chosen(result, 8, 1)[0]
+    canvas = stage_at(result, f"L{layer}@{token}", STAGES["large"], Palette(depth="none"))
     for tile, name in TENSORS.items():
         row = line_with(canvas, rf"\b{tile} .*norm ({FIGURE})")
-        assert shows(row[1], norm(lens, f"blocks.{layer}.{name}", token)), tile
+        assert shows(row[1], norm(result, f"blocks.{layer}.{name}", token)), tile
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_strips_and_grid_of_a_block_have_their_numbers_colours(tiny_lens: Lens, size: str) -> None:
-    trace, palette = tiny_lens.trace, Palette()
+def test_strips_and_grid_of_a_block_have_their_numbers_colours(tiny_result: Result, size: str) -> None:
+    trace, palette = tiny_result.trace, Palette()
     for layer, tile, token in ((0, "proj", 2), (1, "add2", 4), (1, "out", 6), (0, "ln1", 5), (1, "resid_pre", 1)):
-        canvas = stage_at(tiny_lens, f"L{layer}[{tile}]@{token}", STAGES[size])
+        canvas = stage_at(tiny_result, f"L{layer}[{tile}]@{token}", STAGES[size])
         vector = trace[f"blocks.{layer}.{TENSORS[tile]}"][token]
         role = "mlp" if tile == "out" else "attention" if tile == "proj" else "residual"
         ramp = Ramp("diverging", role, palette)
@@ -553,11 +555,11 @@ def test_strips_and_grid_of_a_block_have_their_numbers_colours(tiny_lens: Lens, 
             assert strips(canvas, row), (size, query)
 
 
-def test_q_k_and_v_in_a_block_are_the_tokens_own(tiny_lens: Lens) -> None:
+def test_q_k_and_v_in_a_block_are_the_tokens_own(tiny_result: Result) -> None:
     for size, layer, token in (("wide", 1, 5), ("large", 0, 2)):
-        canvas = stage_at(tiny_lens, f"L{layer}[qkv]@{token}", STAGES[size])
+        canvas = stage_at(tiny_result, f"L{layer}[qkv]@{token}", STAGES[size])
         for letter, role in (("q", "query"), ("k", "key"), ("v", "value")):
-            vector = tiny_lens.trace[f"blocks.{layer}.attn.{letter}"][token].ravel()
+            vector = tiny_result.trace[f"blocks.{layer}.attn.{letter}"][token].ravel()
             ramp, found = Ramp("diverging", role, Palette()), []
             for cells in range(12, len(vector) + 1):  # each shows the number of greatest size among those that it stands for
                 parts = np.split(vector, np.arange(1, cells) * len(vector) // cells)
@@ -567,10 +569,10 @@ def test_q_k_and_v_in_a_block_are_the_tokens_own(tiny_lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_each_heads_row_in_a_block_is_the_tokens_own(tiny_lens: Lens, size: str) -> None:
+def test_each_heads_row_in_a_block_is_the_tokens_own(tiny_result: Result, size: str) -> None:
     for layer, token in ((0, 4), (1, 6)):
-        canvas = stage_at(tiny_lens, f"L{layer}@{token}", STAGES[size])
-        rows = tiny_lens.trace[f"blocks.{layer}.attn.pattern"][:, token, : token + 1].astype(np.float64)
+        canvas = stage_at(tiny_result, f"L{layer}@{token}", STAGES[size])
+        rows = tiny_result.trace[f"blocks.{layer}.attn.pattern"][:, token, : token + 1].astype(np.float64)
         ramp = Ramp("sequential", "attention", Palette())
         colours = [[ramp.colour(i) for i in levels_of("sequential", ramp.levels, row, 0.0, 1.0)] for row in rows]
         found = [strips(canvas, row) for row in colours]
@@ -579,16 +581,16 @@ def test_each_heads_row_in_a_block_is_the_tokens_own(tiny_lens: Lens, size: str)
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_the_pictures_strips_are_the_selected_tokens_own(lens: Lens, size: str) -> None:
+def test_the_pictures_strips_are_the_selected_tokens_own(result: Result, size: str) -> None:
     """Each cell is as strong as the largest of the numbers that it stands for, by the largest of all tokens."""
     names = {
         "resid_pre": "residual", "attn_out": "attention", "resid_mid": "residual", "mlp.post": "mlp", "resid_post": "residual",
         "attn.q": "query", "attn.k": "key", "attn.v": "value",
     }  # fmt: skip
     for layer, token in ((0, 5), (1, 2), (1, 4)):
-        canvas = stage_at(lens, f"L{layer}@{token}", STAGES[size])
+        canvas = stage_at(result, f"L{layer}@{token}", STAGES[size])
         for name, role in names.items():
-            values = np.abs(lens.trace[f"blocks.{layer}.{name}"].astype(np.float64)).reshape(len(lens.trace.ids), -1)
+            values = np.abs(result.trace[f"blocks.{layer}.{name}"].astype(np.float64)).reshape(len(result.trace.ids), -1)
             ramp, found = Ramp("sequential", role, Palette(), coarse=True), False
             image = halves(canvas, 0, 0, canvas.width, canvas.height)  # a token's may be half a row high
             for cells in (2, 3, 4, 6):
@@ -616,46 +618,46 @@ def slices(canvas: Canvas, n_layer: int) -> dict[int, slice]:
 
 @pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
 @pytest.mark.parametrize("size", STAGES)
-def test_what_each_block_adds_in_the_model_view(lens: Lens, size: str, look: tuple[str, bool]) -> None:
+def test_what_each_block_adds_in_the_model_view(result: Result, size: str, look: tuple[str, bool]) -> None:
     for token in (1, 4, 6):
-        canvas = stage_at(lens, f"model@{token}", STAGES[size], Palette("dark", *look))
+        canvas = stage_at(result, f"model@{token}", STAGES[size], Palette("dark", *look))
         text = canvas.text()
         rows = [row for row in text[2:] if re.match(r" [AM] ", row)]
         assert len(rows) == 2
-        blocks = slices(canvas, lens.config.n_layer)
-        assert set(blocks) == set(range(lens.config.n_layer))
+        blocks = slices(canvas, result.config.n_layer)
+        assert set(blocks) == set(range(result.config.n_layer))
         for row, what in zip(rows, ("attn_out", "mlp_out"), strict=True):
             for block, columns in blocks.items():
                 figures = re.findall(FIGURE, row[columns])
                 assert len(figures) == 1, (block, what, figures)
-                assert shows(figures[0], norm(lens, f"blocks.{block}.{what}", token)), (block, what)
+                assert shows(figures[0], norm(result, f"blocks.{block}.{what}", token)), (block, what)
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_what_comes_out_of_the_model(lens: Lens, size: str) -> None:
+def test_what_comes_out_of_the_model(result: Result, size: str) -> None:
     """The likeliest next token, at the end of the last token's row."""
     for at in ("model", "model@2"):
-        scene = scene_at(lens, at, STAGES[size], temperature=0.3)
-        canvas, order = draw_stage(scene), probabilities(lens, 1.0, None)[0]
+        scene = scene_at(result, at, STAGES[size], temperature=0.3)
+        canvas, order = draw_stage(scene), probabilities(result, 1.0, None)[0]
         out = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "output")
         words = {y: word for y in range(2, out.y + out.height) if (word := "".join(canvas.chars[y, out.x :]).strip())}
         assert list(words.values()) == [scene.id_label(int(order[0])).strip()]
         (y,) = words
         assert canvas.chars[y, out.x - 2] == "→"
-        last = [hit.y for hit in canvas.hits if hit.target == ("token", lens.trace.n_tokens - 1)]
+        last = [hit.y for hit in canvas.hits if hit.target == ("token", result.trace.n_tokens - 1)]
         assert [y] == last or (not last and "▼" in canvas.text()[y])
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_the_ribbons_drawn_are_the_widest_and_what_the_others_carry_is_said(lens: Lens, size: str) -> None:
+def test_the_ribbons_drawn_are_the_widest_and_what_the_others_carry_is_said(result: Result, size: str) -> None:
     """Counted from the shares themselves; those from tokens above the view count as one for each token that they enter."""
-    n = lens.trace.n_tokens
+    n = result.trace.n_tokens
     for token in (n - 1, n // 2):
-        canvas = stage_at(lens, f"model@{token}", STAGES[size])
+        canvas = stage_at(result, f"model@{token}", STAGES[size])
         inside = [hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"]
         held, moves, every = np.eye(n)[token], [], 0.0
-        for layer in reversed(range(lens.config.n_layer)):
-            shares = norm_shares(lens, layer) * held[:, None]
+        for layer in reversed(range(result.config.n_layer)):
+            shares = norm_shares(result, layer) * held[:, None]
             held = shares.sum(axis=0)
             np.fill_diagonal(shares, 0.0)
             every += shares.sum()
@@ -668,13 +670,13 @@ def test_the_ribbons_drawn_are_the_widest_and_what_the_others_carry_is_said(lens
         assert shows_percent(said[2], 1 - sum(drawn) / every) or abs(value(said[2]) - 100 * (1 - sum(drawn) / every)) < 0.05
 
 
-def test_what_moved_most_is_told_where_rows_are_to_spare(story_lens: Lens) -> None:
-    canvas = stage_at(story_lens, "model@6", (80, 40))
+def test_what_moved_most_is_told_where_rows_are_to_spare(story_result: Result) -> None:
+    canvas = stage_at(story_result, "model@6", (80, 40))
     rows = [match for row in canvas.text() if (match := re.match(r" +L(\d) +(\S+) \((\d+)\) → (\S+) \((\d+)\) +([\d.]+)%", row))]
     assert len(rows) >= 3
-    shares, scene = story_lens.flow("norms"), scene_at(story_lens, "model@6", (80, 40))
-    held = {story_lens.config.n_layer: np.eye(story_lens.trace.n_tokens)[6]}
-    for layer in reversed(range(story_lens.config.n_layer)):
+    shares, scene = story_result.flow("norms"), scene_at(story_result, "model@6", (80, 40))
+    held = {story_result.config.n_layer: np.eye(story_result.trace.n_tokens)[6]}
+    for layer in reversed(range(story_result.config.n_layer)):
         held[layer] = held[layer + 1] @ shares[layer]
     for row in rows:
         layer, source, target = int(row[1]), int(row[3]), int(row[5])
@@ -683,13 +685,13 @@ def test_what_moved_most_is_told_where_rows_are_to_spare(story_lens: Lens) -> No
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_shares_from_a_twentieth_on_are_numbers_where_columns_begin(tiny_lens: Lens, size: str) -> None:
-    config, n, read = tiny_lens.config, tiny_lens.trace.n_tokens, 0
-    canvas, held = stage_at(tiny_lens, "model@6", STAGES[size]), np.eye(n)[6]
+def test_shares_from_a_twentieth_on_are_numbers_where_columns_begin(tiny_result: Result, size: str) -> None:
+    config, n, read = tiny_result.config, tiny_result.trace.n_tokens, 0
+    canvas, held = stage_at(tiny_result, "model@6", STAGES[size]), np.eye(n)[6]
     rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"}
     blocks = slices(canvas, config.n_layer)
     for layer in reversed(range(config.n_layer)):
-        held = held @ norm_shares(tiny_lens, layer)
+        held = held @ norm_shares(tiny_result, layer)
         for i, y in rows.items():
             match = re.match(r"(\d+)%", canvas.text()[y][blocks[layer]])
             assert bool(match) == (held[i] >= 0.05), (layer, i, held[i])
@@ -699,9 +701,9 @@ def test_shares_from_a_twentieth_on_are_numbers_where_columns_begin(tiny_lens: L
     assert read >= 6
 
 
-def norm_shares(lens: Lens, layer: int) -> np.ndarray:
+def norm_shares(result: Result, layer: int) -> np.ndarray:
     """Kobayashi's shares, written down from their definition. Shapes: -> [T, T]."""
-    trace, model = lens.trace, lens.weights()
+    trace, model = result.trace, result.weights()
     n, n_head, dh = trace[f"blocks.{layer}.attn.v"].shape
     out = model.blocks[layer]["attn.c_proj.weight"].astype(np.float64).reshape(n_head, dh, -1)
     v, pattern = trace[f"blocks.{layer}.attn.v"].astype(np.float64), trace[f"blocks.{layer}.attn.pattern"].astype(np.float64)
@@ -714,15 +716,15 @@ def norm_shares(lens: Lens, layer: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("flow", ["norms", "rollout"])
-def test_the_shares_that_reach_the_selected_token(tiny_lens: Lens, flow: str) -> None:
-    config, trace = tiny_lens.config, tiny_lens.trace
+def test_the_shares_that_reach_the_selected_token(tiny_result: Result, flow: str) -> None:
+    config, trace = tiny_result.config, tiny_result.trace
     n = len(trace.ids)
     for token in (6, 3, 4):
-        canvas = stage_at(tiny_lens, f"model@{token}", STAGES["wide"], Palette("dark", "16"), flow=flow)
+        canvas = stage_at(tiny_result, f"model@{token}", STAGES["wide"], Palette("dark", "16"), flow=flow)
         held = {config.n_layer: np.eye(n)[token]}
         for layer in reversed(range(config.n_layer)):
             mean = trace[f"blocks.{layer}.attn.pattern"].mean(axis=0)
-            shares = norm_shares(tiny_lens, layer) if flow == "norms" else (mean + np.eye(n)) / 2
+            shares = norm_shares(tiny_result, layer) if flow == "norms" else (mean + np.eye(n)) / 2
             held[layer] = held[layer + 1] @ shares
         rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"}
         assert len(rows) == n
@@ -738,10 +740,10 @@ def test_the_shares_that_reach_the_selected_token(tiny_lens: Lens, flow: str) ->
         assert read >= 5
 
 
-def test_ribbons_carry_ink_where_shares_flow(tiny_lens: Lens) -> None:
+def test_ribbons_carry_ink_where_shares_flow(tiny_result: Result) -> None:
     """In pixels the selected token alone holds the last column, and no later token holds anything."""
     for token in (2, 5):
-        canvas = stage_at(tiny_lens, f"model@{token}", STAGES["wide"])
+        canvas = stage_at(tiny_result, f"model@{token}", STAGES["wide"])
         rows = {hit.target[1]: hit.y for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "token"}
         final = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "final")
         image = halves(canvas, final.x, 0, 1, canvas.height)[:, 0]
@@ -753,27 +755,27 @@ def test_ribbons_carry_ink_where_shares_flow(tiny_lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_a_product_in_numbers(lens: Lens, size: str) -> None:
-    model = lens.weights()
-    for layer, head, query, key in chosen(lens, 9, 5):
+def test_a_product_in_numbers(result: Result, size: str) -> None:
+    model = result.weights()
+    for layer, head, query, key in chosen(result, 9, 5):
         query, key = max(query, key), min(query, key)
-        scene = scene_at(lens, f"L{layer}H{head}[{query},{key}]", STAGES[size])
-        canvas = stage_at(lens, f"L{layer}H{head}[{query},{key}]", STAGES[size])
-        numbers = head_numbers(lens, layer, head)
+        scene = scene_at(result, f"L{layer}H{head}[{query},{key}]", STAGES[size])
+        canvas = stage_at(result, f"L{layer}H{head}[{query},{key}]", STAGES[size])
+        numbers = head_numbers(result, layer, head)
         row = line_with(canvas, rf"sum ({FIGURE}) \S+ ({FIGURE}) = ({FIGURE})")
         largest = np.abs(numbers["qk"]).max()
         assert abs(value(row[1]) - numbers["qk"][query, key]) <= 0.501 * unit(row[1]) + 1e-5 * largest
-        assert shows(row[2], 1 / np.sqrt(lens.config.head_dim))
+        assert shows(row[2], 1 / np.sqrt(result.config.head_dim))
         assert value(row[3]) == pytest.approx(numbers["scaled"][query, key], rel=1e-4, abs=1e-5 * largest)
         assert shows(line_with(canvas, rf"share ({FIGURE})")[1], numbers["softmax"][query, key], 1e-4)
         weight = model.blocks[layer]["attn.c_proj.weight"].astype(np.float64)
-        dh = lens.config.head_dim
-        v = lens.trace[f"blocks.{layer}.attn.v"][key, head].astype(np.float64)
+        dh = result.config.head_dim
+        v = result.trace[f"blocks.{layer}.attn.v"][key, head].astype(np.float64)
         moved = numbers["softmax"][query, key] * v @ weight[head * dh : (head + 1) * dh]
         row = line_with(canvas, rf"= ({FIGURE}) into a stream of norm ({FIGURE})")
         assert value(row[1]) == pytest.approx(np.linalg.norm(moved), rel=1e-4)
-        assert shows(row[2], norm(lens, f"blocks.{layer}.resid_pre", query))
-        change = in_points(lens, moved, query)
+        assert shows(row[2], norm(result, f"blocks.{layer}.resid_pre", query))
+        change = in_points(result, moved, query)
         for name, ids in (("raises", np.argsort(-change)), ("lowers", np.argsort(change))):
             text = line_with(canvas, rf"{name}\s+(.*)")[1]
             figures = re.findall(rf"([+−]{FIGURE})%", text)
@@ -786,11 +788,11 @@ def test_a_product_in_numbers(lens: Lens, size: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["wide", "large"])
-def test_a_product_element_by_element(lens: Lens, size: str) -> None:
-    for layer, head, query, key in chosen(lens, 10, 3):
+def test_a_product_element_by_element(result: Result, size: str) -> None:
+    for layer, head, query, key in chosen(result, 10, 3):
         query, key = max(query, key), min(query, key)
-        canvas = stage_at(lens, f"L{layer}H{head}[{query},{key}]", STAGES[size])
-        q, k = (lens.trace[f"blocks.{layer}.attn.{n}"][i, head].astype(np.float64) for n, i in (("q", query), ("k", key)))
+        canvas = stage_at(result, f"L{layer}H{head}[{query},{key}]", STAGES[size])
+        q, k = (result.trace[f"blocks.{layer}.attn.{n}"][i, head].astype(np.float64) for n, i in (("q", query), ("k", key)))
         sums = np.cumsum(q * k)
         start = next(y for y, row in enumerate(canvas.text()) if re.search(r"\bi +q +k ", row))
         read = set()
@@ -807,20 +809,20 @@ def test_a_product_element_by_element(lens: Lens, size: str) -> None:
         assert read == set(range(len(read)))
 
 
-def test_the_row_that_a_product_sits_in(tiny_lens: Lens) -> None:
+def test_the_row_that_a_product_sits_in(tiny_result: Result) -> None:
     for layer, head, query, key in ((0, 1, 5, 2), (1, 2, 6, 0), (1, 0, 4, 3)):
-        canvas = stage_at(tiny_lens, f"L{layer}H{head}[{query},{key}]", STAGES["narrow"])
-        row = tiny_lens.trace[f"blocks.{layer}.attn.pattern"][head, query, : query + 1]
+        canvas = stage_at(tiny_result, f"L{layer}H{head}[{query},{key}]", STAGES["narrow"])
+        row = tiny_result.trace[f"blocks.{layer}.attn.pattern"][head, query, : query + 1]
         ramp = Ramp("sequential", "attention", Palette())
         assert strips(canvas, [ramp.colour(i) for i in levels_of("sequential", ramp.levels, row, 0.0, row.max())])
         for name, i in (("q", query), ("k", key)):
-            vector = tiny_lens.trace[f"blocks.{layer}.attn.{name}"][i, head]
+            vector = tiny_result.trace[f"blocks.{layer}.attn.{name}"][i, head]
             ramp = Ramp("diverging", {"q": "query", "k": "key"}[name], Palette())
             assert strips(canvas, strip_of(ramp, vector, vector))
 
 
 @pytest.mark.parametrize("size", STAGES)
-def test_the_product_s_key_is_marked_in_its_row(wordy: Lens, size: str) -> None:
+def test_the_product_s_key_is_marked_in_its_row(wordy: Result, size: str) -> None:
     """Also in a row that is too long for the screen, of which a part around the key is shown."""
     n, ramp = wordy.trace.n_tokens, Ramp("sequential", "attention", Palette())
     row = wordy.trace["blocks.2.attn.pattern"][3, n - 1]
@@ -833,13 +835,13 @@ def test_the_product_s_key_is_marked_in_its_row(wordy: Lens, size: str) -> None:
         assert set(canvas.bg[y, start : end + 1]) == {colour}, key
 
 
-def test_what_a_trace_does_not_tell_is_not_guessed(tiny_lens: Lens) -> None:
+def test_what_a_trace_does_not_tell_is_not_guessed(tiny_result: Result) -> None:
     """A trace without its config and its scores, then one whose neurons no activation explains."""
     names = ("attn.q", "attn.k", "attn.v", "attn.pattern", "mlp.pre", "mlp.post")
-    parts = {f"blocks.{layer}.{name}": (tiny_lens.trace[f"blocks.{layer}.{name}"],) for layer in (0, 1) for name in names}
+    parts = {f"blocks.{layer}.{name}": (tiny_result.trace[f"blocks.{layer}.{name}"],) for layer in (0, 1) for name in names}
 
     def drawn(at: str) -> Canvas:
-        return stage_at(Lens(Trace(tiny_lens.trace.ids, parts), None), at, STAGES["wide"], flow="rollout")
+        return stage_at(Result(Trace(tiny_result.trace.ids, parts), None), at, STAGES["wide"], flow="rollout")
 
     line_with(drawn("L1H1[5,2]"), rf"sum {FIGURE} . scale: not recorded")
     assert ", scale " not in "".join(drawn("L1H1:qk[5,2]").text())
@@ -852,9 +854,9 @@ def test_what_a_trace_does_not_tell_is_not_guessed(tiny_lens: Lens) -> None:
 # Output and panel
 
 
-def probabilities(lens: Lens, temperature: float, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def probabilities(result: Result, temperature: float, k: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(order, probability over all, probability among the k best) of the next token, in float64."""
-    logits = lens.trace["logits"].astype(np.float64)
+    logits = result.trace["logits"].astype(np.float64)
     order = np.lexsort((np.arange(len(logits)), -logits))
     full = np.exp(logits / temperature - logits.max() / temperature)
     full /= full.sum()
@@ -869,16 +871,16 @@ COMPUTED["top-p"] = COMPUTED["top-k"]
 
 @pytest.mark.parametrize("settings", [*SETTINGS, {"mode": "top-p", "p": 0.5}], ids=["plain", "cool", "top-k", "top-p"])
 @pytest.mark.parametrize("size", STAGES)
-def test_every_stage_from_logit_to_probability(lens: Lens, size: str, settings: dict) -> None:
-    scene = scene_at(lens, "output", STAGES[size], **settings)
-    canvas = stage_at(lens, "output", STAGES[size], **settings)
+def test_every_stage_from_logit_to_probability(result: Result, size: str, settings: dict) -> None:
+    scene = scene_at(result, "output", STAGES[size], **settings)
+    canvas = stage_at(result, "output", STAGES[size], **settings)
     temperature = settings.get("temperature", 1.0)
     mode = settings.get("mode", "full")
-    order, full, _ = probabilities(lens, temperature, None)
-    logits = lens.trace["logits"].astype(np.float64)
+    order, full, _ = probabilities(result, temperature, None)
+    logits = result.trace["logits"].astype(np.float64)
     cumulative = np.cumsum(full[order])
     count = settings.get("k", int(np.searchsorted(cumulative, settings["p"])) + 1 if mode == "top-p" else len(order))
-    _, _, kept = probabilities(lens, temperature, count)
+    _, _, kept = probabilities(result, temperature, count)
     rows = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "candidate"))
     assert len(rows) >= 5
     header = canvas.text()[rows[0].y - 1].replace("÷ T", "÷T").replace("e^(x−max)", "exp")
@@ -906,12 +908,12 @@ def test_every_stage_from_logit_to_probability(lens: Lens, size: str, settings: 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=["plain", "cool", "top-k"])
 @pytest.mark.parametrize("size", [(80, 6), (40, 32), (52, 54)])
-def test_the_panels_numbers_and_bars(lens: Lens, size: tuple[int, int], settings: dict) -> None:
-    scene: Scene = scene_at(lens, "model", size, **settings)
+def test_the_panels_numbers_and_bars(result: Result, size: tuple[int, int], settings: dict) -> None:
+    scene: Scene = scene_at(result, "model", size, **settings)
     from txexplain.viz.views.panel import draw_panel
 
     canvas = draw_panel(scene)
-    order, full, kept = probabilities(lens, settings.get("temperature", 1.0), settings.get("k"))
+    order, full, kept = probabilities(result, settings.get("temperature", 1.0), settings.get("k"))
     rows = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "candidate"))
     assert len(rows) >= 3
     lengths, eighths = {}, scene.palette.glyphs.bars
@@ -938,8 +940,8 @@ def test_the_panels_numbers_and_bars(lens: Lens, size: tuple[int, int], settings
 # The chrome
 
 
-def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_lens: Lens) -> None:
-    scene = scene_at(story_lens, "L3H5[6,2]", (120, 36))
+def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_result: Result) -> None:
+    scene = scene_at(story_result, "L3H5[6,2]", (120, 36))
     screen = draw_screen(scene)
     text = screen.text()
     for hit in screen.hits:
@@ -953,8 +955,8 @@ def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_lens: Lens) -
         assert "".join(screen.chars[hit.y, hit.x : hit.x + hit.width]).rstrip("│").strip() == scene.label(hit.target[1]).strip()
 
 
-def test_a_stale_result_looks_so(tiny_lens: Lens) -> None:
-    fresh = scene_at(tiny_lens, "L1H1", (120, 36))
+def test_a_stale_result_looks_so(tiny_result: Result) -> None:
+    fresh = scene_at(tiny_result, "L1H1", (120, 36))
     old = draw_screen(replace(fresh, stale=True))
     assert "computing" in old.text()[0]
     assert any("old: computing the new ones" in line for line in old.text())
@@ -966,8 +968,10 @@ def test_a_stale_result_looks_so(tiny_lens: Lens) -> None:
 @pytest.mark.parametrize("lecture", [False, True])
 @pytest.mark.parametrize("height", [1, 6])
 @pytest.mark.parametrize("width", range(60, 121, 5))
-def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(story_lens: Lens, width: int, height: int, lecture: bool) -> None:
-    scene = replace(scene_at(story_lens, "L1", (80, 24)), width=width, height=height, lecture=lecture)
+def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(
+    story_result: Result, width: int, height: int, lecture: bool
+) -> None:
+    scene = replace(scene_at(story_result, "L1", (80, 24)), width=width, height=height, lecture=lecture)
     assert scene.distribution is not None
     share = percent(float(scene.distribution.probability[scene.distribution.order[0]]))
     for how, said in (({"back": 2}, r" 2 back(: T 1\.00 full)? "), ({"stale": True}, r" old: computing( the new ones)? ")):
@@ -979,12 +983,12 @@ def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(story_len
 
 @pytest.mark.parametrize("place", ["model", "L5.mlp", "L5H1[6,3]"])
 @pytest.mark.parametrize("width", range(60, 121, 5))
-def test_the_header_never_cuts_a_word(story_lens: Lens, width: int, place: str) -> None:
+def test_the_header_never_cuts_a_word(story_result: Result, width: int, place: str) -> None:
     """The trail's end and what the run cost, or that one is under way, have room; what is left out is left out whole."""
     labels = [label for label, _ in breadcrumb(parse(place))]
     trails = [" › ".join(labels), *(" › ".join(["…", *labels[cut:]]) for cut in range(1, len(labels)))]
     for stale, state in ((True, "computing…"), (False, "123 ms")):
-        scene = replace(scene_at(story_lens, place, (80, 24)), width=width, height=1, stale=stale, cost="123 ms")
+        scene = replace(scene_at(story_result, place, (80, 24)), width=width, height=1, stale=stale, cost="123 ms")
         canvas = draw_header(scene)
         (row,) = canvas.text()
         assert row.endswith(f" {state} ")
@@ -992,14 +996,14 @@ def test_the_header_never_cuts_a_word(story_lens: Lens, width: int, place: str) 
         assert [hit.target for hit in canvas.hits][-1] == parse(place)
 
 
-def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:
+def test_what_was_not_recorded_says_so(tiny_result: Result) -> None:
     from txexplain.engine.trace import Trace
 
-    parts = {name: (tiny_lens.trace[name],) for name in ("embed", "blocks.0.attn.pattern")}
-    bare = Lens(Trace(tiny_lens.trace.ids, parts, config=tiny_lens.config), None)
+    parts = {name: (tiny_result.trace[name],) for name in ("embed", "blocks.0.attn.pattern")}
+    bare = Result(Trace(tiny_result.trace.ids, parts, config=tiny_result.config), None)
     for at in PLACES:
-        scene = scene_at(tiny_lens, at, (120, 36))
-        screen = draw_screen(replace(scene, lens=bare, distribution=None, ribbons=None))
+        scene = scene_at(tiny_result, at, (120, 36))
+        screen = draw_screen(replace(scene, result=bare, distribution=None, ribbons=None))
         assert_whole(screen)
 
 
@@ -1007,7 +1011,7 @@ def test_what_was_not_recorded_says_so(tiny_lens: Lens) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("blocks.1.mlp.post"), LookupError("half a sentence"), IndexError(3)], ids=repr)
-def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_lens: Lens, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_result: Result, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     """Stage, `i`, describe, live values, ribbons and the neurons' order say of NotRecorded alone that something wasn't recorded."""
     whole = Trace.__getitem__
 
@@ -1016,16 +1020,16 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_lens: Lens, mon
             raise error
         return whole(trace, name)
 
-    lens = Lens(tiny_lens.trace, tiny_lens.model)
-    scene = replace(scene_at(tiny_lens, "L1.mlp", (80, 24)), lens=lens)
+    result = Result(tiny_result.trace, tiny_result.model)
+    scene = replace(scene_at(tiny_result, "L1.mlp", (80, 24)), result=result)
     monkeypatch.setattr(Trace, "__getitem__", get)
     asks: dict[str, Callable[[], object]] = {
         "stage": lambda: draw_stage(scene),
         "explain": lambda: explain_text(scene, 76),
         "describe": lambda: describe(scene),
         "live": lambda: fill("{neuron L1}", scene),
-        "ribbons": lambda: ribbons_of(lens, "rollout"),
-        "order": lambda: order_of(lens, scene.location),
+        "ribbons": lambda: ribbons_of(result, "rollout"),
+        "order": lambda: order_of(result, scene.location),
     }
     for name, ask in asks.items():
         with pytest.raises(type(error)) as raised:
@@ -1033,5 +1037,5 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_lens: Lens, mon
         assert raised.value is error, name
 
 
-def test_a_place_of_the_model_before_has_no_neurons(tiny_lens: Lens) -> None:
-    assert order_of(tiny_lens, parse("L7.mlp")) is None
+def test_a_place_of_the_model_before_has_no_neurons(tiny_result: Result) -> None:
+    assert order_of(tiny_result, parse("L7.mlp")) is None

@@ -16,7 +16,7 @@ import click
 from txexplain.cli.flags import given_in_order
 from txexplain.cli.streams import terminal_progress, waited_for
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, check_settings, distribution
@@ -182,13 +182,13 @@ class Given:
 
     @property
     def config(self) -> GPT2Config:
-        return self.lens.config if self.model is None else self.model.config
+        return self.result.config if self.model is None else self.model.config
 
     @cached_property
-    def lens(self) -> Lens:
+    def result(self) -> Result:
         """The run. Raises ExplainError, as InterventionError for what is no change, or not of this model and prompt."""
         if self.recorded is not None:
-            return Lens(self.recorded, None)
+            return Result(self.recorded, None)
         changes = self.changes
         state = from_flags(prompt=self.text, ids=self.given_ids, edits=changes.edits, other=changes.other, other_ids=changes.other_ids)
         return required_run(state, self.reads)
@@ -196,17 +196,17 @@ class Given:
     @property
     def interventions(self) -> tuple[Intervention, ...]:
         """What the changes come to in this model. Raises InterventionError."""
-        return self.lens.trace.interventions if self.changes.edits else ()
+        return self.result.trace.interventions if self.changes.edits else ()
 
     @property
     def names(self) -> Names:
         """What tokens are called."""
-        return recorded_names(self.lens) if self.model is None else self.model.tokenizer
+        return recorded_names(self.result) if self.model is None else self.model.tokenizer
 
     @property
     def name(self) -> str:
         """The model's, or that of the one which a trace was recorded from."""
-        return self.model.name if self.model is not None else self.lens.trace.model or "trace"
+        return self.model.name if self.model is not None else self.result.trace.model or "trace"
 
     @property
     def prompt(self) -> str | None:

@@ -44,7 +44,7 @@ class Pair:
         a, b = (
             None if text is None else read_token(text, model.config.vocab_size, model.tokenizer) for text in (self.answer, self.against)
         )
-        return contrast(model, given.lens.trace, a, b)
+        return contrast(model, given.result.trace, a, b)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Instead:
 def direct(source: Source, changes: Changes, pair: Pair, token: int | None, as_json: bool) -> None:
     given = source.given(changes)
     a, b = pair.ids(given)
-    trace = given.lens.trace
+    trace = given.result.trace
     row = row_of(trace, token)
     found = taken_apart(given.reads, trace, a, b, row)
     if as_json:
@@ -140,7 +140,7 @@ class Table:
 
 
 def one_run(given: Given, pair: Pair, instead: Instead, of: str) -> Table:
-    model, trace, donor = given.reads, given.lens.trace, instead.donor(given.reads)
+    model, trace, donor = given.reads, given.result.trace, instead.donor(given.reads)
     a, b = pair.ids(given)
     planned = plan(model, trace, of, to=instead.to, donor=donor)
     told = sweep(model, trace, planned, donor=donor, answer=a, against=b, probability=True)
@@ -188,7 +188,7 @@ def scan(source: Source, changes: Changes, pair: Pair, instead: Instead, top: in
     given = source.given(changes)
     a, b = pair.ids(given)
     to, donor = MEAN if instead.to is None else instead.to, instead.donor(given.reads)
-    found = deque(scanned(given.reads, given.lens.trace, to=to, donor=donor, answer=a, against=b, n=top), maxlen=1).pop()
+    found = deque(scanned(given.reads, given.result.trace, to=to, donor=donor, answer=a, against=b, n=top), maxlen=1).pop()
     columns = ("of", "place", "to", "change", "probability")
     rows = [{name: getattr(each, name) for name in columns} for each in found.findings]
     if as_json:

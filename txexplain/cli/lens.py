@@ -35,9 +35,9 @@ class Read:
     def of(cls, given: Given, pair: Pair, token: int | None) -> Read:
         """Raises PromptError, TokenizerError, InterventionError."""
         a, b = pair.ids(given)
-        trace = given.lens.trace
+        trace = given.result.trace
         rows = range(trace.n_tokens) if token is None else range(at := row_of(trace, token), at + 1)
-        return cls(given, a, b, rows, readings(given.lens, a, a if b is None else b))
+        return cls(given, a, b, rows, readings(given.result, a, a if b is None else b))
 
     def streams(self) -> Iterator[tuple[str, StreamFacts]]:
         """Each by its activation's name, as it is computed."""
@@ -64,7 +64,7 @@ def lens(source: Source, changes: Changes, pair: Pair, token: int | None, as_jso
     if as_csv:
         write_rows(Read.of(given, pair, token))
     else:
-        print_streams(Read.of(given, pair, given.lens.trace.n_tokens - 1 if token is None else token))
+        print_streams(Read.of(given, pair, given.result.trace.n_tokens - 1 if token is None else token))
 
 
 def document(read: Read) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class Reading:
 
 def recorded(given: Given) -> Sequence[Surprise | None]:
     try:
-        return surprisal(given.lens.trace, None)
+        return surprisal(given.result.trace, None)
     except NotRecorded as missing:
         raise TraceError(f"The trace {given.path} has no {missing.what}; record it with --all-logits.") from None
 

@@ -63,7 +63,7 @@ def predicted(given: Given, sampling: Sampling, top: int) -> dict[str, Any]:
 
 def with_logits(given: Given) -> Trace:
     """The run, which has logits. Raises TraceError."""
-    trace = given.lens.trace
+    trace = given.result.trace
     if "logits" not in trace:
         raise TraceError(f"The trace {given.path} has no logits, which the probabilities come from; record it with them.")
     return trace
@@ -168,19 +168,19 @@ class Grids:
 
     def heads(self, given: Given) -> list[tuple[int, int]]:
         """Their blocks and heads. Raises LocationError, and TraceError where a block's weren't recorded, before anything is printed."""
-        lens, place = given.lens, self.place
-        check(place, Dims.of(lens.config, lens.trace.n_tokens, lens.trace.model or "this trace"))
+        result, place = given.result, self.place
+        check(place, Dims.of(result.config, result.trace.n_tokens, result.trace.model or "this trace"))
         if not self.many:
             return [(place.block, place.head)]
-        blocks = range(lens.config.n_layer) if isinstance(place_of(place), Atlas) else [place.block]
+        blocks = range(result.config.n_layer) if isinstance(place_of(place), Atlas) else [place.block]
         for block in blocks:
             self.values(given, block, 0)
-        return [(block, head) for block in blocks for head in range(lens.config.n_head)]
+        return [(block, head) for block in blocks for head in range(result.config.n_head)]
 
     def values(self, given: Given, block: int, head: int) -> Array:
         """A head's grid [T, T]. Raises TraceError."""
         try:
-            return grid(given.lens, block, head, self.stage).astype("float32")
+            return grid(given.result, block, head, self.stage).astype("float32")
         except NotRecorded as missing:
             raise TraceError(f"The trace {given.path} has no {missing.what}, which this takes; record it with that.") from None
 
@@ -249,8 +249,8 @@ def stats_document(given: Given) -> dict[str, Any]:
 
 def measured(given: Given) -> dict[str, dict[str, float]]:
     """What every head does, by its name."""
-    n_layer, n_head = given.lens.config.n_layer, given.lens.config.n_head
-    measures = head_measures(given.lens.trace, n_layer, n_head)
+    n_layer, n_head = given.result.config.n_layer, given.result.config.n_head
+    measures = head_measures(given.result.trace, n_layer, n_head)
     return {f"L{i}H{j}": {name: float(measures.of(name)[i, j]) for name in MEASURES} for i in range(n_layer) for j in range(n_head)}
 
 

@@ -17,7 +17,7 @@ from txexplain.cli.flags import AUTO
 from txexplain.cli.output import print_json, print_table, writable
 from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicode_out
 from txexplain.cli.views import Opened, View, first_state, first_view
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.location import Dims, check
 from txexplain.explorer.reading import Reads
 from txexplain.explorer.runs import require_named
@@ -65,13 +65,13 @@ def recorded(trace: str, sampling: Sampling, view: View, cursor: bool) -> None:
 
 def start(source: Source, state: ExplorerState, view: View, reads: Reads | None = None, *, cursor: bool = False) -> NoReturn:
     """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
-    lens = None
+    result = None
     if state.trace is not None:
-        lens = open_trace(state)
+        result = open_trace(state)
     elif view.at is not None or state.edits or state.answer is not None or state.against is not None:
         require_place(source, state)
     options = wished(view.options(), cursor=cursor)
-    code = elsewhere(state, options, lens, reads) if other_screen() else on_terminal(source.file, state, options, lens, reads)
+    code = elsewhere(state, options, result, reads) if other_screen() else on_terminal(source.file, state, options, result, reads)
     let_go()
     sys.exit(code)
 
@@ -95,16 +95,16 @@ def wished(options: UiOptions, *, cursor: bool = False) -> UiOptions:
     )  # fmt: skip
 
 
-def elsewhere(state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None) -> int:
+def elsewhere(state: ExplorerState, options: UiOptions, result: Result | None, reads: Reads | None) -> int:
     """The app where Textual is told to show it; the exit code. Raises UsageError."""
     if not brings_keys():
         raise click.UsageError("Under TEXTUAL_DRIVER standard input brings the keys, and this one can't; start without that variable.")
     from txexplain.ui.app import run_app
 
-    return run_app(state, options, lens, reads)
+    return run_app(state, options, result, reads)
 
 
-def on_terminal(file: str | None, state: ExplorerState, options: UiOptions, lens: Lens | None, reads: Reads | None, **more: Any) -> int:
+def on_terminal(file: str | None, state: ExplorerState, options: UiOptions, result: Result | None, reads: Reads | None, **more: Any) -> int:
     """The app on this terminal, which is asked what it can show, and is as it was after whatever end; the exit code.
 
     more: what else run_app is to know.
@@ -120,7 +120,7 @@ def on_terminal(file: str | None, state: ExplorerState, options: UiOptions, lens
             asking.begin()
         from txexplain.ui.app import run_app  # Textual is loaded while the terminal answers
 
-        code = run_app(state, options, lens, reads, asking, **more)
+        code = run_app(state, options, result, reads, asking, **more)
     finally:
         if asking is not None:
             asking.close()

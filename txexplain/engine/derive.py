@@ -198,10 +198,10 @@ def fits(made: Array, recorded: Array) -> bool:
     return bool(np.abs(made - recorded).max() <= FITS * np.abs(recorded).max())
 
 
-class Lens:
-    """One trace, seen with the weights that made it (None for a trace file opened alone): what views look through.
+class Result:
+    """What a run of the model gave: its trace, the weights that made it (None for a trace file opened alone), and what follows from them.
 
-    Everything is computed when it is first asked for. Several threads may ask at once; at worst two compute the same.
+    Everything else is computed when it is first asked for. Several threads may ask at once; at worst two compute the same.
     Methods that need the weights raise NotRecorded without them, as those do whose activations weren't recorded.
     """
 
@@ -217,7 +217,7 @@ class Lens:
         self._scales: dict[int, float | None] = {}
         self.facts = Kept()  # what was computed of this run, each with its own question
         self.trace = trace if model is not None else completed(trace, config)
-        self.plain: Lens | None = None  # the same prompt's run without changes, where this one was changed
+        self.plain: Result | None = None  # the same prompt's run without changes, where this one was changed
         self.donor: Trace | None = None  # the run that values were taken of
 
     def has(self, *names: str) -> bool:

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.errors import ExplainError, PromptError
 from txexplain.explorer.state import ExplorerState
 from txexplain.text import shown
 
 
-def contrast(state: ExplorerState, lens: Lens) -> tuple[int, int] | None:
+def contrast(state: ExplorerState, result: Result) -> tuple[int, int] | None:
     """A and B by id: what the state names, else the likeliest two after the prompt, in the run without changes, which they outlast.
 
     None where the run has no logits, or the vocabulary but one token.
     """
-    run = lens if lens.plain is None else lens.plain
-    if "logits" not in run.trace or lens.config.vocab_size < 2:
+    run = result if result.plain is None else result.plain
+    if "logits" not in run.trace or result.config.vocab_size < 2:
         return None
-    a, b = (None if text is None else token_of(text, lens) for text in (state.answer, state.against))
+    a, b = (None if text is None else token_of(text, result) for text in (state.answer, state.against))
     likeliest = (int(token) for token in run.ranking.order[:3])
     free = (token for token in likeliest if token not in (a, b))
     a = next(free) if a is None else a
     return a, next(free) if b is None or b == a else b
 
 
-def token_of(text: str, lens: Lens) -> int | None:
+def token_of(text: str, result: Result) -> int | None:
     """A token as a state names it, by its text or as #464; None where this run's vocabulary has none such."""
     try:
-        return read_token(text, lens.config.vocab_size, None if lens.model is None else lens.model.tokenizer)
+        return read_token(text, result.config.vocab_size, None if result.model is None else result.model.tokenizer)
     except ExplainError:
         return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.sampling import Distribution
 from txexplain.errors import LessonError
 from txexplain.explorer.lesson import Lesson, Page, beside
@@ -48,13 +48,13 @@ class Reads:
 class Reading:
     """The lesson that is open, and how far the reader is with its page.
 
-    `page` has its live values still in braces; `lens` and `distribution` are of the page's own run, None while it isn't there;
+    `page` has its live values still in braces; `result` and `distribution` are of the page's own run, None while it isn't there;
     `place` is where the page looks.
     """
 
     lesson: Lesson
     page: Page
-    lens: Lens | None = None
+    result: Result | None = None
     distribution: Distribution | None = None
     place: Location | None = None
     cursor: int = 1  # the answer that the cursor is on, from 1; once one is given, the one whose reason is read
@@ -68,7 +68,7 @@ class Reading:
 
     def highlighted(self, pane: str) -> tuple[object, ...]:
         """What a pane's marks depend on."""
-        return (self.page.highlight, self.place, self.lens) if pane in ("prompt", "stage", "panel") else ()
+        return (self.page.highlight, self.place, self.result) if pane in ("prompt", "stage", "panel") else ()
 
 
 def page_of(lesson: Lesson, number: int) -> Page:

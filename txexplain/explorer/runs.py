@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from txexplain.engine.changes import resolved
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.interventions import Intervention
 from txexplain.engine.model import GPT2
 from txexplain.engine.run import Stopped
@@ -21,7 +21,7 @@ def ids_of(state: ExplorerState, model: GPT2) -> list[int]:
     return list(state.ids) if state.ids is not None else model.prompt_ids(state.prompt)
 
 
-def run(state: ExplorerState, model: GPT2, before: Lens | None = None, should_stop: Stop = None) -> Lens | None:
+def run(state: ExplorerState, model: GPT2, before: Result | None = None, should_stop: Stop = None) -> Result | None:
     """The model's answer to a state; `before` is the last one, whose rows are taken over where they are the same.
 
     Raises ExplainError for what the model can't take. None once `should_stop` says True.
@@ -30,7 +30,7 @@ def run(state: ExplorerState, model: GPT2, before: Lens | None = None, should_st
     trace = one(model, ids, (), before, should_stop)
     if trace is None:
         return None
-    plain = before.plain if before is not None and before.plain is not None and before.plain.trace is trace else Lens(trace, model)
+    plain = before.plain if before is not None and before.plain is not None and before.plain.trace is trace else Result(trace, model)
     if not state.edits:
         return plain
     donor = other = None
@@ -46,17 +46,17 @@ def run(state: ExplorerState, model: GPT2, before: Lens | None = None, should_st
     changed = one(model, ids, changes, before, should_stop, trace)
     if changed is None:
         return None
-    lens = Lens(changed, model)
-    lens.plain, lens.donor = plain, donor
-    return lens
+    result = Result(changed, model)
+    result.plain, result.donor = plain, donor
+    return result
 
 
-def required_run(state: ExplorerState, model: GPT2) -> Lens:
+def required_run(state: ExplorerState, model: GPT2) -> Result:
     """The answer to a command, which names nothing that isn't there. Raises ExplainError."""
     require_named(state, model, len(model.checked(ids_of(state, model))))
-    lens = run(state, model)
-    assert lens is not None
-    return lens
+    result = run(state, model)
+    assert result is not None
+    return result
 
 
 def require_named(state: ExplorerState, model: GPT2, n_tokens: int) -> None:
@@ -69,7 +69,7 @@ def require_named(state: ExplorerState, model: GPT2, n_tokens: int) -> None:
 
 
 def one(
-    model: GPT2, ids: list[int], changes: tuple[Intervention, ...], before: Lens | None, should_stop: Stop, plain: Trace | None = None
+    model: GPT2, ids: list[int], changes: tuple[Intervention, ...], before: Result | None, should_stop: Stop, plain: Trace | None = None
 ) -> Trace | None:
     """A run, from the one known that begins most like it; that one itself where it is the same."""
     known = [plain, *(() if before is None else (before.trace, before.plain and before.plain.trace, before.donor))]

@@ -6,17 +6,17 @@ to say how it came about or what it went into, holds only where nobody put somet
 
 from __future__ import annotations
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.errors import ChangedByHand
 
 
-def recomputable(lens: Lens, *names: str, head: int | None = None, row: int | None = None) -> bool:
+def recomputable(result: Result, *names: str, head: int | None = None, row: int | None = None) -> bool:
     """Whether these activations are what their formulas make: none was changed by hand. With a head or a row, that part alone counts."""
-    return not any(lens.trace.changed(name, head=head, row=row) for name in names)
+    return not any(result.trace.changed(name, head=head, row=row) for name in names)
 
 
-def require_formula(lens: Lens, *names: str, head: int | None = None, row: int | None = None) -> None:
+def require_formula(result: Result, *names: str, head: int | None = None, row: int | None = None) -> None:
     """Raise ChangedByHand for the first of these activations, or of their parts, that isn't what its formula makes."""
     for name in names:
-        if not recomputable(lens, name, head=head, row=row):
+        if not recomputable(result, name, head=head, row=row):
             raise ChangedByHand(name)

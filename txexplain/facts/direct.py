@@ -7,7 +7,7 @@ from functools import cached_property
 
 from txexplain.engine.attribution import Direct, direct_by_key, direct_by_neuron
 from txexplain.engine.attribution import direct as attributed
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.steps import stream_parts
 from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
@@ -40,25 +40,25 @@ class DirectFacts:
 
 
 @fact(8)
-def direct(lens: Lens, token: int, a: int, b: int) -> DirectFacts:
+def direct(result: Result, token: int, a: int, b: int) -> DirectFacts:
     """A token's row, read for A − B: of a changed run too, where the sum has a part more. Raises NotRecorded."""
-    model = lens.weights()
-    logit_a, logit_b = (float(lens.trace["ln_final.normalized"][token].astype("float64") @ model.unembedding[each]) for each in (a, b))
-    return DirectFacts(attributed(model, lens.trace, a, b, token), logit_a, logit_b, bool(lens.trace.interventions))
+    model = result.weights()
+    logit_a, logit_b = (float(result.trace["ln_final.normalized"][token].astype("float64") @ model.unembedding[each]) for each in (a, b))
+    return DirectFacts(attributed(model, result.trace, a, b, token), logit_a, logit_b, bool(result.trace.interventions))
 
 
 @fact(8)
-def by_key(lens: Lens, layer: int, head: int, token: int, a: int, b: int) -> VectorFacts:
+def by_key(result: Result, layer: int, head: int, token: int, a: int, b: int) -> VectorFacts:
     """A head's part by key. Shapes: -> [token + 1]. Raises NotRecorded, and ChangedByHand where z isn't its mix of the values."""
-    require_formula(lens, f"blocks.{layer}.attn.z", head=head, row=token)
-    return VectorFacts(direct_by_key(lens.weights(), lens.trace, layer, head, a, b, token))
+    require_formula(result, f"blocks.{layer}.attn.z", head=head, row=token)
+    return VectorFacts(direct_by_key(result.weights(), result.trace, layer, head, a, b, token))
 
 
 @fact(8)
-def by_neuron(lens: Lens, layer: int, token: int, a: int, b: int) -> VectorFacts:
+def by_neuron(result: Result, layer: int, token: int, a: int, b: int) -> VectorFacts:
     """An MLP's part by neuron. Shapes: -> [m]. Raises NotRecorded, and ChangedByHand where mlp_out isn't the neurons' sum."""
-    require_formula(lens, f"blocks.{layer}.mlp_out", row=token)
-    return VectorFacts(direct_by_neuron(lens.weights(), lens.trace, layer, a, b, token))
+    require_formula(result, f"blocks.{layer}.mlp_out", row=token)
+    return VectorFacts(direct_by_neuron(result.weights(), result.trace, layer, a, b, token))
 
 
 def listed(facts: DirectFacts, face: str | None) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.effects import LEAST_DIFFERENCE, sweep
 from txexplain.engine.plans import CUT, MEAN, ZERO, plan
 from txexplain.facts.once import fact
@@ -65,13 +65,13 @@ class EffectsFacts:
         return self.done == self.total
 
 
-def swept(lens: Lens, question: Question, should_stop: Callable[[], bool] | None = None) -> Iterator[EffectsFacts]:
+def swept(result: Result, question: Question, should_stop: Callable[[], bool] | None = None) -> Iterator[EffectsFacts]:
     """The answer to a question as it comes, a batch at a time, the last blocks first; the last one is whole, unless it was stopped.
 
     Parts are set to their mean over the reference text, or to zero where the model can read no text; edges and rows are cut.
     Raises NotRecorded, NonFinite, InterventionError.
     """
-    model, trace, donor = lens.weights(), lens.trace, None
+    model, trace, donor = result.weights(), result.trace, None
     if question.other is not None:
         donor = model.stoppable_forward(list(question.other), should_stop=should_stop)
         if donor is None:
@@ -92,22 +92,22 @@ def swept(lens: Lens, question: Question, should_stop: Callable[[], bool] | None
 
 
 @fact(1)
-def known(lens: Lens) -> dict[Question, EffectsFacts]:
+def known(result: Result) -> dict[Question, EffectsFacts]:
     """What was found of a run, by what was asked. Whoever sweeps puts it here; it grows in the thread that draws."""
     return {}
 
 
-def keep(lens: Lens, question: Question, found: EffectsFacts) -> None:
+def keep(result: Result, question: Question, found: EffectsFacts) -> None:
     """Put down how far the answer to a question is."""
-    answers = known(lens)
+    answers = known(result)
     answers.pop(question, None)
     answers[question] = found
     while len(answers) > KEPT:
         del answers[next(iter(answers))]
 
 
-def answer(lens: Lens, question: Question, should_stop: Callable[[], bool]) -> Iterator[None]:
+def answer(result: Result, question: Question, should_stop: Callable[[], bool]) -> Iterator[None]:
     """Answer a question, a batch a step, and keep what is found so far."""
-    for found in swept(lens, question, should_stop):
-        keep(lens, question, found)
+    for found in swept(result, question, should_stop):
+        keep(result, question, found)
         yield

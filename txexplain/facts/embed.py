@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from txexplain.engine.derive import Lens, cosines
+from txexplain.engine.derive import Result, cosines
 from txexplain.engine.sampling import highest
 from txexplain.facts.once import fact
 from txexplain.facts.vector import VectorFacts
@@ -33,9 +33,9 @@ class NearestFacts:
 
 
 @fact(4)
-def nearest(lens: Lens, token_id: int) -> NearestFacts:
+def nearest(result: Result, token_id: int) -> NearestFacts:
     """Found among all in the model's own precision, then measured in float64. Raises NotRecorded."""
-    wte, values = lens.weights().weights["wte.weight"], cosines(lens.weights(), token_id)  # [V, d], [V]
+    wte, values = result.weights().weights["wte.weight"], cosines(result.weights(), token_id)  # [V, d], [V]
     own = VectorFacts(wte[token_id])
     found = []
     for other in highest(values, MOST + 1):

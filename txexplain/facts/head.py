@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens, raw_scores, weighted_value_norms
+from txexplain.engine.derive import Result, raw_scores, weighted_value_norms
 from txexplain.errors import NotRecorded
 from txexplain.facts.by_hand import recomputable, require_formula
 from txexplain.facts.once import fact
@@ -18,50 +18,50 @@ Grid = NDArray[np.float64] | NDArray[np.float32]  # [T, T], rows are queries
 NEEDS = {"qk": ("q", "k"), "scaled": ("q", "k"), "masked": ("attn_scores",), "softmax": ("pattern",), "values": ("pattern", "v")}
 
 
-def has_stage(lens: Lens, layer: int, head: int, stage: str) -> bool:
+def has_stage(result: Result, layer: int, head: int, stage: str) -> bool:
     """Whether grid() can answer."""
-    has = lens.has(*(f"blocks.{layer}.attn.{name}" for name in NEEDS[stage]))
+    has = result.has(*(f"blocks.{layer}.attn.{name}" for name in NEEDS[stage]))
     if stage == "values":
-        return has and recomputable(lens, f"blocks.{layer}.attn.z", head=head)
-    return has and (stage != "scaled" or lens.scale(layer) is not None)
+        return has and recomputable(result, f"blocks.{layer}.attn.z", head=head)
+    return has and (stage != "scaled" or result.scale(layer) is not None)
 
 
-def grid(lens: Lens, layer: int, head: int, stage: str) -> Grid:
+def grid(result: Result, layer: int, head: int, stage: str) -> Grid:
     """One head's grid at a stage: "qk", "scaled", "masked", "softmax", or "values" (‖share × v‖). Shapes: -> [T, T]. Raises NotRecorded."""
     match stage:
         case "qk":
-            return raw(lens, layer, head)
+            return raw(result, layer, head)
         case "scaled":
-            return scaled(lens, layer, head)
+            return scaled(result, layer, head)
         case "masked":
-            return lens.trace[f"blocks.{layer}.attn.attn_scores"][head]
+            return result.trace[f"blocks.{layer}.attn.attn_scores"][head]
         case "softmax":
-            return lens.trace[f"blocks.{layer}.attn.pattern"][head]
+            return result.trace[f"blocks.{layer}.attn.pattern"][head]
         case "values":
-            return weighted(lens, layer, head)
+            return weighted(result, layer, head)
     raise ValueError(f"no stage {stage!r}")
 
 
 @fact(1)
-def raw(lens: Lens, layer: int, head: int) -> Doubles:
+def raw(result: Result, layer: int, head: int) -> Doubles:
     """q · k, neither scaled nor masked: of changed queries and keys too. Shapes: -> [T, T]. Raises NotRecorded."""
-    return raw_scores(lens.trace, layer, head)
+    return raw_scores(result.trace, layer, head)
 
 
 @fact(1)
-def scaled(lens: Lens, layer: int, head: int) -> Doubles:
+def scaled(result: Result, layer: int, head: int) -> Doubles:
     """q · k × scale, before the mask. Shapes: -> [T, T]. Raises NotRecorded."""
-    products, scale = raw(lens, layer, head), lens.scale(layer)
+    products, scale = raw(result, layer, head), result.scale(layer)
     if scale is None:
         raise NotRecorded(f"blocks.{layer}.attn.attn_scores")  # which would tell it
     return products * scale
 
 
 @fact(1)
-def weighted(lens: Lens, layer: int, head: int) -> Doubles:
+def weighted(result: Result, layer: int, head: int) -> Doubles:
     """‖share × v‖: what goes into z, where that is the heads' mix of the values. Shapes: -> [T, T]. Raises NotRecorded, ChangedByHand."""
-    require_formula(lens, f"blocks.{layer}.attn.z", head=head)
-    return weighted_value_norms(lens.trace, layer, head)
+    require_formula(result, f"blocks.{layer}.attn.z", head=head)
+    return weighted_value_norms(result.trace, layer, head)
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,15 @@ class ScoreFacts:
 
 
 @fact(16)
-def score(lens: Lens, layer: int, head: int, query: int, key: int) -> ScoreFacts:
+def score(result: Result, layer: int, head: int, query: int, key: int) -> ScoreFacts:
     """Raises NotRecorded."""
-    product, scale = float(raw(lens, layer, head)[query, key]), lens.scale(layer)
+    product, scale = float(raw(result, layer, head)[query, key]), result.scale(layer)
     name = f"blocks.{layer}.attn.attn_scores"
-    holds = recomputable(lens, name, head=head, row=query)
-    if holds and key <= query and name in lens.trace:  # what the model itself went on with, to the last figure
-        times = None if scale is None else float(lens.trace[name][head, query, key])
+    holds = recomputable(result, name, head=head, row=query)
+    if holds and key <= query and name in result.trace:  # what the model itself went on with, to the last figure
+        times = None if scale is None else float(result.trace[name][head, query, key])
     else:
-        times = None if scale is None else float(scaled(lens, layer, head)[query, key])
+        times = None if scale is None else float(scaled(result, layer, head)[query, key])
     return ScoreFacts(product, scale, times, holds)
 
 
@@ -113,13 +113,13 @@ class ShareFacts:
 
 
 @fact(16)
-def share(lens: Lens, layer: int, head: int, query: int, key: int) -> ShareFacts:
+def share(result: Result, layer: int, head: int, query: int, key: int) -> ShareFacts:
     """Raises NotRecorded."""
-    row = lens.trace[f"blocks.{layer}.attn.attn_scores"][head, query].astype(np.float64)  # [T]
+    row = result.trace[f"blocks.{layer}.attn.attn_scores"][head, query].astype(np.float64)  # [T]
     most, name = float(row.max()), f"blocks.{layer}.attn.pattern"
-    recorded = float(lens.trace[name][head, query, key]) if name in lens.trace else None
+    recorded = float(result.trace[name][head, query, key]) if name in result.trace else None
     return ShareFacts(
-        float(row[key]), most, float(np.exp(row - most).sum()), recorded, name, recomputable(lens, name, head=head, row=query)
+        float(row[key]), most, float(np.exp(row - most).sum()), recorded, name, recomputable(result, name, head=head, row=query)
     )
 
 
@@ -133,11 +133,11 @@ class ValueFacts:
 
 
 @fact(16)
-def value(lens: Lens, layer: int, head: int, query: int, key: int) -> ValueFacts:
+def value(result: Result, layer: int, head: int, query: int, key: int) -> ValueFacts:
     """Raises NotRecorded, and ChangedByHand where the head's result isn't its mix of the values."""
-    share = float(lens.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
-    length = VectorFacts(lens.trace[f"blocks.{layer}.attn.v"][key, head]).length
-    return ValueFacts(share, length, float(weighted(lens, layer, head)[query, key]))
+    share = float(result.trace[f"blocks.{layer}.attn.pattern"][head, query, key])
+    length = VectorFacts(result.trace[f"blocks.{layer}.attn.v"][key, head]).length
+    return ValueFacts(share, length, float(weighted(result, layer, head)[query, key]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,26 +151,26 @@ class RowFacts:
 
 
 @fact(64)
-def row(lens: Lens, layer: int, head: int, query: int, stage: str = "softmax") -> RowFacts:
+def row(result: Result, layer: int, head: int, query: int, stage: str = "softmax") -> RowFacts:
     """Raises NotRecorded."""
-    numbers = grid(lens, layer, head, stage)[query, : query + 1]  # [keys]
+    numbers = grid(result, layer, head, stage)[query, : query + 1]  # [keys]
     strongest = int(numbers.argmax())
     return RowFacts(VectorFacts(numbers), strongest, float(numbers[strongest]), float(numbers.sum(dtype=np.float64)))
 
 
 @fact(4)
-def sharpest(lens: Lens, layer: int, query: int) -> int:
+def sharpest(result: Result, layer: int, query: int) -> int:
     """The head of a block in which a query gives the largest share. Raises NotRecorded."""
-    return int(lens.trace[f"blocks.{layer}.attn.pattern"][:, query].max(axis=1).argmax())
+    return int(result.trace[f"blocks.{layer}.attn.pattern"][:, query].max(axis=1).argmax())
 
 
 @fact(1)
-def mean_pattern(lens: Lens, layer: int) -> Doubles:
+def mean_pattern(result: Result, layer: int) -> Doubles:
     """The mean over a block's heads of their patterns. Shapes: -> [T, T]. Raises NotRecorded."""
-    return lens.trace[f"blocks.{layer}.attn.pattern"].mean(axis=0).astype(np.float64)
+    return result.trace[f"blocks.{layer}.attn.pattern"].mean(axis=0).astype(np.float64)
 
 
 @fact(4)
-def sink(lens: Lens, layer: int) -> float:
+def sink(result: Result, layer: int) -> float:
     """The mean share that a block's queries after the first give to the first token. Raises NotRecorded."""
-    return float(lens.trace[f"blocks.{layer}.attn.pattern"][:, 1:, 0].mean(dtype=np.float64))
+    return float(result.trace[f"blocks.{layer}.attn.pattern"][:, 1:, 0].mean(dtype=np.float64))

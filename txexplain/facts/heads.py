@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.facts.once import fact
 
 
-def measuring(lens: Lens, should_stop: Callable[[], bool]) -> Iterator[None]:
+def measuring(result: Result, should_stop: Callable[[], bool]) -> Iterator[None]:
     """Measure every head, in one step."""
-    lens.measures  # noqa: B018
+    result.measures  # noqa: B018
     yield
 
 
 @fact(8)
-def ranked(lens: Lens, name: str) -> tuple[int, ...]:
+def ranked(result: Result, name: str) -> tuple[int, ...]:
     """The heads (block × H + head) by a measure, greatest first; those of which the prompt doesn't tell it are left out."""
-    values = lens.measures.of(name).reshape(-1)  # [L × H]
+    values = result.measures.of(name).reshape(-1)  # [L × H]
     return tuple(each for each in np.argsort(-values, kind="stable").tolist() if not np.isnan(values[each]))
 
 
@@ -37,12 +37,12 @@ class MeasureFacts:
 
 
 @fact(16)
-def measure(lens: Lens, layer: int, head: int, name: str, query: int) -> MeasureFacts:
+def measure(result: Result, layer: int, head: int, name: str, query: int) -> MeasureFacts:
     """A head by a measure, and one query's own contribution to it. Raises NotRecorded."""
-    pattern = lens.trace[f"blocks.{layer}.attn.pattern"]  # [H, T, T]
-    mean = float(lens.measures.of(name)[layer, head])
-    after = lens.copies  # [T, T]
-    rows = np.arange(1, lens.trace.n_tokens)
+    pattern = result.trace[f"blocks.{layer}.attn.pattern"]  # [H, T, T]
+    mean = float(result.measures.of(name)[layer, head])
+    after = result.copies  # [T, T]
+    rows = np.arange(1, result.trace.n_tokens)
     counted = rows[after[1:].any(axis=1)] if name == "induction" else rows
     own = None
     if query in counted and not math.isnan(mean):

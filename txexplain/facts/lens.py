@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.attribution import read_stream
-from txexplain.engine.derive import Doubles, Lens
+from txexplain.engine.derive import Doubles, Result
 from txexplain.engine.ops import softmax
 from txexplain.engine.sampling import highest
 from txexplain.facts.once import fact
@@ -34,7 +34,7 @@ class StreamFacts:
 class LensFacts:
     """All streams, each computed when it is asked for: what enters the first block, and what leaves each."""
 
-    lens: Lens
+    result: Result
     a: int
     b: int
     streams: dict[int, StreamFacts] = field(default_factory=dict)
@@ -42,12 +42,12 @@ class LensFacts:
     @property
     def names(self) -> list[str]:
         """The streams by their activations' names."""
-        n = self.lens.config.n_layer
+        n = self.result.config.n_layer
         return [*(f"blocks.{layer}.resid_pre" for layer in range(n)), f"blocks.{n - 1}.resid_post"]
 
     @property
     def done(self) -> bool:
-        return len(self.streams) == self.lens.config.n_layer + 1
+        return len(self.streams) == self.result.config.n_layer + 1
 
     def stream(self, n: int) -> StreamFacts:
         """Raises NotRecorded."""
@@ -57,7 +57,7 @@ class LensFacts:
 
     def read(self, name: str) -> StreamFacts:
         """A stream, some tokens at a time. Raises NotRecorded."""
-        model, x = self.lens.weights(), self.lens.trace[name]  # [T, d]
+        model, x = self.result.weights(), self.result.trace[name]  # [T, d]
         parts = []
         for start in range(0, len(x), AT_ONCE):
             logits = read_stream(model, x[start : start + AT_ONCE])  # [n, V]
@@ -71,15 +71,15 @@ class LensFacts:
 
 
 @fact(2)
-def readings(lens: Lens, a: int, b: int) -> LensFacts:
+def readings(result: Result, a: int, b: int) -> LensFacts:
     """Every stream, read for A and B. Raises NotRecorded."""
-    lens.weights()
-    return LensFacts(lens, a, b)
+    result.weights()
+    return LensFacts(result, a, b)
 
 
-def read(lens: Lens, a: int, b: int, should_stop: Callable[[], bool]) -> Iterator[None]:
+def read(result: Result, a: int, b: int, should_stop: Callable[[], bool]) -> Iterator[None]:
     """Read every stream, one a step. Raises NotRecorded."""
-    facts = readings(lens, a, b)
+    facts = readings(result, a, b)
     for n in range(len(facts.names)):
         if should_stop():
             return
@@ -88,8 +88,8 @@ def read(lens: Lens, a: int, b: int, should_stop: Callable[[], bool]) -> Iterato
 
 
 @fact(64)
-def best(lens: Lens, n: int, token: int) -> tuple[tuple[int, float], ...]:
+def best(result: Result, n: int, token: int) -> tuple[tuple[int, float], ...]:
     """The likeliest five that one stream of a token says, each with its share. Raises NotRecorded."""
-    name = LensFacts(lens, 0, 0).names[n]
-    shares = softmax(read_stream(lens.weights(), lens.trace[name][token : token + 1]))[0]  # [V]
+    name = LensFacts(result, 0, 0).names[n]
+    shares = softmax(read_stream(result.weights(), result.trace[name][token : token + 1]))[0]  # [V]
     return tuple((i, float(shares[i])) for i in highest(shares, BEST))

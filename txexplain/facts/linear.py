@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens, head_parts
+from txexplain.engine.derive import Result, head_parts
 from txexplain.engine.steps import STEPS
 from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
@@ -30,13 +30,13 @@ class LinearFacts:
 
 
 @fact(8)
-def linear(lens: Lens, layer: int, made: str, token: int) -> LinearFacts:
+def linear(result: Result, layer: int, made: str, token: int) -> LinearFacts:
     """A linear layer by what it makes: QKV (q, k and v of all heads, side by side), PROJ, FC or OUT. Raises NotRecorded."""
     step = MADE_BY[made]
-    x = vector(lens, f"blocks.{layer}.{step.reads[0]}", token)
-    weight, bias = (lens.weights().blocks[layer][name] for name in step.weights)
-    result = qkv(lens, layer, token) if made == QKV else vector(lens, f"blocks.{layer}.{made}", token)
-    return LinearFacts(x, weight, VectorFacts(bias), result)
+    x = vector(result, f"blocks.{layer}.{step.reads[0]}", token)
+    weight, bias = (result.weights().blocks[layer][name] for name in step.weights)
+    whole = qkv(result, layer, token) if made == QKV else vector(result, f"blocks.{layer}.{made}", token)
+    return LinearFacts(x, weight, VectorFacts(bias), whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,21 +61,21 @@ class DotFacts:
 
 
 @fact(16)
-def dot(lens: Lens, layer: int, made: str, token: int, element: int) -> DotFacts:
+def dot(result: Result, layer: int, made: str, token: int, element: int) -> DotFacts:
     """One element of what a linear layer makes of a token: of a changed input too. Raises NotRecorded, and ChangedByHand for a result."""
-    whole = linear(lens, layer, made, token)
+    whole = linear(result, layer, made, token)
     head = None
     if made == QKV:
-        part, inside = divmod(element, lens.config.n_embd)
-        made, head = f"attn.{'qkv'[part]}", inside // lens.config.head_dim
-    require_formula(lens, f"blocks.{layer}.{made}", head=head, row=token)
+        part, inside = divmod(element, result.config.n_embd)
+        made, head = f"attn.{'qkv'[part]}", inside // result.config.head_dim
+    require_formula(result, f"blocks.{layer}.{made}", head=head, row=token)
     column = whole.weight[:, element]  # [a]
     terms = whole.x.values.astype(np.float64) * column  # [a]
     return DotFacts(whole.x, VectorFacts(column), VectorFacts(terms), float(terms.sum()), whole.bias[element], whole.result[element])
 
 
 @fact(4)
-def head_lengths(lens: Lens, layer: int, token: int) -> tuple[float, ...]:
+def head_lengths(result: Result, layer: int, token: int) -> tuple[float, ...]:
     """How long the vectors are that a block's heads add to a token: of changed z too. Raises NotRecorded, ChangedByHand for attn_out."""
-    require_formula(lens, f"blocks.{layer}.attn_out", row=token)
-    return tuple(np.linalg.norm(head_parts(lens.weights(), lens.trace, layer, token).astype(np.float64), axis=-1).tolist())
+    require_formula(result, f"blocks.{layer}.attn_out", row=token)
+    return tuple(np.linalg.norm(head_parts(result.weights(), result.trace, layer, token).astype(np.float64), axis=-1).tolist())

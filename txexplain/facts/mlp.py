@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens, Reading
+from txexplain.engine.derive import Reading, Result
 from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.reading import read
@@ -16,21 +16,21 @@ from txexplain.facts.vector import VectorFacts, vector
 
 
 @fact(64)
-def reach(lens: Lens, layer: int) -> NDArray[np.float64]:
+def reach(result: Result, layer: int) -> NDArray[np.float64]:
     """How long each neuron's row of the MLP's second matrix is: what it writes when its activation is 1. Shapes: -> [m]."""
-    rows = lens.weights().blocks[layer]["mlp.c_proj.weight"]  # [m, d]
+    rows = result.weights().blocks[layer]["mlp.c_proj.weight"]  # [m, d]
     lengths: NDArray[np.float64] = np.sqrt(np.vecdot(rows, rows, dtype=np.float64))  # [m]
     return lengths
 
 
 @fact(8)
-def adds(lens: Lens, layer: int, token: int) -> VectorFacts:
+def adds(result: Result, layer: int, token: int) -> VectorFacts:
     """How long a vector each neuron adds to a token: ‖post × row of W_proj‖, of a changed post too. Shapes: -> [m].
 
     Raises NotRecorded, and ChangedByHand where mlp_out isn't these vectors' sum.
     """
-    require_formula(lens, f"blocks.{layer}.mlp_out", row=token)
-    return VectorFacts(np.abs(vector(lens, f"blocks.{layer}.mlp.post", token).values) * reach(lens, layer))
+    require_formula(result, f"blocks.{layer}.mlp_out", row=token)
+    return VectorFacts(np.abs(vector(result, f"blocks.{layer}.mlp.post", token).values) * reach(result, layer))
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,33 +42,33 @@ class SortedFacts:
 
 
 @fact(4)
-def neurons(lens: Lens, layer: int, token: int, by: str) -> SortedFacts:
+def neurons(result: Result, layer: int, token: int, by: str) -> SortedFacts:
     """The neurons by "post", "pre", or "added", ‖post × row of W_proj‖. Raises NotRecorded."""
-    numbers = adds(lens, layer, token) if by == "added" else vector(lens, f"blocks.{layer}.mlp.{by}", token)
+    numbers = adds(result, layer, token) if by == "added" else vector(result, f"blocks.{layer}.mlp.{by}", token)
     return SortedFacts(numbers, tuple(np.argsort(-numbers.values, kind="stable").tolist()))
 
 
 @fact(8)
-def firing(lens: Lens, layer: int, token: int) -> int:
+def firing(result: Result, layer: int, token: int) -> int:
     """How many neurons are above 0 after the activation. Raises NotRecorded."""
-    return int((vector(lens, f"blocks.{layer}.mlp.post", token).values > 0).sum())
+    return int((vector(result, f"blocks.{layer}.mlp.post", token).values > 0).sum())
 
 
 @fact(8)
-def everywhere(lens: Lens, layer: int, neuron: int) -> VectorFacts:
+def everywhere(result: Result, layer: int, neuron: int) -> VectorFacts:
     """A neuron after its activation, at every token. Shapes: -> [T]. Raises NotRecorded."""
-    return VectorFacts(lens.trace[f"blocks.{layer}.mlp.post"][:, neuron])
+    return VectorFacts(result.trace[f"blocks.{layer}.mlp.post"][:, neuron])
 
 
 @fact(64)
-def written(lens: Lens, layer: int, neuron: int, token: int) -> Reading:
+def written(result: Result, layer: int, neuron: int, token: int) -> Reading:
     """The tokens that what a neuron writes at a token makes likelier and less likely: post × its row of W_proj.
 
     Raises NotRecorded, and ChangedByHand where mlp_out isn't the neurons' sum or the stream doesn't carry it to the end.
     """
-    require_formula(lens, f"blocks.{layer}.mlp_out", row=token)
-    post = vector(lens, f"blocks.{layer}.mlp.post", token).values[neuron]
-    return read(lens, post * lens.weights().blocks[layer]["mlp.c_proj.weight"][neuron], layer, token)
+    require_formula(result, f"blocks.{layer}.mlp_out", row=token)
+    post = vector(result, f"blocks.{layer}.mlp.post", token).values[neuron]
+    return read(result, post * result.weights().blocks[layer]["mlp.c_proj.weight"][neuron], layer, token)
 
 
 def inside(activation: str, x: float) -> float | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from txexplain.engine.derive import Lens, Reading, moved_vector
+from txexplain.engine.derive import Reading, Result, moved_vector
 from txexplain.facts.by_hand import require_formula
 from txexplain.facts.once import fact
 from txexplain.facts.reading import read
@@ -24,33 +24,33 @@ class PairFacts:
 
 
 @fact(4)
-def pairs(lens: Lens, layer: int, head: int, query: int, key: int) -> PairFacts:
+def pairs(result: Result, layer: int, head: int, query: int, key: int) -> PairFacts:
     """Raises NotRecorded."""
-    q, k = lens.trace[f"blocks.{layer}.attn.q"][query, head], lens.trace[f"blocks.{layer}.attn.k"][key, head]  # [dh]
+    q, k = result.trace[f"blocks.{layer}.attn.q"][query, head], result.trace[f"blocks.{layer}.attn.k"][key, head]  # [dh]
     terms = q.astype(np.float64) * k  # [dh]
     return PairFacts(*map(VectorFacts, (q, k, terms, np.cumsum(terms))))
 
 
-def require_carried(lens: Lens, layer: int, head: int, query: int) -> None:
+def require_carried(result: Result, layer: int, head: int, query: int) -> None:
     """Raise ChangedByHand where a head's shares and values don't tell what it adds to a token."""
-    require_formula(lens, f"blocks.{layer}.attn.z", head=head, row=query)
-    require_formula(lens, f"blocks.{layer}.attn_out", row=query)
+    require_formula(result, f"blocks.{layer}.attn.z", head=head, row=query)
+    require_formula(result, f"blocks.{layer}.attn_out", row=query)
 
 
 @fact(4)
-def moved(lens: Lens, layer: int, head: int, query: int, key: int) -> VectorFacts:
+def moved(result: Result, layer: int, head: int, query: int, key: int) -> VectorFacts:
     """What a head carries from one token to another: share × v through W_O. Shapes: -> [d].
 
     It is carried only where z is the mix of the values and attn_out what W_O makes of that: ChangedByHand else. Raises NotRecorded.
     """
-    require_carried(lens, layer, head, query)
-    return VectorFacts(moved_vector(lens.weights(), lens.trace, layer, head, query, key))
+    require_carried(result, layer, head, query)
+    return VectorFacts(moved_vector(result.weights(), result.trace, layer, head, query, key))
 
 
 @fact(4)
-def moved_reading(lens: Lens, layer: int, head: int, query: int, key: int) -> Reading:
+def moved_reading(result: Result, layer: int, head: int, query: int, key: int) -> Reading:
     """The tokens that what is moved makes likelier and less likely, on the direct way to the end.
 
     Raises NotRecorded, and ChangedByHand as `moved` does or where the stream doesn't carry it there.
     """
-    return read(lens, moved(lens, layer, head, query, key).values, layer, query)
+    return read(result, moved(result, layer, head, query, key).values, layer, query)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.surprisal import Surprise, surprises
 from txexplain.facts.once import fact
 
@@ -32,7 +32,7 @@ def mean_surprisal(known: Sequence[Surprise | None]) -> MeanFacts | None:
 
 
 @fact(256)
-def surprise(lens: Lens, token: int) -> Surprise:
+def surprise(result: Result, token: int) -> Surprise:
     """How surprising a token of the prompt was; not of the first, before which is nothing. Raises NotRecorded."""
-    logits = lens.trace["ln_final.normalized"][token - 1 : token] @ lens.weights().unembedding.T  # [1, d] @ [d, V] -> [1, V]
-    return surprises(logits, lens.trace.ids[token : token + 1])[0]
+    logits = result.trace["ln_final.normalized"][token - 1 : token] @ result.weights().unembedding.T  # [1, d] @ [d, V] -> [1, V]
+    return surprises(logits, result.trace.ids[token : token + 1])[0]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.attribution import Direct
-from txexplain.engine.derive import Lens, Reading
+from txexplain.engine.derive import Reading, Result
 from txexplain.facts.direct import direct
 from txexplain.facts.once import fact
 from txexplain.facts.reading import read
@@ -43,11 +43,11 @@ def part_names(n_layer: int) -> list[str]:
 
 
 @fact(64)
-def turn(lens: Lens, name: str, token: int) -> float:
+def turn(result: Result, name: str, token: int) -> float:
     """The cosine of a part with the stream that it is added to. Raises NotRecorded."""
     part = part_of(name)
     assert part.before is not None
-    was, adds = vector(lens, part.before, token), vector(lens, part.adds, token)
+    was, adds = vector(result, part.before, token), vector(result, part.adds, token)
     return float(was.values.astype(np.float64) @ adds.values) / max(was.length * adds.length, 1e-30)
 
 
@@ -71,14 +71,14 @@ class ResidualFacts:
 
 
 @fact(8)
-def residual(lens: Lens, token: int, contrast: tuple[int, int] | None = None) -> ResidualFacts:
+def residual(result: Result, token: int, contrast: tuple[int, int] | None = None) -> ResidualFacts:
     """A token's residual stream, read for the difference of two tokens' logits where they are named. Raises NotRecorded.
 
     Each part and the stream after it are the run's own, changed or not.
     """
-    final = vector(lens, f"blocks.{lens.config.n_layer - 1}.resid_post", token)
-    named = [(name, vector(lens, part_of(name).adds, token)) for name in part_names(lens.config.n_layer)]
-    read = None if contrast is None or lens.model is None else direct(lens, token, *contrast).direct
+    final = vector(result, f"blocks.{result.config.n_layer - 1}.resid_post", token)
+    named = [(name, vector(result, part_of(name).adds, token)) for name in part_names(result.config.n_layer)]
+    read = None if contrast is None or result.model is None else direct(result, token, *contrast).direct
     gives: list[float | None] = [None] * len(named)
     if read is not None:
         attn = read.head.sum(axis=1) + read.attn_bias  # [L]
@@ -88,25 +88,25 @@ def residual(lens: Lens, token: int, contrast: tuple[int, int] | None = None) ->
     for (name, adds), gave in zip(named, gives, strict=True):
         stream = stream + adds.values  # [d]
         at = part_of(name).after
-        after = vector(lens, at, token) if at in lens.trace else VectorFacts(stream)
+        after = vector(result, at, token) if at in result.trace else VectorFacts(stream)
         cosine = float(after.values.astype(np.float64) @ final.values / ((after.length * final.length) or 1.0))
         parts.append(PartFacts(name, adds, after, cosine, gave))
     return ResidualFacts(tuple(parts), read)
 
 
 @fact(32)
-def raised(lens: Lens, name: str, token: int) -> Reading:
+def raised(result: Result, name: str, token: int) -> Reading:
     """The tokens that a part of a token's stream makes likelier and less likely, straight to the end.
 
     Raises NotRecorded, and ChangedByHand where the stream doesn't carry it to the end.
     """
     block = name.partition(".")[0]
     layer = int(block[1:]) if block[1:].isdigit() else 0
-    return read(lens, vector(lens, part_of(name).adds, token).values, layer, token)
+    return read(result, vector(result, part_of(name).adds, token).values, layer, token)
 
 
 @fact(4)
-def changes(lens: Lens, token: int) -> tuple[tuple[float, float], ...]:
+def changes(result: Result, token: int) -> tuple[tuple[float, float], ...]:
     """How long the vectors are that attention and MLP add to a token, ‖attn_out‖ and ‖mlp_out‖, block by block. Raises NotRecorded."""
-    blocks = (f"blocks.{layer}" for layer in range(lens.config.n_layer))
-    return tuple((vector(lens, f"{block}.attn_out", token).length, vector(lens, f"{block}.mlp_out", token).length) for block in blocks)
+    blocks = (f"blocks.{layer}" for layer in range(result.config.n_layer))
+    return tuple((vector(result, f"{block}.attn_out", token).length, vector(result, f"{block}.mlp_out", token).length) for block in blocks)

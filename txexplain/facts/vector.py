@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.facts.once import fact
 
 Doubles = NDArray[np.float64]
@@ -67,12 +67,12 @@ class VectorFacts:
 
 
 @fact(512)
-def vector(lens: Lens, name: str, token: int) -> VectorFacts:
+def vector(result: Result, name: str, token: int) -> VectorFacts:
     """One token's row of an activation; a row of heads as one vector. Raises NotRecorded."""
-    return VectorFacts(lens.trace[name][token].reshape(-1))
+    return VectorFacts(result.trace[name][token].reshape(-1))
 
 
 @fact(8)
-def qkv(lens: Lens, layer: int, token: int) -> VectorFacts:
+def qkv(result: Result, layer: int, token: int) -> VectorFacts:
     """A token's query, key and value of all heads, side by side: [3·d]. Raises NotRecorded."""
-    return VectorFacts(np.concatenate([vector(lens, f"blocks.{layer}.attn.{part}", token).values for part in "qkv"]))
+    return VectorFacts(np.concatenate([vector(result, f"blocks.{layer}.attn.{part}", token).values for part in "qkv"]))

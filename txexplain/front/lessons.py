@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from txexplain.bounded import load_json
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.errors import ExplainError, LessonError, reason
 from txexplain.explorer.choice import dims_of, distribution_of
@@ -34,15 +34,15 @@ def where(lesson: Lesson, page: Page) -> str:
     return f"{lesson.file or shown(lesson.name)}, page {page.number}"
 
 
-def read(lesson: Lesson, page: Page, state: ExplorerState, lens: Lens, palette: Palette) -> tuple[ExplorerState, Reading]:
+def read(lesson: Lesson, page: Page, state: ExplorerState, result: Result, palette: Palette) -> tuple[ExplorerState, Reading]:
     """Where a page looks and what it says, once its run is there. Raises LessonError where the model or the prompt lacks something."""
-    distribution = distribution_of(lens, state)
-    scene = scene_of(state, palette, (80, 24), lens, distribution=distribution)
-    dims = replace(dims_of(lens), model=state.model)
+    distribution = distribution_of(result, state)
+    scene = scene_of(state, palette, (80, 24), result, distribution=distribution)
+    dims = replace(dims_of(result), model=state.model)
     found = place(page, scene, dims, where(lesson, page))
     asked = state_of(page, state)  # the reader may have chosen another setting since
-    own = distribution if asked.sampling == state.sampling else distribution_of(lens, asked)
-    return state.go(found, dims), Reading(lesson, page, lens, own, found, ending=ending(lesson, page))
+    own = distribution if asked.sampling == state.sampling else distribution_of(result, asked)
+    return state.go(found, dims), Reading(lesson, page, result, own, found, ending=ending(lesson, page))
 
 
 def may_fetch(page: Page, asked: str) -> bool:
@@ -58,7 +58,7 @@ def prompt_ids(page: Page, model: GPT2) -> list[int]:
 def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette: Palette) -> None:
     """Run every page with its model, and compute everything that it says and points at. Raises LessonError."""
     models: dict[str, GPT2] = {}
-    runs: dict[Any, Lens] = {}  # the last one: the next page often has the same
+    runs: dict[Any, Result] = {}  # the last one: the next page often has the same
     for page in lesson.pages:
         check_keys(where(lesson, page), page.keys)
         wanted = page.model or name
@@ -77,18 +77,18 @@ def check_lesson(lesson: Lesson, name: str, load: Callable[[str], GPT2], palette
             raise LessonError(f"{where(lesson, page)}: {error}") from None
 
 
-def check_page(lesson: Lesson, page: Page, name: str, lens: Lens, palette: Palette) -> Scene:
+def check_page(lesson: Lesson, page: Page, name: str, result: Result, palette: Palette) -> Scene:
     """Everything about a page that any model's run must have; its screen. Raises LessonError."""
-    state, reading = read(lesson, page, state_of(page, ExplorerState(model=name)), lens, palette)
+    state, reading = read(lesson, page, state_of(page, ExplorerState(model=name)), result, palette)
     scene = scene_of(
         state,
         palette,
         (120, 36),
-        lens,
+        result,
         distribution=reading.distribution,
         side="lesson",
         reading=reading,
-        ribbons=None if lens.flow_lacks("norms") else tuple(lens.flow("norms")),
+        ribbons=None if result.flow_lacks("norms") else tuple(result.flow("norms")),
     )
     filled(page, scene, where(lesson, page))
     if page.highlight is not None and not any(marked_hits(picture, pane, scene) for pane, picture in pictures(scene)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.explorer.names import vocabulary_of
 from txexplain.viz.canvas import plain_ascii
@@ -18,9 +18,9 @@ class Recorded:
     are taken from it.
     """
 
-    def __init__(self, lens: Lens) -> None:
-        self.texts = dict(zip(lens.trace.ids, lens.trace.tokens or (), strict=False))
-        self.gpt2 = vocabulary_of(lens)
+    def __init__(self, result: Result) -> None:
+        self.texts = dict(zip(result.trace.ids, result.trace.tokens or (), strict=False))
+        self.gpt2 = vocabulary_of(result)
 
     def display(self, token_id: int, *, ascii: bool = False) -> str:
         if self.gpt2 is not None:
@@ -38,17 +38,17 @@ class Recorded:
 
 Names = Tokenizer | Recorded
 
-RECORDED: WeakKeyDictionary[Lens, Recorded] = WeakKeyDictionary()  # what each run that is still open calls its tokens
+RECORDED: WeakKeyDictionary[Result, Recorded] = WeakKeyDictionary()  # what each run that is still open calls its tokens
 
 
-def names_of(lens: Lens) -> Names:
+def names_of(result: Result) -> Names:
     """How a result's tokens are called."""
-    if lens.model is not None:
-        return lens.model.tokenizer
-    return recorded_names(lens)
+    if result.model is not None:
+        return result.model.tokenizer
+    return recorded_names(result)
 
 
-def recorded_names(lens: Lens) -> Recorded:
-    if lens not in RECORDED:
-        RECORDED[lens] = Recorded(lens)
-    return RECORDED[lens]
+def recorded_names(result: Result) -> Recorded:
+    if result not in RECORDED:
+        RECORDED[result] = Recorded(result)
+    return RECORDED[result]

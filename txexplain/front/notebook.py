@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import dims_of, distribution_of
@@ -57,15 +57,15 @@ def show(
     made_by = trace.origin if isinstance(trace.origin, GPT2) else model
     if made_by is not None and trace.config is not None and made_by.config != trace.config:
         raise ValueError(f"{made_by.name} has other sizes than the model of this trace")
-    lens = Lens(trace, made_by)
+    result = Result(trace, made_by)
     recorded = None if made_by is not None else trace.model or "a trace"
     state = from_flags(
         model=trace.model or "model", prompt=trace.prompt, ids=trace.ids, at=at, temperature=temperature, flow=flow, trace=recorded
     )
-    check(state.location, dims_of(lens))
+    check(state.location, dims_of(result))
     palette = Palette(theme, "truecolor")
     scene = scene_of(
-        state, palette, size, lens, distribution=distribution_of(lens, state), ribbons=ribbons_of(lens, flow),
-        surprisal=surprisal_of(lens) if roomy(*size) else None,
+        state, palette, size, result, distribution=distribution_of(result, state), ribbons=ribbons_of(result, flow),
+        surprisal=surprisal_of(result) if roomy(*size) else None,
     )  # fmt: skip
     return Picture(svg(draw_screen(scene)), str(state.location))

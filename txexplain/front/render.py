@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError, NotRecorded
 from txexplain.explorer.choice import dims_of, distribution_of, finish
@@ -40,7 +40,7 @@ from txexplain.viz.views.lesson import page_lines, page_scene
 EXPLAINED = 76  # cells of a line of `explain`
 
 
-def lens_of(state: ExplorerState, *, may_fetch: bool = True) -> Lens:
+def result_of(state: ExplorerState, *, may_fetch: bool = True) -> Result:
     """Run the model, or open the trace, that a state names; may_fetch: from the hub, too.
 
     Raises ExplainError, LocationError for a place that isn't there.
@@ -48,17 +48,17 @@ def lens_of(state: ExplorerState, *, may_fetch: bool = True) -> Lens:
     if state.trace is not None:
         return open_trace(state)
     model = load_model(state.model, revision=state.revision, tokenizer=state.tokenizer, specials=state.specials, may_fetch=may_fetch)
-    lens = required_run(state, model)
-    check(state.location, replace(dims_of(lens), model=state.model))
-    return lens
+    result = required_run(state, model)
+    check(state.location, replace(dims_of(result), model=state.model))
+    return result
 
 
-def open_trace(state: ExplorerState) -> Lens:
+def open_trace(state: ExplorerState) -> Result:
     """The run that a state's trace file holds. Raises TraceError, LocationError for a place that it lacks."""
     assert state.trace is not None
-    lens = Lens(Trace.load(state.trace), None)
-    check(state.location, dims_of(lens))
-    return lens
+    result = Result(Trace.load(state.trace), None)
+    check(state.location, dims_of(result))
+    return result
 
 
 def scene_for(
@@ -67,7 +67,7 @@ def scene_for(
 ) -> Scene:  # fmt: skip
     """The finished screen of a state with something in its side pane, or of a lesson's page whose state it is. Raises LessonError."""
     try:
-        lens = lens_of(state, may_fetch=may_fetch)
+        result = result_of(state, may_fetch=may_fetch)
     except NotHere as error:
         if lesson is None:
             raise
@@ -75,23 +75,23 @@ def scene_for(
     palette = palette_of(options)
     reading = None
     if lesson is not None:
-        state, reading = read(lesson, page_of(lesson, page), state, lens, palette)
-    finish(lens, state)
+        state, reading = read(lesson, page_of(lesson, page), state, result, palette)
+    finish(result, state)
     doing = Doing(
         state.location.kind, recorded=state.trace is not None, lesson=reading is not None,
         answers=0 if reading is None else len(reading.page.answers), changed=bool(state.edits),
     )  # fmt: skip
     keys = footer(doing, ascii=palette.ascii)
     return scene_of(
-        state, palette, (width, height), lens, distribution=distribution_of(lens, state), ribbons=ribbons_of(lens, state.flow), keys=keys,
-        surprisal=surprisal_of(lens) if roomy(width, height) else None, reading=reading, side="lesson" if reading else side,
+        state, palette, (width, height), result, distribution=distribution_of(result, state), ribbons=ribbons_of(result, state.flow),
+        keys=keys, surprisal=surprisal_of(result) if roomy(width, height) else None, reading=reading, side="lesson" if reading else side,
     )  # fmt: skip
 
 
-def ribbons_of(lens: Lens, flow: str) -> tuple[NDArray[np.float64], ...] | None:
+def ribbons_of(result: Result, flow: str) -> tuple[NDArray[np.float64], ...] | None:
     """The ribbons' shares, where the run has what they are traced from."""
     try:
-        return tuple(lens.flow(flow))
+        return tuple(result.flow(flow))
     except NotRecorded:
         return None
 
@@ -145,8 +145,8 @@ def describe_document(
 
 def render_poster(state: ExplorerState, theme: str) -> str:
     """The run of a state as one large picture."""
-    lens = lens_of(state)
-    return poster(scene_of(state, Palette(theme), (0, 0), lens, distribution=distribution_of(lens, state)))
+    result = result_of(state)
+    return poster(scene_of(state, Palette(theme), (0, 0), result, distribution=distribution_of(result, state)))
 
 
 def page_text(scene: Scene) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.errors import NotRecorded
 from txexplain.explorer.choice import distribution_of, found
@@ -36,36 +36,36 @@ def roomy(width: int, height: int) -> bool:
     return width >= ROOMY[0] and height >= ROOMY[1]
 
 
-def surprisal_of(lens: Lens) -> tuple[Surprise | None, ...] | None:
+def surprisal_of(result: Result) -> tuple[Surprise | None, ...] | None:
     """Each token's surprisal, where every position's logits were recorded or can be computed."""
     try:
-        return surprisal(lens.trace, None if lens.model is None else lens.model.unembedding)
+        return surprisal(result.trace, None if result.model is None else result.model.unembedding)
     except NotRecorded:
         return None
 
 
-def columns_of(lens: Lens, size: tuple[int, int], palette: Palette, place: Location) -> int:
+def columns_of(result: Result, size: tuple[int, int], palette: Palette, place: Location) -> int:
     """How many heads a stage of a size shows side by side."""
-    if place.kind == "heads" and lens.measured:
-        return atlas_columns(lens, palette, place, *size)
-    return heads_columns(lens.config.n_head, size[0])
+    if place.kind == "heads" and result.measured:
+        return atlas_columns(result, palette, place, *size)
+    return heads_columns(result.config.n_head, size[0])
 
 
-def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], lens: Lens | None, **more: Any) -> Scene:
+def scene_of(state: ExplorerState, palette: Palette, size: tuple[int, int], result: Result | None, **more: Any) -> Scene:
     """The Scene of a whole screen. A changed run has the one without the changes beside it, unless something else is held."""
-    if lens is None:
-        return Scene(state, palette, *size, model_name=name_of(state, lens), **more)
-    known = found(lens, state, more.get("held"))
-    more["held"] = more.get("held") or plain_moment(lens, state)
+    if result is None:
+        return Scene(state, palette, *size, model_name=name_of(state, result), **more)
+    known = found(result, state, more.get("held"))
+    more["held"] = more.get("held") or plain_moment(result, state)
     return Scene(
-        state, palette, *size, lens=lens, display=names_of(lens), model_name=name_of(state, lens), contrast=contrast(state, lens),
+        state, palette, *size, shown=result, display=names_of(result), model_name=name_of(state, result), contrast=contrast(state, result),
         found=known, **more,
     )  # fmt: skip
 
 
-def plain_moment(lens: Lens, state: ExplorerState) -> Moment | None:
+def plain_moment(result: Result, state: ExplorerState) -> Moment | None:
     """What a changed run's prompt gives without the changes, at the same setting; None where nothing was changed."""
-    plain = lens.plain
+    plain = result.plain
     if plain is None:
         return None
 
@@ -76,8 +76,8 @@ def plain_moment(lens: Lens, state: ExplorerState) -> Moment | None:
     return plain.last("moment", (state.temperature, state.mode, state.k, state.p), find)
 
 
-def name_of(state: ExplorerState, lens: Lens | None) -> str:
+def name_of(state: ExplorerState, result: Result | None) -> str:
     """What the model shown is called: a trace names the one that it was recorded from."""
     if state.trace is None:
         return state.model
-    return f"trace of {lens.trace.model}" if lens is not None and lens.trace.model else "trace"
+    return f"trace of {result.trace.model}" if result is not None and result.trace.model else "trace"

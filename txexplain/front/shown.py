@@ -16,18 +16,18 @@ from txexplain.viz.scene import Scene
 
 def scene_for(session: Session, palette: Palette, size: tuple[int, int], actions: Sequence[Action], clock: str = "") -> Scene:
     """The whole screen of a session. clock: a stopwatch, where the lecturer wants one."""
-    past, lens, state = session.past, session.lens, session.state
+    past, result, state = session.past, session.result, session.state
     drawn = session.last_draw
     return scene_of(
         state if past is None else past.seen_from(state),
         palette,
         size,
-        lens,
+        result,
         distribution=session.distribution if past is None else past.distribution,
         held=session.held,
         back=session.back,
-        stale=session.running and lens is not None,
-        faded=session.running and session.late and lens is not None,
+        stale=session.running and result is not None,
+        faded=session.running and session.late and result is not None,
         message=session.message,
         cost=session.cost if session.arrival is None else session.arrival.words,
         keys=footer(doing(session), ascii=palette.ascii, actions=actions),
@@ -38,8 +38,8 @@ def scene_for(session: Session, palette: Palette, size: tuple[int, int], actions
         drawn_from=session.drawn_from if drawn is not None else None,
         pane=session.pane,
         candidate=session.candidate,
-        ribbons=tuple(lens.flow(state.flow)) if lens is not None and lens.traced(state.flow) else None,
-        measured=lens is None or work(lens, state, session.held) is None,
+        ribbons=tuple(result.flow(state.flow)) if result is not None and result.traced(state.flow) else None,
+        measured=result is None or work(result, state, session.held) is None,
         hover=session.hover,
         side=session.beside,
         begins=(key_of("lessons", palette, actions), key_of("help", palette, actions)),

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.errors import ExplainError, sentence_of
@@ -99,9 +99,9 @@ def warm(served: Served) -> None:
     import txexplain.ui.app  # noqa: F401
 
     state = ExplorerState()
-    lens = Lens(served.model.forward(served.model.prompt_ids(state.prompt)), served.model)
-    lens.flow(state.flow)
-    del lens
+    result = Result(served.model.forward(served.model.prompt_ids(state.prompt)), served.model)
+    result.flow(state.flow)
+    del result
     give_back()
     gc.collect()
     gc.freeze()

@@ -21,7 +21,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widget import Widget
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.memory import give_back
 from txexplain.engine.model import GPT2
 from txexplain.errors import NO_MEMORY
@@ -30,7 +30,7 @@ from txexplain.explorer.session import events as e
 from txexplain.explorer.session import step
 from txexplain.explorer.session.answers import FOCUS, load_of
 from txexplain.explorer.session.keys import ARROWS
-from txexplain.explorer.session.value import Result, Session, begun
+from txexplain.explorer.session.value import Outcome, Session, begun
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Action, rebound
 from txexplain.front.options import UiOptions
@@ -110,7 +110,7 @@ class ExplorerApp(TerminalApp):
     # What tests and screens read of the session most
 
     state = property(lambda self: self.session.state)
-    lens = property(lambda self: self.session.lens)
+    result = property(lambda self: self.session.result)
     model = property(lambda self: self.session.model)
     running = property(lambda self: self.session.running)
 
@@ -126,10 +126,10 @@ class ExplorerApp(TerminalApp):
             else:
                 self.say(NO_MEMORY)
 
-    def become(self, result: Result) -> None:
+    def become(self, outcome: Outcome) -> None:
         """Do what another session asks for, and show it."""
         before = self.session
-        self.session, effects = result
+        self.session, effects = outcome
         for effect in effects:
             EFFECTS[type(effect)](self, effect)
         self.show(before)
@@ -141,7 +141,7 @@ class ExplorerApp(TerminalApp):
             self.editor.tokenizer = None if session.model is None else session.model.tokenizer
         if session is not before:
             self.draw()
-        if session.lens is not before.lens and session.lens is not None:
+        if session.result is not before.result and session.result is not None:
             self.entitle()
         if session.arrival != before.arrival and isinstance(self.screen, ModelsScreen):
             self.screen.update()
@@ -243,7 +243,7 @@ class ExplorerApp(TerminalApp):
         """Nobody waits for anything any more."""
         self.inbox.close()
         self.work.end()
-        self.session = replace(self.session, lens=None, arrival=None)
+        self.session = replace(self.session, result=None, arrival=None)
 
     # Drawing
 
@@ -285,7 +285,7 @@ class ExplorerApp(TerminalApp):
                 try:
                     picture = draw_pane(name, scene, rect)
                 except MemoryError:
-                    picture = draw_pane(name, replace(scene, lens=None, distribution=None, message=NO_MEMORY), rect)
+                    picture = draw_pane(name, replace(scene, shown=None, distribution=None, message=NO_MEMORY), rect)
                 self.query_one(f"#{name}", Picture).show(picture)
         self.point(rects)
 
@@ -316,9 +316,9 @@ class ExplorerApp(TerminalApp):
 
     def entitle(self) -> None:
         """Name the terminal's window after the model and the prompt."""
-        state, lens = self.session.state, self.session.lens
-        prompt = self.session.prompt_text() if lens is None or state.trace is None else lens.trace.prompt
-        name = clean(" ".join(f"txexplain {name_of(state, lens)}: {prompt[:SAID]}".split()).rstrip(":"))
+        state, result = self.session.state, self.session.result
+        prompt = self.session.prompt_text() if result is None or state.trace is None else result.trace.prompt
+        name = clean(" ".join(f"txexplain {name_of(state, result)}: {prompt[:SAID]}".split()).rstrip(":"))
         if (entitle := getattr(self.driver, "entitle", None)) is not None:
             entitle(plain(name, self.tones))
 
@@ -368,8 +368,8 @@ class ExplorerApp(TerminalApp):
 
     def columns(self) -> int:
         """How many heads stand side by side on the stage."""
-        lens = self.session.lens
-        return 1 if lens is None else columns_of(lens, self.query_one("#stage").size, self.tones, self.session.state.location)
+        result = self.session.result
+        return 1 if result is None else columns_of(result, self.query_one("#stage").size, self.tones, self.session.state.location)
 
     def on_prompt_editor_left(self, message: PromptEditor.Left) -> None:
         self.happen(e.Left(message.step))
@@ -410,7 +410,7 @@ def put(widget: Widget, rect: Rect) -> None:
 def run_app(
     state: ExplorerState,
     options: UiOptions,
-    lens: Lens | None = None,
+    result: Result | None = None,
     reads: Reads | None = None,
     asking: Asking | None = None,
     made_by: Callable[..., ExplorerApp] = ExplorerApp,
@@ -424,7 +424,7 @@ def run_app(
         options = asking.told(options)
     if palette_of(options).depth == "none":
         os.environ["NO_COLOR"] = "1"  # for what Textual draws itself
-    app = made_by(state, options, None if lens is None else lambda progress: lens, reads)
+    app = made_by(state, options, None if result is None else lambda progress: result, reads)
     app.asking = asking
     gc.set_threshold(*LITTER)
     app.run(mouse=reads is None or not reads.lecture)

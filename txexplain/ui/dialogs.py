@@ -41,7 +41,7 @@ def find(app: ExplorerApp, _: object) -> None:
     """A token of the vocabulary."""
     distribution = app.session.distribution
     assert distribution is not None
-    logits, label = distribution.logits, replace(app.scene(*app.size), lens=None).id_label
+    logits, label = distribution.logits, replace(app.scene(*app.size), shown=None).id_label
     app.push_screen(FindScreen(app.tones, app.work, distribution, label), told(app, lambda rank: Found(rank, logits)))
 
 

@@ -62,9 +62,9 @@ def scroll(app: ExplorerApp, effect: e.Scroll) -> None:
 
 def read_page(app: ExplorerApp, _: e.Read) -> None:
     """Where the open page looks, and what its script presses."""
-    reading, lens = app.session.reader.reading, app.session.lens
+    reading, result = app.session.reader.reading, app.session.result
     assert reading is not None
-    assert lens is not None
+    assert result is not None
     page = reading.page
     keys: tuple[tuple[str, str, str], ...] = ()
     wrong = ""
@@ -73,7 +73,7 @@ def read_page(app: ExplorerApp, _: e.Read) -> None:
     except NotPlayed as error:
         wrong = str(error.args[0])
     try:
-        state, found = read(reading.lesson, page, app.session.state, lens, app.tones)
+        state, found = read(reading.lesson, page, app.session.state, result, app.tones)
     except ExplainError as error:
         app.happen(e.PageRead(fault=str(error), keys=keys, script_fault=wrong))
     else:

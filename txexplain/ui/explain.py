@@ -47,7 +47,7 @@ class ExplainScreen(OverScreen[None]):
 
     def on_unmount(self) -> None:
         """A screen that was left is part of a cycle, and stays until Python looks for garbage: without the run."""
-        self.scene = replace(self.scene, lens=None)
+        self.scene = replace(self.scene, shown=None)
 
     def on_resize(self, event: events.Resize) -> None:
         self.fit(event.size.width)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.surprisal import CHUNK, surprisal
 from txexplain.errors import ModelNotFound
@@ -20,7 +20,7 @@ from txexplain.ui.work import Does, Job
 RIBBONS_AT_ONCE = 64  # tokens up to which the ribbons are traced before the first frame
 MARGIN = 10_000_000  # bytes that a download may have more than was said: a well-known model's size is that of its weights alone
 
-Opening = Callable[[hub.Progress], GPT2 | Lens]
+Opening = Callable[[hub.Progress], GPT2 | Result]
 
 
 def load(wanted: Load, opening: Opening) -> Does:
@@ -52,20 +52,20 @@ def forward(wanted: Forward) -> Does:
     def does(job: Job) -> Ran | None:
         with job.turn():
             start = time.perf_counter()
-            lens = run(state, model, wanted.prefix, lambda: job.stopped)
+            result = run(state, model, wanted.prefix, lambda: job.stopped)
             seconds = time.perf_counter() - start
-            if lens is None:
+            if result is None:
                 return None
-            if place_of(state.location).flows and lens.trace.n_tokens <= RIBBONS_AT_ONCE and not lens.flow_lacks(state.flow):
-                lens.flow(state.flow)
-        return Ran(lens, seconds)
+            if place_of(state.location).flows and result.trace.n_tokens <= RIBBONS_AT_ONCE and not result.flow_lacks(state.flow):
+                result.flow(state.flow)
+        return Ran(result, seconds)
 
     return does
 
 
 def compute(wanted: Compute) -> Does:
     """What takes longer than a key may, and is kept with the run; it comes after the frame."""
-    lens, what = wanted.lens, wanted.what
+    result, what = wanted.result, wanted.what
     if wanted.work is not None:
         return step_by_step(wanted.work)
     if what == "surprisal":
@@ -73,7 +73,7 @@ def compute(wanted: Compute) -> Does:
 
     def does(job: Job) -> Computed:
         with job.turn():
-            lens.flow(what)
+            result.flow(what)
         return Computed(what)
 
     return does
@@ -95,14 +95,14 @@ def step_by_step(work: Work) -> Does:
 
 def surprise(wanted: Compute) -> Does:
     """How surprising each token was: a few tokens at a time, so that a forward pass never waits long."""
-    lens, (run, known) = wanted.lens, wanted.known
+    result, (run, known) = wanted.result, wanted.known
 
     def does(job: Job) -> Computed:
-        values = known[: lens.trace.run.shared(run)]
-        unembedding = None if lens.model is None else lens.model.unembedding
-        while len(values) < lens.trace.n_tokens:
+        values = known[: result.trace.run.shared(run)]
+        unembedding = None if result.model is None else result.model.unembedding
+        while len(values) < result.trace.n_tokens:
             with job.turn():
-                values = surprisal(lens.trace, unembedding, (lens.trace.ids[: len(values)], values), CHUNK)
+                values = surprisal(result.trace, unembedding, (result.trace.ids[: len(values)], values), CHUNK)
         return Computed(wanted.what, values)
 
     return does

@@ -59,7 +59,7 @@ def film_of(scene: Scene, keys: str = "") -> Film | None:
 
     Raises NotRecorded.
     """
-    if scene.lens is None:
+    if scene.shown is None:
         return None
     match scene.location.kind:
         case "model" if scene.ribbons is not None:
@@ -140,13 +140,13 @@ class RowOfKeys:
 
 def numbers_of(scene: Scene) -> RowOfKeys:
     """Raises NotRecorded, and ChangedByHand where the head's result isn't its mix of the values."""
-    lens, place = scene.result, scene.location
-    query, layer, head = choice.cursor(lens, place)[0], place.block, place.head
-    qk, scaled, masked, pattern = (facts.grid(lens, layer, head, stage)[query] for stage in ("qk", "scaled", "masked", "softmax"))
-    first = facts.share(lens, layer, head, query, 0)
-    facts.weighted(lens, layer, head)  # which asks whether z is what it should be
-    values = lens.trace[f"blocks.{layer}.attn.v"][:, head].astype(np.float64)  # [T, dh]
-    scale = lens.scale(layer)
+    result, place = scene.result, scene.location
+    query, layer, head = choice.cursor(result, place)[0], place.block, place.head
+    qk, scaled, masked, pattern = (facts.grid(result, layer, head, stage)[query] for stage in ("qk", "scaled", "masked", "softmax"))
+    first = facts.share(result, layer, head, query, 0)
+    facts.weighted(result, layer, head)  # which asks whether z is what it should be
+    values = result.trace[f"blocks.{layer}.attn.v"][:, head].astype(np.float64)  # [T, dh]
+    scale = result.scale(layer)
     assert scale is not None  # or there would be no scaled scores
     exp = np.exp(masked.astype(np.float64) - first.most)
     shares = pattern.astype(np.float64)

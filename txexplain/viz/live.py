@@ -137,16 +137,16 @@ def computed(live: Live, scene: Scene) -> str:
 
 def of_causes(live: Live, scene: Scene) -> str:
     """What was changed in the run, and what that did to A − B."""
-    lens, arguments, ascii = scene.result, live.arguments, scene.palette.ascii
-    plain = lens.trace if lens.plain is None else lens.plain.trace
+    result, arguments, ascii = scene.result, live.arguments, scene.palette.ascii
+    plain = result.trace if result.plain is None else result.plain.trace
     if scene.contrast is None:
         raise NotRecorded("logits")
     if live.name == "lens":
         at = position(arguments[1], scene) if len(arguments) > 1 else scene.token
         stream = scene.trace[f"blocks.{block_named(arguments[0], scene)}.resid_post"][at : at + 1]  # [1, d]
-        return word(int(read_stream(lens.weights(), stream)[0].argmax()), scene)
+        return word(int(read_stream(result.weights(), stream)[0].argmax()), scene)
     if live.name == "direct":
-        parts = direct(lens, scene.n_tokens - 1, *scene.contrast).parts
+        parts = direct(result, scene.n_tokens - 1, *scene.contrast).parts
         if arguments[0] not in parts:
             raise NotThere(f"A − B has the parts {', '.join(list(parts)[:4])}, and so on, up to {list(parts)[-3]}")
         return number(parts[arguments[0]], ascii=ascii, sign=True)
@@ -172,11 +172,11 @@ def difference(run: Trace, pair: tuple[int, int]) -> float:
 
 def changed(text: str, scene: Scene, donor: Trace | None) -> Trace:
     """The page's run with one change more. Raises NotThere."""
-    lens, change = scene.result, parse_change(text)
+    result, change = scene.result, parse_change(text)
     try:
         change.check(scene.config, scene.model_name, scene.n_tokens)
         more = [*scene.trace.interventions, change]
-        return lens.weights().forward(scene.trace.ids, interventions=more, donor=donor, prefix=scene.trace)
+        return result.weights().forward(scene.trace.ids, interventions=more, donor=donor, prefix=scene.trace)
     except InterventionError as wrong:
         raise NotThere(str(wrong).removesuffix(".")) from None
 

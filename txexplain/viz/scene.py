@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.sampling import Distribution, Draw, Ranking
 from txexplain.engine.surprisal import Surprise
 from txexplain.engine.trace import Trace
@@ -31,7 +31,7 @@ class Display(Protocol):
 class Scene:
     """Everything that a view may read.
 
-    `lens` is None until the first result is there. `stale` says that the result shown belongs to an earlier prompt: words
+    `shown` is None until the first result is there. `stale` says that it belongs to an earlier prompt: words
     tell it at once, and where it lasts (`faded`) all of it dims.
     `ribbons` are the shares that flow, one [T, T] a block, or None while they are being traced.
     """
@@ -40,7 +40,7 @@ class Scene:
     palette: Palette
     width: int
     height: int
-    lens: Lens | None = None
+    shown: Result | None = None
     distribution: Distribution | None = None
     display: Display | None = None
     ribbons: tuple[NDArray[np.float64], ...] | None = None
@@ -75,13 +75,13 @@ class Scene:
     @property
     def changed(self) -> bool:
         """Whether the run that is shown, or is on its way, isn't the model's own."""
-        return bool(self.state.edits) or (self.lens is not None and bool(self.lens.trace.interventions))
+        return bool(self.state.edits) or (self.shown is not None and bool(self.shown.trace.interventions))
 
     @property
-    def result(self) -> Lens:
-        """The lens, where one is there. Views are only called with one."""
-        assert self.lens is not None
-        return self.lens
+    def result(self) -> Result:
+        """What is shown. Views are only called with one."""
+        assert self.shown is not None
+        return self.shown
 
     @property
     def trace(self) -> Trace:

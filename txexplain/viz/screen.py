@@ -105,7 +105,7 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     """What a pane's picture depends on: while these stay the same, so does the picture."""
     state, place = scene.state, scene.location
     shared = (
-        rect, scene.palette, scene.lens, scene.stale, scene.faded, scene.lecture, scene.contrast, scene.found, scene.measured,
+        rect, scene.palette, scene.shown, scene.stale, scene.faded, scene.lecture, scene.contrast, scene.found, scene.measured,
         scene.reading and scene.reading.highlighted(name),
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)

@@ -19,7 +19,7 @@ from txexplain.words.told import TOPICS, Line, Look, Made, Plus, Share, Token, T
 @TOPICS.of("qkv")
 def qkv(look: Look) -> Topic:
     """Queries, keys and values: one element under the cursor, or all three in general."""
-    config, e = look.lens.config, look.element
+    config, e = look.result.config, look.element
     part, inside = divmod(e, config.n_embd)
     head, i = divmod(inside, config.head_dim)
     letter, word = (("q", "query"), ("k", "key"), ("v", "value"))[part]
@@ -56,7 +56,7 @@ def qkv(look: Look) -> Topic:
 
 def weighed(look: Look, made: str, letter: str) -> Iterator[Line]:
     """One output of a linear layer: the sum over its inputs, the bias, and the input under the cursor or the one that counts most."""
-    dot = linear.dot(look.lens, look.place.block, made, look.token, look.element)
+    dot = linear.dot(look.result, look.place.block, made, look.token, look.element)
     yield say(f"Σ {letter} × w over {{}} inputs = {{}}", len(dot.x), dot.total)
     yield say("{} {} = {}", dot.total, Plus(dot.bias), dot.result)
     j = choice.source(look.place, dot)
@@ -70,7 +70,7 @@ def heads(look: Look) -> Topic:
     place = look.place
 
     def worked() -> Iterator[Line]:
-        key = in_head.row(look.lens, place.block, place.head, look.token).strongest
+        key = in_head.row(look.result, place.block, place.head, look.token).strongest
         yield say("query {}, key {}:", look.here, Token(key))
         yield from score_lines(look, look.token, key, "softmax")
 
@@ -90,10 +90,10 @@ def heads(look: Look) -> Topic:
 def attention(look: Look) -> Topic:
     """All heads of a block, by the one in which the selected token gives the largest share."""
     head = 0
-    if look.name("attn.pattern") in look.lens.trace:
-        head = in_head.sharpest(look.lens, look.place.block, look.token)
+    if look.name("attn.pattern") in look.result.trace:
+        head = in_head.sharpest(look.result, look.place.block, look.token)
     look = replace(look, place=replace(look.place, head=head))
-    sentence = say("Each of {} heads lets a token read from those before it, and gives each of them a share.", look.lens.config.n_head)
+    sentence = say("Each of {} heads lets a token read from those before it, and gives each of them a share.", look.result.config.n_head)
     title = f"L{look.place.block}: attention, the sharpest head {head}"
     return replace(heads(look), title=title, sentences=(sentence, *most(look, f"In head {head}")))
 
@@ -101,9 +101,9 @@ def attention(look: Look) -> Topic:
 def most(look: Look, where: str = "Here") -> tuple[Line, ...]:
     """Where the selected token looks most in a head, as a sentence; nothing where the pattern wasn't recorded."""
     name = look.name("attn.pattern")
-    if name not in look.lens.trace:
+    if name not in look.result.trace:
         return ()
-    row = in_head.row(look.lens, look.place.block, look.place.head, look.token)
+    row = in_head.row(look.result, look.place.block, look.place.head, look.token)
     if row.strongest == look.token:
         return (say(f"{where} {{}} looks most at itself, with {{}} of its attention.", look.here, Share(row.largest)),)
     said = f"{where} {{}} looks most at {{}}, with {{}} of its attention."
@@ -133,17 +133,17 @@ MEASURED = {
 
 def measured(look: Look, measure: str) -> Topic:
     """A head of the atlas by what it is sorted by."""
-    place, lens = look.place, look.lens
+    place, result = look.place, look.result
     sentence, formula = MEASURED[measure]
 
     def worked() -> Iterator[Line]:
-        lens.trace[look.name("attn.pattern")]  # says what is missing
+        result.trace[look.name("attn.pattern")]  # says what is missing
         if not look.measured:
             yield say("not measured yet")
             return
-        told = of_heads.measure(lens, place.block, place.head, measure, look.token)
+        told = of_heads.measure(result, place.block, place.head, measure, look.token)
         if math.isnan(told.mean):
-            short = "one token has no one to choose from" if lens.trace.n_tokens < 2 else "no token of this prompt comes twice"
+            short = "one token has no one to choose from" if result.trace.n_tokens < 2 else "no token of this prompt comes twice"
             yield say(f"not to be measured here: {short}")
             return
         value, unit = ((lambda x: x), " bits") if measure == "entropy" else (Share, "")
@@ -169,11 +169,11 @@ def in_the_atlas(look: Look) -> Topic:
 
 def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
     """From q·k to a share, as far as a stage; a trace that holds the later steps alone begins with them."""
-    place, lens = look.place, look.lens
+    place, result = look.place, look.result
     cell = (place.block, place.head, query, key)
     later = stage in ("masked", "softmax")
-    if not later or lens.has(look.name("attn.q"), look.name("attn.k")):
-        score = in_head.score(lens, *cell)
+    if not later or result.has(look.name("attn.q"), look.name("attn.k")):
+        score = in_head.score(result, *cell)
         yield say("q·k = {}", score.raw)
         if stage == "qk":
             return
@@ -183,7 +183,7 @@ def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
             return
         if not score.holds:
             yield say("the scores were changed by hand")
-    share = in_head.share(lens, *cell)
+    share = in_head.share(result, *cell)
     if key > query:
         yield say("the key comes later: score {}, share {}", -math.inf, Share(0.0))
     elif stage == "masked":
@@ -196,8 +196,8 @@ def score_lines(look: Look, query: int, key: int, stage: str) -> Iterator[Line]:
 @TOPICS.of("head")
 def head(look: Look) -> Topic:
     """One cell of a head's grid at a stage."""
-    place, lens = look.place, look.lens
-    query, key = choice.cursor(lens, place)
+    place, result = look.place, look.result
+    query, key = choice.cursor(result, place)
     q, k, hidden = Token(query), Token(key), key > query
     later = say("{} comes after {}, so the mask will hide this one.", k, q)
     scores: tuple[str, ...] = ("attn.q", "attn.k")
@@ -206,7 +206,7 @@ def head(look: Look) -> Topic:
     made: tuple[Made, ...]
 
     def lengths() -> Iterator[Line]:
-        value = in_head.value(lens, place.block, place.head, query, key)
+        value = in_head.value(result, place.block, place.head, query, key)
         yield say("share {} × ‖v‖ {} = {}", Share(value.share), value.length, value.taken)
 
     match place.stage:
@@ -239,8 +239,8 @@ def head(look: Look) -> Topic:
             formula, tensors = "share × ‖v‖", ("attn.pattern", "attn.v")
             made = ((derive.weighted_value_norms, "return"), (gpt2.block, "attn.z"), (ops.weighted_values, "z"))
         case _:
-            given = look.name("attn.pattern") in lens.trace
-            share = float(in_head.grid(lens, place.block, place.head, "softmax")[query, key]) if given else math.nan
+            given = look.name("attn.pattern") in result.trace
+            share = float(in_head.grid(result, place.block, place.head, "softmax")[query, key]) if given else math.nan
             told = (say("{} gives {} {} of its attention.", q, k, Share(share)),) if given else ()
             sentences = (
                 say("Softmax turns a row of scores into shares: e to the power of each, divided by the sum of them all."),
@@ -265,19 +265,19 @@ STAGE_NAMES = {"qk": "query · key", "scaled": "scaled", "masked": "masked", "so
 @TOPICS.of("product")
 def product(look: Look) -> Topic:
     """One query times one key, and what it moves."""
-    place, lens = look.place, look.lens
-    query, key = choice.cursor(lens, place)
+    place, result = look.place, look.result
+    query, key = choice.cursor(result, place)
     q, k = Token(query), Token(key)
     cell = (place.block, place.head, query, key)
 
     def worked() -> Iterator[Line]:
-        pairs = one.pairs(lens, *cell)
+        pairs = one.pairs(result, *cell)
         i = pairs.terms.largest
         said = "largest of {} pairs: q[{}] × k[{}] = {} × {} = {}"
         yield say(said, len(pairs.q), i, i, pairs.q[i], pairs.k[i], pairs.terms[i])
         yield from score_lines(look, query, key, "softmax")
         if key <= query:
-            yield say("moves a vector of length {}", one.moved(lens, *cell).length)
+            yield say("moves a vector of length {}", one.moved(result, *cell).length)
 
     return Topic(
         f"L{place.block}H{place.head}: one product",
@@ -303,7 +303,7 @@ def projection(look: Look) -> Topic:
         yield say("element {} of attn_out = {}", look.element, look.row(look.name("attn_out"))[look.element])
         yield from weighed(look, PROJ, "z")
         if look.place.source is None:
-            parts = linear.dot(look.lens, look.place.block, PROJ, look.token, look.element).heads(look.lens.config.n_head)  # [H]
+            parts = linear.dot(look.result, look.place.block, PROJ, look.token, look.element).heads(look.result.config.n_head)  # [H]
             yield say("most of it is from head {}: {}", parts.largest, parts[parts.largest])
 
     return Topic(

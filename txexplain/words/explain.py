@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from txexplain import words
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.steps import activation_letters, sizes
 from txexplain.errors import NotRecorded
 from txexplain.explorer.location import Location
@@ -32,8 +32,8 @@ def explain(look: Look) -> Explanation:
         lines.extend(topic.worked)
     except NotRecorded as error:
         missing = error.what
-    shapes = [shape_of(look.lens, name) for name in topic.names]
-    shapes += [Shape(name, letters, sizes(letters, look.lens.config), None) for name, letters in topic.weights]
+    shapes = [shape_of(look.result, name) for name in topic.names]
+    shapes += [Shape(name, letters, sizes(letters, look.result.config), None) for name, letters in topic.weights]
     return Explanation(topic.title, topic.sentences, topic.formula, tuple(lines), missing, tuple(shapes), sources_of(topic.made))
 
 
@@ -56,7 +56,7 @@ def column(look: Look) -> Topic:
     select = look.place.select or "L0"
     if select in ENDS:
         return ENDS[select](look)
-    return block(Look(Location("block", block=int(select[1:]), token=look.place.token), look.lens, ribbons=look.ribbons))
+    return block(Look(Location("block", block=int(select[1:]), token=look.place.token), look.result, ribbons=look.ribbons))
 
 
 @TOPICS.of("block")
@@ -65,14 +65,14 @@ def tile(look: Look) -> Topic:
     return TILES[look.place.select or "attn"](look)
 
 
-def shape_of(lens: Lens, name: str) -> Shape:
+def shape_of(result: Result, name: str) -> Shape:
     """A trace's tensor with its shape: as recorded, or as it would be."""
-    recorded = name in lens.trace
+    recorded = name in result.trace
     if name == "logits":
-        own = lens.trace[name].shape if recorded else (lens.config.vocab_size,)
+        own = result.trace[name].shape if recorded else (result.config.vocab_size,)
         return Shape(name, ("T", "V")[-len(own) :], own, recorded)
-    letters = activation_letters(lens.config.n_layer)[name]
-    own = lens.trace[name].shape if recorded else sizes(letters, lens.config, lens.trace.n_tokens)
+    letters = activation_letters(result.config.n_layer)[name]
+    own = result.trace[name].shape if recorded else sizes(letters, result.config, result.trace.n_tokens)
     return Shape(name, letters, own, recorded)
 
 

@@ -18,7 +18,7 @@ def fitting(look: Look) -> Topic:
     """The MLP's first half: every neuron's fit, and the best one's in numbers."""
 
     def worked() -> Iterator[Line]:
-        n = mlp.neurons(look.lens, look.place.block, look.token, "pre").order[0]
+        n = mlp.neurons(look.result, look.place.block, look.token, "pre").order[0]
         yield say("neuron {} fits best:", n)
         yield from neuron_lines(look, n, "pre")
 
@@ -27,7 +27,7 @@ def fitting(look: Look) -> Topic:
         (
             say(
                 "The MLP works on each token alone: {} neurons each weigh the whole vector of {}.",
-                look.lens.config.n_inner,
+                look.result.config.n_inner,
                 look.here,
             ),
             say("A large result means that the vector fits what a neuron weighs; many neurons answer to several things."),
@@ -44,7 +44,7 @@ def activating(look: Look) -> Topic:
     """The MLP's activation, and the neuron that fires most in numbers."""
 
     def worked() -> Iterator[Line]:
-        n = mlp.neurons(look.lens, look.place.block, look.token, "post").order[0]
+        n = mlp.neurons(look.result, look.place.block, look.token, "post").order[0]
         yield say("neuron {} fires most:", n)
         yield from neuron_lines(look, n, "post")
 
@@ -63,13 +63,13 @@ def activating(look: Look) -> Topic:
 
 def activation_made(look: Look) -> tuple[Made, ...]:
     """The engine's function, where it is known."""
-    name = look.lens.activation
+    name = look.result.activation
     return () if name is None else ((ACTIVATIONS[name], ""),)
 
 
 def activation_name(look: Look) -> str:
     """The engine's own name of the activation: some have two in a config."""
-    name = look.lens.activation
+    name = look.result.activation
     return UNKNOWN if name is None else ACTIVATIONS[name].__name__
 
 
@@ -113,23 +113,25 @@ def activation_line(look: Look, x: float, y: float) -> Line:
 
 def neuron_lines(look: Look, n: int, end: str) -> Iterator[Line]:
     """One neuron's numbers: its fit ("pre"), its activation ("post"), and what it adds ("added")."""
-    lens, layer = look.lens, look.place.block
+    result, layer = look.result, look.place.block
     pre = look.row(look.name("mlp.pre"))[n]
     if end == "pre":
         look.row(look.name("ln2.normalized"))  # says what is missing
         yield say("pre = {}", pre)
-    if not recomputable(lens, look.name("mlp.pre"), row=look.token):
+    if not recomputable(result, look.name("mlp.pre"), row=look.token):
         yield say("pre = {}: changed by hand", pre)
-    elif end == "pre" or (end == "added" and lens.model is not None):
-        dot = linear.dot(lens, layer, FC, look.token, n)
+    elif end == "pre" or (end == "added" and result.model is not None):
+        dot = linear.dot(result, layer, FC, look.token, n)
         yield say("Σ x × w + b = {} {} = {}", dot.total, Plus(dot.bias), dot.result)
     if end == "pre":
         return
     post = look.row(look.name("mlp.post"))[n]
-    holds = recomputable(lens, look.name("mlp.post"), row=look.token)
+    holds = recomputable(result, look.name("mlp.post"), row=look.token)
     yield activation_line(look, pre, post) if holds else say("post = {}: changed by hand", post)
     if end == "added":
-        yield say("it adds a vector of length |{}| × {} = {}", post, float(mlp.reach(lens, layer)[n]), mlp.adds(lens, layer, look.token)[n])
+        yield say(
+            "it adds a vector of length |{}| × {} = {}", post, float(mlp.reach(result, layer)[n]), mlp.adds(result, layer, look.token)[n]
+        )
 
 
 def writing(look: Look) -> Topic:
@@ -166,14 +168,14 @@ def neuron_list(look: Look) -> Topic:
     place = look.place
 
     def worked() -> Iterator[Line]:
-        n = choice.neuron(look.lens, place)
+        n = choice.neuron(look.result, place)
         yield say("neuron {}:", n)
         yield from neuron_lines(look, n, "added")
 
     return Topic(
         f"L{place.block}: the MLP's neurons",
         (
-            say(f"The {{}} neurons of this MLP, sorted by {LISTED[place.face]}.", look.lens.config.n_inner, look.here),
+            say(f"The {{}} neurons of this MLP, sorted by {LISTED[place.face]}.", look.result.config.n_inner, look.here),
             say("Each weighs the vector in its own way and, by how it fires, adds a vector of its own: a negative result takes it away."),
         ),
         ("post = activation(LayerNorm(x) W_fc + b)", "mlp_out = post W_proj + b"),

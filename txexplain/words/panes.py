@@ -28,14 +28,14 @@ def output(look: Look) -> Topic:
     """A candidate's way from logit to probability."""
     distribution = look.distribution
     mode = distribution.mode if distribution is not None else "full"
-    settings: tuple[Value, ...] = (look.lens.config.vocab_size,)
+    settings: tuple[Value, ...] = (look.result.config.vocab_size,)
     if distribution is not None:
         settings += {"top-k": (distribution.kept_count,), "top-p": (distribution.p or 0.0,)}.get(mode, ())
 
     def worked() -> Iterator[Line]:
         known = out.known(distribution)
         chosen = out.candidate(known, look.candidate)
-        if recomputable(look.lens, "logits"):
+        if recomputable(look.result, "logits"):
             yield say("{}: logit x · row {} = {}", Entry(chosen.id), str(chosen.id), chosen.logit)
         else:
             yield say("{}: logit {}, changed by hand", Entry(chosen.id), chosen.logit)
@@ -79,7 +79,7 @@ SWEPT = (0.1, 1.0, 10.0)
 
 def panel(look: Look) -> Topic:
     """The next token's probabilities as the panel shows them, and every figure beside them."""
-    distribution, lens = look.distribution, look.lens
+    distribution, result = look.distribution, look.result
 
     def worked() -> Iterator[Line]:
         known = out.known(distribution)
@@ -97,7 +97,7 @@ def panel(look: Look) -> Topic:
             drawn = look.draw
             yield say("{} was drawn: u = {} fell between {} and {}", Entry(drawn.id), *figures_apart(drawn))
         if look.present:
-            seed, count = look.seed, lens.trace.n_tokens
+            seed, count = look.seed, result.trace.n_tokens
             coming = known.draw(sampling.uniform(seed, count))
             u, low, high = figures_apart(coming)
             yield say("seed {} gives token {} the number u = {}: between {} and {}", str(seed), str(count), u, low, high)
@@ -109,7 +109,7 @@ def panel(look: Look) -> Topic:
     return Topic(
         "The panel: what may come next",
         (
-            say("The list has the likeliest of {} tokens, by their logits: whatever T is, their order stays.", lens.config.vocab_size),
+            say("The list has the likeliest of {} tokens, by their logits: whatever T is, their order stays.", result.config.vocab_size),
             say(TEMPERATURES),
         ),
         ("p = e^(logit ÷ T) ÷ Σ e^(logit ÷ T)", "entropy = −Σ p × log₂ p, in bits", "perplexity = 2^entropy"),
@@ -131,14 +131,14 @@ def figures_apart(drawn: Draw) -> tuple[str, str, str]:
 
 def prompt(look: Look) -> Topic:
     """The prompt's tokens, and how surprising each was."""
-    lens, token, known = look.lens, look.token, look.surprisal or ()
+    result, token, known = look.result, look.token, look.surprisal or ()
 
     def worked() -> Iterator[Line]:
         yield say(
             "{} is token {} of 0 to {}, number {} of the vocabulary",
             look.here,
             str(token),
-            str(lens.trace.n_tokens - 1),
+            str(result.trace.n_tokens - 1),
             str(entry(look).id),
         )
         surprise = known[token] if token < len(known) else None
@@ -164,8 +164,8 @@ def prompt(look: Look) -> Topic:
         "The prompt",
         (
             *told,
-            say("The text is cut into {} tokens, each with a number; that is all the model reads, at most {}.", lens.trace.n_tokens,
-                lens.config.n_positions),
+            say("The text is cut into {} tokens, each with a number; that is all the model reads, at most {}.", result.trace.n_tokens,
+                result.config.n_positions),
             say("The height at a token tells how surprising it was after those before it, at T 1: a token with p = 1 has 0 bits."),
         ),
         ("surprisal = −log₂ p(token | all before it)",),

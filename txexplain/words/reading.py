@@ -20,7 +20,7 @@ def direct(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         a, b = wanted(look.contrast, "logits")
-        facts = parts_of(look.lens, look.token, a, b)
+        facts = parts_of(look.result, look.token, a, b)
         named = look.place.select or list(facts.parts)[facts.order[0]]
         yield say("A is {}, B is {}: {} {} = {}", Entry(a), Entry(b), facts.a, Plus(-facts.b), facts.a - facts.b)
         yield say(f"{named} gives {{}} of it", facts.parts[named])
@@ -48,7 +48,7 @@ def lens(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         a, b = wanted(look.contrast, "logits")
-        stream, t = readings(look.lens, a, b).stream(column(look.place)), look.token
+        stream, t = readings(look.result, a, b).stream(column(look.place)), look.token
         yield say("likeliest: {}, with {}", Entry(int(stream.top[t])), Share(float(stream.share[t])))
         yield say("{} is number {} of all", Entry(a), int(stream.rank[t]) + 1)
         own, less = float(stream.a[t]), float(stream.difference[t])
@@ -75,13 +75,13 @@ def effects(look: Look) -> Topic:
     """What a head, an MLP, an edge or a token does to A − B."""
 
     def worked() -> Iterator[Line]:
-        config, place = look.lens.weights().config, look.place
+        config, place = look.result.weights().config, look.place
         a, b = wanted(look.contrast, "logits")
         facts = wanted(look.found, "effect computed yet")
         if place.face == "sorted" and place.select is None:
             name = facts.names[facts.order[0]]
         else:
-            name = place_of(place).change(place, Dims.of(config, look.lens.trace.n_tokens, ""))
+            name = place_of(place).change(place, Dims.of(config, look.result.trace.n_tokens, ""))
         change = facts.by_name[name]
         yield say("A is {}, B is {}: A − B is {} as it is", Entry(a), Entry(b), facts.without)
         if change != change:

@@ -65,7 +65,7 @@ def nearest(look: Look) -> Topic:
 
     def worked() -> Iterator[Line]:
         own = entry(look)
-        found = embed.nearest(look.lens, own.id)
+        found = embed.nearest(look.result, own.id)
         for other in found.tokens[:1]:
             yield say("the nearest of all to {} is {}:", own, Entry(other.id))
             yield say("{} ÷ ({} × {}) = {}", other.product, found.length, other.length, other.cosine)
@@ -115,10 +115,10 @@ def layer_norm(look: Look, which: str) -> Topic:
     """A LayerNorm: "ln1", "ln2" or "final"."""
     last = which == "final"
     own = "ln_final" if last else look.name(which)
-    source = read_by(look.lens, own)
+    source = read_by(look.result, own)
 
     def worked() -> Iterator[Line]:
-        steps, e, eps = norm(look.lens, own, look.token), look.element, look.lens.epsilon
+        steps, e, eps = norm(look.result, own, look.token), look.element, look.result.epsilon
         yield say("mean of {} elements = {}", len(steps.x), steps.x.mean)
         yield say("scale = √({} + {}) = {}", steps.x.variance, "ε" if eps is None else eps, steps.scale)
         yield say("element {}: ({} {}) ÷ {} = {}", e, steps.x[e], Plus(-steps.x.mean), steps.scale, steps.divided[e])
@@ -186,7 +186,7 @@ def part(look: Look) -> Topic:
         yield say("length of this part: {}", look.row(known.adds).length)
         if known.before is not None:
             yield say("the stream was {} long, now {}", look.row(known.before).length, look.row(known.after).length)
-            turn = residual.turn(look.lens, select, look.token)
+            turn = residual.turn(look.result, select, look.token)
             yield say("cosine to what was there: {}" + (", so it takes away" if turn < 0 else ""), turn)
 
     return Topic(

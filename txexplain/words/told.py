@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from txexplain.engine.derive import Doubles, Lens
+from txexplain.engine.derive import Doubles, Result
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.surprisal import Surprise
 from txexplain.errors import NotRecorded
@@ -109,7 +109,7 @@ class Look:
     """What the reader looks at, and what is known of it."""
 
     place: Location
-    lens: Lens
+    result: Result
     distribution: Distribution | None = None
     candidate: int = 0  # the rank of the candidate that is selected
     ribbons: Sequence[Doubles] | None = None  # the shares that flow, where they are traced
@@ -130,7 +130,7 @@ class Look:
 
     @property
     def token(self) -> int:
-        return self.place.token_index(self.lens.trace.n_tokens)
+        return self.place.token_index(self.result.trace.n_tokens)
 
     @property
     def here(self) -> Token:
@@ -140,7 +140,7 @@ class Look:
     def element(self) -> int:
         """The element under the cursor; where there is none, the one that the view shows."""
         try:
-            return choice.element(self.lens, self.place)
+            return choice.element(self.result, self.place)
         except NotRecorded:  # the view says what isn't recorded
             return 0
 
@@ -150,11 +150,11 @@ class Look:
 
     def row(self, name: str) -> VectorFacts:
         """The selected token's row of a tensor, as one vector."""
-        return vector(self.lens, name, self.token)
+        return vector(self.result, name, self.token)
 
     def holding(self, name: str, element: int, value: float) -> Line | None:
         """None as long as an activation is what its formula makes; else what there is to say of its element."""
-        return None if recomputable(self.lens, name, row=self.token) else say("element {} = {}: changed by hand", element, value)
+        return None if recomputable(self.result, name, row=self.token) else say("element {} = {}: changed by hand", element, value)
 
 
 TOPICS: ByPlace[Callable[[Look], Topic]] = ByPlace()  # the places' explanations, each registered where it is written
@@ -162,4 +162,4 @@ TOPICS: ByPlace[Callable[[Look], Topic]] = ByPlace()  # the places' explanations
 
 def entry(look: Look) -> Entry:
     """The selected token as one of the vocabulary."""
-    return Entry(look.lens.trace.ids[look.token])
+    return Entry(look.result.trace.ids[look.token])

@@ -60,7 +60,7 @@ class Direct(LookedUp):
         return "" if name in ("always", "changed") or name.endswith("bias") else name + row
 
     def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
-        return None if run.pair is None else listed(direct(run.lens, at.token_index(run.lens.trace.n_tokens), *run.pair), at.face)
+        return None if run.pair is None else listed(direct(run.result, at.token_index(run.result.trace.n_tokens), *run.pair), at.face)
 
     def here(self, at: Location, dims: Dims) -> str:
         """The part that is selected; where none is, the first that the view lists."""

@@ -54,23 +54,23 @@ class Effects(LookedUp):
 
     def question(self, at: Location, run: Shown) -> Question | None:
         """What is asked; None where nobody could answer."""
-        lens = run.lens
-        if lens.model is None or lens.trace.origin is not lens.model or run.pair is None:
+        result = run.result
+        if result.model is None or result.trace.origin is not result.model or run.pair is None:
             return None
         if at.face == "patch":
             return None if run.other is None else Question(("resid",), *run.pair, run.other)
-        return Question(SWEPT.get(at.face, (f"edges [{lens.trace.n_tokens - 1}]",)), *run.pair)
+        return Question(SWEPT.get(at.face, (f"edges [{result.trace.n_tokens - 1}]",)), *run.pair)
 
     def work(self, at: Location, run: Shown) -> Work | None:
         asked, found = self.question(at, run), self.found(at, run)
-        return None if asked is None or (found is not None and found.complete) else Work(asked, partial(answer, run.lens, asked))
+        return None if asked is None or (found is not None and found.complete) else Work(asked, partial(answer, run.result, asked))
 
     def found(self, at: Location, run: Shown) -> EffectsFacts | None:
         asked = self.question(at, run)
-        return None if asked is None else known(run.lens).get(asked)
+        return None if asked is None else known(run.result).get(asked)
 
     def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
-        return sorted_parts(self.found(at, run), run.lens.config) if at.face == "sorted" else None
+        return sorted_parts(self.found(at, run), run.result.config) if at.face == "sorted" else None
 
     def text(self, at: Location) -> str:
         return self.word + (f":{at.face}" if at.face else "") + (f"[{at.select}]" if at.select else "")

@@ -144,13 +144,13 @@ class Atlas(Heads):
 
     def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
         """Those that a measure finds, where the heads are measured."""
-        lens = run.lens
-        if at.face is None or not lens.measured:
+        result = run.result
+        if at.face is None or not result.measured:
             return None
-        return sorted_heads(lens.measures, at.face, lens.trace.n_tokens, at.least) if ranked(lens, at.face) else ()
+        return sorted_heads(result.measures, at.face, result.trace.n_tokens, at.least) if ranked(result, at.face) else ()
 
     def work(self, at: Location, run: Shown) -> Work | None:
-        return None if run.lens.measured else Work("measures", partial(measuring, run.lens))
+        return None if run.result.measured else Work("measures", partial(measuring, run.result))
 
     def first(self, at: Location, dims: Dims) -> Location:
         """The first of those that are sorted."""

@@ -53,15 +53,15 @@ class Lens(LookedUp):
 
     def work(self, at: Location, run: Shown) -> Work | None:
         """Each stream takes a product with the vocabulary."""
-        lens, config = run.lens, run.lens.config
-        products = lens.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
-        if lens.model is None or run.pair is None or products <= SWIFT or readings(lens, *run.pair).done:
+        result, config = run.result, run.result.config
+        products = result.trace.n_tokens * config.vocab_size * config.n_embd * (config.n_layer + 1)
+        if result.model is None or run.pair is None or products <= SWIFT or readings(result, *run.pair).done:
             return None
-        return Work(run.pair, partial(read, lens, *run.pair))
+        return Work(run.pair, partial(read, result, *run.pair))
 
     def found(self, at: Location, run: Shown) -> int | None:
         """How many streams are read."""
-        return None if run.lens.model is None or run.pair is None else len(readings(run.lens, *run.pair).streams)
+        return None if run.result.model is None or run.pair is None else len(readings(run.result, *run.pair).streams)
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         return token_by(at, dy, dims) if dy else self.step_block(at, dx, dims)

@@ -67,9 +67,9 @@ class Mlp(Neurons):
         return Location("neuron", block=at.block, neuron=first if at.neuron is None else at.neuron, token=at.token)
 
     def order(self, at: Location, run: Shown) -> tuple[int, ...] | None:
-        if at.block >= run.lens.config.n_layer:  # the place may be of the model before
+        if at.block >= run.result.config.n_layer:  # the place may be of the model before
             return None
-        return neurons(run.lens, at.block, at.token_index(run.lens.trace.n_tokens), at.face or "post").order
+        return neurons(run.result, at.block, at.token_index(run.result.trace.n_tokens), at.face or "post").order
 
     def move(self, at: Location, dx: int, dy: int, dims: Dims) -> Location:
         """Up and down go along the list, the sides from token to token."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.errors import LocationError
 
 STAGES = ("qk", "scaled", "masked", "softmax", "values")
@@ -143,7 +143,7 @@ class Bound:
 class Shown:
     """A run as places show it."""
 
-    lens: Lens
+    result: Result
     pair: tuple[int, int] | None = None  # the tokens A and B whose difference is looked at
     other: tuple[int, ...] | None = None  # the ids of the run that patches are taken of
 

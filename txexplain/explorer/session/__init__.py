@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from txexplain.explorer.session import answers, events, keys, lessons, models
-from txexplain.explorer.session.value import Result, Session
+from txexplain.explorer.session.value import Outcome, Session
 
-EVENTS: dict[type, Callable[[Session, Any], Result]] = {
+EVENTS: dict[type, Callable[[Session, Any], Outcome]] = {
     # the reader's
     events.Key: keys.key,
     events.Digit: keys.digit,
@@ -43,7 +43,7 @@ EVENTS: dict[type, Callable[[Session, Any], Result]] = {
     events.Scrolled: keys.scrolled,
     events.PageRead: lessons.page_read,
 }
-TIMERS: dict[str, Callable[[Session], Result]] = {
+TIMERS: dict[str, Callable[[Session], Outcome]] = {
     "typed": answers.run,  # after a moment of quiet
     "fade": answers.fade,
     "drawn": answers.drawn,
@@ -51,7 +51,7 @@ TIMERS: dict[str, Callable[[Session], Result]] = {
 }
 
 
-def step(session: Session, event: object) -> Result:
+def step(session: Session, event: object) -> Outcome:
     """What comes of an event: the session after it, and what is to be done, in this order."""
     after, effects = EVENTS[type(event)](session, event)
     return answers.lacking(session, after, (*effects, *lessons.kept(session, after)))

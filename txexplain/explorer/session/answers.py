@@ -8,7 +8,7 @@ from txexplain.engine.sampling import Draw, uniform
 from txexplain.explorer.choice import distribution_of, work
 from txexplain.explorer.history import Moment, recorded
 from txexplain.explorer.session.events import Compute, Computed, Effect, Focus, Forward, Later, Left, Load, Ran, Say, Stop, Typed, Zoom
-from txexplain.explorer.session.value import PACES, Result, Session
+from txexplain.explorer.session.value import PACES, Outcome, Session
 from txexplain.explorer.state import ExplorerState
 
 DEBOUNCE = 0.06  # seconds of quiet before typing runs the model
@@ -20,7 +20,7 @@ LONG = ("norms", "rollout", "place", "surprisal")  # what takes long
 # Asking
 
 
-def change(session: Session, state: ExplorerState) -> Result:
+def change(session: Session, state: ExplorerState) -> Outcome:
     """Move to another state; run the model where that asks for another run."""
     old = session.state
     zooms = state.location.kind != old.location.kind
@@ -28,7 +28,7 @@ def change(session: Session, state: ExplorerState) -> Result:
     session = replace(session, state=state, hover=None, scroll=0 if zooms else session.scroll)
     effects: tuple[Effect, ...] = ()
     if state.sampling != old.sampling:
-        session = replace(session, distribution=distribution_of(session.lens, state))
+        session = replace(session, distribution=distribution_of(session.result, state))
         if not moves_on:  # else nobody looks at the old text in the new setting
             session = remember(session)
     if moves_on:
@@ -38,29 +38,29 @@ def change(session: Session, state: ExplorerState) -> Result:
 
 def adopt(session: Session, state: ExplorerState) -> Session:
     """Another place or setting on the same run."""
-    return replace(session, state=state, distribution=distribution_of(session.lens, state), last_draw=None, candidate=0)
+    return replace(session, state=state, distribution=distribution_of(session.result, state), last_draw=None, candidate=0)
 
 
-def run(session: Session) -> Result:
+def run(session: Session) -> Outcome:
     """Ask for the model's answer to the present prompt, in place of one that was asked for before."""
     if session.model is None:
         return session, ()
     return waiting(session, Forward(session.model, session.state, session.prefix))
 
 
-def waiting(session: Session, *effects: Effect) -> Result:
+def waiting(session: Session, *effects: Effect) -> Outcome:
     """From now on what is shown is old; if it stays so for a while, it fades. A quick model's steps don't flicker so."""
     if session.running:
         return session, effects
     return replace(session, running=True, late=False), (Later("fade", FADE_AFTER), *effects)
 
 
-def fade(session: Session) -> Result:
+def fade(session: Session) -> Outcome:
     """A run takes long: what is shown meanwhile fades."""
     return (session if session.late or not session.running else replace(session, late=True)), ()
 
 
-def typed(session: Session, event: Typed) -> Result:
+def typed(session: Session, event: Typed) -> Outcome:
     """The newest text wins: a run for an older one is stopped at once, and the next begins after a moment of quiet."""
     tokenizer = session.model.tokenizer if session.model is not None else None
     session = replace(session, state=session.state.with_edited(event.text, tokenizer), last_draw=None)
@@ -68,15 +68,15 @@ def typed(session: Session, event: Typed) -> Result:
     return waiting(session, *effects) if session.model is not None else (session, effects)
 
 
-def left(session: Session, event: Left) -> Result:
+def left(session: Session, event: Left) -> Outcome:
     """The prompt is left by a key, for the stage or the pane beside."""
     return focus(session, pane_beside(session, event.step) if event.step else "stage")
 
 
-def use_model(session: Session, state: ExplorerState) -> Result:
+def use_model(session: Session, state: ExplorerState) -> Outcome:
     """Load the model that a state names, and run the state's prompt with it; whatever was on its way isn't wanted any more."""
     session = replace(
-        session, state=state, lens=None, prefix=None, distribution=None, model=None, running=False, arrival=None,
+        session, state=state, result=None, prefix=None, distribution=None, model=None, running=False, arrival=None,
         message=f"Loading {state.model} …",
     )  # fmt: skip
     return session, (Stop(("arrive", "forward")), load_of(session, state))
@@ -93,16 +93,16 @@ def load_of(session: Session, state: ExplorerState) -> Load:
 
 def arrived(session: Session, event: Ran) -> Session:
     """The run that was asked for is shown."""
-    lens = event.lens
+    result = event.result
     session = replace(
-        session, running=False, lens=lens, prefix=lens, message="", cost=f"{1000 * event.seconds:.0f} ms", candidate=0,
-        distribution=distribution_of(lens, session.state),
+        session, running=False, result=result, prefix=result, message="", cost=f"{1000 * event.seconds:.0f} ms", candidate=0,
+        distribution=distribution_of(result, session.state),
     )  # fmt: skip
     session = remember(session)
-    return replace(session, state=session.state.with_last_row(lens.trace.n_tokens).fit(session.dims()))
+    return replace(session, state=session.state.with_last_row(result.trace.n_tokens).fit(session.dims()))
 
 
-def caught_up(session: Session) -> Result:
+def caught_up(session: Session) -> Outcome:
     """Do what was pressed before there was a run."""
     effects: tuple[Effect, ...] = ()
     moves, session = session.ahead, replace(session, ahead=())
@@ -116,11 +116,11 @@ def lost(session: Session, sentence: str) -> Session:
     """There is nothing to show, and a sentence that says why."""
     # What was there answers another prompt.
     return replace(
-        session, running=False, generating=False, queued=0, message=sentence, lens=None, distribution=None, last_draw=None, ahead=(),
+        session, running=False, generating=False, queued=0, message=sentence, result=None, distribution=None, last_draw=None, ahead=(),
     )  # fmt: skip
 
 
-def go_on(session: Session) -> Result:
+def go_on(session: Session) -> Outcome:
     """After a result: do the draws that were asked for meanwhile."""
     if session.queued:
         return append_draw(replace(session, queued=session.queued - 1))
@@ -130,24 +130,24 @@ def go_on(session: Session) -> Result:
 # What takes long
 
 
-def lacking(before: Session, session: Session, effects: tuple[Effect, ...]) -> Result:
+def lacking(before: Session, session: Session, effects: tuple[Effect, ...]) -> Outcome:
     """Ask for what the screen wants of the run and takes long; once another run is there, nobody waits for the last one's."""
-    if session.lens is not before.lens:
+    if session.result is not before.result:
         session, effects = replace(session, asked=frozenset()), (Stop(LONG), *effects)
-    lens = session.lens
-    if lens is None:
+    result = session.result
+    if result is None:
         return session, effects
     wants: dict[str, Compute] = {}  # what it is, as `asked` has it, and how it is asked for
     flow = session.state.flow
-    if not (lens.traced(flow) or lens.flow_lacks(flow)):
-        wants[flow] = Compute(flow, lens)
+    if not (result.traced(flow) or result.flow_lacks(flow)):
+        wants[flow] = Compute(flow, result)
     known = session.surprisal() if "surprisal" not in session.asked else None
-    if known is not None and len(known) < lens.trace.n_tokens:
-        wants["surprisal"] = Compute("surprisal", lens, session.surprised)
-    left = None if session.running else work(lens, session.state, session.held)
+    if known is not None and len(known) < result.trace.n_tokens:
+        wants["surprisal"] = Compute("surprisal", result, session.surprised)
+    left = None if session.running else work(result, session.state, session.held)
     looked_at = {name for name in session.asked if name.startswith("place ")}
     if left is not None:
-        wants[f"place {left.of}"] = Compute("place", lens, work=left)
+        wants[f"place {left.of}"] = Compute("place", result, work=left)
     elif looked_at:  # nobody looks any more
         effects = (*effects, Stop(("place",)))
     session = replace(session, asked=session.asked - (looked_at - wants.keys())) if looked_at - wants.keys() else session
@@ -155,53 +155,53 @@ def lacking(before: Session, session: Session, effects: tuple[Effect, ...]) -> R
     return (replace(session, asked=session.asked | new.keys()), (*effects, *new.values())) if new else (session, effects)
 
 
-def computed(session: Session, event: Computed) -> Result:
+def computed(session: Session, event: Computed) -> Outcome:
     """Something that takes long is known of the present run."""
     session = replace(session, asked=frozenset(name for name in session.asked if name.split()[0] != event.what))
-    if event.what == "surprisal" and session.lens is not None:
-        session = replace(session, surprised=(session.lens.trace.run, event.value))
+    if event.what == "surprisal" and session.result is not None:
+        session = replace(session, surprised=(session.result.trace.run, event.value))
     return session, ()
 
 
 # Drawing
 
 
-def append_draw(session: Session) -> Result:
+def append_draw(session: Session) -> Outcome:
     """Draw the next token by its uniform number and append it."""
-    distribution, lens = session.distribution, session.lens
-    if distribution is None or lens is None or not session.current:
+    distribution, result = session.distribution, session.result
+    if distribution is None or result is None or not session.current:
         return session, ()
     if sentence := full(session):
         return replace(session, generating=False, queued=0), (Say(sentence),)
-    drawn = distribution.draw(uniform(session.state.seed, len(lens.trace.ids)))
+    drawn = distribution.draw(uniform(session.state.seed, len(result.trace.ids)))
     if session.model is not None and drawn.id in session.model.config.eos_token_ids:
         session = replace(session, generating=False)
     return append(session, drawn.id, "drawn", drawn)
 
 
-def append(session: Session, token_id: int, how: str, drawn: Draw | None = None) -> Result:
+def append(session: Session, token_id: int, how: str, drawn: Draw | None = None) -> Outcome:
     """Put a token behind the prompt; how it was drawn stays on screen while it is the last."""
-    assert session.lens is not None
+    assert session.result is not None
     source = session.distribution
-    session, effects = change(session, session.state.spelled(session.lens.trace.ids).append(token_id, how))
+    session, effects = change(session, session.state.spelled(session.result.trace.ids).append(token_id, how))
     return replace(session, last_draw=drawn, drawn_from=source if drawn is not None else None), effects
 
 
 def full(session: Session) -> str:
     """Why the context has no room for another token; "" where it has."""
-    assert session.lens is not None
-    limit = session.lens.config.n_positions
-    if len(session.lens.trace.ids) < limit:
+    assert session.result is not None
+    limit = session.result.config.n_positions
+    if len(session.result.trace.ids) < limit:
         return ""
     return f"The context is full: {session.state.model} reads at most {limit} tokens. u takes tokens back, / edits the prompt."
 
 
-def drawn(session: Session) -> Result:
+def drawn(session: Session) -> Outcome:
     """The pause between two generated tokens is over."""
     return append_draw(session) if session.generating and not session.running else (session, ())
 
 
-def draw(session: Session) -> Result:
+def draw(session: Session) -> Outcome:
     """Draw a token now, or once the run that is on its way is there."""
     session = replace(session, back=0)
     if said := recorded_run(session, "drawing a token to go on with"):
@@ -209,29 +209,29 @@ def draw(session: Session) -> Result:
     return (replace(session, queued=session.queued + 1), ()) if session.running else append_draw(session)
 
 
-def generate(session: Session) -> Result:
+def generate(session: Session) -> Outcome:
     """Draw token after token; again to pause."""
     session = replace(session, back=0)
     if said := recorded_run(session, "generating text"):
         return session, said
-    if session.lens is None and not session.running:
+    if session.result is None and not session.running:
         return session, ()  # there is nothing to go on from, and the screen says why
     session = replace(session, generating=not session.generating)
     return append_draw(session) if session.generating and not session.running else (session, ())
 
 
-def pace(session: Session) -> Result:
+def pace(session: Session) -> Outcome:
     """Generate faster or slower."""
     following = PACES[(PACES.index(session.pace) + 1) % len(PACES)]
     return replace(session, pace=following), (Say(f"Generating takes {following:g} s for each token, or what the model needs."),)
 
 
-def undo(session: Session) -> Result:
+def undo(session: Session) -> Outcome:
     """Take back the last token appended."""
     return change(replace(session, generating=False, queued=0), session.state.undo())
 
 
-def choose(session: Session, rank: int) -> Result:
+def choose(session: Session, rank: int) -> Outcome:
     """Append a candidate of the reader's choice."""
     if said := recorded_run(session, "going on with a token"):
         return session, said
@@ -257,18 +257,18 @@ def recorded_run(session: Session, what: str) -> tuple[Effect, ...]:
 def remember(session: Session) -> Session:
     """Keep the present distribution, which is shown from now on."""
     session = replace(session, back=0)
-    if session.distribution is None or session.lens is None or session.running:
+    if session.distribution is None or session.result is None or session.running:
         return session
-    moment = Moment.of(session.state, session.lens.trace.run, session.distribution)
+    moment = Moment.of(session.state, session.result.trace.run, session.distribution)
     return replace(session, history=recorded(session.history, moment))
 
 
-def hold(session: Session) -> Result:
+def hold(session: Session) -> Outcome:
     """Hold what is shown, or let go."""
     return replace(session, held=None if session.held is not None or not session.history else session.history[-1 - session.back]), ()
 
 
-def step_back(session: Session, steps: int) -> Result:
+def step_back(session: Session, steps: int) -> Outcome:
     """Show an earlier distribution: the first step goes to the one before the present."""
     if session.running:
         return session, ()
@@ -278,7 +278,7 @@ def step_back(session: Session, steps: int) -> Result:
 # The panes
 
 
-def focus(session: Session, pane: str) -> Result:
+def focus(session: Session, pane: str) -> Outcome:
     """Give a pane the keys."""
     if pane == "prompt" and (said := recorded_run(session, "another prompt")):
         return session, said

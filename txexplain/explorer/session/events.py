@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import Location
@@ -165,14 +165,14 @@ class Opened:
     """A model is open, or a recorded run, that was asked for under a key: "load" or "arrive"."""
 
     key: str
-    found: GPT2 | Lens
+    found: GPT2 | Result
 
 
 @dataclass(frozen=True, eq=False)
 class Ran:
     """The forward pass that was asked for last ended."""
 
-    lens: Lens
+    result: Result
     seconds: float
 
 
@@ -228,7 +228,7 @@ class Forward:
 
     model: GPT2
     state: ExplorerState
-    prefix: Lens | None
+    prefix: Result | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +236,7 @@ class Compute:
     """Find out what takes long about a run: "norms", "rollout", "surprisal", or what the present "place" shows: Computed, or Failed."""
 
     what: str
-    lens: Lens
+    result: Result
     known: tuple[Any, ...] = ()  # as much of the surprisal as is known
     work: Work | None = None  # what a place shows
 

@@ -46,7 +46,7 @@ from txexplain.explorer.session.events import (
     Show,
     Wheel,
 )
-from txexplain.explorer.session.value import Result, Session, Step
+from txexplain.explorer.session.value import Outcome, Session, Step
 from txexplain.explorer.state import ExplorerState
 
 AHEAD = 32  # steps that are kept until there is a run
@@ -56,7 +56,7 @@ HOLD_FIRST = "A patch is taken from a run that is held: b holds this one, / edit
 ARROWS = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
 
 
-def key(session: Session, event: Key) -> Result:
+def key(session: Session, event: Key) -> Outcome:
     """An action was asked for by a key of the reader's, or by a script. What the session doesn't know is the screen's."""
     if event.shown:
         session = lessons.pressed(session, event.shown)
@@ -73,14 +73,14 @@ def key(session: Session, event: Key) -> Result:
 # Moving
 
 
-def moved(session: Session, step: Step, columns: int = 1) -> Result:
+def moved(session: Session, step: Step, columns: int = 1) -> Outcome:
     """A step that needs to know the model's and the prompt's sizes."""
-    if session.lens is None:
+    if session.result is None:
         return replace(session, ahead=(*session.ahead, step)[:AHEAD]), ()
     return change(session, step(session.state, session.dims(columns)))
 
 
-def move(session: Session, direction: str, columns: int = 1) -> Result:
+def move(session: Session, direction: str, columns: int = 1) -> Outcome:
     """An arrow: in the side pane along what stands there, among the candidates, or on the stage."""
     dx, dy = ARROWS[direction]
     if session.pane == "side" and dy:
@@ -95,7 +95,7 @@ def on_candidates(session: Session) -> bool:
     return session.pane == "panel" or place_of(session.state.location).has_candidates
 
 
-def enter(session: Session) -> Result:
+def enter(session: Session) -> Outcome:
     """Into what is selected: an answer, a candidate, a place."""
     if session.pane == "side":
         reading = session.reader.reading
@@ -109,47 +109,47 @@ def enter(session: Session) -> Result:
     return moved(session, ExplorerState.enter)
 
 
-def out(session: Session) -> Result:
+def out(session: Session) -> Outcome:
     return focus(session, "stage") if session.pane in ("panel", "side") else moved(session, ExplorerState.out)
 
 
-def stage(session: Session) -> Result:
+def stage(session: Session) -> Outcome:
     """The next stage or face; a newly sorted atlas begins at its first head."""
     state = session.state.next_stage()
     place = state.location
-    if session.lens is not None:
-        state = state.step_to(place_of(place).first(place, dims_of(session.lens, place)))
+    if session.result is not None:
+        state = state.step_to(place_of(place).first(place, dims_of(session.result, place)))
     return change(session, state)
 
 
-def strongest(session: Session) -> Result:
+def strongest(session: Session) -> Outcome:
     """The key that the row's query attends to most."""
-    place, lens = session.state.location, session.lens
+    place, result = session.state.location, session.result
     name = f"blocks.{place.block}.attn.pattern"
-    if lens is None or not isinstance(place_of(place), WithCursor) or name not in lens.trace:
+    if result is None or not isinstance(place_of(place), WithCursor) or name not in result.trace:
         return session, ()
-    query = place.token_index(lens.trace.n_tokens)
-    key = int(lens.trace[name][place.head, query, : query + 1].argmax())
+    query = place.token_index(result.trace.n_tokens)
+    key = int(result.trace[name][place.head, query, : query + 1].argmax())
     return moved(session, lambda state, dims: state.go(replace(place, query=query, key=key, token=None), dims))
 
 
-def atlas(session: Session) -> Result:
+def atlas(session: Session) -> Outcome:
     """All heads, at the one that was looked at last."""
     memory, token = session.state.memory, session.state.location.token
     place = Location("heads", block=memory.block, head=memory.head, token=token)
     return moved(session, lambda state, dims: state.go(place, dims))
 
 
-def look_up(session: Session, kind: str, tries: str) -> Result:
+def look_up(session: Session, kind: str, tries: str) -> Outcome:
     """To a place that is looked up from any other; from there, back."""
     if tries and (said := recorded_run(session, tries)):
         return session, said
     return moved(session, lambda state, dims: state.look(kind, dims))
 
 
-def switch(session: Session) -> Result:
+def switch(session: Session) -> Outcome:
     """What is selected is switched off, another way, and on again."""
-    if session.lens is None:
+    if session.result is None:
         return session, ()
     if said := recorded_run(session, "switching a part off"):
         return session, said
@@ -158,13 +158,13 @@ def switch(session: Session) -> Result:
     return change(session, session.state.switch(what, means=session.model is not None and not session.model.tokenizer.has_no_text))
 
 
-def patch(session: Session) -> Result:
+def patch(session: Session) -> Outcome:
     """What is selected is taken from the run that is held."""
-    if session.lens is None:
+    if session.result is None:
         return session, ()
     if said := recorded_run(session, "patching"):
         return session, said
-    if (other := patched_from(session.lens, session.state, session.held)) is None:
+    if (other := patched_from(session.result, session.state, session.held)) is None:
         return session, (Say(HOLD_FIRST),)
     if not (what := selected_part(session)):
         return session, (Say(NOTHING.format("patched")),)
@@ -179,31 +179,31 @@ def selected_part(session: Session) -> str:
     return place_of(place).change(place, session.dims())
 
 
-def contrast(session: Session) -> Result:
+def contrast(session: Session) -> Outcome:
     """The candidate under the cursor is A; once it is, it is B; and then the likeliest two are, as usual."""
-    if session.lens is None or session.distribution is None or session.lens.config.vocab_size < 2:
+    if session.result is None or session.distribution is None or session.result.config.vocab_size < 2:
         return session, ()
     token = int(session.distribution.order[session.candidate])
     return change(session, session.state.contrasted(token_text(token, None if session.model is None else session.model.tokenizer)))
 
 
-def adjust(session: Session, step: int) -> Result:
+def adjust(session: Session, step: int) -> Outcome:
     """A larger or smaller k or p."""
-    return (session, ()) if session.lens is None else change(session, session.state.adjust(step, session.lens.config.vocab_size))
+    return (session, ()) if session.result is None else change(session, session.state.adjust(step, session.result.config.vocab_size))
 
 
 # What is asked over the screen
 
 
-def jump(session: Session, digit: str = "") -> Result:
+def jump(session: Session, digit: str = "") -> Outcome:
     """Ask where to: by a number where numbers name places, else by a Location."""
     place = session.state.location
-    if session.lens is None or (digit and (place.kind not in NUMBERED or session.pane != "stage")):
+    if session.result is None or (digit and (place.kind not in NUMBERED or session.pane != "stage")):
         return session, ()
     return replace(session, generating=False), (Show("jump", digit),)  # the prompt must not move on under what is typed
 
 
-def digit(session: Session, event: Digit) -> Result:
+def digit(session: Session, event: Digit) -> Outcome:
     """A digit answers a lesson's question, or has its reason said again; on any other page it begins a number that names a place."""
     if session.reader.has_question:
         return lessons.answer(session, int(event.digit))
@@ -212,7 +212,7 @@ def digit(session: Session, event: Digit) -> Result:
 
 def fault(session: Session, text: str) -> str:
     """What is wrong with a place that was typed; "" where it can be gone to."""
-    if session.lens is None:  # another model came meanwhile
+    if session.result is None:  # another model came meanwhile
         return "There is nothing to go to yet; wait for the model's answer."
     try:
         if lesson_typed(session, text) is None:
@@ -226,7 +226,7 @@ def lesson_typed(session: Session, text: str) -> lessons.Named | None:
     return lessons.named(session, text) if session.state.trace is None else None
 
 
-def jumped(session: Session, event: Jumped) -> Result:
+def jumped(session: Session, event: Jumped) -> Outcome:
     """To the place, or the lesson's page, that was typed."""
     if fault(session, event.text):
         return session, ()
@@ -237,14 +237,14 @@ def jumped(session: Session, event: Jumped) -> Result:
     return session, (*effects, *more)
 
 
-def find(session: Session) -> Result:
+def find(session: Session) -> Outcome:
     """Put the candidates' cursor on a token that the reader names."""
-    if session.distribution is None or session.lens is None:
+    if session.distribution is None or session.result is None:
         return session, ()
     return replace(session, generating=False, back=0), (Show("find"),)  # what is found belongs to the present distribution
 
 
-def found(session: Session, event: Found) -> Result:
+def found(session: Session, event: Found) -> Outcome:
     """The token that was named, if its distribution still is the present one."""
     if session.distribution is None or session.distribution.logits is not event.logits:
         return session, ()
@@ -252,19 +252,19 @@ def found(session: Session, event: Found) -> Result:
     return (session, ()) if place_of(session.state.location).has_candidates else focus(session, "panel")
 
 
-def examples(session: Session) -> Result:
+def examples(session: Session) -> Outcome:
     """Begin again with a prompt that shows something."""
     return session, recorded_run(session, "another prompt") or (Show("examples"),)
 
 
-def began(session: Session, event: Began) -> Result:
+def began(session: Session, event: Began) -> Outcome:
     """An example was picked."""
     session = replace(session, generating=False, queued=0)
     session, effects = change(session, session.state.with_prompt(event.prompt))
     return session, (*effects, Say(event.look))
 
 
-def list_lessons(session: Session) -> Result:
+def list_lessons(session: Session) -> Outcome:
     if session.state.trace is not None:
         return session, (Say("This is a recorded trace: a lesson needs the model."),)
     return session, (Show("lessons"),)
@@ -273,55 +273,55 @@ def list_lessons(session: Session) -> Result:
 # Panes
 
 
-def surprisal(session: Session) -> Result:
+def surprisal(session: Session) -> Outcome:
     """Open or shut the surprisal strip."""
     if not session.can_surprise() and (said := recorded_run(session, "surprisal without the logits of every position")):
         return session, said
     return replace(session, strip=not session.strip_open), ()
 
 
-def explain(session: Session) -> Result:
+def explain(session: Session) -> Outcome:
     """Explain what is selected: beside the stage from now on, or once over a screen without room for that."""
     if not session.reader.side and session.room[1]:
         return replace(session, side="" if session.side == "explain" else "explain", scroll=0), ()
-    return session, () if session.lens is None else (Show("explain"),)
+    return session, () if session.result is None else (Show("explain"),)
 
 
-def page(session: Session, pages: int) -> Result:
+def page(session: Session, pages: int) -> Outcome:
     """Scroll the side pane."""
     if session.reader.side:
         return lessons.scroll(session, pages)
-    return session, () if session.lens is None or not session.side else (Scroll(pages=pages),)
+    return session, () if session.result is None or not session.side else (Scroll(pages=pages),)
 
 
-def scrolled(session: Session, event: Scrolled) -> Result:
+def scrolled(session: Session, event: Scrolled) -> Outcome:
     """So far the side pane goes."""
     if session.reader.side:
         return lessons.with_reading(session, scroll=event.row), ()
     return replace(session, scroll=event.row), ()
 
 
-def resized(session: Session, event: Resized) -> Result:
+def resized(session: Session, event: Resized) -> Outcome:
     return replace(session, room=(event.strip, event.side)), ()
 
 
 # The mouse
 
 
-def hovered(session: Session, event: Hovered) -> Result:
+def hovered(session: Session, event: Hovered) -> Outcome:
     """The pointer is over something: of a head's grid, a cell is told more of."""
     target = event.target
     cell = isinstance(target, Location) and target.key is not None and isinstance(place_of(session.state.location), Head)
     return replace(session, hover=target if cell and isinstance(target, Location) else None), ()
 
 
-def wheel(session: Session, event: Wheel) -> Result:
+def wheel(session: Session, event: Wheel) -> Outcome:
     if event.pane == "side":
         return page(session, 1 if event.direction == "down" else -1)
     return move(session, event.direction, event.columns)
 
 
-def clicked(session: Session, event: Clicked) -> Result:
+def clicked(session: Session, event: Clicked) -> Outcome:
     """A click selects; a click on what is selected zooms in, or edits the prompt."""
     pane, target = event.pane, event.target
     effects: tuple[Effect, ...] = ()
@@ -332,7 +332,7 @@ def clicked(session: Session, event: Clicked) -> Result:
     return session, (*effects, *more)
 
 
-def hit(session: Session, pane: str, target: object) -> Result:
+def hit(session: Session, pane: str, target: object) -> Outcome:
     """What was clicked is done or gone to."""
     match target:
         case Location():
@@ -354,28 +354,28 @@ def hit(session: Session, pane: str, target: object) -> Result:
 
 def selected(session: Session) -> int | None:
     """The selected token's position."""
-    return None if session.lens is None else session.state.location.token_index(session.lens.trace.n_tokens)
+    return None if session.result is None else session.state.location.token_index(session.result.trace.n_tokens)
 
 
 # The table
 
 
-def by(step: Callable[[ExplorerState], ExplorerState]) -> Callable[[Session], Result]:
+def by(step: Callable[[ExplorerState], ExplorerState]) -> Callable[[Session], Outcome]:
     """A key that is a step of the state."""
     return lambda session: change(session, step(session.state))
 
 
-def by_dims(step: Step) -> Callable[[Session], Result]:
+def by_dims(step: Step) -> Callable[[Session], Outcome]:
     """One that needs the sizes."""
     return lambda session: moved(session, step)
 
 
-def in_lesson(does: Callable[[Session], Result]) -> Callable[[Session], Result]:
+def in_lesson(does: Callable[[Session], Outcome]) -> Callable[[Session], Outcome]:
     """One that means something while a lesson is open."""
     return lambda session: does(session) if session.reader.side else (session, ())
 
 
-KEYS: dict[str, Callable[[Session], Result]] = {
+KEYS: dict[str, Callable[[Session], Outcome]] = {
     "enter": enter,
     "out": out,
     "next_pane": lambda session: focus(session, pane_beside(session, 1)),

@@ -28,7 +28,7 @@ from txexplain.explorer.session.events import (
     Scroll,
     Type,
 )
-from txexplain.explorer.session.value import Own, Result, Session
+from txexplain.explorer.session.value import Outcome, Own, Session
 from txexplain.explorer.state import ExplorerState, ModelAsked
 
 SHOWN_KEYS = 8  # how many of the keys pressed last a lecture shows
@@ -53,7 +53,7 @@ def with_bookmark(session: Session, lesson: Lesson, **changes: Any) -> Session:
 # Pages
 
 
-def begin(session: Session, lesson: Lesson, page: int | None = None) -> Result:
+def begin(session: Session, lesson: Lesson, page: int | None = None) -> Outcome:
     """Open a lesson, at a page or where it was left."""
     asked = session.reader.asked
     said: tuple[Effect, ...] = ()
@@ -64,7 +64,7 @@ def begin(session: Session, lesson: Lesson, page: int | None = None) -> Result:
     return session, (*said, *effects)
 
 
-def show(session: Session, number: int) -> Result:
+def show(session: Session, number: int) -> Outcome:
     """Turn to a page: the screen goes where it points."""
     lesson = session.reader.lesson
     if lesson is None:
@@ -88,7 +88,7 @@ def open_at(session: Session, lesson: Lesson, number: int) -> tuple[Session, Pag
     return with_reader(session, number=page.number, open=True, awaited=None, waiting=(), reading=reading), page
 
 
-def turn_to(session: Session, state: ExplorerState) -> Result:
+def turn_to(session: Session, state: ExplorerState) -> Outcome:
     """Show another state, whatever is going on; where its run is on the screen already, it is looked at."""
     effects: tuple[Effect, ...] = ()
     session = replace(session, generating=False, queued=0, hover=None)
@@ -109,7 +109,7 @@ def turn_to(session: Session, state: ExplorerState) -> Result:
     return session, (*effects, *more)
 
 
-def turn(session: Session, step: int) -> Result:
+def turn(session: Session, step: int) -> Outcome:
     """A page further or back: past the lesson's last page the next lesson begins, before its first the one before ends.
 
     Where nothing follows the page stays as it is.
@@ -125,7 +125,7 @@ def turn(session: Session, step: int) -> Result:
     return session, (Scroll(END if step > 0 else 0),) if reader.side else ()  # its beginning or its end is in view
 
 
-def back(session: Session) -> Result:
+def back(session: Session) -> Outcome:
     """The screen goes back to the page's view."""
     reading = session.reader.reading
     if reading is None:
@@ -134,14 +134,14 @@ def back(session: Session) -> Result:
     return with_reading(session, cursor=reading.cursor, scroll=reading.scroll), effects
 
 
-def run_is_there(session: Session) -> Result:
+def run_is_there(session: Session) -> Outcome:
     """The page's run is there: see where it looks; or the reader's own again."""
     session = returned(session)
-    reader, lens = session.reader, session.lens
-    if not reader.arriving or reader.reading is None or reader.wanted is None or lens is None:
+    reader, result = session.reader, session.result
+    if not reader.arriving or reader.reading is None or reader.wanted is None or result is None:
         return session, ()
     session = with_reader(session, arriving=False)
-    if session.state.asked != reader.wanted.with_last_row(lens.trace.n_tokens).asked or reader.reading.page.model not in (
+    if session.state.asked != reader.wanted.with_last_row(result.trace.n_tokens).asked or reader.reading.page.model not in (
         None,
         session.state.model,
     ):
@@ -149,16 +149,16 @@ def run_is_there(session: Session) -> Result:
     return session, (Read(),)
 
 
-def page_read(session: Session, event: PageRead) -> Result:
+def page_read(session: Session, event: PageRead) -> Outcome:
     """Look where the page points, and begin to press its keys if this is a lecture."""
     said: tuple[Effect, ...] = ()
     if event.state is not None and event.reading is not None:
         session = adopt(session, event.state)
         found = event.reading
-        session = with_reading(session, lens=found.lens, distribution=found.distribution, place=found.place)
+        session = with_reading(session, result=found.result, distribution=found.distribution, place=found.place)
     else:
         said = (Say(event.fault),)
-        session = with_reading(session, lens=session.lens, distribution=session.distribution, place=Location())
+        session = with_reading(session, result=session.result, distribution=session.distribution, place=Location())
     if session.reader.asked.lecture:
         if event.script_fault:
             said = (*said, Say(f"This page's keys can't be pressed: {event.script_fault}."))
@@ -168,7 +168,7 @@ def page_read(session: Session, event: PageRead) -> Result:
     return session, (*said, *effects)
 
 
-def ran(session: Session, event: Ran) -> Result:
+def ran(session: Session, event: Ran) -> Outcome:
     """The run that was asked for is there: the page is read first, and what was asked for meanwhile follows."""
     session, moves = caught_up(arrived(session, event))
     session, effects = run_is_there(session)
@@ -199,7 +199,7 @@ def model_of(session: Session, page: Page) -> tuple[Session, ModelAsked]:
     return with_reader(session, home=home if here[0] == pinned else here, pinned=page.model), (page.model, None, None, None)
 
 
-def led(session: Session, event: Led) -> Result:
+def led(session: Session, event: Led) -> Outcome:
     """Show what a lecturer shows who is followed."""
     effects: tuple[Effect, ...] = ()
     reader = session.reader
@@ -219,7 +219,7 @@ def put_aside(session: Session) -> Session:
     return with_reader(replace(session, history=(), held=None, back=0), own=own)
 
 
-def leave(session: Session) -> Result:
+def leave(session: Session) -> Outcome:
     """Close the lesson: prompt, setting, place and history are the reader's own again. A model picked meanwhile stays."""
     reader = session.reader
     own, home = reader.own, reader.home
@@ -236,7 +236,7 @@ def leave(session: Session) -> Result:
         state = state.with_prompt(own.text).read_by(wanted)
     session = replace(session, history=own.history, held=own.held, back=0)
     # What is still shown is the page's run, which may lack the own place: one goes there once its own run is there.
-    meanwhile = state if session.lens is None else state.fit(session.dims())
+    meanwhile = state if session.result is None else state.fit(session.dims())
     session = with_reader(session, own=None, home=None, pinned="", awaited=(meanwhile, state))
     session, more = turn_to(session, meanwhile)
     return session, (*effects, *more)
@@ -245,7 +245,7 @@ def leave(session: Session) -> Result:
 def returned(session: Session) -> Session:
     """The own prompt's run is there: look where the reader looked before the lesson, unless a key has led elsewhere since."""
     awaited, session = session.reader.awaited, with_reader(session, awaited=None)
-    if awaited is None or session.lens is None:
+    if awaited is None or session.result is None:
         return session
     meanwhile, own = awaited
     state, dims = session.state, session.dims()
@@ -275,7 +275,7 @@ def lessons_of(session: Session) -> tuple[Lesson, ...]:
     return (*(each for each in own if each not in shipped_lessons()), *shipped_lessons())
 
 
-def lesson_picked(session: Session, event: LessonPicked) -> Result:
+def lesson_picked(session: Session, event: LessonPicked) -> Outcome:
     """A lesson of the list, or that it is to be closed."""
     lessons = lessons_of(session)
     if event.number < len(lessons):
@@ -303,7 +303,7 @@ def named(session: Session, text: str) -> Named | None:
 # Questions
 
 
-def move(session: Session, step: int) -> Result:
+def move(session: Session, step: int) -> Outcome:
     """Up and down in the pane: among the answers, or along a page that is longer than its pane."""
     reading = session.reader.reading
     assert reading is not None
@@ -312,13 +312,13 @@ def move(session: Session, step: int) -> Result:
     return scroll(session, step)
 
 
-def scroll(session: Session, step: int) -> Result:
+def scroll(session: Session, step: int) -> Outcome:
     """Along a page that is longer than its pane."""
     reading = session.reader.reading
     return session, () if reading is None or not session.reader.side else (Scroll(reading.scroll + step),)
 
 
-def answer(session: Session, number: int) -> Result:
+def answer(session: Session, number: int) -> Outcome:
     """Give an answer, which stands; after that, read what is to be said of any."""
     reader, reading = session.reader, session.reader.reading
     if not reader.has_question or reading is None or reader.lesson is None or not 1 <= number <= len(reading.page.answers):
@@ -352,7 +352,7 @@ def pause(session: Session) -> tuple[Effect, ...]:
     return (Later("script", session.reader.asked.pace),) if session.reader.waiting else ()
 
 
-def press(session: Session) -> Result:
+def press(session: Session) -> Outcome:
     """One key of the script, once the one before has had its whole effect."""
     reader = session.reader
     if not reader.waiting or session.running or session.queued or reader.arriving:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from types import MappingProxyType
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.errors import NotRecorded
 from txexplain.explorer.choice import distribution_of
@@ -13,21 +13,21 @@ from txexplain.explorer.names import vocabulary_of
 from txexplain.explorer.session.answers import caught_up, lost, recorded_run, remember, run, use_model
 from txexplain.explorer.session.events import Agreed, Effect, Failed, Load, ModelPicked, Opened, Progress, Say, Show, Stop
 from txexplain.explorer.session.lessons import nothing_there, show
-from txexplain.explorer.session.value import Arrival, Result, Session
+from txexplain.explorer.session.value import Arrival, Outcome, Session
 from txexplain.explorer.state import ExplorerState
 from txexplain.models.hub import NotHere
 
 
-def opened(session: Session, event: Opened) -> Result:
+def opened(session: Session, event: Opened) -> Outcome:
     """A model is open, or a recorded run."""
-    if isinstance(event.found, Lens):
+    if isinstance(event.found, Result):
         return open_run(session, event.found)
     if event.key == "load":
         return use(session, event.found)
     return take(session, event.found)
 
 
-def use(session: Session, model: GPT2) -> Result:
+def use(session: Session, model: GPT2) -> Outcome:
     """Work with a model from now on."""
     session = replace(session, running=False, model=model, message="", surprised=(None, ()), history=(), held=None, back=0)
     first: tuple[Effect, ...] = (Stop(("forward",)), *([Say(" ".join(model.notes))] if model.notes else []))
@@ -38,15 +38,15 @@ def use(session: Session, model: GPT2) -> Result:
     return session, (*first, *effects)
 
 
-def take(session: Session, model: GPT2) -> Result:
+def take(session: Session, model: GPT2) -> Outcome:
     """A model that the reader picked takes the present one's place, with the prompt."""
     assert session.arrival is not None
     k = min(session.state.k, model.config.vocab_size)
     state = replace(kept_prompt(session, model).unedited(), model=session.arrival.name, revision=None, tokenizer=None, trace=None, k=k)
     # What was there is the other model's.
     session = replace(
-        session, state=state, arrival=None, generating=False, queued=0, prefix=None, cost="", lens=None, distribution=None, last_draw=None,
-        ahead=(),
+        session, state=state, arrival=None, generating=False, queued=0, prefix=None, cost="", result=None, distribution=None,
+        last_draw=None, ahead=(),
     )  # fmt: skip
     session, effects = use(session, model)
     return session, (Stop(("load",)), Show("none"), *effects)
@@ -54,28 +54,28 @@ def take(session: Session, model: GPT2) -> Result:
 
 def kept_prompt(session: Session, model: GPT2) -> ExplorerState:
     """The state with its prompt for another model: the same ids where they mean the same tokens there, else the text."""
-    state, lens = session.state, session.lens
-    ids = lens.trace.ids if lens is not None and state.trace is not None else state.ids
+    state, result = session.state, session.result
+    ids = result.trace.ids if result is not None and state.trace is not None else state.ids
     if ids is None:
         return state
     names = session.model.tokenizer if session.model is not None else None
-    if lens is not None and names is None:
-        names = vocabulary_of(lens)
+    if result is not None and names is None:
+        names = vocabulary_of(result)
     if names is None:  # ids without names: nobody knows what they mean elsewhere
-        prompt = lens.trace.prompt if lens is not None else ""
+        prompt = result.trace.prompt if result is not None else ""
         return state.with_prompt(prompt) if prompt else state.with_ids(ids)
     if all(model.tokenizer.token_bytes(i) == names.token_bytes(i) != b"" for i in ids):
         return state.with_ids(ids)
     return state.with_prompt(names.decode(ids))
 
 
-def open_run(session: Session, lens: Lens) -> Result:
+def open_run(session: Session, result: Result) -> Outcome:
     """A trace file's run, which stays what it is: there is no model to ask anything else."""
-    session = remember(replace(session, lens=lens, message="", distribution=distribution_of(lens, session.state)))
+    session = remember(replace(session, result=result, message="", distribution=distribution_of(result, session.state)))
     return caught_up(replace(session, state=session.state.fit(session.dims())))
 
 
-def picked(session: Session, event: ModelPicked) -> Result:
+def picked(session: Session, event: ModelPicked) -> Outcome:
     """A model of the list: it is opened; the one on its way, stopped."""
     if session.arrival is not None and session.arrival.name == event.name:
         return give_up(session)
@@ -84,29 +84,29 @@ def picked(session: Session, event: ModelPicked) -> Result:
     return session, ()
 
 
-def fetch(session: Session, name: str) -> Result:
+def fetch(session: Session, name: str) -> Outcome:
     """Open another model, after a download where that takes one. The present one stays until then."""
     granted = MappingProxyType({**session.granted, name: None})
     session = replace(session, granted=granted, arrival=Arrival(name))
     effects: tuple[Effect, ...] = (Load("arrive", name),)
-    if session.lens is None:  # there is no present one to go on with
+    if session.result is None:  # there is no present one to go on with
         return replace(session, message=f"Loading {name} …"), (Stop(("load",)), *effects)
     return session, effects
 
 
-def give_up(session: Session) -> Result:
+def give_up(session: Session) -> Outcome:
     """The reader stops what is on its way; where nothing else is shown, the screen says what stands there now."""
     assert session.arrival is not None
     name, session = session.arrival.name, replace(session, arrival=None)
     stop = Stop(("arrive",))
-    if session.lens is not None:
+    if session.result is not None:
         return session, (stop,)
     session = replace(session, message=f"{name} isn't opened: it was stopped. m lists the models.")
     session, effects = run(session)  # which says again what the prompt lacks
     return session, (stop, *effects)
 
 
-def progress(session: Session, event: Progress) -> Result:
+def progress(session: Session, event: Progress) -> Outcome:
     """A model on its way has come further."""
     if event.key == "arrive" and session.arrival is not None:
         return replace(session, arrival=replace(session.arrival, done=event.done, total=event.total)), ()
@@ -117,7 +117,7 @@ def progress(session: Session, event: Progress) -> Result:
     return session, ()
 
 
-def failed(session: Session, event: Failed) -> Result:
+def failed(session: Session, event: Failed) -> Outcome:
     """Something can't be done."""
     if event.key == "load" and isinstance(event.error, NotHere):
         # A lesson's page wants a model that isn't here. Only a key of the reader's brings it: a lesson is a file that others write.
@@ -126,12 +126,12 @@ def failed(session: Session, event: Failed) -> Result:
         return nothing_there(lost(session, event.sentence)), ()
     if event.key == "arrive":
         session = replace(session, arrival=None)
-        if session.lens is None:
+        if session.result is None:
             return replace(session, message=event.sentence), ()
     return session, () if isinstance(event.error, NotRecorded) else (Say(event.sentence),)
 
 
-def agreed(session: Session, event: Agreed) -> Result:
+def agreed(session: Session, event: Agreed) -> Outcome:
     """The reader lets a page's model be fetched, or not."""
     if not event.yes:
         return nothing_there(lost(session, event.sentence)), ()
@@ -139,7 +139,7 @@ def agreed(session: Session, event: Agreed) -> Result:
     return use_model(session, session.state)
 
 
-def specials(session: Session) -> Result:
+def specials(session: Session) -> Outcome:
     """Typed special and added tokens become tokens, or plain text again."""
     model = session.model
     if model is None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import Distribution, Draw
 from txexplain.engine.surprisal import Surprise
@@ -99,16 +99,16 @@ class Reader:
 class Session:
     """One moment of a reader's work. What is on the screen follows from it and the screen's size.
 
-    A run is its model, its ids and what was changed on the way: `lens` is the one shown, `state.asked` says which one is asked for.
+    A run is its model, its ids and what was changed on the way: `result` is the one shown, `state.asked` says which one is asked for.
     """
 
     state: ExplorerState
     reader: Reader
     # The run
     model: GPT2 | None = None
-    lens: Lens | None = None
+    result: Result | None = None
     distribution: Distribution | None = None  # of the next token, at the state's setting
-    prefix: Lens | None = None  # the last runs, whose beginnings the next ones reuse
+    prefix: Result | None = None  # the last runs, whose beginnings the next ones reuse
     running: bool = False  # whether another one is on its way
     ahead: tuple[Step, ...] = ()  # what was pressed before there was one, to be done once it is there
     late: bool = False  # and for so long that the old result fades
@@ -149,7 +149,7 @@ class Session:
     @property
     def current(self) -> bool:
         """Whether the result shown is of the prompt shown."""
-        return self.lens is not None and not self.running
+        return self.result is not None and not self.running
 
     @property
     def past(self) -> Moment | None:
@@ -159,7 +159,9 @@ class Session:
     @property
     def changed(self) -> bool:
         """Whether what is shown, or on its way, is a run with changes."""
-        return bool(self.state.edits) or (self.lens is not None and self.state.trace is not None and bool(self.lens.trace.interventions))
+        return bool(self.state.edits) or (
+            self.result is not None and self.state.trace is not None and bool(self.result.trace.interventions)
+        )
 
     @property
     def strip_open(self) -> bool:
@@ -167,8 +169,8 @@ class Session:
 
     def dims(self, columns: int = 1) -> Dims:
         """The sizes that bound where one goes; columns: how many heads the stage shows side by side."""
-        assert self.lens is not None
-        return dims_of(self.lens, self.state.location, columns, shown(self.lens, self.state, self.held))
+        assert self.result is not None
+        return dims_of(self.result, self.state.location, columns, shown(self.result, self.state, self.held))
 
     def prompt_text(self) -> str:
         """The prompt as text: as typed, or what its ids say."""
@@ -181,22 +183,22 @@ class Session:
 
     def can_surprise(self) -> bool:
         """Whether the surprisal of each token can be known: from the model, or from logits of every position."""
-        if self.lens is None or self.lens.model is not None:
-            return self.lens is not None
-        return "logits" in self.lens.trace and self.lens.trace["logits"].ndim == 2
+        if self.result is None or self.result.model is not None:
+            return self.result is not None
+        return "logits" in self.result.trace and self.result.trace["logits"].ndim == 2
 
     def surprisal(self) -> tuple[Surprise | None, ...] | None:
         """What is known of the prompt's surprisal, where the strip is open: a text's beginning keeps its own."""
-        if self.lens is None or not self.strip_open or not self.can_surprise():
+        if self.result is None or not self.strip_open or not self.can_surprise():
             return None
-        return self.surprised[1][: self.lens.trace.run.shared(self.surprised[0])]
+        return self.surprised[1][: self.result.trace.run.shared(self.surprised[0])]
 
     def may_fetch(self, name: str) -> bool:
         """Whether a model may be fetched: the reader named it, or said so."""
         return name in self.granted or self.reader.asked.fetch
 
 
-Result = tuple[Session, tuple[Effect, ...]]
+Outcome = tuple[Session, tuple[Effect, ...]]
 
 
 def begun(state: ExplorerState, reads: Reads) -> Session:

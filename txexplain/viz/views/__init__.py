@@ -29,7 +29,7 @@ def draw_side(scene: Scene) -> Canvas:
 
 def draw_stage(scene: Scene) -> Canvas:
     """The stage: the view of the present place, or what stands in its way."""
-    if scene.lens is None:
+    if scene.shown is None:
         canvas = Canvas(scene.width, scene.height, scene.palette)
         title(canvas, scene, scene.location.kind)
         paragraph(canvas, 2, min(2, scene.height - 1), scene.message or "…", scene.width - 4)

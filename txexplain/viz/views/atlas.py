@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine.config import GPT2Config
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.measures import HeadMeasures, sorted_heads
 from txexplain.errors import NotRecorded
 from txexplain.explorer import choice
@@ -112,26 +112,26 @@ def listed_heads(scene: Scene) -> tuple[int, ...]:
     return sorted_heads(scene.result.measures, place.face, scene.n_tokens, place.least)
 
 
-def atlas_columns(lens: Lens, palette: Palette, place: Location, width: int, height: int) -> int:
+def atlas_columns(result: Result, palette: Palette, place: Location, width: int, height: int) -> int:
     """How many heads stand in a row of the atlas: what arrows up and down go by."""
     if place.face is None:
-        return lens.config.n_head
-    return sorted_grid(palette, lens.config, lens.trace.n_tokens, len(choice.order(place, Shown(lens)) or ()), width, height).columns
+        return result.config.n_head
+    return sorted_grid(palette, result.config, result.trace.n_tokens, len(choice.order(place, Shown(result)) or ()), width, height).columns
 
 
-POOLED: WeakKeyDictionary[Lens, dict[tuple[int, int], NDArray[np.float32] | None]] = WeakKeyDictionary()
+POOLED: WeakKeyDictionary[Result, dict[tuple[int, int], NDArray[np.float32] | None]] = WeakKeyDictionary()
 
 
-def pooled(lens: Lens, layer: int, m: int) -> NDArray[np.float32] | None:
+def pooled(result: Result, layer: int, m: int) -> NDArray[np.float32] | None:
     """One block's patterns, each in m × m cells that show the largest share of those they stand for; None where it wasn't recorded.
 
-    Kept as long as the lens lives: a cursor that moves asks for the same again. Shapes: -> [H, m, m].
+    Kept as long as the result lives: a cursor that moves asks for the same again. Shapes: -> [H, m, m].
     """
-    kept = POOLED.setdefault(lens, {})
+    kept = POOLED.setdefault(result, {})
     if (layer, m) not in kept:
         name = f"blocks.{layer}.attn.pattern"
-        starts = np.arange(m) * lens.trace.n_tokens // m  # [m], as ramps.pool divides
-        shares = lens.trace.get(name)  # [H, T, T]
+        starts = np.arange(m) * result.trace.n_tokens // m  # [m], as ramps.pool divides
+        shares = result.trace.get(name)  # [H, T, T]
         kept[layer, m] = None if shares is None else np.maximum.reduceat(np.maximum.reduceat(shares, starts, axis=1), starts, axis=2)
     return kept[layer, m]
 
@@ -379,7 +379,7 @@ def readout(canvas: Canvas, scene: Scene) -> None:
 
 @TABLES.of("heads")
 def atlas_table(scene: Scene) -> Table:
-    place, lens = scene.location, scene.result
+    place, result = scene.location, scene.result
     if not any(f"blocks.{layer}.attn.pattern" in scene.trace for layer in range(scene.config.n_layer)):
         raise NotRecorded("blocks.0.attn.pattern")
     order = listed_heads(scene)
@@ -390,9 +390,9 @@ def atlas_table(scene: Scene) -> Table:
         if f"blocks.{layer}.attn.pattern" not in scene.trace:
             rows.append((lit, f"L{layer}H{head}", "not recorded", *[""] * (len(MEASURES) - 1)))
             continue
-        rows.append((lit, f"L{layer}H{head}", *figures(lens.measures, layer, head).values()))
+        rows.append((lit, f"L{layer}H{head}", *figures(result.measures, layer, head).values()))
     if place.face is None:
         return "All heads, in the model's order:", rows
-    if not order or not ranked(lens, place.face):
+    if not order or not ranked(result, place.face):
         return nothing(scene), rows
     return f"Heads by {place.face}, greatest first" + (f", those of {place.least}% or more:" if place.least else ":"), rows

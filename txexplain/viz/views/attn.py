@@ -7,7 +7,7 @@ from math import isqrt
 
 import numpy as np
 
-from txexplain.engine.derive import Doubles, Lens
+from txexplain.engine.derive import Doubles, Result
 from txexplain.facts.head import row as row_of
 from txexplain.facts.vector import VectorFacts
 from txexplain.text import cell_width, clip
@@ -103,15 +103,15 @@ def thumbnail_rows(m: int, width: int, height: int, scene: Scene) -> int:
     return -(-m * thumbnail_cell(m, width, height, scene) // 2) if scene.palette.pixels else min(m, height)
 
 
-def small_patterns(lens: Lens, layer: int, rows: int, columns: int) -> tuple[list[Doubles], int]:
+def small_patterns(result: Result, layer: int, rows: int, columns: int) -> tuple[list[Doubles], int]:
     """A block's patterns in at most rows × columns, and how many of its own each cell's row and column stand for; kept while shown."""
 
     def find() -> tuple[list[Doubles], int]:
-        pattern = lens.trace[f"blocks.{layer}.attn.pattern"]  # [H, T, T]
+        pattern = result.trace[f"blocks.{layer}.attn.pattern"]  # [H, T, T]
         pooled = [pool2d(shares.astype(np.float64), rows, columns) for shares in pattern]
         return [small for small, _ in pooled], pooled[0][1]
 
-    return lens.last("small patterns", (layer, rows, columns), find)
+    return result.last("small patterns", (layer, rows, columns), find)
 
 
 def thumbnail(canvas: Canvas, scene: Scene, head: int, x: int, y: int, width: int, height: int) -> int:

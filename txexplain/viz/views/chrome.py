@@ -40,7 +40,7 @@ def paragraph(canvas: Canvas, x: int, y: int, text: str, width: int) -> None:
 
 def facts(scene: Scene, room: int) -> str:
     """The model in as many words as there is room for."""
-    if scene.lens is None:
+    if scene.shown is None:
         return scene.model_name
     config = scene.config
     dot, times = scene.palette.glyphs.dot, scene.palette.glyphs.times
@@ -69,7 +69,7 @@ def draw_header(scene: Scene) -> Canvas:
     steps = breadcrumb(scene.location)
     trail = f" {glyphs.crumb} ".join(label for label, _ in steps)
     state = "computing" + glyphs.ellipsis if scene.stale else scene.cost
-    size = f"{count(scene.n_tokens)} tok" if scene.lens is not None else ""
+    size = f"{count(scene.n_tokens)} tok" if scene.shown is not None else ""
     right = f" {glyphs.dot} ".join(part for part in (size, state) if part)
     x = 1 + canvas.put(1, 0, "txexplain", "text", attrs=BOLD) + 2
     if x + cell_width(trail) + 2 + cell_width(right) >= scene.width:
@@ -122,7 +122,7 @@ def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas
     marked: dotted lines have cells of their own, where something else than a line will stand behind each token.
     """
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    if scene.lens is None:
+    if scene.shown is None:
         prompt_mark(canvas, scene)
         canvas.put(2, 0, scene.state.prompt[: 4 * scene.width].replace("\n", " "), "text", width=scene.width - 3)
         return canvas

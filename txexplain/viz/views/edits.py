@@ -40,11 +40,11 @@ def effect_text(scene: Scene) -> str:
     """A − B of the run without the changes and with them, as logits; nothing where it isn't known."""
     if scene.stale:
         return "computing" + scene.palette.glyphs.ellipsis
-    if scene.lens is None or scene.lens.plain is None or scene.contrast is None or "logits" not in scene.trace:
+    if scene.shown is None or scene.shown.plain is None or scene.contrast is None or "logits" not in scene.trace:
         return ""
     a, b = scene.contrast
     before, after = (
         number(float(run.trace.last_logits[a]) - float(run.trace.last_logits[b]), sign=True, ascii=scene.palette.ascii)
-        for run in (scene.lens.plain, scene.lens)
+        for run in (scene.shown.plain, scene.shown)
     )
     return f"{contrast_name(scene)} {before} {scene.palette.glyphs.arrow} {after}"

@@ -170,7 +170,7 @@ def lines_shown(source: Source, context: int) -> list[bool]:
 def draw_explain(scene: Scene) -> Canvas:
     """The explanation beside the stage, scrolled."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    if scene.lens is None:
+    if scene.shown is None:
         frame(canvas, scene, "")
         canvas.put(2, 1, scene.message or "not computed yet", "muted", width=scene.width - 3)
         return canvas

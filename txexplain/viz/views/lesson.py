@@ -36,16 +36,16 @@ class Line:
 
 def page_scene(scene: Scene, reading: Reading) -> Scene | None:
     """What a page's live values are filled in from: the page's own run, at the temperature on screen where it is the run on screen."""
-    if reading.lens is None:
+    if reading.result is None:
         return None
-    shown, own = scene.lens, reading.lens
+    shown, own = scene.shown, reading.result
     same = shown is not None and shown.trace.run == own.trace.run and scene.distribution is not None
     place = reading.place or Location()
     asked = state_of(reading.page, scene.state)
     state = scene.state if same else asked
     display = own.model.tokenizer if own.model is not None else scene.display
     return replace(
-        scene, lens=own, display=display, distribution=scene.distribution if same else reading.distribution,
+        scene, shown=own, display=display, distribution=scene.distribution if same else reading.distribution,
         state=replace(state, location=place, other=asked.other), contrast=contrast(asked, own),
     )  # fmt: skip
 

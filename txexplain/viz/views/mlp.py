@@ -36,12 +36,12 @@ ROOMY = 21  # rows of a stage that has room for what may be left out
 def draw_mlp(scene: Scene) -> Canvas:
     """The neurons, sorted; all of them as a strip above; the curve beside them where there is room."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, lens, ascii = scene.location, scene.result, scene.palette.ascii
+    place, result, ascii = scene.location, scene.result, scene.palette.ascii
     by = place.face or "post"
-    pre, post = (vector(lens, f"blocks.{place.block}.mlp.{part}", scene.token) for part in ("pre", "post"))  # [m]
-    listed = mlp.neurons(lens, place.block, scene.token, by)
+    pre, post = (vector(result, f"blocks.{place.block}.mlp.{part}", scene.token) for part in ("pre", "post"))  # [m]
+    listed = mlp.neurons(result, place.block, scene.token, by)
     order = listed.order
-    here = choice.neuron(lens, place)
+    here = choice.neuron(result, place)
     title(
         canvas,
         scene,
@@ -50,14 +50,14 @@ def draw_mlp(scene: Scene) -> Canvas:
     )
     strip, top = Vector("post", "mlp", post, "activation(pre)"), 2 if scene.height < 20 else 3
     y = draw_strips(canvas, scene, [strip], 1, top, replace(place, element=None), lambda n: replace(place, face=by, neuron=n))
-    note = f"{count(mlp.firing(lens, place.block, scene.token))} above 0; by {SORTED[by]}, largest first"
+    note = f"{count(mlp.firing(result, place.block, scene.token))} above 0; by {SORTED[by]}, largest first"
     more = "; v sorts otherwise"
     canvas.put(1, y, note + more if cell_width(note + more) < scene.width - 1 else note, "muted", width=scene.width - 2)
     y += 1 + int(scene.height >= ROOMY)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 2 if curve_wide else 0)
-    told = lens.model is not None and recomputable(lens, f"blocks.{place.block}.mlp_out", row=scene.token)
-    adds = mlp.adds(lens, place.block, scene.token) if told else None
+    told = result.model is not None and recomputable(result, f"blocks.{place.block}.mlp_out", row=scene.token)
+    adds = mlp.adds(result, place.block, scene.token) if told else None
     bar_at = 1 + 8 + (3 if adds is not None else 2) * FIGURE + 1
     for x, text in ((1, "neuron"), (9, "pre"), (9 + FIGURE, "post"), (9 + 2 * FIGURE, "adds" if adds is not None else "")):
         canvas.put(x, y, text, "faint", width=8 if x == 1 else FIGURE - 1, align="left" if x == 1 else "right")
@@ -131,21 +131,21 @@ def line_of(parts: NDArray[np.float64], height: int) -> NDArray[np.bool_]:
 def draw_neuron(scene: Scene) -> Canvas:
     """One neuron: how its input came about, the point on the curve, what it writes, and where in the prompt it fires."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
-    place, lens, ascii = scene.location, scene.result, scene.palette.ascii
+    place, result, ascii = scene.location, scene.result, scene.palette.ascii
     neuron = place.neuron or 0
-    pre, post = (vector(lens, f"blocks.{place.block}.mlp.{part}", scene.token)[neuron] + 0.0 for part in ("pre", "post"))  # no −0
+    pre, post = (vector(result, f"blocks.{place.block}.mlp.{part}", scene.token)[neuron] + 0.0 for part in ("pre", "post"))  # no −0
     note = f"token {scene.token} {scene.label(scene.token).strip()}"
     title(canvas, scene, f"L{place.block}.mlp[{neuron}] {scene.palette.glyphs.dot} a neuron", note)
     curve_wide = scene.width >= 76
     width = scene.width - (CURVE + 3 if curve_wide else 0)
     y = 1
     steps = ("mlp.pre", "mlp.post", "mlp_out")
-    by_hand = [step for step in steps if not recomputable(lens, f"blocks.{place.block}.{step}", row=scene.token)]
+    by_hand = [step for step in steps if not recomputable(result, f"blocks.{place.block}.{step}", row=scene.token)]
     if by_hand:
         canvas.put(1, y, f"changed by hand: {', '.join(by_hand)}", "muted", width=width)
         y += 1
-    if lens.model is not None and "mlp.pre" not in by_hand:
-        fit = dot(lens, place.block, FC, scene.token, neuron)
+    if result.model is not None and "mlp.pre" not in by_hand:
+        fit = dot(result, place.block, FC, scene.token, neuron)
         worked = f"{number(fit.total, ascii=ascii)} + {signed(fit.bias, ascii)} = {exact(pre)}"
         canvas.put(1, y, f"x {scene.palette.glyphs.dot} w + b = {worked}", "text", width=width)
         y += 1
@@ -153,18 +153,18 @@ def draw_neuron(scene: Scene) -> Canvas:
             terms = largest_terms(fit, scene.palette.glyphs.times, width - 15, ascii)
             canvas.put(1 + canvas.put(1, y, "largest terms ", "faint"), y, terms, "muted")
             y += 1
-    made = "post" if "mlp.post" in by_hand else f"{lens.activation or 'activation'}({number(pre, ascii=ascii)})"
+    made = "post" if "mlp.post" in by_hand else f"{result.activation or 'activation'}({number(pre, ascii=ascii)})"
     x_at = 1 + canvas.put(1, y, f"{made} = ", "muted")
     canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
     y += 1
-    if lens.model is not None and "mlp_out" not in by_hand:
-        adds = number(mlp.adds(lens, place.block, scene.token)[neuron], ascii=ascii)
+    if result.model is not None and "mlp_out" not in by_hand:
+        adds = number(mlp.adds(result, place.block, scene.token)[neuron], ascii=ascii)
         canvas.put(
             1, y, f"writes {number(post, ascii=ascii)} {scene.palette.glyphs.times} its row of W_proj: norm {adds}", "text", width=width
         )
         y += 1
         try:
-            reading = mlp.written(lens, place.block, neuron, scene.token)
+            reading = mlp.written(result, place.block, neuron, scene.token)
         except ChangedByHand as changed:
             canvas.put(1, y, f"raises, lowers: not told: {changed.name} was changed by hand", "muted", width=width)
         else:
@@ -173,7 +173,7 @@ def draw_neuron(scene: Scene) -> Canvas:
                 put_moved(canvas, scene, tokens, 2 + canvas.put(1, y, mark, role), y, width)
                 y += 1
             canvas.put(1, y, "points of probability, straight to the end", "faint", width=width)
-    elif lens.model is None:
+    elif result.model is None:
         canvas.put(1, y, "reads and writes: not recorded, those are weights", "muted", width=width)
     y = max(y + 1 + int(scene.height >= ROOMY), 7 if curve_wide else 0)
     if curve_wide:

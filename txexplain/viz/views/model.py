@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.explorer.location import Location
 from txexplain.facts.residual import changes as changes_of
 from txexplain.text import cell_width, clip
@@ -39,7 +39,7 @@ HOLDS = ((0.15, 0.8), (0.05, 0.5), (0.02, 0.3))  # of the cell where a column be
 NUMBERED, CHIP = 0.05, 3  # the share from which on a token's is written there, and the cells that it takes
 NAMED, LEAST_NAMED = 5, 3  # moves that are told in words, where there are rows to spare
 MODES = {"norms": "shares of norms; LayerNorm and MLP not traced", "rollout": "attention rollout: half attention, half staying"}
-TRACED: WeakKeyDictionary[Lens, tuple[tuple[str, int], tuple[list[Doubles], list[Ribbons]]]] = WeakKeyDictionary()
+TRACED: WeakKeyDictionary[Result, tuple[tuple[str, int], tuple[list[Doubles], list[Ribbons]]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -406,12 +406,12 @@ def named(scene: Scene, token: int) -> str:
 
 def changes(canvas: Canvas, scene: Scene, c: Columns, left: int, y: int) -> None:
     """‖attn_out‖ and ‖mlp_out‖ of each block for the selected token, as bars with their numbers."""
-    lens = scene.result
+    result = scene.result
     names = [f"blocks.{b}.{what}" for b in range(scene.config.n_layer) for what in ("attn_out", "mlp_out")]
-    if not lens.has(*names):
+    if not result.has(*names):
         canvas.put(1, y, "changes: not recorded", "muted")
         return
-    made = changes_of(lens, scene.token)
+    made = changes_of(result, scene.token)
     largest = max(map(max, made)) or 1.0
     for row, (letter, name, role, side) in enumerate((("A", "attention adds", "attention", 0), ("M", "MLP adds", "mlp", 1))):
         if c.shown.start == 0:

@@ -98,7 +98,7 @@ def draw_panel(scene: Scene) -> Canvas:
         canvas.put(0, 0, scene.palette.glyphs.tees[0 if scene.side in ABOVE else 2], "rule")
     distribution = scene.distribution
     if distribution is None:
-        unknown = "not computed yet" if scene.lens is None or "logits" in scene.trace else "logits: not recorded"
+        unknown = "not computed yet" if scene.shown is None or "logits" in scene.trace else "logits: not recorded"
         paragraph(canvas, 2, 1, scene.message or unknown, scene.width - 3)
         return canvas
     x, y = (2 if beside else 62), int(tall)  # where it is said that this isn't the present
@@ -172,7 +172,7 @@ def comparable(a: Distribution, b: Distribution) -> bool:
 def held_name(scene: Scene, held: Moment) -> str:
     """What is held, in words: its setting, and its text and what was changed in it where these are others."""
     name = f"T {held.temperature:.2f} " + {"top-k": f"top-k {held.k}", "top-p": f"top-p {held.p:g}"}.get(held.mode, held.mode)
-    if scene.lens is None:
+    if scene.shown is None:
         return name
     dot, same = f" {scene.palette.glyphs.dot} ", held.ids == tuple(scene.trace.ids)
     if same and scene.changed and not held.edits:

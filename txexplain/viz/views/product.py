@@ -185,8 +185,8 @@ def element_table(canvas: Canvas, scene: Scene, found: PairFacts, y: int) -> Non
 def product_table(scene: Scene) -> Table:
     place = scene.location
     query, key = choice.cursor(scene.result, place)
-    lens, cell = scene.result, (place.block, place.head, query, key)
-    found = score(lens, *cell)
+    result, cell = scene.result, (place.block, place.head, query, key)
+    found = score(result, *cell)
     heading = f"Query {query} {quoted(scene, query)}, key {key} {quoted(scene, key)}:"
     rows: list[Row] = [("what", "number"), ("q·k", exact(found.raw))]
     rows.append(("scale", "not recorded" if found.scale is None else number(found.scale)))
@@ -195,14 +195,14 @@ def product_table(scene: Scene) -> Table:
         rows.append(("score", Figure.of(told, found.scaled)))
     if key > query:
         return heading, [*rows, ("share", "masked: the key comes after the query")]
-    rows.append(("share", exact(row(lens, place.block, place.head, query).values[key])))
-    if lens.model is None:
+    rows.append(("share", exact(row(result, place.block, place.head, query).values[key])))
+    if result.model is None:
         return heading, [*rows, ("norm moved", "not recorded: it takes the weights W_O")]
     told = "norm moved"
     try:
-        rows.append((told, exact(moved(lens, *cell).length)))
+        rows.append((told, exact(moved(result, *cell).length)))
         told = "makes likelier"
-        reading = moved_reading(lens, *cell)
+        reading = moved_reading(result, *cell)
     except ChangedByHand as changed:
         return heading, [*rows, (told, f"not told: {changed.name} was changed by hand")]
     for name, tokens in ((told, reading.raises), ("less likely", reading.lowers)):

@@ -18,7 +18,7 @@ MOST_BITS = 16.0  # a full height: one in 65,536, about the vocabulary
 
 def draw_prompt_pane(scene: Scene) -> Canvas:
     """The prompt; with the strip open, how surprising each token was, and the selected one's figures in the last row."""
-    if scene.surprisal is None or scene.lens is None or scene.height < 2:
+    if scene.surprisal is None or scene.shown is None or scene.height < 2:
         return draw_prompt(scene)
     below = 2 * len(prompt_rows(scene, scene.width - 3)) <= scene.height - 1
     if below:
@@ -51,7 +51,7 @@ def draw_prompt_pane(scene: Scene) -> Canvas:
 
 def rows_needed(scene: Scene) -> int:
     """The rows that show the whole prompt, with each token's surprisal below it where the strip is open."""
-    if scene.lens is None:
+    if scene.shown is None:
         return 1 + len(scene.state.prompt) // max(1, scene.width - 3)
     rows = len(prompt_rows(scene, scene.width - 3))
     return rows if scene.surprisal is None else 2 * rows + 1

@@ -14,7 +14,7 @@ def draw_welcome(scene: Scene) -> Canvas:
     """What this is, the plan in three parts, and the key that begins."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     x, columns, rows = frame(canvas, scene, HEADING, "")
-    if scene.lens is None:
+    if scene.shown is None:
         canvas.put(x, 1, scene.message or OPEN, "muted", width=columns)
         return canvas
     lines = fitted(text_rows(scene, LONG, columns), rows)
