@@ -51,7 +51,7 @@ def test_i_opens_beside_the_stage_follows_and_closes(storyteller: GPT2, size: tu
             assert screen_text(app)[1:-1] == draw_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], keys
         await press(app, hand, "i")
         assert app.session.side == ""
-        assert app.query_one("#panel").region.height == stage.height
+        assert app.query_one("#panel").region.height == stage.height + app.query_one("#caption").region.height
         assert not any("Explain" in row for row in screen_text(app))
         assert len(before) == len(screen_text(app))
 
@@ -108,7 +108,7 @@ def test_the_page_over_the_screen_scrolls_to_its_end(storyteller: GPT2) -> None:
     async def test(app: ExplorerApp, hand: Hand) -> None:
         await hand.press("i")
         await hand.press("end")
-        await until(hand, lambda: any("moved_vector" in row for row in screen_text(app)), "the end of the page")
+        await until(hand, lambda: any("temperature: " in row for row in screen_text(app)), "the end of the page")
         await hand.resize_terminal(60, 16)
         await hand.pause()
         assert isinstance(app.screen, ExplainScreen)

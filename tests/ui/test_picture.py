@@ -79,6 +79,6 @@ def test_rows_are_what_textual_itself_would_make_of_them(
                     own = [list(strip) for strip in picture.render_lines(crop)]
                     picture._styles_cache.clear()
                     assert own == [list(strip) for strip in Widget.render_lines(picture, crop)]
-                    assert any("".join(segment.text for segment in row).strip() for row in own)
+                    assert any("".join(segment.text for segment in row).strip() for row in own) or crop.height < height
 
     drive(look, storyteller, ExplorerState(prompt=ONCE), options=UiOptions(color=colour))

@@ -57,7 +57,7 @@ from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, draw_pane, inputs, layout, layout_of
 
-PANES = ("header", "edits", "prompt", "stage", "side", "panel", "footer", "small")
+PANES = ("header", "edits", "prompt", "stage", "caption", "side", "panel", "footer", "small")
 REST = 2.0  # seconds without news after which freed memory is given back
 SAID = 1000  # characters of a sentence that pops up
 LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its own measure it does so often, and a key waits for 50 ms
@@ -307,6 +307,11 @@ class ExplorerApp(TerminalApp):
                 self.marks = now, followed(now, *self.marks)
             x, y = place(canvas, self.marks[1])
             self.cursor_position = Offset(rect.x + x, rect.y + y)
+
+    def pane_text(self, name: str) -> list[str]:
+        """What stands in a pane; nothing where it isn't shown."""
+        picture = self.query_one(f"#{name}", Picture)
+        return picture.canvas.text() if name in self.placed and picture.canvas is not None else []
 
     def scene(self, width: int, height: int) -> Scene:
         """What the screen is drawn from."""

@@ -27,6 +27,7 @@ from txexplain.viz.svg import svg
 if TYPE_CHECKING:
     from txexplain.ui.app import ExplorerApp
 
+WORDED = ("header", "stage", "caption", "side", "panel")  # the panes whose words are explained; the prompt's are the reader's
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 
 
@@ -109,6 +110,12 @@ def play(app: ExplorerApp) -> None:
         app.motion.play(film)
 
 
+def help_(app: ExplorerApp) -> None:
+    """The keys here, and the words that stand on the screen."""
+    seen = "\n".join(line for name in WORDED for line in app.pane_text(name))
+    app.push_screen(HelpScreen(app.session.state.location.kind, app.tones, app.actions, seen))
+
+
 def suspend(app: ExplorerApp) -> None:
     """Give the terminal back to the shell until it says fg."""
     if app.driver is None or not app.driver.can_suspend:
@@ -128,6 +135,6 @@ DEEDS: dict[str, Callable[[ExplorerApp], object]] = {
     "play": play,
     "suspend": suspend,
     "repaint": lambda app: app.repaint(),
-    "help": lambda app: app.push_screen(HelpScreen(app.session.state.location.kind, app.tones, app.actions)),
+    "help": help_,
     "quit": lambda app: app.exit(),
 }

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from txexplain.ui.over import OverScreen
 from txexplain.viz.canvas import plain, rich_style
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.explain import FAR, rows_of
+from txexplain.viz.views.explain import FAR, rows_of, with_words
 
 WIDEST, AROUND = 78, 6  # cells of the window, and of what stands around its text: padding and the scroll bar
 
@@ -60,7 +60,7 @@ class ExplainScreen(OverScreen[None]):
 
     def page(self, width: int) -> Text:
         tones, text = self.scene.palette, Text()
-        for row in rows_of(self.scene, width, FAR):
+        for row in with_words(self.scene, rows_of(self.scene, width, FAR), width):
             style = rich_style(tones.rgb(row.ink), tones.rgb("cursor" if row.lit else "panel"), row.attrs, tones.depth, tones.theme)
             text.append(plain(row.text, tones), style)
             text.append("\n")

@@ -9,13 +9,16 @@ from txexplain.explorer.location import place_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
+from txexplain.viz.views.caption import caption_rows
 from txexplain.viz.views.lesson import mark
 from txexplain.viz.views.panel import ABOVE, LOWEST
 from txexplain.viz.views.surprisal import rows_needed
+from txexplain.words.colours import LEGENDS
 
 SMALLEST = (60, 16)
 NARROW = 100
 ULTRA = 160
+LEAST_STAGE = 14  # rows that the stage keeps where something stands below it
 LEAST_PANEL, LEAST_SIDE = 9, 6  # rows that the panel keeps where something stands below it, and that this needs
 PANEL_SHARE = 0.4  # of their common height
 ROOMY = (100, 30)  # from here on the surprisal strip is open unless the reader shuts it
@@ -90,7 +93,18 @@ def layout_of(scene: Scene) -> dict[str, Rect]:
     """Each pane's place for what a scene shows."""
     needed = None if scene.pane == "prompt" else rows_needed(scene)  # where one types, nothing moves
     output = place_of(scene.location).has_candidates
-    return layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed, prompt=needed, output=output)
+    panes = layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed, prompt=needed, output=output)
+    return panes if scene.side in ABOVE or "stage" not in panes else panes | captioned(panes["stage"], scene)
+
+
+def captioned(stage: Rect, scene: Scene) -> dict[str, Rect]:
+    """The stage with its caption below it, as far as that leaves it room enough."""
+    rows, behind = caption_rows(scene, stage.width)
+    for height in (len(rows) + (not behind and scene.location.kind in LEGENDS), len(rows)):
+        if stage.height - height >= LEAST_STAGE:
+            above = replace(stage, height=stage.height - height)
+            return {"stage": above, "caption": Rect(stage.x, stage.y + above.height, stage.width, height)}
+    return {}
 
 
 def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
@@ -121,6 +135,8 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
         case "stage":
             own = sampling if page.has_candidates else ()
             return (*shared, scene.pane, place, scene.message, scene.hover, *ribbons, *own)
+        case "caption":
+            return (rect, scene.palette, place.kind, place.stage)
         case "panel":
             return (*shared, scene.pane, *sampling, scene.draw, scene.drawn_from, state.seed, scene.message, page.has_candidates)
         case "side":

@@ -14,6 +14,7 @@ LATER_TILES = TILES[TILES.index("ln2") :]
 class Block(InBlock):
     __slots__ = ()
     kind = "block"
+    caption = "One block: tokens take over from earlier ones, then each works alone."
     about = "One block in its order: attention and MLP branch off the residual stream and are added back to it."
     stem = IN_BLOCK
     brackets = f"L5[{'] L5['.join(TILES)}]"

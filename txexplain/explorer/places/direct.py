@@ -20,6 +20,7 @@ class Direct(LookedUp):
 
     __slots__ = ()
     kind = "direct"
+    caption = "How far each part pushes towards A or towards B, read straight off."
     about = (
         "What each part that was added to the selected token's stream gives to the difference of two tokens' logits, straight to the end:"
         " a reading, not a cause."

@@ -27,6 +27,7 @@ class Effects(LookedUp):
 
     __slots__ = ()
     kind = "effects"
+    caption = "How A's lead over B changes when one part is switched off."
     about = (
         "By how much the difference of two tokens' logits changes where one head, MLP, edge or token is switched off, and all that "
         "follows is computed again: causes, on this prompt."

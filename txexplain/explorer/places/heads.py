@@ -32,6 +32,13 @@ from txexplain.facts.heads import measuring, ranked
 MEASURES = ("self", "previous", "first", "induction", "entropy")  # what heads are told apart by
 LEASTS = (0, 10, 25, 50)  # the least percentage of a measure that a head of the atlas must have to be shown
 
+CAPTIONS = {
+    "qk": "One head: how well each earlier token's key fits each token's query.",
+    "scaled": "The same scores, divided by one number so that they spread less.",
+    "masked": "What comes later is covered: a token looks at itself and back.",
+    "values": "What moves: each share times the length of what the token hands over.",
+}  # of a head's stages but the usual one
+
 
 class WithHead(InBlock):
     """A place with a head, its own or the selected one."""
@@ -73,6 +80,7 @@ class Attn(Heads):
 
     __slots__ = ()
     kind = "attn"
+    caption = "The heads of this block: each picture shows which token looks at which."
     about = "The block's heads. Each picture is a head's real softmax pattern: queries down, keys to the right."
     word = "attn"
     stem = page_stem(word)
@@ -103,6 +111,7 @@ class Atlas(Heads):
 
     __slots__ = ()
     kind = "heads"
+    caption = "All heads of all blocks: who looks at whom, and what each head does."
     about = (
         "Every head of every block, each with its real softmax pattern, and what it does on this prompt: its share to the token itself, "
         "the one before, the first, and the one after an earlier copy (induction), and its entropy; means over all queries but the first."
@@ -202,8 +211,12 @@ class Head(WithCursor):
 
     __slots__ = ()
     kind = "head"
+    caption = "One head: a row for each token, with its share of every earlier token."
     about = "One head: each row is a query token, each column a key token that it may look at."
     stem = rf"{IN_BLOCK}H(?P<head>{NUMBER})"
+
+    def captioned(self, at: Location) -> str:
+        return CAPTIONS.get(at.stage, self.caption)
 
     def text(self, at: Location) -> str:
         cursor = f"[{at.query},{at.key}]" if at.query is not None else ""
@@ -249,6 +262,7 @@ class Product(WithCursor):
 
     __slots__ = ()
     kind = "product"
+    caption = "Why this score? The query times the key, number by number."
     about = "One query times one key, element by element, the score that it makes, and what this share of attention moves."
     named = True
 

@@ -19,6 +19,7 @@ class Lens(LookedUp):
 
     __slots__ = ()
     kind = "lens"
+    caption = "What the model would say next if it had to answer after each block."
     about = (
         "The logit lens: what each token's stream would say next if it were read after each block, with its own mean and spread: a "
         "reading, not a cause."

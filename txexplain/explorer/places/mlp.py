@@ -38,6 +38,7 @@ class Mlp(Neurons):
 
     __slots__ = ()
     kind = "mlp"
+    caption = "Which neurons fire for this token, and which tokens each makes likelier."
     about = "The MLP: up to n_inner neurons, an activation, and back down to the residual stream."
     word = "mlp"
     stem = page_stem(word)
@@ -84,6 +85,7 @@ class Neuron(Neurons):
 
     __slots__ = ()
     kind = "neuron"
+    caption = "One neuron: how strongly it fires, and what it then writes."
     about = "One neuron of the MLP, before and after its activation."
     named = True
 

@@ -168,6 +168,7 @@ class Place(ABC):
     __slots__ = ()
     kind: ClassVar[str]  # its name, by which all that shows it is found
     about: ClassVar[str]  # what one sees there
+    caption: ClassVar[str]  # that again, in one plain sentence without a code or a formula: it stands below the view
     stem: ClassVar[str] = ""  # the pattern of its text before TAIL; empty where another kind's class reads it
     word: ClassVar[str] = ""  # the word that names it there
     brackets: ClassVar[str] = ""  # examples of what its brackets may hold
@@ -228,6 +229,10 @@ class Place(ABC):
     def own_head(self, at: Location) -> int:
         """The head that the place belongs to, not one that is selected in it."""
         return 0
+
+    def captioned(self, at: Location) -> str:
+        """The plain sentence for a Location."""
+        return self.caption
 
     # What there is of it
 

@@ -54,6 +54,7 @@ class Vector(Place):
 class Embed(Vector, End):
     __slots__ = ()
     kind = "embed"
+    caption = "How this token becomes numbers: its own row of a table, plus its place's row."
     about = "Where a token becomes numbers: its row of wte plus its position's row of wpe."
     stem = word = "embed"
     brackets = "embed[17]"
@@ -66,6 +67,7 @@ class Embed(Vector, End):
 class Final(Vector, End):
     __slots__ = ()
     kind = "final"
+    caption = "The last numbers, brought to one scale before tokens are read from them."
     about = "The final LayerNorm, whose result meets every row of the unembedding."
     stem = word = "final"
     brackets = "final[17]"
@@ -74,6 +76,7 @@ class Final(Vector, End):
 class Ln1(Vector, InBlock):
     __slots__ = ()
     kind = "ln1"
+    caption = "The token's numbers, brought to one scale before attention reads them."
     about = "The LayerNorm before attention: the token's vector, centred, divided by its spread, stretched and shifted."
     word = "ln1"
     stem = page_stem(word)
@@ -84,6 +87,7 @@ class Ln1(Vector, InBlock):
 class Ln2(Vector, InBlock):
     __slots__ = ()
     kind = "ln2"
+    caption = "The token's numbers, brought to one scale before the MLP reads them."
     about = "The LayerNorm before the MLP."
     word = "ln2"
     stem = page_stem(word)
@@ -139,6 +143,7 @@ class Linear(Vector, InBlock):
 class Qkv(Linear):
     __slots__ = ()
     kind = "qkv"
+    caption = "What the token looks for, can be found by, and hands over."
     about = "Query, key and value of every head, made from the normalised vector by one matrix."
     word = "qkv"
     stem = page_stem(word)
@@ -151,6 +156,7 @@ class Qkv(Linear):
 class Proj(Linear):
     __slots__ = ()
     kind = "proj"
+    caption = "The heads' results, side by side and mixed: what attention adds."
     about = "The heads' results, side by side, through W_O: what attention adds to the residual stream."
     word = "proj"
     stem = page_stem(word)

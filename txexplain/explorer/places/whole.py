@@ -27,6 +27,7 @@ class Model(Whole):
 
     __slots__ = ()
     kind = "model"
+    caption = "Tokens pass the blocks from left to right; bands show what came from where."
     about = (
         "The whole model: rows are tokens, columns are blocks. Ribbons show what reached the selected token, traced back from the last "
         "block, the widest of them; numbers on the rows, which part of it each token held there; the bars below, how much attention (A) "
@@ -90,6 +91,7 @@ class Output(Whole, End):
 
     __slots__ = ()
     kind = "output"
+    caption = "From scores to shares, step by step, for the likeliest next tokens."
     about = "Every stage from logit to probability, for the likeliest tokens."
     stem = word = "output"
     has_candidates = True
@@ -135,6 +137,7 @@ class Residual(LookedUp):
 
     __slots__ = ()
     kind = "residual"
+    caption = "This token's numbers as a sum: what each part of the model added."
     about = "The selected token's residual stream: every part that was added to it, from the embedding to the last block."
     stem = word = "residual"
     brackets = "residual[L3.attn]"

@@ -9,6 +9,7 @@ from txexplain.explorer.places.by_place import load_all
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.places import PICTURES
 from txexplain.viz.scene import Scene
+from txexplain.viz.views.caption import draw_caption
 from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
 from txexplain.viz.views.edits import draw_edits
 from txexplain.viz.views.explain import draw_explain
@@ -56,6 +57,7 @@ PANES: dict[str, Callable[[Scene], Canvas]] = {
     "edits": draw_edits,
     "prompt": draw_prompt_pane,
     "stage": draw_stage,
+    "caption": draw_caption,
     "side": draw_side,
     "panel": draw_panel,
     "footer": draw_footer,

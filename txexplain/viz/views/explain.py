@@ -15,6 +15,7 @@ from txexplain.viz.tables import padded
 from txexplain.viz.views.chrome import OLD, title
 from txexplain.viz.views.panel import full_bar
 from txexplain.words.explain import explain
+from txexplain.words.glossary import words_in
 from txexplain.words.told import Entry, Explanation, Line, Look, Plus, Shape, Share, Token, Value
 
 TALL = 30  # rows of a pane that shows more lines of code around the one that counts
@@ -196,7 +197,14 @@ def frame(canvas: Canvas, scene: Scene, right: str) -> None:
 
 
 def pane_rows(scene: Scene) -> list[Row]:
-    return rows_of(scene, scene.width - 3, FAR if scene.height >= TALL else NEAR)
+    return with_words(scene, rows_of(scene, scene.width - 3, FAR if scene.height >= TALL else NEAR), scene.width - 3)
+
+
+def with_words(scene: Scene, rows: list[Row], width: int) -> list[Row]:
+    """An explanation, and below it the words that it uses."""
+    found = words_in(" ".join(row.text for row in rows))
+    said = [plain(f"{word.names[0]}: {word.meaning}", scene.palette) for word in found]
+    return [*rows, Row(), Row("Words", "accent", BOLD), *(Row(line) for each in said for line in wrapped(each, width, 0, HANG))]
 
 
 def body(scene: Scene, rows: Sequence[Row]) -> int:
