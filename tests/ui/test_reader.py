@@ -399,7 +399,7 @@ def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
 
     async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
         scene, rect = app.scene(*app.size), app.layout_of(*app.size)["side"]
-        switched = replace(scene, result=Result(other, tiny), distribution=distribution(other.last_logits))
+        switched = replace(scene, shown=Result(other, tiny), distribution=distribution(other.last_logits))
         said = [" ".join(" ".join(draw_pane("side", each, rect).text()).split()) for each in (scene, switched)]
         assert scene.distribution is not None
         assert f"The likeliest: {percent(scene.distribution.probability.max())}." in said[0]

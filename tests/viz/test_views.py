@@ -1003,7 +1003,7 @@ def test_what_was_not_recorded_says_so(tiny_result: Result) -> None:
     bare = Result(Trace(tiny_result.trace.ids, parts, config=tiny_result.config), None)
     for at in PLACES:
         scene = scene_at(tiny_result, at, (120, 36))
-        screen = draw_screen(replace(scene, result=bare, distribution=None, ribbons=None))
+        screen = draw_screen(replace(scene, shown=bare, distribution=None, ribbons=None))
         assert_whole(screen)
 
 
@@ -1021,7 +1021,7 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_result: Result,
         return whole(trace, name)
 
     result = Result(tiny_result.trace, tiny_result.model)
-    scene = replace(scene_at(tiny_result, "L1.mlp", (80, 24)), result=result)
+    scene = replace(scene_at(tiny_result, "L1.mlp", (80, 24)), shown=result)
     monkeypatch.setattr(Trace, "__getitem__", get)
     asks: dict[str, Callable[[], object]] = {
         "stage": lambda: draw_stage(scene),
