@@ -63,7 +63,7 @@ from txexplain.ui.app import ExplorerApp
 from txexplain.ui.models import ModelsScreen
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.work import Does, Heard, Job, Work
-from txexplain.viz.screen import draw_pane
+from txexplain.viz.screen import paint_pane
 
 SAVED = Path(__file__).parent / "golden" / "saved" / "one"  # 2 blocks of 2 heads, a vocabulary of 300, room for 64 tokens
 TIMERS = ("typed", "fade", "drawn")  # those of the app; Textual's own may ring
@@ -443,7 +443,7 @@ def check(walk: Walk, app: ExplorerApp, truth: Truth) -> None:
     for pane, rect in app.layout_of(scene.width, scene.height).items():
         canvas = app.screen_stack[0].query_one(f"#{pane}", Picture).canvas
         assert canvas is not None
-        assert canvas.text() == draw_pane(pane, scene, rect).text(), f"{pane} doesn't show the state"
+        assert canvas.text() == paint_pane(pane, scene, rect).text(), f"{pane} doesn't show the state"
 
 
 async def press(app: ExplorerApp, name: str) -> None:

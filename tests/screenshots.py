@@ -100,7 +100,7 @@ async def settled(app: ExplorerApp, pilot: Pilot[None]) -> None:
             raise TimeoutError("The app doesn't settle.")
         await pilot.pause(0.002)
     app.session = replace(app.session, cost="")  # milliseconds are the machine's, not the picture's
-    app.draw()
+    app.paint()
     await pilot.pause()
 
 

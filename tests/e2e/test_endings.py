@@ -205,7 +205,7 @@ def broken(self, *rest, **more):
 """
 PLACES = {
     "key": ("app.ExplorerApp.perform = broken", "a"),
-    "draw": ("plain, n = app.draw_pane, []\napp.draw_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)", "a"),
+    "draw": ("plain, n = app.paint_pane, []\napp.paint_pane = lambda *a: plain(*a) if str(a[1].location) == 'L3' else broken(0)", "a"),
     "worker": (
         "plain, n = GPT2.stoppable_forward, []\n"
         "GPT2.stoppable_forward = lambda *a, **o: n.append(1) or (plain if len(n) < 2 else broken)(*a, **o)", " ",

@@ -31,7 +31,7 @@ from txexplain.front.scenes import scene_of, surprisal_of
 from txexplain.viz.live import amount, fill, filled
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import draw_screen, layout
+from txexplain.viz.screen import layout, paint_screen
 from txexplain.viz.views.lesson import overflow
 
 LESSONS = [load(str(path)) for path in shipped()]
@@ -93,7 +93,7 @@ def test_every_page_stands_on_both_screens_without_overflow(lesson: Lesson, page
             assert scene.reading is not None
             given = replace(scene, reading=replace(scene.reading, given=number))
             assert overflow(in_side(given)) == 0
-        text = draw_screen(scene).text()
+        text = paint_screen(scene).text()
         assert "Not recorded" not in "\n".join(text)
         assert f"{page.number}/{len(lesson.pages)}" in "\n".join(text)
 
@@ -106,7 +106,7 @@ def test_a_page_stands_on_any_screen(run: Read, size: tuple[int, int], look: Pal
     for page in (lesson.pages[5], lesson.pages[8]):
         for lecture in (False, True):
             scene = replace(page_on_screen(lesson, page, run, size, look), lecture=lecture)
-            text = draw_screen(scene).text()
+            text = paint_screen(scene).text()
             assert [cell_len(row) for row in text] == [size[0]] * size[1]
             assert not look.ascii or "".join(text).isascii()
             assert f"T {page.temperature:.2f}" in "\n".join(text)
@@ -120,7 +120,7 @@ def test_every_page_is_on_screen_word_for_word(run: Read) -> None:
         for size in SIZES:
             scene = page_on_screen(lesson, page, run, size)
             rect = layout(*size, "lesson")["side"]
-            rows = [row[rect.x + 1 : rect.x + rect.width] for row in draw_screen(scene).text()[rect.y + 1 : rect.y + rect.height]]
+            rows = [row[rect.x + 1 : rect.x + rect.width] for row in paint_screen(scene).text()[rect.y + 1 : rect.y + rect.height]]
             shown = " ".join(" ".join(rows).replace("•", " ").split())
             said = " ".join(re.sub(r"[*`]|^- ", "", fill(page.text, scene), flags=re.MULTILINE).split())
             assert said in shown

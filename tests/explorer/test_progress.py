@@ -17,7 +17,7 @@ from txexplain.front.actions import ACTIONS
 from txexplain.front.progress import Progress, progress_path, read_progress, write_progress
 from txexplain.front.shown import scene_for
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 FIRST, SECOND = shipped_lessons()[:2]
 
@@ -108,7 +108,7 @@ def test_nothing_is_kept_of_a_lecture_or_a_guest(storyteller: GPT2) -> None:
 
 
 def screen(world: World, size: tuple[int, int]) -> str:
-    return "\n".join(draw_screen(scene_for(world.session, Palette(), size, ACTIONS)).text())
+    return "\n".join(paint_screen(scene_for(world.session, Palette(), size, ACTIONS)).text())
 
 
 @pytest.mark.parametrize("size", [(60, 18), (80, 24), (100, 30), (120, 36)])

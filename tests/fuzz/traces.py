@@ -25,7 +25,7 @@ from txexplain.models import load_model
 from txexplain.text import visible
 from txexplain.viz.describe import describe
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.views.explain import explain_text
 
 FILE = "run.safetensors"
@@ -122,7 +122,7 @@ class Traces:
             (folder / "new").write_bytes(bytes(len(data)))
             (folder / "new").replace(path)
         require_tensors(scene.trace, data)
-        lines = draw_screen(scene).text()
+        lines = paint_screen(scene).text()
         if len(lines) != scene.height:
             raise Wrong(f"{len(lines)} lines on a screen of {scene.height}")
         require_shares(scene, state.location, describe(scene))

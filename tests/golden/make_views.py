@@ -25,7 +25,7 @@ from txexplain.front.scenes import scene_of
 from txexplain.models import load_model
 from txexplain.viz.canvas import STRIKE, UNDERLINE, Canvas
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 HERE = Path(__file__).parent
 VIEWS = HERE / "views"
@@ -79,7 +79,7 @@ def picture(source: Result, place: str, size: tuple[int, int], palette: Palette)
     scene = scene_of(
         state, palette, size, source, distribution=distribution_of(source, state), ribbons=tuple(source.flow("norms")), keys=keys
     )
-    return draw_screen(replace(scene, display=Words()))
+    return paint_screen(replace(scene, display=Words()))
 
 
 def texts() -> dict[str, list[str]]:

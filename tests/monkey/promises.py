@@ -36,7 +36,7 @@ from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.numbers import percent
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import Rect, draw_pane
+from txexplain.viz.screen import Rect, paint_pane
 
 App = ExplorerApp
 NUMBER = re.compile(r"[<>]?[−-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[−-]?\d+)?%?")
@@ -242,7 +242,7 @@ def pictures_shown(app: App, seen: Seen, scene: Scene, rects: dict[str, Rect], *
         for y, row in seen.pane(name):
             assert clean(row) == text[y], f"{name}, row {y}: the screen says {row!r}, the picture {text[y]!r}"
         if name in rects:
-            same_picture(name, canvas, draw_pane(name, scene, rects[name]), exactly=exactly)
+            same_picture(name, canvas, paint_pane(name, scene, rects[name]), exactly=exactly)
 
 
 def same_picture(name: str, shown: Canvas, drawn: Canvas, *, exactly: bool) -> None:

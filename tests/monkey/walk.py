@@ -31,7 +31,7 @@ from txexplain.front.actions import ACTIONS
 from txexplain.front.config import read_config
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
-from txexplain.viz.screen import draw_pane
+from txexplain.viz.screen import paint_pane
 
 GROWN = 5.0  # seconds that the frame of a zoom may take on a busy machine
 HUNG = 45  # seconds that one step may keep the app busy: a hang is a fault, too, with the way to it
@@ -194,7 +194,7 @@ async def still(app: Watched, pilot: Pilot[None]) -> None:
     while True:
         if app.session.reader.asked.clock:  # a stopwatch begins a second
             app.began = time.monotonic()
-            app.draw()
+            app.paint()
         await pilot.pause(0)
         if (laid_out(app) and (app.animation_level == "none" or grown(app)) and not computes(app)) or time.monotonic() > end:
             return
@@ -213,7 +213,7 @@ def laid_out(app: Watched) -> bool:
 def grown(app: Watched) -> bool:
     rect, shown = app.layout_of(*app.size).get("stage"), app.query_one("#stage", Picture).canvas
     return not app.motion.coming and (
-        rect is None or (shown is not None and not draw_pane("stage", app.scene(*app.size), rect).diff(shown))
+        rect is None or (shown is not None and not paint_pane("stage", app.scene(*app.size), rect).diff(shown))
     )
 
 

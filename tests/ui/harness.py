@@ -25,7 +25,7 @@ from txexplain.front.options import UiOptions
 from txexplain.front.scenes import palette_of, roomy, scene_of, surprisal_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.widgets.picture import Picture
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 ONCE = "Once upon a time there was a"
 PATIENCE = 30.0  # seconds until a condition that never comes true fails its test
@@ -135,7 +135,7 @@ def expected_text(app: ExplorerApp, model: GPT2, size: tuple[int, int], options:
         drawn_from=app.session.drawn_from if app.session.last_draw is not None else None,
         surprisal=surprisal_of(result) if (roomy(*size) if app.session.strip is None else app.session.strip) else None,
     )
-    return draw_screen(replace(scene, cost=app.session.cost)).text()
+    return paint_screen(replace(scene, cost=app.session.cost)).text()
 
 
 def draws(model: GPT2, ids: Sequence[int], count: int, seed: int = 0, **sampling: Any) -> list[int]:

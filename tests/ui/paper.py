@@ -32,7 +32,7 @@ from txexplain.ui.deeds import DEEDS
 from txexplain.ui.work import Does, Job, Work
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import Rect, draw_pane, draw_screen, layout, layout_of
+from txexplain.viz.screen import Rect, layout, layout_of, paint_pane, paint_screen
 
 NAMES = {glyph: name for name, glyph in GLYPHS.items()}
 RINGING = ("typed", "drawn", "script")  # timers whose time comes once nothing else is on its way
@@ -65,7 +65,7 @@ class Pane:
 
     @cached_property
     def canvas(self) -> Canvas:
-        return draw_pane(self.id, self.scene, self.rect)
+        return paint_pane(self.id, self.scene, self.rect)
 
     def focus(self) -> None:
         """The session knows it."""
@@ -129,7 +129,7 @@ class Paper:
         return Pane(selector.removeprefix("#"), scene, layout_of(scene))
 
     def text(self) -> list[str]:
-        return draw_screen(self.scene(*self.size)).text()
+        return paint_screen(self.scene(*self.size)).text()
 
     # The reader
 

@@ -65,7 +65,7 @@ from txexplain.ui.work import Heard, Job
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.numbers import percent
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_pane, draw_screen
+from txexplain.viz.screen import paint_pane, paint_screen
 from txexplain.viz.svg import svg
 from txexplain.viz.views.panel import axis
 
@@ -1028,7 +1028,7 @@ def test_f8_asks_for_a_name_and_saves_the_screen_as_a_picture(storyteller: GPT2,
         assert [path.name for path in tmp_path.iterdir()] == [first]
         assert said(app)[0] == f"Saved {tmp_path / first}"
         drawn = (tmp_path / first).read_text()
-        assert drawn == svg(draw_screen(app.scene(*app.size)))
+        assert drawn == svg(paint_screen(app.scene(*app.size)))
         assert "L3H5" in "".join(ElementTree.parse(tmp_path / first).getroot().itertext())
         await hand.press("f8")
         assert field().value == second
@@ -1120,7 +1120,7 @@ def test_a_zoom_moves_once_and_ends_with_the_view(storyteller: GPT2) -> None:
         await until(hand, lambda: not app.motion.coming, "the view")
         last = app.query_one("#stage", Picture).canvas
         assert last is not None
-        assert not draw_pane("stage", app.scene(*app.size), app.layout_of(*app.size)["stage"]).diff(last)
+        assert not paint_pane("stage", app.scene(*app.size), app.layout_of(*app.size)["stage"]).diff(last)
         await hand.press("escape")
         await until(hand, lambda: not app.motion.coming, "the view")
         await hand.resize_terminal(20, 5)

@@ -28,7 +28,7 @@ from txexplain.front.scenes import scene_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.terminal.wire import BEGIN, END, Wire
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 SIZE = (120, 40)
 KIB = 1024
@@ -156,7 +156,7 @@ def test_a_whole_screen_of_the_model_view(storyteller: GPT2, size: tuple[int, in
     state, result = ExplorerState(prompt=prompt), Result(trace, storyteller)
     more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow("norms"))}
     for theme in ("dark", "light", "contrast"):
-        canvas = draw_screen(scene_of(state, Palette(theme), size, result, **more))
+        canvas = paint_screen(scene_of(state, Palette(theme), size, result, **more))
         text = []
         for y, row in enumerate(canvas.lines(range(canvas.height))):
             said = (each.style.render(each.text, color_system=ColorSystem.TRUECOLOR) if each.style else each.text for each in row)

@@ -19,7 +19,7 @@ from txexplain.front.options import UiOptions
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.widgets.picture import Picture
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.views.explain import rows_of
 
 Hand = Pilot[None]
@@ -48,7 +48,7 @@ def test_i_opens_beside_the_stage_follows_and_closes(storyteller: GPT2, size: tu
             rows = [row[2:].rstrip() for row in pane_text(app, "side")[1:]]
             want = explained(app, side.size.width - 3)[: len(rows) - 1]
             assert rows[: len(want)] == want, keys
-            assert screen_text(app)[1:-1] == draw_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], keys
+            assert screen_text(app)[1:-1] == paint_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], keys
         await press(app, hand, "i")
         assert app.session.side == ""
         assert app.query_one("#panel").region.height == stage.height + app.query_one("#caption").region.height
@@ -126,7 +126,7 @@ def test_a_smaller_screen_hides_it_and_a_larger_brings_it_back(storyteller: GPT2
         assert shown()
         await hand.resize_terminal(80, 24)
         await until(hand, lambda: not shown(), "no room")
-        assert screen_text(app)[1:] == draw_screen(app.scene(80, 24)).text()[1:]
+        assert screen_text(app)[1:] == paint_screen(app.scene(80, 24)).text()[1:]
         await hand.resize_terminal(120, 36)
         await until(hand, shown, "room again")
 
@@ -201,7 +201,7 @@ def test_an_explanation_beside_the_stage_follows_what_its_pane_shows(storyteller
         assert app.session.scroll > 0
         for key in ("down", "]", "s", "r", "space", "u"):
             await press(app, hand, key)
-            assert screen_text(app)[1:-1] == draw_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], key
+            assert screen_text(app)[1:-1] == paint_screen(replace(app.scene(*app.size), cost="")).text()[1:-1], key
         assert app.session.scroll > 0
         await hand.click("#side", offset=(5, 3))
         assert app.session.pane == "side"

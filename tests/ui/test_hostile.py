@@ -228,7 +228,7 @@ def test_every_token_of_the_vocabulary_is_only_text(storyteller: GPT2, benign: f
             ranks = shown(app)
             seen.extend(rank for rank in ranks if not seen or rank > seen[-1])
             app.session = replace(app.session, candidate=min(last, seen[-1] + len(ranks)))
-            app.draw()
+            app.paint()
             await pilot.pause()
 
     written = record(test, storyteller, ExplorerState(prompt=ONCE), size=(120, 400))

@@ -24,7 +24,7 @@ def lacking(*_: Any, **__: Any) -> Any:
 
 
 def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = module.draw_pane
+    plain = module.paint_pane
 
     def drawn(name: str, scene: Any, rect: Any) -> Any:
         too_much = name == "stage" and scene.shown is not None and scene.location.kind == "block"
@@ -35,7 +35,7 @@ def test_a_lack_of_memory_ends_nothing(storyteller: GPT2, monkeypatch: pytest.Mo
 
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
         with monkeypatch.context() as patch:  # drawing
-            patch.setattr(module, "draw_pane", drawn)
+            patch.setattr(module, "paint_pane", drawn)
             await press(app, pilot, "enter")
             assert app.state.location.kind == "block"
             assert "too little memory" in " ".join(pane_text(app, "stage"))

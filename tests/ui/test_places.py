@@ -24,7 +24,7 @@ from txexplain.ui.help import HelpScreen
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import Palette
 from txexplain.viz.places import PICTURES, TABLES
-from txexplain.viz.views import draw_header, draw_stage
+from txexplain.viz.views import paint_header, paint_stage
 from txexplain.viz.views.explain import explain_text
 from txexplain.words.told import TOPICS
 
@@ -124,10 +124,10 @@ def test_a_place_is_shown_in_every_way(tiny: GPT2, reached: dict[str, set[Locati
     place = min(reached[kind], key=str)
     for face in FACES.get(kind, (None,)):
         scene = scene_at(Result(trace, tiny), str(replace(place, face=face)), (100, 30))
-        drawn = draw_stage(scene).text()
+        drawn = paint_stage(scene).text()
         assert len({line.strip() for line in drawn}) > 3
         assert "Not recorded" not in "".join(drawn)
-        assert PLACES[kind].label(place) in "".join(draw_header(scene).text())
+        assert PLACES[kind].label(place) in "".join(paint_header(scene).text())
         assert PLACES[kind].about in describe(scene)
         assert "Not recorded" not in describe(scene)
         assert len(explain_text(scene, 80)) > 100

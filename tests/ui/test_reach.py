@@ -28,7 +28,7 @@ from txexplain.front.scenes import palette_of, scene_of
 from txexplain.ui.app import ExplorerApp
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import THEMES
-from txexplain.viz.screen import draw_screen, layout
+from txexplain.viz.screen import layout, paint_screen
 
 # What each layout types without AltGr and without a dead key, after Debian's xkb-data: tests/golden/make_layouts.py.
 LAYOUTS = {name: set(typed) for name, typed in json.loads((GOLDEN / "layouts.json").read_text("utf-8")).items()}
@@ -108,7 +108,7 @@ def test_a_storm_of_sizes_ends_in_the_right_screen(storyteller: GPT2) -> None:
             app.pop_screen()
         app._notifications.clear()
         await pilot.pause()
-        drawn = draw_screen(app.scene(80, 24)).text()
+        drawn = paint_screen(app.scene(80, 24)).text()
         assert screen_text(app) == drawn
 
     drive(test, storyteller, size=(120, 36))
@@ -127,7 +127,7 @@ def screen(result: Result, place: str, size: tuple[int, int], look: UiOptions = 
     tones, state = palette_of(look), replace(ExplorerState(prompt=ONCE), location=parse(place))
     keys = footer(Doing(state.location.kind), ascii=tones.ascii)
     more = {"distribution": distribution(result.trace.last_logits), "ribbons": tuple(result.flow("norms")), "keys": keys}
-    return draw_screen(scene_of(state, tones, size, result, side="explain", **more))
+    return paint_screen(scene_of(state, tones, size, result, side="explain", **more))
 
 
 @pytest.mark.parametrize("theme", THEMES)

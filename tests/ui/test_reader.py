@@ -33,7 +33,7 @@ from txexplain.ui.choose import LessonsScreen
 from txexplain.ui.models import ModelsScreen
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.numbers import percent
-from txexplain.viz.screen import Rect, draw_pane
+from txexplain.viz.screen import Rect, paint_pane
 
 LESSON = parse_lesson(
     """# Looking
@@ -400,7 +400,7 @@ def test_a_page_keeps_its_models_numbers(storyteller: GPT2, tiny: GPT2) -> None:
     async def look(app: ExplorerApp, pilot: Pilot[None]) -> None:
         scene, rect = app.scene(*app.size), app.layout_of(*app.size)["side"]
         switched = replace(scene, shown=Result(other, tiny), distribution=distribution(other.last_logits))
-        said = [" ".join(" ".join(draw_pane("side", each, rect).text()).split()) for each in (scene, switched)]
+        said = [" ".join(" ".join(paint_pane("side", each, rect).text()).split()) for each in (scene, switched)]
         assert scene.distribution is not None
         assert f"The likeliest: {percent(scene.distribution.probability.max())}." in said[0]
         assert said[1] == said[0]
@@ -420,7 +420,7 @@ def test_a_page_says_its_own_settings_numbers_wherever_the_reader_went(storytell
     assert elsewhere is not None
     scene = scene_of(replace(state, prompt="The cat"), tones, (60, 20), Result(elsewhere, storyteller),
                      distribution=distribution(elsewhere.last_logits, top_k=3), reading=reading, side="lesson")  # fmt: skip
-    said = " ".join(" ".join(draw_pane("side", scene, Rect(0, 0, 60, 20)).text()).split())
+    said = " ".join(" ".join(paint_pane("side", scene, Rect(0, 0, 60, 20)).text()).split())
     assert " ".join(percent(each.probability[each.order[0]]) for each in own) in said
 
 

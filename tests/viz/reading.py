@@ -19,7 +19,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette, blend
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 
 STAGES = {"narrow": (80, 14), "wide": (80, 31), "large": (148, 54)}  # the stage's own size on a screen of 80×24, 120×36, 200×60
 FIGURE = r"[−-]?(?:\d+\.?\d*(?:e[−-]?\d+)?|inf|∞)"
@@ -36,7 +36,7 @@ def scene_at(result: Result, at: str, size: tuple[int, int], palette: Palette | 
 
 
 def stage_at(result: Result, at: str, size: tuple[int, int], palette: Palette | None = None, **settings: object) -> Canvas:
-    return draw_stage(scene_at(result, at, size, palette, **settings))
+    return paint_stage(scene_at(result, at, size, palette, **settings))
 
 
 def value(text: str) -> float:

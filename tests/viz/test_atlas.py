@@ -28,7 +28,7 @@ from txexplain.viz.numbers import tenths, whole_percent
 from txexplain.viz.palette import Palette
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 
 SHAPES = [(12, 12), (48, 25)]  # GPT-2 124M's heads and gpt2-xl's
 LOOKS = [Palette(), Palette("light", "256"), Palette("dark", "16"), Palette("dark", "none", ascii=True)]
@@ -79,7 +79,7 @@ def test_heads_are_sorted_by_what_they_do_and_cut_where_it_is_little(
     result = random_result(n_layer, n_head, n, seed, copies=seed % 3 > 0, without=(0,) if seed % 2 and n_layer > 1 else ())
     at = f"heads:{name}.{least}" if least else f"heads:{name}"
     order = dims_of(result, parse(at)).order
-    canvas = draw_stage(scene(result, at, (80, 60)))
+    canvas = paint_stage(scene(result, at, (80, 60)))
     if np.isnan(result.measures.of(name)).all():
         assert not heads_drawn(canvas)
         assert order == ()  # arrows have nothing to go along
@@ -95,7 +95,7 @@ def test_names_and_measures_stand_in_the_order(random: Result, size: str, name: 
     order = by_hand(random, name, 0)
     rng = np.random.default_rng(1)
     for at in (order[0], order[int(rng.integers(len(order)))], order[-1]):
-        canvas = draw_stage(scene(random, f"heads:{name}[{at[0]}.{at[1]}]", STAGES[size], look))
+        canvas = paint_stage(scene(random, f"heads:{name}[{at[0]}.{at[1]}]", STAGES[size], look))
         shown = heads_drawn(canvas)
         first = order.index((shown[0][2], shown[0][3]))
         assert [(layer, head) for _, _, layer, head in shown] == order[first : first + len(shown)]
@@ -117,7 +117,7 @@ def test_names_and_measures_stand_in_the_order(random: Result, size: str, name: 
 
 def test_arrows_go_along_the_grid_that_is_drawn(random: Result) -> None:
     for size, at in ((STAGES["narrow"], "heads:previous"), (STAGES["wide"], "heads:entropy.25"), (STAGES["large"], "heads")):
-        canvas = draw_stage(scene(random, at, size))
+        canvas = paint_stage(scene(random, at, size))
         shown = heads_drawn(canvas)
         rows = sorted({y for y, _, _, _ in shown})
         below = {(layer, head) for y, x, layer, head in shown if y == rows[1] and x == shown[1][1]}
@@ -131,24 +131,24 @@ def test_arrows_go_along_the_grid_that_is_drawn(random: Result) -> None:
 def test_a_selected_head_that_is_cut_is_said_to_be(random: Result) -> None:
     order = by_hand(random, "first", 10)
     out = next(head for head in by_hand(random, "first", 0) if head not in order)
-    text = draw_stage(scene(random, f"heads:first.10[{out[0]}.{out[1]}]", STAGES["narrow"])).text()
+    text = paint_stage(scene(random, f"heads:first.10[{out[0]}.{out[1]}]", STAGES["narrow"])).text()
     assert f"L{out[0]}H{out[1]} (cut), by first, 10% or more" in text[0]
-    assert "(cut)" not in draw_stage(scene(random, f"heads:first.10[{order[3][0]}.{order[3][1]}]", STAGES["narrow"])).text()[0]
+    assert "(cut)" not in paint_stage(scene(random, f"heads:first.10[{order[3][0]}.{order[3][1]}]", STAGES["narrow"])).text()[0]
 
 
 def test_no_copy_no_measure_and_no_pattern_are_said() -> None:
-    single = draw_stage(scene(random_result(2, 2, 1), "heads:self", (80, 14))).text()
+    single = paint_stage(scene(random_result(2, 2, 1), "heads:self", (80, 14))).text()
     assert any("Nothing to sort by self: the prompt has one token." in row for row in single)
     assert "nothing to measure, the prompt has one token" in single[-1]
     partial = random_result(3, 2, 5, without=(1,))
-    text = draw_stage(scene(partial, "heads[1.0]", (80, 31))).text()
+    text = paint_stage(scene(partial, "heads[1.0]", (80, 31))).text()
     assert sum(row.count("not recorded") for row in text) == 3
     assert "L1H0: its pattern was not recorded" in text[-1]
-    unmeasured = draw_stage(scene(random_result(2, 2, 1), "heads", (80, 31))).text()
+    unmeasured = paint_stage(scene(random_result(2, 2, 1), "heads", (80, 31))).text()
     assert not any(re.search(r"\bself\b|\bbits\b|%", row) for row in unmeasured[:-2])
     nothing = Result(Trace([1, 2], {}, config=partial.config), None)
-    assert "Not recorded" in draw_stage(scene(nothing, "heads", (80, 14))).text()[2]
-    nowhere = draw_stage(scene(random_result(2, 3, 6, copies=False), "heads:self.50[1.1]", (80, 14))).text()
+    assert "Not recorded" in paint_stage(scene(nothing, "heads", (80, 14))).text()[2]
+    nowhere = paint_stage(scene(random_result(2, 3, 6, copies=False), "heads:self.50[1.1]", (80, 14))).text()
     values = random_result(2, 3, 6, copies=False).measures.self
     layer, head = np.unravel_index(values.argmax(), values.shape)
     told = next(re.search(r"No head's self reaches 50%; the most is (\S+), (L\dH\d)'s\.", row) for row in nowhere if "reaches" in row)
@@ -205,8 +205,8 @@ def test_the_readout_has_all_five_measures(result: Result, size: tuple[int, int]
 
 def test_a_prompt_without_copies_says_so_in_the_readout() -> None:
     result = random_result(2, 3, 6, copies=False)
-    assert "induction none, no token comes twice in this prompt" in draw_stage(scene(result, "heads", (148, 31))).text()[-1]
-    assert re.search(r"ind\w* none", draw_stage(scene(result, "heads", (80, 14))).text()[-1])
+    assert "induction none, no token comes twice in this prompt" in paint_stage(scene(result, "heads", (148, 31))).text()[-1]
+    assert re.search(r"ind\w* none", paint_stage(scene(result, "heads", (80, 14))).text()[-1])
 
 
 @pytest.mark.parametrize("size", [(80, 31), (148, 54)], ids=lambda size: f"{size[0]}x{size[1]}")
@@ -245,8 +245,8 @@ def test_the_table_lists_the_heads_as_the_atlas_does(result: Result) -> None:
 def test_an_atlas_that_is_not_measured_yet_is_drawn_without_measures() -> None:
     result = random_result(6, 8, 12)
     for at in ("heads[1.2]", "heads:first[1.2]"):
-        draw_stage(replace(scene(result, at, (80, 31)), measured=False))
+        paint_stage(replace(scene(result, at, (80, 31)), measured=False))
         assert "measures" not in result.__dict__
     assert any(
-        "Measuring all 48 heads" in row for row in draw_stage(replace(scene(result, "heads:first", (80, 31)), measured=False)).text()
+        "Measuring all 48 heads" in row for row in paint_stage(replace(scene(result, "heads:first", (80, 31)), measured=False)).text()
     )

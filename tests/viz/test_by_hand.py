@@ -26,7 +26,7 @@ from txexplain.facts.by_hand import recomputable
 from txexplain.front.scenes import scene_of
 from txexplain.viz.describe import describe
 from txexplain.viz.palette import Palette
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 from txexplain.viz.views.explain import explain_text
 
 SIZE = (148, 54)
@@ -41,7 +41,7 @@ def rooms(result: Result, at: str) -> list[str]:
     state = ExplorerState(model="a model", location=parse(at))
     ribbons = None if result.flow_lacks("norms") else tuple(result.flow("norms"))
     scene = scene_of(state, Palette(), SIZE, result, distribution=distribution_of(result, state), ribbons=ribbons)
-    return ["\n".join(draw_stage(scene).text()), explain_text(scene, 400), describe(scene)]
+    return ["\n".join(paint_stage(scene).text()), explain_text(scene, 400), describe(scene)]
 
 
 def test_a_head_that_was_switched_off_moves_nothing_that_is_told(tiny: GPT2) -> None:
@@ -156,7 +156,7 @@ def test_no_stage_shows_a_number_of_the_run_without_the_changes(tiny: GPT2, chan
             found = distribution_of(each, state)
             assert found is not None
             held = Moment.of(state, each.trace.run, found)  # else it is the unchanged run that is held
-            pictures.append(draw_stage(scene_of(state, Palette(), SIZE, each, distribution=found, held=held)).text())
+            pictures.append(paint_stage(scene_of(state, Palette(), SIZE, each, distribution=found, held=held)).text())
         assert pictures[0] == pictures[1], place
 
 

@@ -17,7 +17,7 @@ from txexplain.facts.head import grid
 from txexplain.facts.mlp import neurons
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.describe import describe
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 from txexplain.viz.views.explain import explain_text
 
 SIZE = (148, 54)
@@ -29,7 +29,7 @@ class Seen:
 
     def __init__(self, result: Result, at: str) -> None:
         scene = scene_at(result, at, SIZE)
-        self.at, self.canvas = at, draw_stage(scene)
+        self.at, self.canvas = at, paint_stage(scene)
         self.stage = "\n".join(self.canvas.text())
         self.explained = explain_text(scene, 400)
         self.described = describe(scene)

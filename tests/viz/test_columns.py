@@ -21,7 +21,7 @@ from txexplain.facts.residual import changes
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.screen import layout
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 
 FOX = "The little fox lost her red ball. She looked everywhere for her red"
 WIDTHS = range(60, 201)
@@ -50,7 +50,7 @@ def deep(n_layer: int) -> Result:
 def columns(result: Result, width: int, at: str = "model", palette: Palette | None = None) -> tuple[list[str], Canvas]:
     """The columns that stand over the picture at a screen's width."""
     rect = layout(width, 30)["stage"]
-    canvas = draw_stage(scene_at(result, at, (rect.width, rect.height), palette))
+    canvas = paint_stage(scene_at(result, at, (rect.width, rect.height), palette))
     heads = [hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.height > 1]
     names = [hit.target.select or "L0" for hit in heads if isinstance(hit.target, Location)]
     row = canvas.text()[1]

@@ -15,7 +15,7 @@ from txexplain.front.scenes import palette_of, scene_of
 from txexplain.viz.canvas import Canvas, has_console, on_console
 from txexplain.viz.palette import CONSOLE, Palette
 from txexplain.viz.ramps import Ramp
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 # Read from the fonts' own tables in console-setup-linux 1.221: characters of all 29.
 LETTERS = "".join(map(chr, range(0x20, 0x7F))) + "".join(map(chr, range(0xA1, 0x100))) + "ĐĞğİıŒœŞşŠšŸŽžƒ€"
@@ -32,7 +32,7 @@ def drawn(result: Result, place: str, size: tuple[int, int], tones: Palette = TO
     state = ExplorerState(location=parse(place))
     keys = footer(Doing(state.location.kind), ascii=tones.ascii)
     more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow(state.flow)), "keys": keys, "side": side}
-    return draw_screen(scene_of(state, tones, size, result, surprisal=None, **more))
+    return paint_screen(scene_of(state, tones, size, result, surprisal=None, **more))
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -29,7 +29,7 @@ from txexplain.viz.palette import (
 )  # fmt: skip
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.raster import samples
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.shapes import Picture, rectangle
 
 GREYS = ("background", "panel", "text", "muted", "faint", "rule", "residual", "bar")
@@ -127,7 +127,7 @@ def test_every_ground_is_a_step_of_a_ladder(theme: str, place: str, story_result
 def screen(result: Result, tones: Palette, place: str, faded: bool = False) -> Canvas:
     state = ExplorerState(location=parse(place))
     more = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow(state.flow)), "faded": faded, "stale": faded}
-    return draw_screen(scene_of(state, tones, (120, 36), result, **more))
+    return paint_screen(scene_of(state, tones, (120, 36), result, **more))
 
 
 def sixteen(name: str) -> list[int]:

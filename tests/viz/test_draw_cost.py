@@ -18,7 +18,7 @@ from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.trace import Trace
 from txexplain.viz.live import fill
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 
 class Counted(np.ndarray):
@@ -92,10 +92,10 @@ ALL = (*PLACES, *(f"L1[{tile}]" for tile in ("qkv", "fc", "act", "out")), "L1.at
 def test_a_second_draw_makes_no_large_product(result: Result, products: list[str], size: tuple[int, int], odd: int) -> None:
     for at in ALL[odd::2]:
         scene = replace(scene_at(result, at, size), side="explain")
-        draw_screen(scene)
+        paint_screen(scene)
         products.clear()
-        draw_screen(replace(scene, candidate=1))
-        draw_screen(replace(scene, pane="panel"))
+        paint_screen(replace(scene, candidate=1))
+        paint_screen(replace(scene, pane="panel"))
         assert products == [], at
 
 
@@ -103,7 +103,7 @@ def test_the_nearest_tokens_of_another_token_take_one_product(result: Result, pr
     def drawn(token: int) -> list[str]:
         scene = replace(scene_at(result, f"embed:nearest@{token}", (120, 36)), side="explain")
         products.clear()
-        draw_screen(scene)
+        paint_screen(scene)
         return list(products)
 
     assert drawn(0) == ["vecdot", "matmul"]  # the rows' lengths are the model's own, whatever the token

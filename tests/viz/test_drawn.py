@@ -11,7 +11,7 @@ from txexplain.engine.derive import Result
 from txexplain.engine.surprisal import Surprise, surprisal
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
-from txexplain.viz.views.surprisal import draw_prompt_pane
+from txexplain.viz.views.surprisal import paint_prompt_pane
 
 SIZES = {"one row": (120, 3), "several rows": (40, 8), "many rows": (30, 4)}
 
@@ -27,7 +27,7 @@ def pane(
     ids = result.trace.ids
     appended = ("drawn",) * drawn
     scene = scene_at(result, f"model@{token}", size, Palette("dark", "none", ascii=ascii), ids=ids, appended=appended)
-    return draw_prompt_pane(replace(scene, surprisal=strip))
+    return paint_prompt_pane(replace(scene, surprisal=strip))
 
 
 @pytest.mark.parametrize("ascii", [False, True], ids=["unicode", "ascii"])

@@ -22,8 +22,8 @@ from txexplain.text import visible, wrapped
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import LEAST_PANEL, LEAST_SIDE, draw_pane, draw_screen, layout
-from txexplain.viz.views.explain import code_rows, draw_explain, explain_text, explanation, rows_of, scrolled, value_text
+from txexplain.viz.screen import LEAST_PANEL, LEAST_SIDE, layout, paint_pane, paint_screen
+from txexplain.viz.views.explain import code_rows, explain_text, explanation, paint_explain, rows_of, scrolled, value_text
 
 PLACES = (
     "model[L1]", "model[output]", "embed[5]@1", "embed:nearest@3",
@@ -191,7 +191,7 @@ def test_values_are_written_as_numbers_are(result: Result) -> None:
 def side(result: Result, place: str, size: tuple[int, int], scroll: int = 0, palette: Palette | None = None) -> tuple[Scene, Canvas]:
     rect = layout(*size, "explain")["side"]
     scene = replace(scene_at(result, place, size, palette), side="explain", scroll=scroll)
-    return replace(scene, width=rect.width, height=rect.height), draw_pane("side", scene, rect)
+    return replace(scene, width=rect.width, height=rect.height), paint_pane("side", scene, rect)
 
 
 @pytest.mark.parametrize("size", [(100, 24), (120, 36), (200, 60)])
@@ -216,7 +216,7 @@ def test_paging_shows_every_row_once_it_is_gone_through(result: Result, place: s
     wanted = [row.text.rstrip() for row in rows_of(scene, scene.width - 3, 3 if scene.height >= 30 else 1)]
     assert [line for line in seen if line] == [line for line in wanted if line]
     assert scrolled(replace(scene, scroll=scroll), -100) == 0
-    assert draw_explain(replace(scene, scroll=10_000)).text() == draw_explain(replace(scene, scroll=scroll)).text()
+    assert paint_explain(replace(scene, scroll=10_000)).text() == paint_explain(replace(scene, scroll=scroll)).text()
 
 
 def test_the_pane_leaves_the_stage_alone() -> None:
@@ -239,7 +239,7 @@ def test_the_pane_leaves_the_stage_alone() -> None:
 def test_the_panel_above_keeps_temperature_and_candidates(result: Result, size: tuple[int, int], settings: dict[str, object]) -> None:
     scene = replace(scene_at(result, "model", size, **settings), side="explain")
     rect = layout(*size, "explain")["panel"]
-    rows = draw_pane("panel", scene, rect).text()
+    rows = paint_pane("panel", scene, rect).text()
     dist = scene.distribution
     assert dist is not None
     assert "T 1.00" in "".join(rows)
@@ -255,7 +255,7 @@ def test_the_panel_above_keeps_temperature_and_candidates(result: Result, size: 
 def test_the_whole_screen_holds_both(story_result: Result) -> None:
     for palette in (Palette(), Palette("light", "16"), ASCII):
         scene = replace(scene_at(story_result, "L3H5[6,2]", (120, 36), palette), side="explain")
-        text = "\n".join(draw_screen(scene).text())
+        text = "\n".join(paint_screen(scene).text())
         assert "Explain" in text
         assert "Next token" in text
         assert "L3H5: one product" in text
@@ -267,7 +267,7 @@ def test_the_whole_screen_holds_both(story_result: Result) -> None:
 def test_where_nothing_is_chosen_it_explains_the_element_that_the_stage_shows(result: Result, block: int, token: int) -> None:
     for level, said in (("proj", r"element (\d+) of attn_out"), ("qkv", r"= ([QKV]) of H(\d+), (\d+)")):
         scene = scene_at(result, f"L{block}.{level}@{token}", (80, 24))
-        shown = re.search(said, "\n".join(draw_screen(scene).text()))
+        shown = re.search(said, "\n".join(paint_screen(scene).text()))
         assert shown is not None
         text = explain_text(scene, EXPLAINED)
         if level == "proj":

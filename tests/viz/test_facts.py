@@ -29,7 +29,7 @@ from txexplain.facts.product import moved
 from txexplain.facts.vector import VectorFacts, vector
 from txexplain.viz.describe import describe
 from txexplain.viz.scene import Scene
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 from txexplain.viz.views.explain import explain_text
 
 SIZE = (148, 54)
@@ -92,7 +92,7 @@ RECORDS: dict[str, Callable[[Scene], Any]] = {
 def test_stage_explanation_and_description_read_one_record(tiny: GPT2, tiny_result: Result, at: str) -> None:
     scene = scene_at(Result(tiny_result.trace, tiny), at, SIZE)
     rooms = {
-        "stage": lambda: "\n".join(draw_stage(scene).text()),
+        "stage": lambda: "\n".join(paint_stage(scene).text()),
         "explanation": lambda: explain_text(scene, 400),
         "description": lambda: describe(scene),
     }
@@ -105,7 +105,7 @@ def test_stage_explanation_and_description_read_one_record(tiny: GPT2, tiny_resu
 @pytest.mark.parametrize("at", RECORDS)
 def test_no_room_shows_the_telltale_by_itself(tiny_result: Result, at: str) -> None:
     scene = scene_at(tiny_result, at, SIZE)
-    for text in ("\n".join(draw_stage(scene).text()), explain_text(scene, 400), describe(scene)):
+    for text in ("\n".join(paint_stage(scene).text()), explain_text(scene, 400), describe(scene)):
         assert not any(figure in text for figure in (".777", "77.7%"))
 
 

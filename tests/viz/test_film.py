@@ -16,7 +16,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.film import LONGEST, RUN, STEPS, Film, film_of
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 
 PLACES = ("model", "L1H1", "L1H1:softmax[3,1]", "output")
 STAGE = (80, 34)
@@ -56,7 +56,7 @@ def test_a_place_where_nothing_comes_about_has_no_film(tiny_result: Result) -> N
 @pytest.mark.parametrize("palette", [Palette(), Palette(depth="none")], ids=["colours", "none"])
 def test_the_pass_shows_the_view_from_its_left_and_never_a_part_of_a_number(story_result: Result, palette: Palette) -> None:
     scene, film = film_at(story_result, "model", (76, 34), palette)
-    whole = draw_stage(scene).text()
+    whole = paint_stage(scene).text()
     known = [set(re.findall(r"[\d.]+%?", row)) for row in whole]
     seen = []
     for t in range(film.frames - 1):
@@ -130,7 +130,7 @@ def test_a_film_costs_the_line_no_more_than_a_zoom_may(story_result: Result, at:
     scene, film = film_at(story_result, at, (80, 34))
     wire, sent = Wire(), 0
     wire.resize(120, 40)
-    canvas = draw_stage(scene)
+    canvas = paint_stage(scene)
     for t in range(-1, film.frames):
         canvas = canvas if t < 0 else film.frame(t)
         rows = []

@@ -14,7 +14,7 @@ from txexplain.viz.flow import (
     THINNEST,
     Doubles,
     Ribbons,
-    draw_lines,
+    paint_lines,
     ribbons_of,
     trace_back,
 )
@@ -107,7 +107,7 @@ def test_ribbons_fill_a_token_at_both_ends_in_the_order_of_their_other_end(share
 
 def lines(between: list[Ribbons], n: int, *, ascii: bool = False, width: int = 16, step: int = 8) -> Canvas:
     canvas = Canvas(width, 2 * n - 1, Palette(depth="none", ascii=ascii))
-    draw_lines(canvas, 0, 0, (width, 2 * n - 1), between, {i: 2 * i for i in range(n)}, [step * b for b in range(len(between) + 1)])
+    paint_lines(canvas, 0, 0, (width, 2 * n - 1), between, {i: 2 * i for i in range(n)}, [step * b for b in range(len(between) + 1)])
     return canvas
 
 

@@ -19,7 +19,7 @@ from txexplain.front.scenes import scene_of
 from txexplain.models import load_model
 from txexplain.text import cell_width
 from txexplain.viz.palette import THEMES, Palette
-from txexplain.viz.screen import LEAST_STAGE, draw_screen, layout_of
+from txexplain.viz.screen import LEAST_STAGE, layout_of, paint_screen
 from txexplain.words.colours import COLOURS, LEGENDS
 from txexplain.words.glossary import WORDS, words_in
 
@@ -62,7 +62,7 @@ def screens() -> dict[str, str]:
         finish(lens, state)
         shared = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow("norms"))}
         scenes = (scene_of(state, Palette(), size, lens, **shared) for size in SIZES)
-        found[at] = "\n".join(line for scene in scenes for line in draw_screen(scene).text())
+        found[at] = "\n".join(line for scene in scenes for line in paint_screen(scene).text())
     return found
 
 
@@ -105,5 +105,5 @@ def test_the_caption_stands_below_the_stage_which_keeps_its_room(at: str, size: 
     assert (below.x, below.y, below.width) == (stage.x, stage.y + stage.height, stage.width)
     assert stage.height >= LEAST_STAGE
     sentence = place_of(state.location).captioned(state.location)
-    lines = draw_screen(scene).text()[below.y : below.y + below.height]
+    lines = paint_screen(scene).text()[below.y : below.y + below.height]
     assert sentence in " ".join(line[below.x : below.x + below.width].strip() for line in lines)

@@ -16,7 +16,7 @@ from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.tokenizer import Tokenizer
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.views.explain import explain_text
 
 PLACES = [
@@ -48,7 +48,7 @@ def large() -> Result:
 def test_every_place_draws_and_explains_itself(large: Result, at: str) -> None:
     for size in SCREENS:
         for palette in (Palette("dark"), Palette("light"), Palette("dark", "none", ascii=True)):
-            screen = draw_screen(scene_at(large, at, size, palette))
+            screen = paint_screen(scene_at(large, at, size, palette))
             assert_whole(screen)
             assert not re.search(r"not recorded|NaN", "\n".join(screen.text()), re.I), at
     told = explain_text(scene_at(large, at, (80, 24)), 76)

@@ -20,7 +20,7 @@ from txexplain.viz import live, markdown
 from txexplain.viz.markdown import CODE, LIVE, PLAIN, QUIET, SLANTED, STRONG, Run, inline, laid_out, parsed, wrap
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.views.lesson import overflow
 
 HOSTILE = (
@@ -109,24 +109,24 @@ def test_what_a_page_says_is_computed_once_for_a_run_and_setting(story_result: R
         story_result, "{bits 1} {bits 1} {head induction} {entropy}\n\n- {cell induction 3,1}", highlight='"{head induction}"'
     )
     done.clear()
-    draw_screen(scene)
+    paint_screen(scene)
     first = Counter(done)
     assert max(first.values()) == 1
     for second in range(3):
         assert scene.reading is not None
-        draw_screen(replace(scene, reading=replace(scene.reading, clock=f"0:0{second}", scroll=second)))
+        paint_screen(replace(scene, reading=replace(scene.reading, clock=f"0:0{second}", scroll=second)))
         overflow(scene)
     assert Counter(done) == first
     warm = replace(scene, state=replace(scene.state, temperature=0.5))
-    draw_screen(warm)
+    paint_screen(warm)
     assert max(Counter(done).values()) == 2, "another setting says other values"
 
 
 def test_a_page_that_stays_is_laid_out_once(story_result: Result) -> None:
     scene = lesson_scene(story_result, "*a* " * (LONGEST_PAGE // 4 - 10))
-    draw_screen(scene)
+    paint_screen(scene)
     before = (parsed.cache_info().misses, laid_out.cache_info().misses)
     for second in range(3):
         assert scene.reading is not None
-        draw_screen(replace(scene, reading=replace(scene.reading, clock=f"0:0{second}", scroll=second)))
+        paint_screen(replace(scene, reading=replace(scene.reading, clock=f"0:0{second}", scroll=second)))
     assert (parsed.cache_info().misses, laid_out.cache_info().misses) == before

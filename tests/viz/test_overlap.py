@@ -16,7 +16,7 @@ from txexplain.front.actions import Doing, footer
 from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 
 PLACES = (
     "model", "embed", "embed:nearest", "embed[7]@2", "L1", "L0[add2]@4", "L1[qkv]", "L1.ln1", "L1.ln1[3]@4", "L0.qkv", "L0.qkv[2,40]",
@@ -58,7 +58,7 @@ def test_no_text_lies_over_another(place: str, odd: int, result: Result, over: l
     for number, (width, height) in list(enumerate(SIZES))[odd::2]:
         tones = LOOKS[number % len(LOOKS)]
         keys = footer(Doing(state.location.kind), ascii=tones.ascii)
-        draw_screen(scene_of(state, tones, (width, height), result, keys=keys, **more))
+        paint_screen(scene_of(state, tones, (width, height), result, keys=keys, **more))
         found |= {(width, height, each) for each in over}
         over.clear()
     assert not found, "\n".join(sorted(map(str, found)))

@@ -16,7 +16,7 @@ from txexplain.facts.residual import residual
 from txexplain.viz.canvas import Board, Canvas
 from txexplain.viz.numbers import points
 from txexplain.viz.palette import Palette
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 
 sizes = pytest.mark.parametrize("size", STAGES)
 
@@ -329,7 +329,7 @@ def test_the_parts_of_the_stream_make_it_and_the_difference(result: Result) -> N
         total = sum(part.gives or 0.0 for part in facts.parts) + always
         assert total == pytest.approx(float(result.trace["ln_final.normalized"][token] @ u), rel=1e-4, abs=1e-4)
     scene = scene_at(result, "residual", STAGES["large"])
-    text = "\n".join(draw_stage(scene).text())
+    text = "\n".join(paint_stage(scene).text())
     assert scene.contrast is not None
     a, b = scene.contrast
     said = re.search(rf"straight to the end, its scale held; with [+−]{FIGURE} of the LayerNorm's bias the sum is ([+−]{FIGURE})", text)
@@ -353,7 +353,7 @@ def test_pages_of_a_trace_alone_say_what_they_lack(tiny_result: Result) -> None:
         assert says not in scene_text
 
         scene = replace(scene_at(tiny_result, at, STAGES["narrow"]), shown=bare, display=None)
-        assert says in "\n".join(draw_stage(scene).text()), at
+        assert says in "\n".join(paint_stage(scene).text()), at
 
 
 @pytest.mark.parametrize("palette", [Palette("dark", "none"), Palette("dark", "none", ascii=True), Palette("light", "16")])
@@ -371,7 +371,7 @@ def test_a_trace_alone_shows_the_vectors_that_it_has(tiny_result: Result) -> Non
         ("L1.qkv[4]@2", "x", "ln1.normalized"),
         ("L0.proj[4]@2", "attn_out", "attn_out"),
     ):
-        canvas = draw_stage(replace(scene_at(tiny_result, at, STAGES["narrow"]), shown=bare))
+        canvas = paint_stage(replace(scene_at(tiny_result, at, STAGES["narrow"]), shown=bare))
         want = tiny_result.trace[f"blocks.{at[1]}.{tensor}"][2].reshape(-1)[4]
         assert is_exactly(last_number(canvas, name), float(want)), (at, name)
 

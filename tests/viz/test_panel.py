@@ -22,7 +22,7 @@ from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import STRIKE, Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.panel import SWEEP_LEAST, SWEEP_ROWS, axis, draw_panel
+from txexplain.viz.views.panel import SWEEP_LEAST, SWEEP_ROWS, axis, paint_panel
 
 WIDTH, HEIGHT = 52, 33
 SWEPT = [stop for stop in STOPS if stop >= SWEEP_LEAST]
@@ -39,7 +39,7 @@ def panel(result: Result, temperature: float, **sampling: int) -> tuple[Canvas, 
     dist = distribution(result.trace.last_logits, temperature, **sampling)
     state = ExplorerState().at_temperature(temperature)
     scene = scene_of(state, Palette(depth="none"), (WIDTH, HEIGHT), result, distribution=dist)
-    return draw_panel(scene), scene
+    return paint_panel(scene), scene
 
 
 @pytest.mark.parametrize("temperature", [0.1, 0.8, 1.0, 2.0, 10.0])
@@ -68,7 +68,7 @@ def test_what_the_filter_keeps_shows_what_it_was_before(result: Result) -> None:
     state = ExplorerState(mode="top-k", k=3)
     dist = distribution(result.trace.last_logits, top_k=3)
     palette = Palette()
-    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), result, distribution=dist))
+    canvas = paint_panel(scene_of(state, palette, (WIDTH, HEIGHT), result, distribution=dist))
     calm, ghost = palette.rgb("bar"), palette.mix("background", "bar", 0.65)
     token = int(dist.order[0])
     bar = [int(ink) for ink, char in zip(canvas.fg[5], canvas.chars[5], strict=True) if char == "█"]
@@ -92,7 +92,7 @@ def test_bars_convert_back_to_the_probabilities(
     dist = distribution(np.array(logits, dtype=np.float32), temperature, **sampling)
     state = ExplorerState().at_temperature(temperature)
     palette = Palette(ascii=ascii)
-    canvas = draw_panel(scene_of(state, palette, (WIDTH, HEIGHT), result, distribution=dist))
+    canvas = paint_panel(scene_of(state, palette, (WIDTH, HEIGHT), result, distribution=dist))
     figures = FIGURE * (1 if dist.mode == "full" else 2)
     room = WIDTH - 2 - LABEL - 1 - figures - 1
     end = axis(float(max(dist.probability.max(), dist.full_probability.max())))
@@ -116,7 +116,7 @@ def test_the_drawn_number_stands_where_it_fell(result: Result, seed: int, sampli
     drawn = dist.draw(u)
     palette = Palette()
     scene = scene_of(ExplorerState(), palette, size, result, distribution=dist, draw=drawn, drawn_from=dist)
-    canvas = draw_panel(scene)
+    canvas = paint_panel(scene)
     wide = size[1] > 14
     x, y, cells = (2, size[1] - 3, size[0] - 3) if wide else (1, size[1] - 2, size[0] - 2)
     assert [i - x for i, char in enumerate(canvas.chars[y]) if char == "▲"] == [int(u * cells)]
@@ -138,7 +138,7 @@ def test_who_is_listed_and_what_all_others_have(result: Result, size: tuple[int,
     """Ten at most, those from 0.1% on, three at least; with the cursor's; and a row for all others together."""
     dist = distribution(result.trace.last_logits, temperature)
     scene = scene_of(ExplorerState(), Palette(), size, result, distribution=dist, candidate=cursor, pane="panel")
-    canvas = draw_panel(scene)
+    canvas = paint_panel(scene)
     ranks = sorted(hit.target[1] for hit in canvas.hits if isinstance(hit.target, tuple) and hit.target[0] == "candidate")
     assert ranks == list(range(ranks[0], ranks[-1] + 1))
     assert cursor in ranks
@@ -155,7 +155,7 @@ def test_who_is_listed_and_what_all_others_have(result: Result, size: tuple[int,
 def test_a_draw_leaves_the_list_and_the_temperatures_their_places(result: Result) -> None:
     dist = distribution(result.trace.last_logits)
     drawn = scene_of(ExplorerState(), Palette(), (40, 31), result, distribution=dist, draw=dist.draw(0.7), drawn_from=dist)
-    rows, after = draw_panel(replace(drawn, draw=None)).text(), draw_panel(drawn).text()
+    rows, after = paint_panel(replace(drawn, draw=None)).text(), paint_panel(drawn).text()
     assert rows[:24] == after[:24]
     assert any("by temperature" in row for row in after)
     assert any("drew" in row for row in after[-4:])
@@ -168,7 +168,7 @@ def test_two_percentages_in_a_row_have_heads(result: Result, size: tuple[int, in
     state = ExplorerState() if mode == "held" else ExplorerState().at_temperature(0.0) if mode == "greedy" else ExplorerState(mode="top-k")
     dist = distribution(result.trace.last_logits, **state.sampling)
     held = Moment.of(state, result.trace.run, dist) if mode == "held" else None
-    rows = draw_panel(scene_of(state, Palette(), size, result, distribution=dist, held=held)).text()
+    rows = paint_panel(scene_of(state, Palette(), size, result, distribution=dist, held=held)).text()
     first = next(row for row in rows if row.count("%") == 2)
     ends = [i for i, char in enumerate(first) if char == "%"]
     words = ("now", "held") if held else ("kept", "all")
@@ -189,7 +189,7 @@ def test_what_is_held_is_told_by_what_was_changed_in_it(storyteller: GPT2) -> No
         dist = distribution(result.trace.last_logits)
         run = None if held is None else results[replace(held, temperature=1.0)]
         beside = None if run is None else Moment.of(held, run.trace.run, distribution(run.trace.last_logits, held.temperature))
-        rows = draw_panel(scene_of(shown, Palette(), (40, 31), result, distribution=dist, held=beside)).text()
+        rows = paint_panel(scene_of(shown, Palette(), (40, 31), result, distribution=dist, held=beside)).text()
         return next(row for row in rows if "held:" in row).strip("│ ")
 
     assert said(off, None) == said(off, plain) == "held: the unchanged run"
@@ -203,7 +203,7 @@ def test_what_is_held_is_told_by_what_was_changed_in_it(storyteller: GPT2) -> No
 def test_the_interval_of_a_draw_has_two_ends_and_its_bar_no_stumps(result: Result, seed: int, size: tuple[int, int]) -> None:
     dist = distribution(result.trace.last_logits, 3.0)  # many thin parts
     drawn = dist.draw(uniform(seed, 7))
-    rows = draw_panel(scene_of(ExplorerState(), Palette(), size, result, distribution=dist, draw=drawn, drawn_from=dist)).text()
+    rows = paint_panel(scene_of(ExplorerState(), Palette(), size, result, distribution=dist, draw=drawn, drawn_from=dist)).text()
     u, low, high = re.search(r"u (\S+) in ([\d.]+)…([\d.]+)", "\n".join(rows)).groups()  # type: ignore[union-attr]
     assert float(low) <= float(u) <= float(high)
     assert len({u, low, high}) == 3

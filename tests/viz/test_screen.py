@@ -20,7 +20,7 @@ from txexplain.front.scenes import scene_of
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import SMALLEST, Rect, draw_pane, draw_screen, inputs, layout, layout_of
+from txexplain.viz.screen import SMALLEST, Rect, inputs, layout, layout_of, paint_pane, paint_screen
 from txexplain.viz.views.chrome import prompt_rows
 
 PLACES = [
@@ -111,7 +111,7 @@ def test_equal_inputs_give_equal_pictures(result: Result) -> None:
             variants.append(replace(first, state=other, distribution=fresh))
         for variant in variants:
             for name, rect in rects.items():
-                canvas = draw_pane(name, variant, rect)
+                canvas = paint_pane(name, variant, rect)
                 key = (name, inputs(name, variant, rect))
                 if key in drawn:
                     compared += 1
@@ -121,14 +121,14 @@ def test_equal_inputs_give_equal_pictures(result: Result) -> None:
 
 
 def test_a_screen_that_is_too_small_says_what_it_needs() -> None:
-    text = " ".join(" ".join(draw_screen(Scene(ExplorerState(), Palette(), 30, 5)).text()).split())
+    text = " ".join(" ".join(paint_screen(Scene(ExplorerState(), Palette(), 30, 5)).text()).split())
     assert f"{SMALLEST[0]}×{SMALLEST[1]}" in text
     assert "30×5" in text
 
 
 def test_a_pane_is_as_large_as_its_place(result: Result) -> None:
     for name, rect in {"stage": Rect(0, 0, 61, 14), "panel": Rect(0, 0, 40, 20), "header": Rect(0, 0, 60, 1)}.items():
-        canvas = draw_pane(name, scene(result, ExplorerState(model="m")), rect)
+        canvas = paint_pane(name, scene(result, ExplorerState(model="m")), rect)
         assert (canvas.width, canvas.height) == (rect.width, rect.height)
 
 
@@ -150,7 +150,7 @@ def test_at_the_output_the_stage_has_the_width_and_the_panel_says_what_was_drawn
     rects = layout_of(scene)
     assert (rects["stage"].width, rects["panel"].width, rects["panel"].height) == (120, 120, 3)
     drawn = scene.distribution.draw(0.4)
-    panel = draw_pane("panel", replace(scene, draw=drawn, drawn_from=scene.distribution), rects["panel"])
+    panel = paint_pane("panel", replace(scene, draw=drawn, drawn_from=scene.distribution), rects["panel"])
     assert "T 1.00" in panel.text()[0]
     assert "▲" in panel.text()[1]
     assert "drew" in panel.text()[2]

@@ -45,7 +45,7 @@ def shown(canvas: Canvas) -> np.ndarray:
 
 def drawn(picture: Picture, palette: Palette) -> np.ndarray:
     canvas = Canvas(picture.width, picture.height, palette)
-    canvas.draw(0, 0, picture)
+    canvas.show(0, 0, picture)
     return shown(canvas)
 
 

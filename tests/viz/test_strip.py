@@ -12,7 +12,7 @@ from txexplain.explorer.state import ExplorerState
 from txexplain.front.scenes import scene_of, surprisal_of
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.surprisal import MOST_BITS, draw_prompt_pane
+from txexplain.viz.views.surprisal import MOST_BITS, paint_prompt_pane
 
 
 def scene(result: Result, size: tuple[int, int], palette: Palette, token: int = 3) -> Scene:
@@ -25,7 +25,7 @@ def scene(result: Result, size: tuple[int, int], palette: Palette, token: int = 
 def test_heights_read_back_as_bits(result: Result, size: tuple[int, int], palette: Palette) -> None:
     given = scene(result, size, palette)
     assert given.surprisal is not None
-    canvas = draw_prompt_pane(given)
+    canvas = paint_prompt_pane(given)
     seen = 0
     for hit in canvas.hits:
         if canvas.hit(hit.x + hit.width - 1, hit.y) != hit.target:
@@ -50,7 +50,7 @@ def test_heights_read_back_as_bits(result: Result, size: tuple[int, int], palett
 def test_the_readout_is_the_selected_tokens(result: Result, token: int) -> None:
     given = scene(result, (120, 3), Palette(), token)
     assert given.surprisal is not None
-    text = draw_prompt_pane(given).text()[-1]
+    text = paint_prompt_pane(given).text()[-1]
     surprise = given.surprisal[token]
     assert given.label(token).strip() in text
     if surprise is None:
@@ -63,8 +63,8 @@ def test_the_readout_is_the_selected_tokens(result: Result, token: int) -> None:
 
 def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(result: Result) -> None:
     given = replace(scene(result, (120, 3), Palette(), 4), surprisal=surprisal_of(result)[:3])  # type: ignore[index]
-    assert "computing" in draw_prompt_pane(given).text()[-1]
-    shut = draw_prompt_pane(replace(given, surprisal=None)).text()
+    assert "computing" in paint_prompt_pane(given).text()[-1]
+    shut = paint_prompt_pane(replace(given, surprisal=None)).text()
     assert "bits" not in "".join(shut)
 
 
@@ -72,6 +72,6 @@ def test_what_is_not_known_yet_says_so_and_a_shut_strip_is_the_prompt(result: Re
 @pytest.mark.parametrize("pane", ["stage", "prompt"])
 def test_marks_stand_beside_the_prompt_where_the_keys_go_there(result: Result, size: tuple[int, int], pane: str) -> None:
     for surprisal in (None, surprisal_of(result)):
-        canvas = draw_prompt_pane(replace(scene(result, size, Palette()), surprisal=surprisal, pane=pane))
+        canvas = paint_prompt_pane(replace(scene(result, size, Palette()), surprisal=surprisal, pane=pane))
         assert [char == "▸" for char in canvas.chars[:, 0]] == [pane == "prompt"] * size[1]
         assert pane == "prompt" or set(canvas.chars[:, 0]) == {" "}

@@ -15,7 +15,7 @@ from tests.viz.reading import scene_at
 from txexplain.engine.derive import Result
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import THEMES, Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.shapes import Field, Picture, Ribbon, rectangle
 from txexplain.viz.svg import CELL_HEIGHT, CELL_WIDTH, colour, outline, svg
 from txexplain.viz.views.model import MOST
@@ -65,7 +65,7 @@ def test_shapes_are_paths_and_what_is_above_them_is_seen(theme: str) -> None:
     picture.add("attention", Ribbon(0, 10, 1.0, 5.0, 1.0, 0.4), rectangle(2, 2, 3, 1, 0.25))
     picture.add("query", Field(0, 10, (3, 4), (1, 5), 0.1), into="key")
     canvas = Canvas(20, 10, palette)
-    canvas.draw(4, 3, picture)
+    canvas.show(4, 3, picture)
     canvas.put(5, 4, "over")
     canvas.put(5, 5, "lit", bg="cursor")
     root = ElementTree.fromstring(svg(canvas))
@@ -92,7 +92,7 @@ def test_of_256_colours_shapes_have_steps_and_no_veils() -> None:
     palette, picture = Palette(depth="256"), Picture(10, 6)
     picture.add("attention", Ribbon(0, 10, 1.0, 5.0, 1.0, 0.4))
     canvas = Canvas(10, 6, palette)
-    canvas.draw(0, 0, picture)
+    canvas.show(0, 0, picture)
     (path,) = ElementTree.fromstring(svg(canvas)).iter(f"{SVG}path")
     assert path.attrib["fill"] == colour(palette.step("attention", 0.4))
     assert "fill-opacity" not in path.attrib
@@ -102,7 +102,7 @@ def test_of_256_colours_shapes_have_steps_and_no_veils() -> None:
 @pytest.mark.parametrize("at", ["model", "L3"])
 def test_a_whole_screen_has_ribbons_as_curves_and_every_word_as_text(story_result: Result, at: str, theme: str) -> None:
     scene = scene_at(story_result, at, (120, 36), Palette(theme))
-    canvas = draw_screen(scene)
+    canvas = paint_screen(scene)
     root = ElementTree.fromstring(svg(canvas))
     roles = {"model": {"attention"}, "L3": {"query", "key", "value"}}[at]
     curves = [each for each in root.iter(f"{SVG}path") if "C" in each.attrib["d"]]
@@ -118,7 +118,7 @@ def test_a_faded_picture_is_faded_in_its_shapes_too() -> None:
     palette, picture = Palette(), Picture(10, 6)
     picture.add("attention", rectangle(1, 1, 5, 3, 0.5))
     canvas = Canvas(10, 6, palette)
-    canvas.draw(0, 0, picture)
+    canvas.show(0, 0, picture)
     canvas.fade(0.5)
     root = ElementTree.fromstring(svg(canvas))
     (path,) = root.iter(f"{SVG}path")

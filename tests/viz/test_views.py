@@ -46,14 +46,14 @@ from txexplain.viz.numbers import percent
 from txexplain.viz.palette import THEMES, Palette, blend
 from txexplain.viz.ramps import Ramp
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import draw_pane, draw_screen, layout
+from txexplain.viz.screen import layout, paint_pane, paint_screen
 from txexplain.viz.shapes import Ribbon
-from txexplain.viz.views import draw_stage
+from txexplain.viz.views import paint_stage
 from txexplain.viz.views.bands import picture, plan
-from txexplain.viz.views.chrome import draw_header
+from txexplain.viz.views.chrome import paint_header
 from txexplain.viz.views.explain import explain_text
 from txexplain.viz.views.head import ramp_of
-from txexplain.viz.views.panel import draw_panel
+from txexplain.viz.views.panel import paint_panel
 
 SCREENS = [(80, 24), (120, 36), (200, 60)]
 LOOKS = [("truecolor", False), ("256", False), ("16", False), ("none", False), ("none", True)]
@@ -89,11 +89,11 @@ def test_the_places_are_of_every_kind() -> None:
 def test_every_place_fills_every_screen(result: Result, size: tuple[int, int], look: tuple[str, bool], theme: str, third: int) -> None:
     for at in PLACES[third::3]:
         scene = scene_at(result, at, size, Palette(theme, *look))
-        screen = draw_screen(scene)
+        screen = paint_screen(scene)
         assert (screen.width, screen.height) == size
         assert_whole(screen)
         rect = layout(*size)["stage"]
-        stage = draw_pane("stage", scene, rect)
+        stage = paint_pane("stage", scene, rect)
         assert_whole(stage)
         used = (stage.chars != " ") | (stage.bg != scene.palette.rgb("background"))
         assert used[1:].any(axis=1).sum() >= min(6, rect.height - 3), (at, "the stage is empty")
@@ -105,8 +105,8 @@ def test_every_place_fills_every_screen(result: Result, size: tuple[int, int], l
 )
 def test_a_screen_of_any_size(story_result: Result, size: tuple[int, int]) -> None:
     for at in PLACES[::3]:
-        assert_whole(draw_screen(scene_at(story_result, at, size)))
-    text = " ".join(" ".join(draw_screen(scene_at(story_result, "model", size)).text()).split())
+        assert_whole(paint_screen(scene_at(story_result, at, size)))
+    text = " ".join(" ".join(paint_screen(scene_at(story_result, "model", size)).text()).split())
     assert ("60×16" in text) == ((size[0] < 60 or size[1] < 16) and size > (1, 1))
 
 
@@ -142,7 +142,7 @@ def test_nothing_is_written_over_a_word_or_past_the_edge(
 
     monkeypatch.setattr(Canvas, "put", put)
     for at in PLACES:
-        draw_screen(scene_at(result, at, size, Palette("dark", *look)))
+        paint_screen(scene_at(result, at, size, Palette("dark", *look)))
     assert not faults, "\n".join(dict.fromkeys(faults))
 
 
@@ -369,7 +369,7 @@ def test_the_cursors_row_in_numbers(result: Result, size: str) -> None:
     for layer, head, query, key in chosen(result, 12, 4):
         query, key = max(query, key), min(query, key)
         scene = scene_at(result, f"L{layer}H{head}:softmax[{query},{key}]", STAGES[size])
-        text = draw_stage(scene).text()
+        text = paint_stage(scene).text()
         start = next((y for y, row in enumerate(text) if f"row of Q{query} " in row), None)
         if start is None:
             assert len(result.trace.ids) > 12
@@ -638,7 +638,7 @@ def test_what_comes_out_of_the_model(result: Result, size: str) -> None:
     """The likeliest next token, at the end of the last token's row."""
     for at in ("model", "model@2"):
         scene = scene_at(result, at, STAGES[size], temperature=0.3)
-        canvas, order = draw_stage(scene), probabilities(result, 1.0, None)[0]
+        canvas, order = paint_stage(scene), probabilities(result, 1.0, None)[0]
         out = next(hit for hit in canvas.hits if isinstance(hit.target, Location) and hit.target.select == "output")
         words = {y: word for y in range(2, out.y + out.height) if (word := "".join(canvas.chars[y, out.x :]).strip())}
         assert list(words.values()) == [scene.id_label(int(order[0])).strip()]
@@ -910,9 +910,9 @@ def test_every_stage_from_logit_to_probability(result: Result, size: str, settin
 @pytest.mark.parametrize("size", [(80, 6), (40, 32), (52, 54)])
 def test_the_panels_numbers_and_bars(result: Result, size: tuple[int, int], settings: dict) -> None:
     scene: Scene = scene_at(result, "model", size, **settings)
-    from txexplain.viz.views.panel import draw_panel
+    from txexplain.viz.views.panel import paint_panel
 
-    canvas = draw_panel(scene)
+    canvas = paint_panel(scene)
     order, full, kept = probabilities(result, settings.get("temperature", 1.0), settings.get("k"))
     rows = list(hits(canvas, lambda at: isinstance(at, tuple) and at[0] == "candidate"))
     assert len(rows) >= 3
@@ -942,7 +942,7 @@ def test_the_panels_numbers_and_bars(result: Result, size: tuple[int, int], sett
 
 def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_result: Result) -> None:
     scene = scene_at(story_result, "L3H5[6,2]", (120, 36))
-    screen = draw_screen(scene)
+    screen = paint_screen(scene)
     text = screen.text()
     for hit in screen.hits:
         if hit.y == 0 and isinstance(hit.target, Location):
@@ -957,10 +957,10 @@ def test_the_prompt_and_the_breadcrumb_answer_to_the_pointer(story_result: Resul
 
 def test_a_stale_result_looks_so(tiny_result: Result) -> None:
     fresh = scene_at(tiny_result, "L1H1", (120, 36))
-    old = draw_screen(replace(fresh, stale=True))
+    old = paint_screen(replace(fresh, stale=True))
     assert "computing" in old.text()[0]
     assert any("old: computing the new ones" in line for line in old.text())
-    faded = draw_screen(replace(fresh, stale=True, faded=True))
+    faded = paint_screen(replace(fresh, stale=True, faded=True))
     assert faded.text() == old.text()
     assert (faded.fg != old.fg).mean() > 0.5
 
@@ -975,7 +975,7 @@ def test_that_a_distribution_is_not_the_present_is_said_in_whole_words(
     assert scene.distribution is not None
     share = percent(float(scene.distribution.probability[scene.distribution.order[0]]))
     for how, said in (({"back": 2}, r" 2 back(: T 1\.00 full)? "), ({"stale": True}, r" old: computing( the new ones)? ")):
-        rows = draw_panel(replace(scene, **how)).text()
+        rows = paint_panel(replace(scene, **how)).text()
         if height == 1 or width >= 80 or "back" in how or lecture:  # a narrow screen says "computing" in its header only
             assert re.search(said, rows[0]), rows[0]
         assert share in "".join(rows)
@@ -989,7 +989,7 @@ def test_the_header_never_cuts_a_word(story_result: Result, width: int, place: s
     trails = [" › ".join(labels), *(" › ".join(["…", *labels[cut:]]) for cut in range(1, len(labels)))]
     for stale, state in ((True, "computing…"), (False, "123 ms")):
         scene = replace(scene_at(story_result, place, (80, 24)), width=width, height=1, stale=stale, cost="123 ms")
-        canvas = draw_header(scene)
+        canvas = paint_header(scene)
         (row,) = canvas.text()
         assert row.endswith(f" {state} ")
         assert any(f" {trail}  " in row for trail in trails), row
@@ -1003,7 +1003,7 @@ def test_what_was_not_recorded_says_so(tiny_result: Result) -> None:
     bare = Result(Trace(tiny_result.trace.ids, parts, config=tiny_result.config), None)
     for at in PLACES:
         scene = scene_at(tiny_result, at, (120, 36))
-        screen = draw_screen(replace(scene, shown=bare, distribution=None, ribbons=None))
+        screen = paint_screen(replace(scene, shown=bare, distribution=None, ribbons=None))
         assert_whole(screen)
 
 
@@ -1024,7 +1024,7 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_result: Result,
     scene = replace(scene_at(tiny_result, "L1.mlp", (80, 24)), shown=result)
     monkeypatch.setattr(Trace, "__getitem__", get)
     asks: dict[str, Callable[[], object]] = {
-        "stage": lambda: draw_stage(scene),
+        "stage": lambda: paint_stage(scene),
         "explain": lambda: explain_text(scene, 76),
         "describe": lambda: describe(scene),
         "live": lambda: fill("{neuron L1}", scene),

@@ -16,7 +16,7 @@ from txexplain.files import write_whole
 from txexplain.front.render import ribbons_of
 from txexplain.front.scenes import roomy, scene_of, surprisal_of
 from txexplain.viz.palette import Palette
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.svg import svg
 
 
@@ -68,4 +68,4 @@ def show(
         state, palette, size, result, distribution=distribution_of(result, state), ribbons=ribbons_of(result, flow),
         surprisal=surprisal_of(result) if roomy(*size) else None,
     )  # fmt: skip
-    return Picture(svg(draw_screen(scene)), str(state.location))
+    return Picture(svg(paint_screen(scene)), str(state.location))

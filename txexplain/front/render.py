@@ -31,7 +31,7 @@ from txexplain.viz.live import fill
 from txexplain.viz.palette import THEMES, Palette
 from txexplain.viz.poster import poster
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.svg import svg
 from txexplain.viz.tables import CANDIDATES
 from txexplain.viz.views.explain import explain_text
@@ -112,7 +112,7 @@ def render_screen(
     if options.color == "auto":
         options = replace(options, color="truecolor")  # a file has no terminal to ask, for its ground neither
     options = replace(options, theme=options.theme if options.theme in THEMES else "dark")
-    canvas = draw_screen(scene_for(state, options, width, height, side, lesson, page, may_fetch=may_fetch))
+    canvas = paint_screen(scene_for(state, options, width, height, side, lesson, page, may_fetch=may_fetch))
     return svg(canvas) if fmt == "svg" else "".join(f"{line}\n" for line in canvas.text())
 
 

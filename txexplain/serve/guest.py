@@ -30,7 +30,7 @@ from txexplain.ui.app import ExplorerApp
 from txexplain.ui.deeds import next_theme
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.palette import THEMES
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.svg import svg
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ class GuestApp(ExplorerApp):
         with self.sending, suppress(OSError):
             self.channel.sendall(packed(message))
 
-    def draw(self, width: int = 0, height: int = 0) -> None:
-        super().draw(width, height)
+    def paint(self, width: int = 0, height: int = 0) -> None:
+        super().paint(width, height)
         if (query := query_of(self.state)) != self.told:
             self.told = query
             self.tell({"at": query})
@@ -258,7 +258,7 @@ class GuestApp(ExplorerApp):
         next_theme(self)
 
     def send_picture(self) -> None:
-        picture = svg(draw_screen(self.scene(*self.size)))
+        picture = svg(paint_screen(self.scene(*self.size)))
         self.tell({"download": f"{self.state.location}.svg", "data": base64.b64encode(picture.encode()).decode()})
 
     def copy_link(self) -> None:

@@ -134,8 +134,8 @@ class LeaderApp(ExplorerApp):
             self.screen.rows = self.rows(page)
             self.screen.query_one(Static).update(self.screen.picture())
 
-    def draw(self, width: int = 0, height: int = 0) -> None:
-        super().draw(width, height)
+    def paint(self, width: int = 0, height: int = 0) -> None:
+        super().paint(width, height)
         reader = self.session.reader
         open_ = bool(reader.side) and reader.lesson is not None
         lesson = reader.lesson.name if open_ and reader.lesson is not None else ""

@@ -1,4 +1,4 @@
-"""The app: keys and news go to the session as events, what it asks for is done, and every pane is drawn from it again."""
+"""The app: keys and news go to the session as events, what it asks for is done, and every pane is painted from it again."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ from txexplain.ui.work import Heard, Work
 from txexplain.viz.canvas import plain
 from txexplain.viz.cursor import Mark, followed, marks, place
 from txexplain.viz.scene import Scene
-from txexplain.viz.screen import Rect, draw_pane, inputs, layout, layout_of
+from txexplain.viz.screen import Rect, inputs, layout, layout_of, paint_pane
 
 PANES = ("header", "edits", "prompt", "stage", "caption", "side", "panel", "footer", "small")
 REST = 2.0  # seconds without news after which freed memory is given back
@@ -96,13 +96,13 @@ class ExplorerApp(TerminalApp):
         self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
         self.list_models = lambda: [entry for entry in known_models() if entry.revision is None]
         self.deeds: dict[str, Callable[[], object]] = {name: partial(deed, self) for name, deed in DEEDS.items()}
-        self.drawn: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was drawn from
+        self.painted: dict[str, tuple[Any, ...]] = {}  # what each pane's picture was painted from
         self.placed: Mapping[str, Rect] = {}  # where the panes are
         self.marks: tuple[tuple[Mark, ...], Mark | None] = ((), None)  # those in the pane of the keys, and the cursor's
         self.timers: dict[str, Timer] = {}
         self.tidying: Timer | None = None
         self.began = monotonic()
-        self.motion = Motion(self, self.draw_stage)
+        self.motion = Motion(self, self.paint_stage)
         self.work: Work = Work(self.post_message)
         self.inbox = Inbox(self)
         self.asking: Asking | None = None  # the terminal, while what it answered isn't read
@@ -135,12 +135,12 @@ class ExplorerApp(TerminalApp):
         self.show(before)
 
     def show(self, before: Session) -> None:
-        """Draw what is another than before."""
+        """Paint what is another than before."""
         session = self.session
         if session.model is not before.model:
             self.editor.tokenizer = None if session.model is None else session.model.tokenizer
         if session is not before:
-            self.draw()
+            self.paint()
         if session.result is not before.result and session.result is not None:
             self.entitle()
         if session.arrival != before.arrival and isinstance(self.screen, ModelsScreen):
@@ -189,7 +189,7 @@ class ExplorerApp(TerminalApp):
         self.place()
         self.query_one("#stage").focus()
         if self.session.reader.asked.clock:
-            self.set_interval(1.0, self.draw)
+            self.set_interval(1.0, self.paint)
         state = self.session.state
         first = load_of(self.session, state)
         if self.load is None:
@@ -245,13 +245,13 @@ class ExplorerApp(TerminalApp):
         self.work.end()
         self.session = replace(self.session, result=None, arrival=None)
 
-    # Drawing
+    # Painting
 
     def place(self, width: int = 0, height: int = 0) -> None:
-        """Put every pane where this size wants it, and draw it."""
+        """Put every pane where this size wants it, and paint it."""
         width, height = width or self.size.width, height or self.size.height
         self.put(self.layout_of(width, height))
-        self.draw(width, height)
+        self.paint(width, height)
 
     def put(self, rects: Mapping[str, Rect]) -> None:
         """Give every pane its place."""
@@ -270,29 +270,29 @@ class ExplorerApp(TerminalApp):
     def stage_rect(self) -> Rect | None:
         return self.layout_of(*self.size).get("stage")
 
-    def draw(self, width: int = 0, height: int = 0) -> None:
-        """Draw every pane from the session; each repaints only the cells that differ."""
+    def paint(self, width: int = 0, height: int = 0) -> None:
+        """Paint every pane from the session; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
         scene = self.scene(width, height)
         rects = layout_of(scene)
         if rects != self.placed:
             self.put(rects)
-        self.drawn = {name: now for name, now in self.drawn.items() if name in rects}  # what isn't shown keeps no run
+        self.painted = {name: now for name, now in self.painted.items() if name in rects}  # what isn't shown keeps no run
         for name, rect in rects.items():
             now = inputs(name, scene, rect)
-            if self.drawn.get(name) != now:
-                self.drawn[name] = now
+            if self.painted.get(name) != now:
+                self.painted[name] = now
                 try:
-                    picture = draw_pane(name, scene, rect)
+                    picture = paint_pane(name, scene, rect)
                 except MemoryError:
-                    picture = draw_pane(name, replace(scene, shown=None, distribution=None, message=NO_MEMORY), rect)
+                    picture = paint_pane(name, replace(scene, shown=None, distribution=None, message=NO_MEMORY), rect)
                 self.query_one(f"#{name}", Picture).show(picture)
         self.point(rects)
 
-    def draw_stage(self) -> None:
+    def paint_stage(self) -> None:
         """Show the stage's own picture again."""
-        self.drawn.pop("stage", None)
-        self.draw()
+        self.painted.pop("stage", None)
+        self.paint()
 
     def point(self, rects: Mapping[str, Rect]) -> None:
         """Put the terminal's cursor on what is selected in the pane that has the keys; fields put it where one types."""
@@ -314,7 +314,7 @@ class ExplorerApp(TerminalApp):
         return picture.canvas.text() if name in self.placed and picture.canvas is not None else []
 
     def scene(self, width: int, height: int) -> Scene:
-        """What the screen is drawn from."""
+        """What the screen is painted from."""
         seconds = int(monotonic() - self.began)
         clock = f"{seconds // 60}:{seconds % 60:02}" if self.session.reader.asked.clock else ""
         return scene_for(self.session, self.tones, (width, height), self.actions, clock)
@@ -335,13 +335,13 @@ class ExplorerApp(TerminalApp):
         self.look(replace(self.options, answered=depth or self.options.answered, ground=ground or self.options.ground))
 
     def look(self, options: UiOptions) -> None:
-        """Draw everything in the colours that these options ask for."""
+        """Paint everything in the colours that these options ask for."""
         self.options = options
         tones = palette_of(options)
         if tones != self.tones:
             self.tones = self.editor.tones = tones
             self.dress()
-            self.drawn.clear()
+            self.painted.clear()
             self.place()
 
     def command_line(self) -> str:

@@ -83,7 +83,7 @@ class ChooseScreen(OverScreen[int | None]):
         self.tones = tones
         self.entries: Sequence[Entry] = ()
         self.at = 0
-        self.drawn: list[int] = []  # which entry each line belongs to
+        self.entry_of: list[int] = []  # which entry each line belongs to
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -123,7 +123,7 @@ class ChooseScreen(OverScreen[int | None]):
         """Write the list."""
         width = max(20, min(WIDTH, int(self.app.size.width * 0.96) - 4))
         text = Text(no_wrap=True)
-        self.drawn = []
+        self.entry_of = []
         for number in self.window:
             entry = self.entries[number]
             lit = "reverse" if number == self.at else ""
@@ -138,7 +138,7 @@ class ChooseScreen(OverScreen[int | None]):
             lines = whole if 0 < len(whole) <= MOST else short or whole[:MOST]
             for line in lines:
                 text.append(f"  {line}\n", "dim")
-            self.drawn += [number] * (1 + len(lines))
+            self.entry_of += [number] * (1 + len(lines))
         self.query_one(Rows).update(text if self.entries else Text(self.said(self.nothing()) + "\n", "dim"))
 
     def nothing(self) -> str:
@@ -167,8 +167,8 @@ class ChooseScreen(OverScreen[int | None]):
             self.dismiss(self.entries[self.at].value)
 
     def on_rows_picked(self, message: Rows.Picked) -> None:
-        if message.line < len(self.drawn):
-            number = self.drawn[message.line]
+        if message.line < len(self.entry_of):
+            number = self.entry_of[message.line]
             self.dismiss(self.entries[number].value)
 
 

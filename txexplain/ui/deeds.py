@@ -21,7 +21,7 @@ from txexplain.ui.save import SaveScreen, free_name
 from txexplain.ui.terminal.rescue import can_stop
 from txexplain.viz.film import film_of
 from txexplain.viz.palette import THEMES
-from txexplain.viz.screen import draw_screen
+from txexplain.viz.screen import paint_screen
 from txexplain.viz.svg import svg
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def screenshot(app: ExplorerApp) -> None:
         if name is not None:
             app.say(f"Saved {Path(name.strip()).expanduser().absolute()}")
 
-    picture = svg(draw_screen(app.scene(*app.size)))
+    picture = svg(paint_screen(app.scene(*app.size)))
     app.push_screen(SaveScreen(app.tones, free_name(app.session.state.location), picture, app.stage_rect), saved)
 
 

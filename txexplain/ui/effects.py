@@ -47,7 +47,7 @@ def focus(app: ExplorerApp, effect: e.Focus) -> None:
 def zoom(app: ExplorerApp, effect: e.Zoom) -> None:
     """The new place is drawn whole, and then come the frames to it."""
     before = app.query_one("#stage", Picture).canvas
-    app.draw()
+    app.paint()
     app.motion.begin(before, effect.old, effect.new)
 
 

@@ -113,7 +113,7 @@ class Canvas:
         """A role or colour as the canvas keeps it: 0xRRGGBB."""
         return self.palette.rgb(ink) if isinstance(ink, str) else ink
 
-    # Drawing
+    # Painting
 
     def put(
         self, x: int, y: int, text: str, fg: Ink | None = None, bg: Ink | None = None, attrs: int = 0,
@@ -178,7 +178,7 @@ class Canvas:
         self.chars[mine] = np.where(same, " ", self.palette.glyphs.upper or "#")
         self.mend(mine)
 
-    def draw(self, x: int, y: int, picture: Picture) -> None:
+    def show(self, x: int, y: int, picture: Picture) -> None:
         """Show a picture's shapes in cells, cut to the canvas."""
         mine, theirs = overlap(self, x, y, picture.width, picture.height)
         chars, ink, ground = cells(picture, self.palette)

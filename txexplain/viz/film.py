@@ -240,10 +240,10 @@ def drawing(scene: Scene) -> Film:
     """The number of the draw that comes next runs along the cumulative bar to where it lies."""
     distribution = known(scene.distribution)
     drawn = distribution.draw(uniform(scene.state.seed, scene.n_tokens))
-    return Film(RUN + 1, partial(draw_frame, scene, drawn))
+    return Film(RUN + 1, partial(paint_frame, scene, drawn))
 
 
-def draw_frame(scene: Scene, drawn: Draw, t: int) -> Canvas:
+def paint_frame(scene: Scene, drawn: Draw, t: int) -> Canvas:
     """The number at part t of its way, and the token that it is at."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     ascii, palette, distribution = scene.palette.ascii, scene.palette, known(scene.distribution)
@@ -264,7 +264,7 @@ def draw_frame(scene: Scene, drawn: Draw, t: int) -> Canvas:
             "bar", *([rectangle(ends[shown - 1] * room, 0, (1 - ends[shown - 1]) * room, BAR, 0.15)] if ends[shown - 1] < 1 else [])
         )
         picture.add("drawn" if t >= RUN else "accent", rectangle(at.low * room, 0, (at.high - at.low) * room, BAR, 0.9))
-        canvas.draw(1, 3, picture)
+        canvas.show(1, 3, picture)
     else:
         ranks_at = np.searchsorted(ends, (np.arange(room) + 0.5) / room, side="right").tolist()
         for x, rank in enumerate(ranks_at):

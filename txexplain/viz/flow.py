@@ -68,7 +68,7 @@ def ribbons_of(share: Doubles, after: Doubles, least: float = THINNEST) -> Ribbo
     return Ribbons(source, target, into[row, source], leaving[target, column], entering[row, source])
 
 
-def draw_lines(
+def paint_lines(
     canvas: Canvas, x: int, y: int, size: tuple[int, int], between: Sequence[Ribbons], rows: Mapping[int, int], column_x: Sequence[int]
 ) -> None:
     """The flow where pixels can't be had: lines as heavy as what runs along them (from 2%, 10% and 50% on).

@@ -107,7 +107,7 @@ def captioned(stage: Rect, scene: Scene) -> dict[str, Rect]:
     return {}
 
 
-def draw_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
+def paint_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
     """One pane's picture, as large as its place, with what the lesson's page points at marked."""
     canvas = PANES[name](replace(scene, width=rect.width, height=rect.height))
     if scene.reading is not None:
@@ -156,9 +156,9 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     return (rect, scene.palette)
 
 
-def draw_screen(scene: Scene) -> Canvas:
+def paint_screen(scene: Scene) -> Canvas:
     """Every pane of the screen in one Canvas of the scene's size."""
     whole = Canvas(scene.width, scene.height, scene.palette)
     for name, rect in layout_of(scene).items():
-        whole.blit(draw_pane(name, scene, rect), rect.x, rect.y)
+        whole.blit(paint_pane(name, scene, rect), rect.x, rect.y)
     return whole

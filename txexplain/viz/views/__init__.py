@@ -9,26 +9,26 @@ from txexplain.explorer.places.by_place import load_all
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.places import PICTURES
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.caption import draw_caption
-from txexplain.viz.views.chrome import OLD, draw_footer, draw_header, draw_small, paragraph, title
-from txexplain.viz.views.edits import draw_edits
-from txexplain.viz.views.explain import draw_explain
-from txexplain.viz.views.lesson import draw_lesson
-from txexplain.viz.views.panel import draw_panel
-from txexplain.viz.views.surprisal import draw_prompt_pane
-from txexplain.viz.views.welcome import draw_welcome
+from txexplain.viz.views.caption import paint_caption
+from txexplain.viz.views.chrome import OLD, paint_footer, paint_header, paint_small, paragraph, title
+from txexplain.viz.views.edits import paint_edits
+from txexplain.viz.views.explain import paint_explain
+from txexplain.viz.views.lesson import paint_lesson
+from txexplain.viz.views.panel import paint_panel
+from txexplain.viz.views.surprisal import paint_prompt_pane
+from txexplain.viz.views.welcome import paint_welcome
 
 load_all(__name__, __path__)
 
-SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": draw_explain, "lesson": draw_lesson, "welcome": draw_welcome}
+SIDES: dict[str, Callable[[Scene], Canvas]] = {"explain": paint_explain, "lesson": paint_lesson, "welcome": paint_welcome}
 
 
-def draw_side(scene: Scene) -> Canvas:
+def paint_side(scene: Scene) -> Canvas:
     """What stands beside the stage with the panel."""
     return SIDES[scene.side](scene)
 
 
-def draw_stage(scene: Scene) -> Canvas:
+def paint_stage(scene: Scene) -> Canvas:
     """The stage: the view of the present place, or what stands in its way."""
     if scene.shown is None:
         canvas = Canvas(scene.width, scene.height, scene.palette)
@@ -53,13 +53,13 @@ def draw_stage(scene: Scene) -> Canvas:
 
 
 PANES: dict[str, Callable[[Scene], Canvas]] = {
-    "header": draw_header,
-    "edits": draw_edits,
-    "prompt": draw_prompt_pane,
-    "stage": draw_stage,
-    "caption": draw_caption,
-    "side": draw_side,
-    "panel": draw_panel,
-    "footer": draw_footer,
-    "small": draw_small,
+    "header": paint_header,
+    "edits": paint_edits,
+    "prompt": paint_prompt_pane,
+    "stage": paint_stage,
+    "caption": paint_caption,
+    "side": paint_side,
+    "panel": paint_panel,
+    "footer": paint_footer,
+    "small": paint_small,
 }

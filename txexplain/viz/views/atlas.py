@@ -137,7 +137,7 @@ def pooled(result: Result, layer: int, m: int) -> NDArray[np.float32] | None:
 
 
 @PICTURES.of("heads")
-def draw_heads(scene: Scene) -> Canvas:
+def paint_heads(scene: Scene) -> Canvas:
     """All heads. Softmax patterns, queries downwards, keys to the right."""
     config = scene.config
     names = [f"blocks.{layer}.attn.pattern" for layer in range(config.n_layer)]

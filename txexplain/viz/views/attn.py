@@ -38,7 +38,7 @@ def heads_columns(n_head: int, width: int) -> int:
 
 
 @PICTURES.of("attn")
-def draw_attn(scene: Scene) -> Canvas:
+def paint_attn(scene: Scene) -> Canvas:
     """One block's heads. Softmax patterns, queries downwards, keys to the right."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, config = scene.location, scene.config

@@ -106,12 +106,12 @@ def plan(scene: Scene, height: int) -> Plan:
     return Plan(tokens, columns, rows, (first, second, third), each, grid, cell)
 
 
-def draw_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
+def paint_bands(canvas: Canvas, scene: Scene, height: int, chosen: str) -> None:
     """The picture in rows 1 to height + 1; `chosen` is the column of the selected tile."""
     place, layer = scene.location, scene.location.block
     p = plan(scene, height)
     pattern = mean_pattern(scene.result, layer)  # [T, T]
-    canvas.draw(0, 2, picture(scene, p, pattern, canvas.width, height))
+    canvas.show(0, 2, picture(scene, p, pattern, canvas.width, height))
     for key, column in p.columns.items():
         lit = key == chosen
         if key != "qkv":

@@ -16,7 +16,7 @@ from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.ramps import Ramp, pool
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import Row, Table
-from txexplain.viz.views.bands import draw_bands, in_view
+from txexplain.viz.views.bands import in_view, paint_bands
 from txexplain.viz.views.chrome import fitting, part_of, title
 from txexplain.viz.views.strips import plain_strip
 
@@ -38,7 +38,7 @@ BELOW = 7  # rows of the stage that the picture leaves
 
 
 @PICTURES.of("block")
-def draw_block(scene: Scene) -> Canvas:
+def paint_block(scene: Scene) -> Canvas:
     """The block as a picture with the selected step below it; where there is no room for one, every step as a row."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     token = scene.token
@@ -51,7 +51,7 @@ def draw_block(scene: Scene) -> Canvas:
     title(canvas, scene, f"L{scene.location.block} {scene.palette.glyphs.dot} block", *rights)
     if drawn:
         chosen = chosen_tile(scene)
-        draw_bands(canvas, scene, scene.height - BELOW, COLUMNS[TILES[chosen].tile])
+        paint_bands(canvas, scene, scene.height - BELOW, COLUMNS[TILES[chosen].tile])
         detail(canvas, scene, TILES[chosen], scene.height - 4)
     else:
         rows_of_tiles(canvas, scene)

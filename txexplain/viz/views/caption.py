@@ -22,7 +22,7 @@ def legend_width(scene: Scene) -> int:
     return sum(cell_width(word) + 4 for _, word in LEGENDS.get(scene.location.kind, ()))
 
 
-def draw_caption(scene: Scene) -> Canvas:
+def paint_caption(scene: Scene) -> Canvas:
     """The sentence, and the legend behind it or in a row of its own, where there is one."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     rows, behind = caption_rows(scene, scene.width)

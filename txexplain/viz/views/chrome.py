@@ -61,7 +61,7 @@ def known_sizes(scene: Scene) -> str:
     return f" {scene.palette.glyphs.dot} ".join(parts)
 
 
-def draw_header(scene: Scene) -> Canvas:
+def paint_header(scene: Scene) -> Canvas:
     """Name, model, breadcrumb (each step answers to the pointer), and the run's size and cost; where it is tight, its end and the cost."""
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")
@@ -115,7 +115,7 @@ def prompt_rows(scene: Scene, width: int, *, marked: bool = False) -> list[list[
     return rows
 
 
-def draw_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas:
+def paint_prompt(scene: Scene, apart: int = 1, *, marked: bool = False) -> Canvas:
     """The prompt as the model sees it: tokens between thin lines, the selected one lit, drawn ones in their colour and after a dotted line.
 
     apart: from one of its rows to the next; what lies between is free, and answers to the pointer as the token above it.
@@ -164,7 +164,7 @@ def prompt_mark(canvas: Canvas, scene: Scene) -> None:
         canvas.vline(0, 0, canvas.height, "accent", scene.palette.glyphs.marker)
 
 
-def draw_footer(scene: Scene) -> Canvas:
+def paint_footer(scene: Scene) -> Canvas:
     """The keys that work here, as many as fit; in a lecture, those that were pressed last. That text is generated is said in each."""
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")
@@ -205,7 +205,7 @@ def fitting_entries(entries: Iterable[tuple[str, str, str]], width: int) -> list
     return said
 
 
-def draw_small(scene: Scene) -> Canvas:
+def paint_small(scene: Scene) -> Canvas:
     """All that a screen under 60×16 can say."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     times = scene.palette.glyphs.times

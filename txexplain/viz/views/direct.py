@@ -30,7 +30,7 @@ def facts_of(scene: Scene) -> DirectFacts:
 
 
 @PICTURES.of("direct")
-def draw_direct(scene: Scene) -> Canvas:
+def paint_direct(scene: Scene) -> Canvas:
     """A row a part: what it gives, as a number and to either side of a line: right pushes to A, left to B."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     facts, place, ascii = facts_of(scene), scene.location, scene.palette.ascii

@@ -12,7 +12,7 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.views.chrome import contrast_name
 
 
-def draw_edits(scene: Scene) -> Canvas:
+def paint_edits(scene: Scene) -> Canvas:
     """One row: the changes, as many as fit, and A − B before and with them."""
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")

@@ -53,7 +53,7 @@ def selected_name(scene: Scene) -> str:
 
 
 @PICTURES.of("effects")
-def draw_effects(scene: Scene) -> Canvas:
+def paint_effects(scene: Scene) -> Canvas:
     """A square a head, a block a row; or a list, with a bar to either side of a line: left, where it was needed, A − B falls."""
     require_known(scene)
     canvas = Canvas(scene.width, scene.height, scene.palette)

@@ -13,13 +13,13 @@ from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import CANDIDATES, Row, Table, by_id, vector_rows
 from txexplain.viz.views.chrome import fitting, title
-from txexplain.viz.views.strips import Vector, draw_strips
+from txexplain.viz.views.strips import Vector, paint_strips
 
 LEAST_NEAREST = 8  # rows that must be free under the strips for the nearest tokens to stand there
 
 
 @PICTURES.of("embed")
-def draw_embed(scene: Scene) -> Canvas:
+def paint_embed(scene: Scene) -> Canvas:
     """The token's own story above; below, the rows that are added, or the tokens that lie nearest."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, token = scene.location, scene.token
@@ -32,7 +32,7 @@ def draw_embed(scene: Scene) -> Canvas:
         y += 1
     y += int(scene.height > 20)
     if place.face == "nearest":
-        draw_nearest(canvas, scene, id_, y, "v shows the strips again")
+        paint_nearest(canvas, scene, id_, y, "v shows the strips again")
         return canvas
     wte, wpe, both = (vector(scene.result, name, token) for name in ("embed", "pos_embed", "blocks.0.resid_pre"))
     formulas = {
@@ -45,7 +45,7 @@ def draw_embed(scene: Scene) -> Canvas:
         Vector("wpe", "residual", wpe, said[1]),
         Vector("wte + wpe", "text", both, said[2]),
     ]
-    y = draw_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 19 if scene.height >= 40 else 16), place)
+    y = paint_strips(canvas, scene, vectors, y, min(scene.height - y - 2, 19 if scene.height >= 40 else 16), place)
     element = place.element
     if element is not None and element < len(wte):
         a, b, c = (number(v.facts[element], ascii=scene.palette.ascii) for v in vectors)
@@ -54,7 +54,7 @@ def draw_embed(scene: Scene) -> Canvas:
         canvas.put(1, y + 1, worked if holds else f"element {element} = {c}: changed by hand", "text")
         y += 2
     if scene.height - y > LEAST_NEAREST and scene.result.model is not None:
-        draw_nearest(canvas, scene, id_, y + 1, "v shows more of them")
+        paint_nearest(canvas, scene, id_, y + 1, "v shows more of them")
     elif element is None and y + 1 < scene.height:
         turn = "v shows the tokens that lie nearest"
         fitting(canvas, y + 1, f"{turn}; arrows move over elements and tokens", turn, ink="faint")
@@ -90,7 +90,7 @@ def last_merges(steps: list[str], arrow: str, room: int) -> str:
     return steps[-1]
 
 
-def draw_nearest(canvas: Canvas, scene: Scene, id_: int, y: int, turn: str) -> None:
+def paint_nearest(canvas: Canvas, scene: Scene, id_: int, y: int, turn: str) -> None:
     """The tokens whose rows of wte point most nearly the same way."""
     rows = scene.height - y - 3
     found = nearest(scene.result, id_).tokens[: max(1, rows)]

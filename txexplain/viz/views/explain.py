@@ -168,7 +168,7 @@ def lines_shown(source: Source, context: int) -> list[bool]:
 # The pane
 
 
-def draw_explain(scene: Scene) -> Canvas:
+def paint_explain(scene: Scene) -> Canvas:
     """The explanation beside the stage, scrolled."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     if scene.shown is None:

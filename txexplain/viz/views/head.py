@@ -137,7 +137,7 @@ def window(cursor: int, size: int, room: int) -> range:
 
 
 @PICTURES.of("head")
-def draw_head(scene: Scene) -> Canvas:
+def paint_head(scene: Scene) -> Canvas:
     """The grid, or three of them where there is room; the cursor's row in numbers; and its cell in words."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, glyphs, n = scene.location, scene.palette.glyphs, scene.n_tokens
@@ -155,7 +155,7 @@ def draw_head(scene: Scene) -> Canvas:
         else:
             tabs(canvas, scene, values)
         key_labels(canvas, scene, p, x)
-        draw_grid(canvas, scene, values, stage, (x, p.top), p.rows, p.columns, (p.cell, p.tall))
+        paint_grid(canvas, scene, values, stage, (x, p.top), p.rows, p.columns, (p.cell, p.tall))
         if number_:
             canvas.put(x - 2, p.top + (len(p.rows) * p.tall - 1) // 2, glyphs.arrow, "faint")
     row_in_numbers(canvas, scene, p.end + int(len(p.stages) > 1) + 1)
@@ -283,7 +283,7 @@ def row_in_numbers(canvas: Canvas, scene: Scene, y: int) -> None:
         canvas.put(values, at, figures["values"], "text", width=cell_width(NAMES["values"]), align="right")
 
 
-def draw_grid(
+def paint_grid(
     canvas: Canvas, scene: Scene, values: Grid, stage: str, corner: tuple[int, int], rows: range, columns: range, size: tuple[int, int]
 ) -> None:
     """The cells in view, each `size` (width, height); masked ones look masked, and the cursor's is marked."""

@@ -36,7 +36,7 @@ def names_of(scene: Scene) -> list[str]:
 
 
 @PICTURES.of("lens")
-def draw_lens(scene: Scene) -> Canvas:
+def paint_lens(scene: Scene) -> Canvas:
     """The grid, and below it what the selected stream says in its five likeliest tokens."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     facts, place, names = facts_of(scene), scene.location, names_of(scene)

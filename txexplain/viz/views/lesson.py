@@ -111,7 +111,7 @@ def inside(scene: Scene) -> tuple[int, int, int]:
     return 2, scene.width - (3 if beside else 4), scene.height - 1
 
 
-def draw_lesson(scene: Scene) -> Canvas:
+def paint_lesson(scene: Scene) -> Canvas:
     """The page that is open, with how far one is."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     reading = scene.reading

@@ -22,7 +22,7 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.tables import Row, Table, first_of, mark, nth
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
-from txexplain.viz.views.strips import MARGIN, NAME, STRONG, WIDEST, Vector, cell_of, draw_strips, one_strip, peaks, strip_cells
+from txexplain.viz.views.strips import MARGIN, NAME, STRONG, WIDEST, Vector, cell_of, one_strip, paint_strips, peaks, strip_cells
 
 PARTS = (("q", "query"), ("k", "key"), ("v", "value"))
 TERMS = 4  # largest terms that are written out
@@ -60,25 +60,25 @@ def role_of(scene: Scene, element: int) -> str:
 
 
 @PICTURES.of("qkv", "proj")
-def draw_linear(scene: Scene) -> Canvas:
+def paint_linear(scene: Scene) -> Canvas:
     """The page in its present face."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place = scene.location
     what = "x W_QKV + b" if place.kind == "qkv" else "z W_O + b"
     title(canvas, scene, f"{place.kind} {scene.palette.glyphs.dot} {what}", f"token {scene.token} {scene.label(scene.token).strip()}")
     if scene.result.model is None:
-        draw_recorded(canvas, scene)
+        paint_recorded(canvas, scene)
         return canvas
     product = map_of(scene)
     element = choice.element(scene.result, place)
     if place.face == "matrix":
-        draw_matrix(canvas, scene, product, element)
+        paint_matrix(canvas, scene, product, element)
     else:
-        draw_product(canvas, scene, product, element)
+        paint_product(canvas, scene, product, element)
     return canvas
 
 
-def draw_recorded(canvas: Canvas, scene: Scene) -> None:
+def paint_recorded(canvas: Canvas, scene: Scene) -> None:
     """What a trace has of the page without its model: the input and the result. Raises NotRecorded where it has neither."""
     prefix = f"blocks.{scene.location.block}."
     if scene.location.kind == "qkv":
@@ -91,13 +91,13 @@ def draw_recorded(canvas: Canvas, scene: Scene) -> None:
     vectors = [Vector(name, role, vector(scene.result, tensor, scene.token), tensor) for name, role, tensor in there]
     element = scene.location.element
     place = replace(scene.location, element=None if element is None else element % scene.config.n_embd, source=None)
-    y = draw_strips(canvas, scene, vectors, 1, scene.height - 3, place)
+    y = paint_strips(canvas, scene, vectors, 1, scene.height - 3, place)
     lacking = [tensor for _, _, tensor in names if prefix + tensor not in scene.trace]
     text = f"not recorded: the weights and biases{''.join(f', {prefix}{tensor}' for tensor in lacking)}"
     canvas.put(1, min(y + 1, scene.height - 1), text, "muted", width=scene.width - 2)
 
 
-def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:
+def paint_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:
     """Input, column of weights, their products; the largest of these in numbers; the output with its cursor."""
     place, times = scene.location, scene.palette.glyphs.times
     ascii, role = scene.palette.ascii, role_of(scene, element)
@@ -115,7 +115,7 @@ def draw_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     split = headed or place.kind == "proj"
     below = 7 + (scene.config.n_head if split else 0)  # rows of the sum, the outputs and the heads' parts
     height = 4 if low else max(10, min(25, scene.height - 3 - below))
-    y = draw_strips(canvas, scene, vectors, 2, height, under, lambda n: replace(place, source=n, element=element))
+    y = paint_strips(canvas, scene, vectors, 2, height, under, lambda n: replace(place, source=n, element=element))
     y += int(not low)
     canvas.put(1, y, largest_terms(sum_, times, scene.width - 2, ascii), "muted")
     x = 1 + canvas.put(1, y + 1, f"= {number(sum_.total, ascii=ascii)} + bias {signed(sum_.bias, ascii)} = ", "text")
@@ -227,7 +227,7 @@ def heads(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
         canvas.put(1 + HEAD, y + 1 + n_head * tall, pooled, "faint", width=scene.width - 2 - HEAD)
 
 
-def draw_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:
+def paint_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: int) -> None:
     """The weights around the cursor: rows are inputs, columns outputs; both with their own numbers."""
     place, ascii, times = scene.location, scene.palette.ascii, scene.palette.glyphs.times
     sum_ = dot_of(scene, element)

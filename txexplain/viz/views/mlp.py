@@ -24,7 +24,7 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.tables import Row, Table, first_of, mark, named, nth
 from txexplain.viz.views.chrome import balance, put_moved, title
 from txexplain.viz.views.linear import largest_terms, signed
-from txexplain.viz.views.strips import Vector, draw_strips
+from txexplain.viz.views.strips import Vector, paint_strips
 
 SORTED = {"post": "after the activation", "pre": "before the activation", "added": "what they add"}
 CURVE = 26  # cells of the curve's picture
@@ -33,7 +33,7 @@ ROOMY = 21  # rows of a stage that has room for what may be left out
 
 
 @PICTURES.of("mlp")
-def draw_mlp(scene: Scene) -> Canvas:
+def paint_mlp(scene: Scene) -> Canvas:
     """The neurons, sorted; all of them as a strip above; the curve beside them where there is room."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, result, ascii = scene.location, scene.result, scene.palette.ascii
@@ -49,7 +49,7 @@ def draw_mlp(scene: Scene) -> Canvas:
         f"token {scene.token} {scene.label(scene.token).strip()}",
     )
     strip, top = Vector("post", "mlp", post, "activation(pre)"), 2 if scene.height < 20 else 3
-    y = draw_strips(canvas, scene, [strip], 1, top, replace(place, element=None), lambda n: replace(place, face=by, neuron=n))
+    y = paint_strips(canvas, scene, [strip], 1, top, replace(place, element=None), lambda n: replace(place, face=by, neuron=n))
     note = f"{count(mlp.firing(result, place.block, scene.token))} above 0; by {SORTED[by]}, largest first"
     more = "; v sorts otherwise"
     canvas.put(1, y, note + more if cell_width(note + more) < scene.width - 1 else note, "muted", width=scene.width - 2)
@@ -128,7 +128,7 @@ def line_of(parts: NDArray[np.float64], height: int) -> NDArray[np.bool_]:
 
 
 @PICTURES.of("neuron")
-def draw_neuron(scene: Scene) -> Canvas:
+def paint_neuron(scene: Scene) -> Canvas:
     """One neuron: how its input came about, the point on the curve, what it writes, and where in the prompt it fires."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, result, ascii = scene.location, scene.result, scene.palette.ascii

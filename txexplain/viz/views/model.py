@@ -13,7 +13,7 @@ from txexplain.facts.residual import changes as changes_of
 from txexplain.text import cell_width, clip
 from txexplain.viz.bars import bar, braille
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.flow import DOUBLE_FROM, HEAVY_FROM, LINE_FROM, Doubles, Ribbons, draw_lines, ribbons_of, trace_back
+from txexplain.viz.flow import DOUBLE_FROM, HEAVY_FROM, LINE_FROM, Doubles, Ribbons, paint_lines, ribbons_of, trace_back
 from txexplain.viz.numbers import fit, number, percent, whole_percent
 from txexplain.viz.palette import contrast
 from txexplain.viz.places import PICTURES, TABLES
@@ -28,7 +28,7 @@ LEAST_COLUMN = 5  # cells; columns narrow to this before one is left out
 LEAST_LABEL = 10  # and the tokens' labels to this
 FINAL, LEAST_WORD, WORD = 7, 5, 14  # cells of the last LayerNorm's column; of the last one, for the next token
 TALLEST = 5  # a token's rows at most
-MOST, LEAST = 24, 0.012  # ribbons that are drawn, and the share from which on
+MOST, LEAST = 24, 0.012  # ribbons that are shown, and the share from which on
 THICKEST, THINNEST = (
     (2.0, 4.0),
     0.4,
@@ -121,7 +121,7 @@ def columns_in(left: int, width: int, count: int, chosen: int | None, word: int)
 
 
 @PICTURES.of("model")
-def draw_model(scene: Scene) -> Canvas:
+def paint_model(scene: Scene) -> Canvas:
     """Tokens, blocks, ribbons; below, how much attention and MLP changed the selected token's stream in each block."""
     return laid_out(scene)[0]
 
@@ -257,7 +257,7 @@ def level(steps: tuple[tuple[float, float], ...], share: float) -> float:
 
 
 def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int, bottom: int) -> list[Move] | None:
-    """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers. Returns the ribbons drawn."""
+    """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers. Returns the ribbons shown."""
     height, x = bottom - 2, c.x[0]
     if scene.ribbons is None:
         lacking = scene.result.flow_lacks(scene.state.flow)
@@ -267,7 +267,7 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
             canvas.put(x, 3 + height // 2, "w shows attention rollout instead", "muted", width=canvas.width - x - 1)
         return None
     columns, between = traced(scene)
-    drawn = widest(between, rows.tokens)
+    moves = widest(between, rows.tokens)
     layers = scene.config.n_layer
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     column_x = [c.at(b + 1) - x for b in range(layers + 1)]
@@ -275,12 +275,12 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     if not scene.palette.pixels:
         if scene.palette.ascii:
             from_top = {token: y - 2 for token, y in rows.of.items()}
-            draw_lines(canvas, x, 2, (c.x[-1] - x, height), between, from_top, column_x)
+            paint_lines(canvas, x, 2, (c.x[-1] - x, height), between, from_top, column_x)
         else:
-            dotted(canvas, scene, rows, c, drawn, column_x, height)
+            dotted(canvas, scene, rows, c, moves, column_x, height)
         for b in seen:
             share_numbers(canvas, scene, columns[b], c, b + 1, rows, lit=b + 1 == chosen)
-        return drawn
+        return moves
     picture = Picture(c.x[-1] - x, height)
     if chosen in c.shown:
         picture.add("panel", rectangle(c.at(chosen) - x, 0, c.at(chosen + 1) - c.at(chosen), height))
@@ -301,14 +301,14 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     picture.add("residual", *stays, *holds)
     thick = min(THICKEST[0] * rows.pitch, THICKEST[1])
     begins = {(b, token): column_x[b] + (CHIP if numbered(float(columns[b][token]), c, b + 1) else 1) for b in seen for token in middle}
-    picture.add("attention", *(ribbon(move, middle, begins, column_x, thick, rows) for move in drawn if move.block + 1 in c.shown))
-    canvas.draw(x, 2, picture)
+    picture.add("attention", *(ribbon(move, middle, begins, column_x, thick, rows) for move in moves if move.block + 1 in c.shown))
+    canvas.show(x, 2, picture)
     for b in seen:
         share_numbers(canvas, scene, columns[b], c, b + 1, rows, lit=b + 1 == chosen)
-    return drawn
+    return moves
 
 
-def dotted(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, drawn: list[Move], column_x: list[int], height: int) -> None:
+def dotted(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, moves: list[Move], column_x: list[int], height: int) -> None:
     """The picture where colours are few: lines along the rows, as heavy as what stays there, and ribbons of dots across them."""
     columns, _ = traced(scene)
     x, width = c.x[0], c.x[-1] - c.x[0]
@@ -323,7 +323,7 @@ def dotted(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, drawn: list[Mov
     middle = {token: row - 1.5 for token, row in rows.of.items()}
     thick = min(THICKEST[0] * rows.pitch, THICKEST[1])
     along, down = (np.arange(2 * width) + 0.5) / 2, (np.arange(4 * height)[:, None] + 0.5) / 4
-    for move in drawn:
+    for move in moves:
         if move.block + 1 not in c.shown:
             continue
         shape = ribbon(move, middle, {}, column_x, thick, rows)
@@ -364,27 +364,27 @@ def share_numbers(canvas: Canvas, scene: Scene, held: Doubles, c: Columns, colum
             canvas.put(x, row, whole_percent(share), ink)
 
 
-def legend(canvas: Canvas, scene: Scene, drawn: list[Move] | None, rows: int) -> None:
-    """What the ribbons are, and what those that aren't drawn carry."""
+def legend(canvas: Canvas, scene: Scene, moves: list[Move] | None, rows: int) -> None:
+    """What the ribbons are, and what those that aren't shown carry."""
     mode, to = MODES[scene.state.flow], f"to {clip(scene.label(scene.token).strip(), 12)} ({scene.token})"
     y = scene.height - 1
-    if drawn is None or scene.palette.ascii:
+    if moves is None or scene.palette.ascii:
         fitting(canvas, y, f"ribbons {to}: {mode}", f"{to}: {mode}", mode)
         return
     assert scene.ribbons is not None
     total = moved(scene.ribbons, traced(scene)[0])
-    others = percent(max(0.0, 1 - sum(move.share for move in drawn) / total) if total > 0 else 0.0, ascii=scene.palette.ascii)
-    count = f"the {len(drawn)} widest ribbons {to}"
+    others = percent(max(0.0, 1 - sum(move.share for move in moves) / total) if total > 0 else 0.0, ascii=scene.palette.ascii)
+    count = f"the {len(moves)} widest ribbons {to}"
     if rows == 1:
-        fitting(canvas, y, f"{count}; the others carry {others}; {mode}", f"{len(drawn)} widest, others {others}; {mode}", mode)
+        fitting(canvas, y, f"{count}; the others carry {others}; {mode}", f"{len(moves)} widest, others {others}; {mode}", mode)
         return
     fitting(canvas, y - 1, f"{count}; the others carry {others} of what moves", f"{count}; the others: {others}")
     fitting(canvas, y, mode, ink="faint")
 
 
-def largest(canvas: Canvas, scene: Scene, drawn: list[Move], left: int, y: int, end: int) -> None:
+def largest(canvas: Canvas, scene: Scene, moves: list[Move], left: int, y: int, end: int) -> None:
     """What moved most, in words, where rows are to spare for three of them at least."""
-    shown = drawn[: max(0, min(NAMED, end - y - 1))]
+    shown = moves[: max(0, min(NAMED, end - y - 1))]
     if len(shown) < LEAST_NAMED:
         return
     canvas.put(1, y, "what moved most", "muted")

@@ -12,7 +12,7 @@ from txexplain.viz.places import PICTURES, TABLES
 from txexplain.viz.scene import Scene
 from txexplain.viz.tables import Table, vector_rows
 from txexplain.viz.views.chrome import title
-from txexplain.viz.views.strips import Vector, draw_strips
+from txexplain.viz.views.strips import Vector, paint_strips
 
 BEFORE = {"ln1": "the block's input", "ln2": "the stream after attention", "final": "the last block's output"}
 
@@ -31,7 +31,7 @@ def steps_of(scene: Scene) -> NormFacts:
 
 
 @PICTURES.of("ln1", "ln2", "final")
-def draw_norm(scene: Scene) -> Canvas:
+def paint_norm(scene: Scene) -> Canvas:
     """The steps as strips under one cursor, the numbers that all elements share above, one element's arithmetic below."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, glyphs, ascii = scene.location, scene.palette.glyphs, scene.palette.ascii
@@ -66,7 +66,7 @@ def draw_norm(scene: Scene) -> Canvas:
     rows = notes[0]
     for note_ in notes[1:]:
         rows = rows + note_ if len(vectors) + 1 + len(rows) + len(note_) <= scene.height - 2 else rows
-    y = draw_strips(canvas, scene, vectors, 2, scene.height - 3 - len(rows), place)
+    y = paint_strips(canvas, scene, vectors, 2, scene.height - 3 - len(rows), place)
     y = min(y + int(scene.height > 20), scene.height - len(rows))
     for line, (text, ink) in enumerate(rows):
         canvas.put(1, y + line, text, ink, width=scene.width - 2)

@@ -29,7 +29,7 @@ BANDS = ((MOST + 1, 100), (101, 1_000), (1_001, 10_000), (10_001, 1 << 30))  # r
 
 
 @PICTURES.of("output")
-def draw_output(scene: Scene) -> Canvas:
+def paint_output(scene: Scene) -> Canvas:
     """A row a candidate, a column a stage, and the selected row's formula in numbers."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     title(

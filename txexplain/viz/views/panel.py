@@ -88,7 +88,7 @@ def is_tall(scene: Scene) -> bool:
     return stands_beside(scene) and scene.height > LOW and not scene.lecture
 
 
-def draw_panel(scene: Scene) -> Canvas:
+def paint_panel(scene: Scene) -> Canvas:
     """Temperature, live figures, and a bar for as many candidates as fit."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     beside, tall = stands_beside(scene), is_tall(scene)
@@ -291,14 +291,14 @@ def candidates(canvas: Canvas, scene: Scene, distribution: Distribution, y: int,
         ground, attrs = "cursor" if lit else None, (BOLD if lit else 0) | (0 if kept else STRIKE)
         canvas.put(inside, at, scene.id_label(token), ink, ground, attrs, width=label)
         x = inside + label + 1
-        drawn = bar(probability / end, room, scene.palette)
+        filled = bar(probability / end, room, scene.palette)
         for line in range(at, at + each):
             if filtered:
                 canvas.put(x, line, bar(full / end, room, scene.palette), ghost)
-            canvas.put(x, line, drawn, calm)
+            canvas.put(x, line, filled, calm)
         if filtered and kept:
             # The filter only ever lengthens what it keeps, so what it was before shows as the bar's darker beginning.
-            before = min(round(full / end * room), len(drawn))
+            before = min(round(full / end * room), len(filled))
             canvas.style(x, at, before, each, fg=scene.palette.mix("background", "bar", 0.65))
         x = scene.width - 1 - numbers
         canvas.put(x, at, percent(probability, ascii=scene.palette.ascii), "text" if kept else "faint", width=NUMBER, align="right")

@@ -25,7 +25,7 @@ LEAST_SIDE, MOST_SIDE = 8, 24  # cells of a bar to either side of its line
 
 
 @PICTURES.of("product")
-def draw_product(scene: Scene) -> Canvas:
+def paint_product(scene: Scene) -> Canvas:
     """q, k, q × k with its running sum; the score, its softmax row, and the vector that it moves."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, glyphs = scene.location, scene.palette.glyphs

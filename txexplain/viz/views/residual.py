@@ -29,7 +29,7 @@ def parts_of(scene: Scene) -> ResidualFacts:
 
 
 @PICTURES.of("residual")
-def draw_residual(scene: Scene) -> Canvas:
+def paint_residual(scene: Scene) -> Canvas:
     """A row a part: the norm that it adds, the stream's norm after it, and the stream's cosine with the final one."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     place, ascii = scene.location, scene.palette.ascii

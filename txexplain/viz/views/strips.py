@@ -66,10 +66,10 @@ def lines_each(vectors: Sequence[Vector], height: int, palette: Palette) -> int:
     return max(1, min(2 + TALLEST if palette.pixels else 3, height // max(1, len(vectors))))
 
 
-def draw_strips(
+def paint_strips(
     canvas: Canvas, scene: Scene, vectors: Sequence[Vector], y: int, height: int, place: Location, to: Leads | None = None
 ) -> int:
-    """Draw vectors from row y on in at most `height` rows, the last for the caret; returns the first row behind.
+    """Paint vectors from row y on in at most `height` rows, the last for the caret; returns the first row behind.
 
     place: the page's Location; its `element` is under the cursor, and a click on a cell goes to the element shown there,
     or to where `to` says that an element leads.
@@ -181,7 +181,7 @@ def columns(
             tall = max(1 / 8, abs(float(pooled[i])) * unit)
             shapes.append(rectangle(i * each, zero - tall if sign > 0 else zero, each, tall, DEEPEST * (1 if strong[i] else QUIET)))
         picture.add(role, *shapes)
-    canvas.draw(*corner, picture)
+    canvas.show(*corner, picture)
 
 
 def peaks(values: NDArray[Any], cells: int) -> list[int]:

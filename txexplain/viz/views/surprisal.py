@@ -11,22 +11,22 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import OLD, draw_prompt, prompt_mark, prompt_rows
+from txexplain.viz.views.chrome import OLD, paint_prompt, prompt_mark, prompt_rows
 
 MOST_BITS = 16.0  # a full height: one in 65,536, about the vocabulary
 
 
-def draw_prompt_pane(scene: Scene) -> Canvas:
+def paint_prompt_pane(scene: Scene) -> Canvas:
     """The prompt; with the strip open, how surprising each token was, and the selected one's figures in the last row."""
     if scene.surprisal is None or scene.shown is None or scene.height < 2:
-        return draw_prompt(scene)
+        return paint_prompt(scene)
     below = 2 * len(prompt_rows(scene, scene.width - 3)) <= scene.height - 1
     if below:
-        canvas = draw_prompt(replace(scene, faded=False), apart=2)
+        canvas = paint_prompt(replace(scene, faded=False), apart=2)
         prompt_mark(canvas, scene)
     else:
         canvas = Canvas(scene.width, scene.height, scene.palette)
-        canvas.blit(draw_prompt(replace(scene, height=scene.height - 1, faded=False), marked=True), 0, 0)
+        canvas.blit(paint_prompt(replace(scene, height=scene.height - 1, faded=False), marked=True), 0, 0)
         prompt_mark(canvas, scene)
     for hit in canvas.hits:
         x, y, size = hit.x, hit.y, hit.width - 1

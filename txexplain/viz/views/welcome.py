@@ -10,7 +10,7 @@ from txexplain.viz.views.lesson import OPEN, Line, fitted, frame, put_row
 from txexplain.words.welcome import HEADING, LONG, SHORT
 
 
-def draw_welcome(scene: Scene) -> Canvas:
+def paint_welcome(scene: Scene) -> Canvas:
     """What this is, the plan in three parts, and the key that begins."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     x, columns, rows = frame(canvas, scene, HEADING, "")
