@@ -16,31 +16,40 @@ from textual.drivers.headless_driver import HeadlessDriver
 
 from txexplain.front.options import UiOptions
 from txexplain.ui.terminal import asking
-from txexplain.ui.terminal.asking import ASK_DEPTH, ASK_GROUND, ASK_KIND, Asking, ground_of, questions
+from txexplain.ui.terminal.asking import ASK_CELL, ASK_DEPTH, ASK_GROUND, ASK_KIND, ASK_KITTY, Asking, ground_of, questions
 
 WHITE, DARK = b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", b"\x1b]11;rgb:1e1e/1e1e/2e2e\x07"
 TRUE, INDEXED, REFUSED = b"\x1bP1$r48:2::1:2:3m\x1b\\", b"\x1bP1$r48:5:16m\x1b\\", b"\x1bP0$r\x1b\\"
 KIND = b"\x1b[?64;1;2c"
 XTERM = {"TERM": "xterm-256color"}
+PIXELS = ASK_CELL + ASK_KITTY
 
 
 @pytest.mark.parametrize(
     ("environ", "options", "asked"),
     [
-        (XTERM, UiOptions(), ASK_DEPTH + ASK_GROUND + ASK_KIND),
-        (XTERM, UiOptions(theme="auto"), ASK_DEPTH + ASK_GROUND + ASK_KIND),
-        (XTERM, UiOptions(theme="dark"), ASK_DEPTH + ASK_KIND),
+        (XTERM, UiOptions(), ASK_DEPTH + ASK_GROUND + PIXELS + ASK_KIND),
+        (XTERM, UiOptions(theme="auto"), ASK_DEPTH + ASK_GROUND + PIXELS + ASK_KIND),
+        (XTERM, UiOptions(theme="dark"), ASK_DEPTH + PIXELS + ASK_KIND),
+        (XTERM, UiOptions(theme="dark", picture="glyphs"), ASK_DEPTH + ASK_KIND),
+        (XTERM, UiOptions(theme="dark", picture="sixel"), ASK_DEPTH + ASK_CELL + ASK_KIND),
+        (XTERM, UiOptions(theme="dark", ascii=True), ASK_DEPTH + ASK_KIND),
+        (XTERM | {"SSH_TTY": "/dev/pts/1"}, UiOptions(theme="dark"), ASK_DEPTH + ASK_KIND),
+        (XTERM | {"SSH_TTY": "/dev/pts/1"}, UiOptions(theme="dark", picture="kitty"), ASK_DEPTH + PIXELS + ASK_KIND),
         (XTERM, UiOptions(color="256"), ASK_GROUND + ASK_KIND),
         (XTERM, UiOptions(color="256", theme="light"), ""),
-        (XTERM | {"COLORTERM": "truecolor"}, UiOptions(), ASK_GROUND + ASK_KIND),
-        (XTERM | {"COLORTERM": "truecolor"}, UiOptions(theme="dark"), ""),
+        (XTERM | {"COLORTERM": "truecolor"}, UiOptions(), ASK_GROUND + PIXELS + ASK_KIND),
+        (XTERM | {"COLORTERM": "truecolor"}, UiOptions(theme="dark"), PIXELS + ASK_KIND),
+        (XTERM | {"COLORTERM": "truecolor"}, UiOptions(theme="dark", picture="glyphs"), ""),
         (XTERM | {"NO_COLOR": "1"}, UiOptions(), ""),
         (XTERM, UiOptions(color="none"), ""),
-        ({"TERM": "xterm-kitty"}, UiOptions(), ASK_GROUND + ASK_KIND),
+        ({"TERM": "xterm-kitty"}, UiOptions(), ASK_GROUND + PIXELS + ASK_KIND),
         ({"TERM": "tmux-256color", "TMUX": "/tmp/tmux"}, UiOptions(), ASK_GROUND + ASK_KIND),
+        ({"TERM": "tmux-256color", "TMUX": "/tmp/tmux"}, UiOptions(picture="sixel"), ASK_GROUND + ASK_CELL + ASK_KIND),
         (XTERM | {"STY": "1.pts"}, UiOptions(), ""),
         (XTERM | {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver"}, UiOptions(), ""),
-        *(({"TERM": term}, UiOptions(), "") for term in ("screen", "screen-256color", "linux", "linux-16color", "vt100", "vt220", "dumb", "")),
+        *(({"TERM": term}, UiOptions(picture=picture), "") for picture in (None, "kitty", "sixel")
+          for term in ("screen", "screen-256color", "linux", "linux-16color", "vt100", "vt220", "dumb", "")),
         ({}, UiOptions(), ""),
     ],
 )  # fmt: skip

@@ -27,7 +27,6 @@ from txexplain.cli.flags import (
     complete_model,
     complete_place,
     csv_flag,
-    cursor_flag,
     flag,
     instead_flags,
     json_flag,
@@ -39,6 +38,7 @@ from txexplain.cli.flags import (
     run_flags,
     runs_flags,
     sampling_flags,
+    screen_flags,
     source_flags,
     stage_flag,
     top_flag,
@@ -72,7 +72,7 @@ Flags:
   --temperature T, --greedy, --top-k K, --top-p P   how tokens are drawn [1.0]
   --seed N, --flow HOW                     draws [0]; norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
-  --glyphs SET                             of pictures: edge, half or ascii
+  --glyphs SET, --picture HOW              edge, half, ascii; pixels [auto]
   --lesson NAME, --page N, --record FILE   a lesson; --lecture, --pace, --clock
   --cursor, --version, -h, --help          the cursor seen where it is [no]
 """
@@ -146,7 +146,7 @@ app = AppCommand(
             flag("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0]."),
             flag("--clock", is_flag=True, help="A stopwatch beside the page's number."),
             flag("--record", type=OutFile(), metavar="FILE.json", help="Keep the answers in a file."),
-            cursor_flag,
+            screen_flags,
         ),
     ),
 )
@@ -370,7 +370,7 @@ opened = command(
     click.Argument(["trace"], metavar="FILE.safetensors", shell_complete=complete_file),
     sampling_flags,
     view_flags,
-    cursor_flag,
+    screen_flags,
     help="""A recorded run in the app, without its model. Example: txexplain open once.safetensors --at L3H5""",
 )
 keys = command(

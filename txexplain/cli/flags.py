@@ -19,6 +19,7 @@ COLORS = ("auto", "truecolor", "256", "16", "none")
 FLOWS = ("norms", "rollout")  # explorer.state's, not imported for --help
 THEMES = ("dark", "light", "contrast")
 GLYPHS = ("edge", "half", "ascii")
+PICTURES = ("auto", "glyphs", "kitty", "sixel", "iterm")  # front.medium's, as FLOWS
 AUTO = "auto"
 SHELLS = ("bash", "zsh", "fish")
 CLASS_KEY = "TXEXPLAIN_CLASS_KEY"  # in the environment
@@ -253,7 +254,14 @@ plain_change_flags = Group(
     tuple(InOrder([name], multiple=True, metavar="WHAT", hidden=True) for name in ("--ablate", "--cut")),
 )
 top_flag = flag("--top", type=Whole(min=1), metavar="N", default=10, help="How many of the strongest [10].")
-cursor_flag = flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected.")
+screen_flags = Group(
+    "wishes",
+    "views:Wishes",
+    (
+        flag("--cursor", is_flag=True, help="Show the terminal's cursor, which stands at what is selected."),
+        flag("--picture", type=click.Choice(PICTURES), metavar="HOW", help="auto, glyphs, or pixels: kitty, sixel, iterm [auto]."),
+    ),
+)
 stage_flag = flag(
     "--stage", type=click.Choice(STAGE_NAMES), metavar="STAGE", help="Of many heads: qk, scaled, masked, softmax, values [softmax]."
 )

@@ -16,7 +16,7 @@ from txexplain.cli.asked import Changes, Sampling, Source, was_given
 from txexplain.cli.flags import AUTO
 from txexplain.cli.output import print_json, print_table, writable
 from txexplain.cli.streams import brings_keys, is_terminal, other_screen, unicode_out
-from txexplain.cli.views import Opened, View, first_state, first_view
+from txexplain.cli.views import Opened, View, Wishes, first_state, first_view
 from txexplain.engine.derive import Result
 from txexplain.explorer.location import Dims, check
 from txexplain.explorer.reading import Reads
@@ -31,10 +31,12 @@ from txexplain.text import clean
 from txexplain.ui.terminal.asking import asking_of
 from txexplain.ui.terminal.rescue import guard
 
+NONE = Wishes()
+
 
 def app(
     source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened,
-    lecture: bool, pace: float | None, clock: bool, record: Path | None, cursor: bool,
+    lecture: bool, pace: float | None, clock: bool, record: Path | None, wishes: Wishes,
 ) -> None:  # fmt: skip
     for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
         if given and opened.name is None:
@@ -49,7 +51,7 @@ def app(
         lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch,
         keeps=not lecture, bookmarks=kept.bookmarks, last=kept.last, welcome=bare() and not kept.bookmarks,
     )  # fmt: skip
-    start(source, state, view, reads, cursor=cursor)
+    start(source, state, view, reads, wishes)
 
 
 def bare() -> bool:
@@ -57,20 +59,20 @@ def bare() -> bool:
     return not any(was_given(str(each.name)) for each in click.get_current_context().command.params)
 
 
-def recorded(trace: str, sampling: Sampling, view: View, cursor: bool) -> None:
+def recorded(trace: str, sampling: Sampling, view: View, wishes: Wishes) -> None:
     check_terminal(None, "use txexplain describe, explain or render.")
     source = Source.recorded(trace)
-    start(source, first_state(source, sampling, view), view, cursor=cursor)
+    start(source, first_state(source, sampling, view), view, None, wishes)
 
 
-def start(source: Source, state: ExplorerState, view: View, reads: Reads | None = None, *, cursor: bool = False) -> NoReturn:
+def start(source: Source, state: ExplorerState, view: View, reads: Reads | None, wishes: Wishes) -> NoReturn:
     """The app, from its first state on. What is wrong with the trace or the place is said before the screen is taken."""
     result = None
     if state.trace is not None:
         result = open_trace(state)
     elif view.at is not None or state.edits or state.answer is not None or state.against is not None:
         require_place(source, state)
-    options = wished(view.options(), cursor=cursor)
+    options = wished(view.options(), wishes)
     code = elsewhere(state, options, result, reads) if other_screen() else on_terminal(source.file, state, options, result, reads)
     let_go()
     sys.exit(code)
@@ -85,13 +87,13 @@ def let_go() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def wished(options: UiOptions, *, cursor: bool = False) -> UiOptions:
+def wished(options: UiOptions, wishes: Wishes = NONE) -> UiOptions:
     """How the reader wants the screen: by flags, or else by the config file."""
     config = read_config()
     theme, glyphs = options.theme or config.theme, options.glyphs or config.glyphs
     return replace(
-        options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=cursor or config.cursor, glyphs=glyphs,
-        ascii=options.ascii or glyphs == "ascii",
+        options, theme=None if theme == AUTO else theme, keys=config.keys, cursor=wishes.cursor or config.cursor, glyphs=glyphs,
+        ascii=options.ascii or glyphs == "ascii", picture=wishes.picture or config.picture,
     )  # fmt: skip
 
 

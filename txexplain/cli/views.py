@@ -41,6 +41,14 @@ class View:
 
 
 @dataclass(frozen=True)
+class Wishes:
+    """What the reader wants of the app's screen alone."""
+
+    cursor: bool = False
+    picture: str | None = None
+
+
+@dataclass(frozen=True)
 class Opened:
     """The lesson to open, and at which page; a page says itself what is shown."""
 

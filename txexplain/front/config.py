@@ -5,6 +5,7 @@ Read when the app starts, written only when a theme is chosen in it.
 # ~/.config/txexplain/config.toml
 theme = "light"         # or dark, contrast; auto, as without the line, follows the terminal's ground
 glyphs = "half"         # what pictures are made of where the font lacks eighths or quadrants of blocks; or edge, ascii
+picture = "glyphs"      # never in pixels; or kitty, sixel, iterm; auto, as without the line, asks the terminal
 cursor = true           # the terminal's cursor is seen; it stands at what is selected
 
 [keys]                  # actions by their ids; `txexplain keys` lists them
@@ -25,6 +26,7 @@ from txexplain.bounded import load_toml
 from txexplain.errors import ExplainError, reason
 from txexplain.files import make_folder, own_folder, read_whole, write_whole
 from txexplain.front.actions import ACTIONS, key_of
+from txexplain.front.medium import PICTURES
 from txexplain.text import shown
 from txexplain.viz.palette import AUTO, BLOCKS, THEMES
 
@@ -40,12 +42,13 @@ class ConfigError(ExplainError):
 @dataclass(frozen=True)
 class Config:
     """theme: a theme's name, "auto", or None. cursor: whether the terminal's is seen. glyphs: one of GLYPHS, or None.
-    keys: an action's id -> its keys, by Textual's names."""
+    picture: one of PICTURES, or None. keys: an action's id -> its keys, by Textual's names."""
 
     theme: str | None = None
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cursor: bool = False
     glyphs: str | None = None
+    picture: str | None = None
 
 
 def config_path() -> Path:
@@ -64,21 +67,22 @@ def read_config() -> Config:
         raise ConfigError(f"{shown(str(path), 300)} can't be read: {reason(error)}.") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number of thousands of digits, or nested too deeply
         raise ConfigError(f"{shown(str(path), 300)} isn't TOML: {shown(str(error))}. Mend it or take it away.") from None
-    unknown = sorted(set(told) - {"theme", "cursor", "glyphs", "keys"})
+    unknown = sorted(set(told) - {"theme", "cursor", "glyphs", "picture", "keys"})
     if unknown:
         raise ConfigError(
-            f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme, cursor, glyphs and [keys]."
+            f"{shown(str(path), 300)}: {shown(unknown[0])} is none of its settings, which are theme, cursor, glyphs, picture and [keys]."
         )
-    theme, cursor, glyphs, keys = told.get("theme"), told.get("cursor", False), told.get("glyphs"), told.get("keys", {})
+    theme, cursor, keys = told.get("theme"), told.get("cursor", False), told.get("keys", {})
     if theme is not None and not (isinstance(theme, str) and theme in (AUTO, *THEMES)):
         raise ConfigError(f"{shown(str(path), 300)}: theme is {shown(repr(theme))}; it is one of {', '.join((AUTO, *THEMES))}.")
     if not isinstance(cursor, bool):
         raise ConfigError(f"{shown(str(path), 300)}: cursor is {shown(repr(cursor))}; it is true or false.")
-    if glyphs is not None and glyphs not in GLYPHS:
-        raise ConfigError(f"{shown(str(path), 300)}: glyphs is {shown(repr(glyphs))}; it is one of {', '.join(GLYPHS)}.")
+    for name, known in (("glyphs", GLYPHS), ("picture", PICTURES)):
+        if name in told and told[name] not in known:
+            raise ConfigError(f"{shown(str(path), 300)}: {name} is {shown(repr(told[name]))}; it is one of {', '.join(known)}.")
     if not isinstance(keys, dict):
         raise ConfigError(f'{shown(str(path), 300)}: keys is a table, [keys], of lines like draw = "d".')
-    return Config(theme, keys_of(path, keys), cursor, glyphs)
+    return Config(theme, keys_of(path, keys), cursor, told.get("glyphs"), told.get("picture"))
 
 
 def keys_of(path: Path, told: Mapping[str, object]) -> dict[str, tuple[str, ...]]:

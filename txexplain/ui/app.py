@@ -33,6 +33,7 @@ from txexplain.explorer.session.keys import ARROWS
 from txexplain.explorer.session.value import Outcome, Session, begun
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Action, rebound
+from txexplain.front.medium import GLYPHS, PIXELS
 from txexplain.front.options import UiOptions
 from txexplain.front.scenes import columns_of, name_of, palette_of, roomy
 from txexplain.front.shown import key_of, scene_for
@@ -41,7 +42,7 @@ from txexplain.models.hub import Progress
 from txexplain.models.report import known_models
 from txexplain.text import clean, one_line
 from txexplain.ui import jobs
-from txexplain.ui.deeds import DEEDS, command_line
+from txexplain.ui.deeds import DEEDS, NO_PIXELS, command_line
 from txexplain.ui.effects import EFFECTS
 from txexplain.ui.models import ModelsScreen
 from txexplain.ui.motion import Motion
@@ -49,11 +50,13 @@ from txexplain.ui.over import CommandsScreen
 from txexplain.ui.terminal.asking import Asking, over_ssh
 from txexplain.ui.terminal.base import TerminalApp
 from txexplain.ui.terminal.keyboard import Inbox
+from txexplain.ui.terminal.media import MEDIA, Medium
 from txexplain.ui.widgets.picture import Picture
 from txexplain.ui.widgets.prompt import PromptEditor
 from txexplain.ui.work import Heard, Work
 from txexplain.viz.canvas import plain
 from txexplain.viz.cursor import Mark, followed, marks, place
+from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, inputs, layout, layout_of, paint_pane
 
@@ -91,6 +94,7 @@ class ExplorerApp(TerminalApp):
         self.ending_keys = next(action.keys for action in self.actions if action.id == "quit")
         self.options = options
         self.shows_cursor = options.cursor
+        self.medium = medium_of(options, self.tones)
         self.session: Session = begun(state, reads or Reads(model=state.model))
         self.load = load
         self.open_model: Callable[[str, Progress], GPT2] = lambda name, progress: load_model(name, progress=progress)
@@ -188,6 +192,8 @@ class ExplorerApp(TerminalApp):
         self.editor.display = False
         self.place()
         self.query_one("#stage").focus()
+        if self.options.picture in PIXELS and self.medium is None:
+            self.say(NO_PIXELS)
         if self.session.reader.asked.clock:
             self.set_interval(1.0, self.paint)
         state = self.session.state
@@ -338,6 +344,7 @@ class ExplorerApp(TerminalApp):
         """Paint everything in the colours that these options ask for."""
         self.options = options
         tones = palette_of(options)
+        self.show_by(medium_of(options, tones))
         if tones != self.tones:
             self.tones = self.editor.tones = tones
             self.dress()
@@ -404,6 +411,14 @@ class ExplorerApp(TerminalApp):
         for action in ACTIONS:
             if action.id != "palette":
                 yield SystemCommand(action.label, action.help, partial(self.action_do, action.id))
+
+
+def medium_of(options: UiOptions, tones: Palette) -> Medium | None:
+    """How pictures are shown in pixels; None: in cells."""
+    if options.medium is None or options.picture == GLYPHS or tones.depth != "truecolor":
+        return None
+    name, cell = options.medium
+    return MEDIA[name](cell)
 
 
 def put(widget: Widget, rect: Rect) -> None:

@@ -15,6 +15,7 @@ from txexplain.errors import ExplainError, NotRecorded, reason
 from txexplain.explorer.session.value import Session
 from txexplain.files import write_whole
 from txexplain.front.config import remember_theme
+from txexplain.front.medium import GLYPHS
 from txexplain.shell import typable
 from txexplain.ui.help import HelpScreen
 from txexplain.ui.save import SaveScreen, free_name
@@ -27,6 +28,7 @@ from txexplain.viz.svg import svg
 if TYPE_CHECKING:
     from txexplain.ui.app import ExplorerApp
 
+NO_PIXELS = "Pictures stay characters: this terminal didn't say that it shows pixels so, with 24-bit colours and cells of a known size."
 WORDED = ("header", "stage", "caption", "side", "panel")  # the panes whose words are explained; the prompt's are the reader's
 COPIED = 70_000  # characters of a command line that terminals take for their clipboard
 
@@ -82,6 +84,16 @@ def theme(app: ExplorerApp) -> None:
         app.say(f"Theme {name}; it can't be remembered: {error.strerror}.")
 
 
+def picture(app: ExplorerApp) -> None:
+    """Pictures in pixels, where the terminal can show them, or in characters."""
+    if app.options.medium is None:
+        app.say(NO_PIXELS)
+        return
+    shown = GLYPHS if app.options.picture != GLYPHS else app.options.medium[0]
+    app.look(replace(app.options, picture=shown))
+    app.say("Pictures in characters." if app.medium is None else f"Pictures in pixels, by {shown}.")
+
+
 def screenshot(app: ExplorerApp) -> None:
     """Save the screen, as it stands now, as a picture under a name that the reader gives."""
 
@@ -131,6 +143,7 @@ DEEDS: dict[str, Callable[[ExplorerApp], object]] = {
     "copy": copy,
     "copy_words": lambda app: copy(app, "describe"),
     "theme": theme,
+    "picture": picture,
     "screenshot": screenshot,
     "play": play,
     "suspend": suspend,

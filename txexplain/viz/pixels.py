@@ -17,22 +17,24 @@ from txexplain.viz.shapes import Doubles, Field, Layer, Picture, Ribbon
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 CellSize = tuple[int, int]  # a cell's width and height in pixels
-STEPS = 4  # from outside an edge to inside: few colours are soon packed
+STEPS = 4  # from outside an edge to inside, usually: few colours are soon packed
 
 
-def edged(picture: Picture, palette: Palette, cell: CellSize, faded: float = 0.0) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
+def edged(
+    picture: Picture, palette: Palette, cell: CellSize, faded: float = 0.0, steps: int = STEPS
+) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     """The cells in which a picture has edges, and their pixels as 0xRRGGBB, row by row. Shapes: -> [h, w], [n, cell height, cell width]."""
-    return rastered(picture.width, picture.height, tuple(picture.layers), palette, cell, faded)
+    return rastered(picture.width, picture.height, tuple(picture.layers), palette, cell, faded, steps)
 
 
 @lru_cache(maxsize=2)  # a pane is drawn more often than its picture changes
 def rastered(
-    width: int, height: int, layers: tuple[Layer, ...], palette: Palette, cell: CellSize, faded: float
+    width: int, height: int, layers: tuple[Layer, ...], palette: Palette, cell: CellSize, faded: float, steps: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.int32]]:
     """The same of these layers, read-only."""
     picture = Picture(width, height, list(layers))
     where = crossed(picture, cell)
-    found = pixels(picture, palette, cell, where, faded)
+    found = pixels(picture, palette, cell, where, faded, steps)
     for plane in (where, found):
         plane.setflags(write=False)
     return where, found
@@ -65,14 +67,16 @@ def crossed(picture: Picture, cell: CellSize) -> NDArray[np.bool_]:
     return found
 
 
-def pixels(picture: Picture, palette: Palette, cell: CellSize, where: NDArray[np.bool_], faded: float = 0.0) -> NDArray[np.int32]:
+def pixels(
+    picture: Picture, palette: Palette, cell: CellSize, where: NDArray[np.bool_], faded: float = 0.0, steps: int = STEPS
+) -> NDArray[np.int32]:
     """Some cells' pixels, row by row, as 0xRRGGBB. Shapes: where [h, w] -> [n, cell height, cell width]."""
     ys, xs = np.nonzero(where)  # [n]
     background = np.array(split(palette.rgb("background")), dtype=np.float32)
     image = np.empty((3, len(ys), cell[1], cell[0]), dtype=np.float32)
     image[:] = background[:, None, None, None]
     for layer in picture.layers:
-        veil, touched = veil_of(layer, palette, cell, ys, xs)
+        veil, touched = veil_of(layer, palette, cell, ys, xs, steps)
         own = colours(layer, palette, picture.width)[:, xs[touched]]  # [3, m]
         below = image[:, touched]
         image[:, touched] = np.rint(below + (own[..., None, None] - below) * veil[touched])  # as cells are mixed
@@ -93,7 +97,7 @@ def colours(layer: Layer, palette: Palette, width: int) -> Floats:
     return np.array([split(blend(role, palette.rgb(layer.into), step)) for step in steps.tolist()], dtype=np.float32).T
 
 
-def veil_of(layer: Layer, palette: Palette, cell: CellSize, ys: Whole, xs: Whole) -> tuple[Floats, Whole]:
+def veil_of(layer: Layer, palette: Palette, cell: CellSize, ys: Whole, xs: Whole, steps: int) -> tuple[Floats, Whole]:
     """How much of what is below a layer each pixel of some cells hides, and in which of them any does; where shapes overlap, the
     strongest counts. Shapes: ys, xs [n] -> [n, cell height, cell width], [m]."""
     veil = np.zeros((len(ys), cell[1], cell[0]), dtype=np.float32)
@@ -104,7 +108,7 @@ def veil_of(layer: Layer, palette: Palette, cell: CellSize, ys: Whole, xs: Whole
             strength = np.float32(1.0 if layer.role in GROUNDS else palette.lifted(shape.strength))
             x = xs[near, None] * cell[0] + np.arange(cell[0])  # [k, w]
             y = ys[near, None] * cell[1] + np.arange(cell[1])  # [k, h]
-            veil[near] = np.maximum(veil[near], strength * covered(shape, x, y, cell))
+            veil[near] = np.maximum(veil[near], strength * covered(shape, x, y, cell, steps))
     return veil, np.flatnonzero(veil.any(axis=(1, 2)))
 
 
@@ -115,7 +119,7 @@ def span(shape: Field | Ribbon) -> tuple[float, float]:
     return min(shape.y0, shape.y1) - shape.thickness / 2, max(shape.y0, shape.y1) + shape.thickness / 2
 
 
-def covered(shape: Field | Ribbon, x: Whole, y: Whole, cell: CellSize) -> Floats:
+def covered(shape: Field | Ribbon, x: Whole, y: Whole, cell: CellSize, steps: int) -> Floats:
     """How much of each pixel lies in a shape, in steps. Shapes: x [n, w], y [n, h], from the picture's corner -> [n, h, w]."""
     left, right = (rounded(at, 0, cell) for at in (shape.x0, shape.x1))
     within = ((x >= left) & (x < right))[:, None, :]  # [n, 1, w]
@@ -125,7 +129,7 @@ def covered(shape: Field | Ribbon, x: Whole, y: Whole, cell: CellSize) -> Floats
     borders = np.clip(np.arange(left, right + 1) / cell[0], shape.x0, shape.x1)  # [m + 1], between the columns of pixels
     column = np.clip(x - left, 0, right - left - 1)
     tops, bottoms = (past(y, edge * cell[1], column) for edge in shape.edges(borders))
-    return np.rint((tops - bottoms) * within * STEPS) / np.float32(STEPS)
+    return np.rint((tops - bottoms) * within * steps) / np.float32(steps)
 
 
 def past(y: Whole, edge: Doubles, column: Whole) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.viz.canvas import Canvas, overlap
-from txexplain.viz.pixels import CellSize, edged
+from txexplain.viz.pixels import STEPS, CellSize, edged
 
 FIRST = 0xF0000  # a plane for private use: no text from outside keeps such a character (canvas.graphemes, terminal.visible)
 MOST, ROOM = 1 << 14, 1 << 24  # tiles that are kept at most, and the bytes of their pixels
@@ -21,8 +21,8 @@ def is_tile(text: str) -> bool:
 class Tiles:
     """The tiles of a terminal with cells of a size; equal ones are one."""
 
-    def __init__(self, cell: CellSize) -> None:
-        self.cell = cell
+    def __init__(self, cell: CellSize, steps: int = STEPS) -> None:
+        self.cell, self.steps = cell, steps
         self.chars: dict[bytes, str] = {}
         self.blocks: dict[str, Block] = {}
         self.most = min(MOST, ROOM // (4 * cell[0] * cell[1]))
@@ -30,7 +30,7 @@ class Tiles:
 
     def place(self, canvas: Canvas) -> Canvas:
         """A canvas with tiles where its pictures have edges and nothing lies above them, and that is all that it is good for."""
-        made = [(placed, *edged(placed.picture, canvas.palette, self.cell, placed.faded)) for placed in canvas.pictures]
+        made = [(placed, *edged(placed.picture, canvas.palette, self.cell, placed.faded, self.steps)) for placed in canvas.pictures]
         count = sum(len(blocks) for _, _, blocks in made)
         if not 0 < count <= self.most:
             return canvas

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import struct
 import sys
 import time
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from txexplain.front.depth import Ground, depth_of
+from txexplain.front.medium import AUTO, PIXELS, Answers, medium_of
 from txexplain.front.options import UiOptions
 from txexplain.viz.palette import THEMES
 
 try:
+    import fcntl
     import termios
 except ModuleNotFoundError:  # Windows
     termios = None  # type: ignore[assignment]
@@ -33,10 +36,14 @@ SIMPLE = re.compile(r"screen|linux|vt\d|cons|wsvt|sun|eterm|dumb|unknown|\Z")
 # A 24-bit ground is set, asked for, and taken back. What a terminal prints of it is taken away.
 ASK_DEPTH = "\x1b[48:2::1:2:3m\x1bP$qm\x1b\\\x1b[0m"
 ASK_GROUND = "\x1b]11;?\x1b\\"
+ASK_CELL = "\x1b[16t"  # how many pixels a cell has
+ASK_KITTY = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\"  # whether it would show a pixel by kitty's protocol
 ASK_KIND = "\r\x1b[K\x1b[c"  # every terminal answers this one, and in order: when it does, no other answer comes
 DEPTH = re.compile(rb"\x1bP1\$r[^\x1b]*48[:;]2[:;]+1[:;]2[:;]3m")
 GROUND = re.compile(rb"\x1b\]11;rgba?:([\da-fA-F]{1,4})/([\da-fA-F]{1,4})/([\da-fA-F]{1,4})")
-KIND = re.compile(rb"\x1b\[\?[\d;]*c")
+KIND = re.compile(rb"\x1b\[\?([\d;]*)c")
+CELL = re.compile(rb"\x1b\[6;(\d{1,3});(\d{1,3})t")  # height, width
+KITTY = re.compile(rb"\x1b_Gi=31;OK")
 NEAR, FAR = 0.15, 1.0  # seconds from the question on that the answers may take: here, and over SSH
 
 
@@ -51,7 +58,15 @@ def questions(options: UiOptions, environ: Mapping[str, str]) -> str:
         asked += ASK_DEPTH
     if options.theme not in THEMES and best != "none":
         asked += ASK_GROUND
+    if wants_pixels(options, environ) and best == "truecolor":
+        asked += ASK_CELL + ("" if environ.get("TMUX") or options.picture == "sixel" else ASK_KITTY)
     return asked and asked + ASK_KIND
+
+
+def wants_pixels(options: UiOptions, environ: Mapping[str, str]) -> bool:
+    """Whether pictures may be pixels, if the terminal can show them."""
+    picture = options.picture or AUTO
+    return not options.ascii and (picture in PIXELS or (picture == AUTO and not over_ssh(environ) and not environ.get("TMUX")))
 
 
 def over_ssh(environ: Mapping[str, str] = os.environ) -> bool:
@@ -89,7 +104,14 @@ class Asking:
     def told(self, options: UiOptions) -> UiOptions:
         """The options with what the terminal answered."""
         self.read()
-        return replace(options, answered="truecolor" if DEPTH.search(self.came) else None, ground=ground_of(self.came))
+        depth = "truecolor" if DEPTH.search(self.came) else None
+        options = replace(options, answered=depth, ground=ground_of(self.came))
+        if not wants_pixels(options, os.environ):
+            return options
+        kind = KIND.search(self.came)
+        sixel = kind is not None and b"4" in kind[1].split(b";")[1:]
+        answers = Answers(KITTY.search(self.came) is not None, sixel, cell_in(self.came) or cell_of(self.screen))
+        return replace(options, medium=medium_of(options.picture or AUTO, answers, os.environ, far=over_ssh()))
 
     def take(self) -> str:
         """What came, once: the answers, which the app's keyboard drops, and between them keys that were typed ahead."""
@@ -124,6 +146,21 @@ def ground_of(came: bytes) -> Ground | None:
         return None
     red, green, blue = (round(255 * int(part, 16) / (16 ** len(part) - 1)) for part in found.groups())
     return red, green, blue
+
+
+def cell_in(came: bytes) -> tuple[int, int] | None:
+    """How many pixels a cell is wide and high, as the terminal answered."""
+    found = CELL.search(came)
+    return None if found is None else (int(found[2]), int(found[1]))
+
+
+def cell_of(screen: int) -> tuple[int, int] | None:
+    """The same as the system knows it."""
+    try:
+        rows, columns, width, height = struct.unpack("HHHH", fcntl.ioctl(screen, termios.TIOCGWINSZ, bytes(8)))
+    except OSError:
+        return None
+    return (width // columns, height // rows) if rows and columns and width and height else None
 
 
 def has_title(environ: Mapping[str, str]) -> bool:

@@ -18,6 +18,7 @@ from txexplain.ui.inks import Inks, theme_of
 from txexplain.ui.terminal.asking import courteous
 from txexplain.ui.terminal.fixes import MendedApp
 from txexplain.ui.terminal.keyboard import with_keyboard
+from txexplain.ui.terminal.media import Medium
 from txexplain.ui.terminal.rescue import crash_report, on_end
 from txexplain.ui.terminal.visible import OnlyText
 from txexplain.ui.terminal.wire import Wire, thrifty
@@ -37,6 +38,7 @@ class TerminalApp(MendedApp):
         self.dress()
 
     ending_keys: tuple[str, ...] = ()
+    medium: Medium | None = None  # how the terminal is shown pixels, where it can be
 
     def command_line(self) -> str:
         """The command that brings the reader back here, for the last words."""
@@ -106,6 +108,14 @@ class TerminalApp(MendedApp):
         if self.driver is not None and isinstance(wire := getattr(self.driver, "wire", None), Wire):
             wire.forget()
         self.refresh(layout=True)
+
+    def show_by(self, medium: Medium | None) -> None:
+        """Show pictures another way, or at another size of the terminal's cells; None: in cells."""
+        if (medium and medium.kind) != (self.medium and self.medium.kind):
+            self.medium = medium
+            if self.driver is not None and isinstance(wire := getattr(self.driver, "wire", None), Wire):
+                wire.show_by(self.medium)
+            self.repaint()
 
     def copy_to_clipboard(self, text: str) -> None:
         """To the terminal's clipboard, which takes UTF-8: half of a character, as an argument may hold, becomes `?`."""

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
 from txexplain.text import RAW, sign
+from txexplain.viz.tiles import FIRST
+
+TILE = re.compile(f"[{chr(FIRST)}-\U0010ffff]")
 
 
 class OnlyText(LineFilter):
-    """Takes out of every line what a terminal would act on; such characters have no cell, so that the rest stays in place."""
+    """Takes out of every line what a terminal would act on; such characters have no cell, so that the rest stays in place.
+
+    tiles: whether a tile may pass; elsewhere it is a text that somebody gave.
+    """
+
+    def __init__(self, *, tiles: bool = False) -> None:
+        super().__init__()
+        self.tiles = tiles
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         text = "".join(segment.text for segment in segments)
-        if only_text(text) == text:
+        if self.passed(text) == text:
             return segments
-        return [segment._replace(text=only_text(segment.text)) for segment in segments]
+        return [segment._replace(text=self.passed(segment.text)) for segment in segments]
+
+    def passed(self, text: str) -> str:
+        return only_text(text) if self.tiles else TILE.sub(lambda match: sign(match[0]), only_text(text))
 
 
 def only_text(text: str) -> str:

@@ -17,8 +17,11 @@ from rich.cells import cell_len
 from textual.driver import Driver
 from textual.message import Message
 
+from txexplain.ui.terminal.asking import ASK_CELL, cell_in
 from txexplain.ui.terminal.keyboard import Answer
 from txexplain.ui.terminal.line import ANSWER, LOST, QUESTION, Line
+from txexplain.ui.terminal.media import BAND, Medium
+from txexplain.viz.tiles import is_tile
 
 TEXT = r"[^\x00-\x1f\x7f-\x9f]+"
 # A segment as Textual writes it, from its style to the reset, is one match: there are thousands in a frame.
@@ -158,7 +161,10 @@ def styled(text: str, parameters: str) -> Laid:
 class Wire:
     """What a terminal of a size shows, as far as it is known, what it is to show, and the way to change it."""
 
-    def __init__(self) -> None:
+    def __init__(self, medium: Medium | None = None) -> None:
+        self.medium = medium  # what shows tiles, where there are any
+        self.farewell = ""  # what takes images away of which nothing is known any more
+        self.touched: dict[int, set[tuple[int, int]]] = {}  # by band: cells that became tiles or text and whose image isn't sent
         self.width = self.height = 0
         self.rows: list[Row] = []
         self.odd: set[int] = set()  # rows that may have wide or joined characters
@@ -183,7 +189,13 @@ class Wire:
         self.rows = [[None] * self.width for _ in range(self.height)]
         self.odd = set()
         self.at = self.cursor = None
-        self.wanted = {}
+        self.wanted, self.touched = {}, {}
+        self.farewell += "" if self.medium is None else self.medium.forget()
+
+    def show_by(self, medium: Medium | None) -> None:
+        """Tiles are shown another way from now on; all is to be sent again."""
+        self.forget()
+        self.medium = medium
 
     def shrink(self, data: str, room: int | None = None) -> str:
         """What to send so that the terminal shows what sending `data` would make it show; of its cells as many rows as begin in `room`
@@ -306,19 +318,34 @@ class Wire:
             if waiting is not cells:
                 waiting[:] = [old if cell is None else cell for cell, old in zip(cells, waiting, strict=True)]
         new.clear()
-        out: list[str] = []
+        out = [self.farewell] if self.farewell else []
+        self.farewell = ""
         rows = sorted(self.wanted)
         if rows and rows[0] < self.following:
             rows.sort(key=lambda y: (y < self.following, y))
         for y in rows:
             if room is not None and room <= 0:
                 self.following = y
-                return out
+                return out + self.images()
             said = self.paint_row(y, self.wanted.pop(y))
+            said += self.images() if self.touched and (y + 1) % BAND == 0 else []
             room = room - len("".join(said).encode("utf-8", "replace")) if room is not None and said else room
             out += said
         self.following = 0
-        return out
+        return out + self.images()
+
+    def images(self) -> list[str]:
+        """What shows the tiles of the rows that were painted."""
+        if self.medium is None:
+            return []
+        out = []
+        for band, touched in self.touched.items():
+            rows = range(band * BAND, min((band + 1) * BAND, self.height))
+            looks = {(y, x): letterless(cell) for y in rows for x, cell in enumerate(self.rows[y])}
+            out.append(self.medium.show(band, {spot: look for spot, look in looks.items() if look is not None}, touched))
+            self.at = None
+        self.touched.clear()
+        return [said for said in out if said]
 
     def paint_row(self, y: int, cells: Row) -> list[str]:
         """The sequences for one row's new cells."""
@@ -332,9 +359,12 @@ class Wire:
             wanted = [x for x, cell in enumerate(cells) if cell is not None]
         look, at = self.look, self.at[1] if self.at is not None and self.at[0] == y else -1
         for x in wanted:
-            cell = known[x] = cells[x]
+            old, cell = known[x], cells[x]
             assert cell is not None
-            if cell.text:
+            known[x] = cell
+            if is_tile(cell.text) or (old is not None and is_tile(old.text)):
+                self.touched.setdefault(y // BAND, set()).add((y, x))
+            if cell.text and not is_tile(cell.text):
                 if at != x:
                     out.append(self.jump(y, at, x, look, cells))
                 said, look, certain = step(look, cell)
@@ -358,6 +388,16 @@ class Wire:
         if len(gap) <= NEAR and all(c is not None and c.text.isascii() and step(look, c).said == c.text != "" for c in gap):
             return "".join(c.text for c in gap if c is not None)
         return f"\x1b[{len(gap)}C" if len(gap) > 1 else "\x1b[C"
+
+
+def letterless(cell: Cell | None) -> str | int | None:
+    """What a cell without a letter shows: a tile, or the colour of its ground; None for others."""
+    if cell is None or is_tile(cell.text):
+        return cell and cell.text
+    if cell.text != " " or cell.look.attributes & SEEN_WHEN_BLANK or not cell.look.ground.startswith("48;2;"):
+        return None
+    red, green, blue = map(int, cell.look.ground.split(";")[2:])
+    return red << 16 | green << 8 | blue
 
 
 def swapped(cell: Cell, look: Look) -> Cell:
@@ -393,7 +433,7 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
     class Thrifty(driver):  # type: ignore[misc, valid-type]
         def __init__(self, *given: Any, **more: Any) -> None:
             super().__init__(*given, **more)
-            self.wire, self.line = Wire(), Line()
+            self.wire, self.line = Wire(getattr(self._app, "medium", None)), Line()
             self.timer: asyncio.TimerHandle | None = None
             self.closing = False
 
@@ -409,6 +449,8 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
             size = self._app.size
             if (self.wire.width, self.wire.height) != tuple(size):
                 self.wire.resize(*size)
+                if self.wire.medium is not None and not self.closing:
+                    super().write(ASK_CELL)  # another size of letters, too, is another size
             self.send(self.wire.shrink(data, None if self.closing else self.line.room()))
 
         def send(self, less: str) -> None:
@@ -440,6 +482,12 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
                 self._loop.call_soon_threadsafe(self.go_on)
             super().send_message(message)
 
+        def answered(self, text: str) -> None:
+            super().answered(text)
+            cell, medium = cell_in(text.encode()), self.wire.medium
+            if cell is not None and medium is not None and not self.closing:
+                self._app.show_by(type(medium)(cell))
+
         def go_on(self) -> None:
             """Send the newest of what waits, as far as there is room for it."""
             self.stop_waiting()
@@ -456,6 +504,8 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
             """The end, or a pause: what waits isn't wanted any more, and no answer must come when the shell reads."""
             self.closing = True
             self.wire.wanted.clear()
+            if self.wire.medium is not None:
+                super().write(self.wire.medium.forget())
             self.stop_waiting()
             if self.line.answers and not getattr(getattr(self, "_writer_thread", None), "gone", False):
                 self.line.quiet.wait(LOST)

@@ -12,7 +12,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from txexplain.ui.inks import Inks
+from txexplain.ui.terminal.visible import OnlyText
 from txexplain.viz.canvas import Canvas
+from txexplain.viz.tiles import Tiles
+
+WITH_TILES = OnlyText(tiles=True)
 
 
 class Picture(Widget):
@@ -36,21 +40,38 @@ class Picture(Widget):
         super().__init__(id=id)
         self.can_focus = can_focus
         self.canvas: Canvas | None = None
+        self.sent: Canvas | None = None  # as the terminal is to be sent it, where that is shown pixels: with tiles
+        self.tiled: tuple[Tiles, int] | None = None  # those, and their age
         self.rows: list[Strip | None] = []
         self.over: object = None
 
     def show(self, canvas: Canvas) -> None:
         """Make this the picture; what stays the same isn't painted again."""
-        old, self.canvas = self.canvas, canvas
-        if old is None or (old.width, old.height) != (canvas.width, canvas.height):
+        old, before, self.canvas = self.sent, self.tiled, canvas
+        sent = self.place(canvas)
+        if old is None or self.tiled != before or (old.width, old.height) != (canvas.width, canvas.height):
             self.rows = [None] * canvas.height
             self.refresh()
+            if self.tiled and before and self.tiled[0] is before[0]:
+                self.app.repaint()  # type: ignore[attr-defined]  # they began anew, and what the terminal shows has lost its tiles
             return
-        spans = canvas.diff(old)
+        spans = sent.diff(old)
         for _, y, _ in spans:
             self.rows[y] = None
         if spans:  # each to its row's end: the wire drops what it knows in less time than Textual takes to cut a strip
             self.refresh(*(Region(x, y, canvas.width - x, 1) for x, y, _ in spans))
+
+    def tiles(self) -> tuple[Tiles, int] | None:
+        """The tiles of the terminal, and their age; None where it isn't shown pixels, as under a dialog, which dims what is below it."""
+        medium = getattr(self.app, "medium", None) if self.app.screen is self.screen else None
+        return medium and (medium.tiles, medium.tiles.age)
+
+    def place(self, canvas: Canvas) -> Canvas:
+        """The canvas with the tiles that its pictures have now."""
+        tiles = self.tiles()
+        self.sent = canvas if tiles is None else tiles[0].place(canvas)
+        self.tiled = self.tiles()
+        return self.sent
 
     def render_line(self, y: int) -> Strip:
         if self.canvas is None or y >= self.canvas.height:
@@ -69,14 +90,18 @@ class Picture(Widget):
     def strips(self, rows: Sequence[int]) -> list[Strip]:
         """Rows of the canvas; those that stayed as they were since they were asked for are the same strips."""
         assert self.canvas is not None
+        sent = self.sent
+        if sent is None or self.tiled != self.tiles():
+            sent, self.rows = self.place(self.canvas), [None] * self.canvas.height
         missing = [y for y in rows if self.rows[y] is None]
-        for y, segments in zip(missing, self.canvas.lines(missing), strict=True):
+        for y, segments in zip(missing, sent.lines(missing), strict=True):
             self.rows[y] = Strip(segments, self.canvas.width)
         return [strip for y in rows if (strip := self.rows[y]) is not None]
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """What the app's lines go through, but for what turns colours into others: a canvas has those that it wants."""
-        return [each for each in self.app.get_line_filters() if not isinstance(each, (ANSIToTruecolor, Inks))]
+        """What the app's lines go through, but for what turns colours into others: a canvas has those that it wants, and tiles."""
+        found = [each for each in self.app.get_line_filters() if not isinstance(each, (ANSIToTruecolor, Inks, OnlyText))]
+        return [*found, WITH_TILES]
 
     def pointed(self, event: events.MouseEvent, kind: str) -> None:
         target = self.canvas.hit(event.x, event.y) if self.canvas is not None else None
