@@ -936,3 +936,28 @@ def in_terminal(command: list[str], **env: str) -> tuple[int, str]:
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
     return os.waitstatus_to_exitcode(status), seen.decode()
+
+
+PEAK = """
+import resource, sys
+from txexplain.cli import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("form", [[], ["--json"], ["--tokenizer", "tests/golden/tokenizers/added"]], ids=["table", "json", "library"])
+def test_the_tokens_of_a_long_text_take_no_more_memory_than_the_text(tmp_path: Path, form: list[str]) -> None:
+    peaks = []
+    for megabytes in (2, 4):
+        path = tmp_path / "text"
+        path.write_text("Once upon a time there was a little fox. " * (megabytes * 1_000_000 // 41))
+        command = [sys.executable, "-c", PEAK, "tokens", "--file", str(path), *form]
+        done = subprocess.run(
+            command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        )
+        peaks.append(int(done.stderr) / 1000)
+    assert peaks[1] - peaks[0] < 12, "MB: the file, its text, and a copy; their tokens would be 24"

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from txexplain.engine import harmless, library, recipes, sentencepiece, tokenizer, vocabulary
+from txexplain.engine import cuts, harmless, library, recipes, sentencepiece, tokenizer, vocabulary
 from txexplain.engine.harmless import HARMLESS, KNOWN_PATTERNS
 from txexplain.engine.sentencepiece import pieces_of
 from txexplain.engine.tokenizer import END_OF_TEXT, Gpt2, Tokenizer
@@ -188,6 +188,48 @@ def test_a_long_text_is_not_read_to_its_end_when_it_is_too_long(monkeypatch: pyt
         read = 0
         assert len(found.encode(text, limit=256)) == 257
         assert read < 50_000
+
+
+# Long texts in pieces
+
+WHOLE_ONLY = ("digits-taken", "llama", "llama-legacy", "qwen2")  # lower case before added tokens are looked for, words that go on …
+RUNS = [
+    "the cat sat on ",
+    "a b",
+    " Rapunzel the ",
+    "<|user|>  ",
+    "  the",
+    "x\n y z",
+    " <tok>   ab cd",
+    "日本 a",
+    "THE Hat's ",
+    "it 's",
+    "\x00",
+    "ab\u0301 c d",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@examples(40)
+@given(text=st.lists(st.sampled_from(RUNS) | TEXT, max_size=12).map("".join), size=st.integers(1, 9))
+def test_a_text_read_in_pieces_has_the_tokens_of_the_whole(name: str, text: str, size: int) -> None:
+    found = opened(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuts, "PIECE", size)
+        assert [id for ids in found.stream(text) for id in ids] == found.encode(text)
+        assert [id for ids in found.plain().stream(text) for id in ids] == found.plain().encode(text)
+
+
+def test_most_tokenizers_read_a_long_text_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "PIECE", 20)
+    in_one = {name for name in NAMES if len(list(opened(name).stream("the hat sat on the mat " * 20))) < 10}
+    assert in_one == set(WHOLE_ONLY)
+
+
+def test_a_text_is_not_cut_where_its_tokens_would_be_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "PIECE", 1)
+    assert list(cuts.pieces("a b  c d1 e f\ng h", [])) == ["a", " b  c", " d1 e", " f\ng", " h"]
+    assert list(cuts.pieces("a b c d e f g", ["c d"])) == ["a", " b c d e", " f", " g"]
 
 
 # GPT-2's own vocabulary in a folder

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -29,6 +30,8 @@ from txexplain.models import load_model
 from txexplain.shell import quoted
 from txexplain.text import clean
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+LONG = 1_000_000  # characters of a text whose tokens are told as they are read
 LARGEST_PROMPT = 64_000_000  # bytes: a device may never end
 
 
@@ -78,7 +81,7 @@ class Source:
         if len(given) > 1:
             raise click.UsageError("Give the prompt once: as PROMPT, as --prompt TEXT or as --file PATH.")
         text = read_prompt(self.file) if self.file is not None else given[0] if given else None
-        if text is not None and any("\ud800" <= c <= "\udfff" for c in text):
+        if text is not None and SURROGATE.search(text):
             raise PromptError("The prompt isn't valid UTF-8; save or type it as UTF-8.")
         return text
 
@@ -173,12 +176,24 @@ class Given:
     @cached_property
     def whole_ids(self) -> list[int]:
         """The tokens of a text of any length, none of an empty one, or those that were given. Raises PromptError, TokenizerError."""
-        tokenizer = self.reads.tokenizer
-        ids = list(self.given_ids) if self.given_ids is not None else tokenizer.encode(self.text or "")
-        if outside := [i for i in ids if i >= tokenizer.n_vocab]:
-            last = tokenizer.n_vocab - 1
-            raise PromptError(f"Token id {outside[0]} is not in the vocabulary of {self.name}; its ids go from 0 to {last}.")
+        ids = list(self.given_ids) if self.given_ids is not None else self.reads.tokenizer.encode(self.text or "")
+        self.require_known(ids)
         return ids
+
+    def every_id(self) -> Iterable[int]:
+        """`whole_ids`, of a long text one by one as they are read. Raises PromptError, TokenizerError."""
+        tokenizer, text = self.reads.tokenizer, self.text or ""
+        if self.given_ids is not None or len(text) < LONG:
+            return self.whole_ids
+        if not tokenizer.fits:
+            self.require_known(chain.from_iterable(tokenizer.stream(text)))
+        return chain.from_iterable(tokenizer.stream(text))
+
+    def require_known(self, ids: Iterable[int]) -> None:
+        """Raises PromptError for an id that the model hasn't."""
+        last = self.reads.tokenizer.n_vocab - 1
+        if (outside := next((i for i in ids if i > last), None)) is not None:
+            raise PromptError(f"Token id {outside} is not in the vocabulary of {self.name}; its ids go from 0 to {last}.")
 
     @property
     def config(self) -> GPT2Config:

@@ -102,7 +102,7 @@ def tokens(source: Source, as_json: bool) -> None:
     def row(id: int) -> tuple[str, str, str]:
         return str(id), tokenizer.display(id, ascii=ascii), tokenizer.token_bytes(id).hex(" ")
 
-    print_table(("id", "token", "bytes"), map(row, given.whole_ids), right=(0,))
+    print_table(("id", "token", "bytes"), map(row, given.every_id()), right=(0,))
 
 
 def tokens_document(given: Given) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def tokens_document(given: Given) -> dict[str, Any]:
     def fields(id: int) -> dict[str, Any]:
         return token_fields(tokenizer, id) | {"bytes": tokenizer.token_bytes(id).hex()}
 
-    return {"model": given.name, "tokens": map(fields, given.whole_ids)}
+    return {"model": given.name, "tokens": map(fields, given.every_id())}
 
 
 def trace(source: Source, changes: Changes, path: Path, only: tuple[str, ...], all_logits: bool) -> None:

@@ -6,12 +6,13 @@ What is handed to it was found harmless before (`harmless`), and it is imported 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import groupby
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from txexplain.engine.cuts import read
 from txexplain.engine.tokenizer import CHUNK, LONGEST_TOKEN, Tokenizer, characters, merge_steps
 from txexplain.errors import TokenizerError, reason
 
@@ -36,9 +37,10 @@ class LibraryTokenizer(Tokenizer):
         pairs: Iterable[tuple[str, str]],
         typed: Mapping[str, int],
         again: Callable[[], tokenizers.Tokenizer],
+        cut: bool = False,
     ) -> None:
         """spelling: how its tokens are written; pairs: its merges in order; typed: the added tokens that it looks for in a text;
-        again: makes the library's tokenizer without any."""
+        again: makes the library's tokenizer without any; cut: whether long texts may be read in pieces."""
         added = {id: token.content for id, token in library.get_added_tokens_decoder().items()}
         texts = {id: spelling.bytes_of(token) for token, id in library.get_vocab().items()}
         texts |= {id: text.encode("utf-8", "replace") for id, text in added.items()}
@@ -46,6 +48,7 @@ class LibraryTokenizer(Tokenizer):
         self.typed = MappingProxyType(dict(typed))
         self._library = library
         self._added = frozenset(added)
+        self._cut = cut
         self._spelling = spelling
         self._pairs = pairs
         self._again = again
@@ -63,13 +66,19 @@ class LibraryTokenizer(Tokenizer):
         ids = self._encoded(text, bare).ids
         return list(ids if limit is None else ids[: limit + 1])
 
+    def stream(self, text: str) -> Iterator[list[int]]:
+        if not self._cut:
+            return super().stream(text)
+        added = [self._texts[id].decode("utf-8") for id in self._added]
+        return read(characters(text), added, lambda piece: self._encoded(piece, bare=False))
+
     def ends(self, text: str) -> list[int]:
         return [end for _, end in self._encoded(characters(text), bare=True).offsets]
 
     def plain(self) -> Tokenizer:
         if not self.typed:
             return self
-        made = LibraryTokenizer(self.name, self.n_vocab, self._again(), self._spelling, self._pairs, {}, self._again)
+        made = LibraryTokenizer(self.name, self.n_vocab, self._again(), self._spelling, self._pairs, {}, self._again, self._cut)
         made._texts, made._whole = self._texts, self
         return made
 

@@ -14,7 +14,7 @@ import unicodedata
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -93,6 +93,18 @@ class Tokenizer:
         A lone surrogate (a byte of the command line that is no UTF-8) becomes U+FFFD. Raises TokenizerError.
         """
         raise TokenizerError(self.why)
+
+    def stream(self, text: str) -> Iterator[list[int]]:
+        """The ids of a text, some at a time: of a long one, where that can't change them, in the memory that a piece takes.
+
+        Raises TokenizerError.
+        """
+        return iter([self.encode(text)])
+
+    @property
+    def fits(self) -> bool:
+        """Whether each of its tokens is one of the model's."""
+        return max(self._texts, default=0) < self.n_vocab
 
     def ends(self, text: str) -> list[int]:
         """Where each token of a typed text ends, in characters. Raises TokenizerError."""
@@ -178,8 +190,14 @@ class Gpt2(Tokenizer):
             if wanted is not None and len(ids) >= wanted:
                 break
             token = self.typed.get(piece)
-            ids += [token] if token is not None else self._encode(piece, None if wanted is None else wanted - len(ids))
+            left = None if wanted is None else wanted - len(ids)
+            ids += [token] if token is not None else list(chain.from_iterable(self._read(piece, left)))[:left]
         return ids
+
+    def stream(self, text: str) -> Iterator[list[int]]:
+        for piece in self._apart(characters(text)):
+            token = self.typed.get(piece)
+            yield from self._read(piece, None) if token is None else [[token]]
 
     def plain(self) -> Tokenizer:
         return Gpt2(self.name, self.n_vocab, list(self._ranks), self._special, {}, self.note) if self.typed else self
@@ -214,24 +232,23 @@ class Gpt2(Tokenizer):
     def _sorted(self) -> list[bytes]:
         return sorted(self._ranks)
 
-    def _encode(self, text: str, wanted: int | None) -> list[int]:
-        """Ranks of a text, chunk by chunk, each cut where the pattern surely cuts.
+    def _read(self, text: str, wanted: int | None) -> Iterator[list[int]]:
+        """Ranks of a text, or of as much of it as has the first `wanted`, chunk by chunk, each cut where the pattern surely cuts.
 
         Not for speed alone: on a long run of spaces before a word the library's regex engine overflows its stack, and says so on the
         terminal behind our back.
         """
-        ranks: list[int] = []
-        start = 0
-        while start < len(text) and (wanted is None or len(ranks) < wanted):
+        start = count = 0
+        while start < len(text) and (wanted is None or count < wanted):
             end = _last_cut(text, start, start + CHUNK)
-            if end is None and wanted is not None and (certain := self._certain_start(text, start, wanted - len(ranks))):
-                ranks += certain
-                break
+            if end is None and wanted is not None and (certain := self._certain_start(text, start, wanted - count)):
+                yield certain
+                return
             if end is None:
                 end = _next_cut(text, start, start + CHUNK)
-            ranks += self._guarded(lambda piece: self._library.encode_ordinary(piece), text[start:end])
-            start = end
-        return ranks[:wanted]
+            ranks = self._guarded(lambda piece: self._library.encode_ordinary(piece), text[start:end])
+            yield ranks
+            start, count = end, count + len(ranks)
 
     def _guarded(self, encode: Callable[[T], list[int]], piece: T) -> list[int]:
         try:

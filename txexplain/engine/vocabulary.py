@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from txexplain.bounded import load_json
 from txexplain.engine.added_tokens import FORMERLY, Added, Json, settings_of, tokens_of
 from txexplain.engine.config import TOKENIZER_FILES
+from txexplain.engine.cuts import may_be_cut
 from txexplain.engine.harmless import Unfit, clipped, grown, kind_of, parts_of, require_added, require_harmless
 from txexplain.engine.library import BYTE_TO_CHARACTER, LibraryTokenizer, Spelling
 from txexplain.engine.recipes import BERT, GPT2, LLAMA, QWEN2, RECIPES, REFORMER, ROBERTA, T5, WHOLE, extra_ids
@@ -214,7 +215,9 @@ class Plan:
             return gpt2_with(name, vocab_size, {id: token.content for id, token in added.items()}, typed)
         model = document["model"]
         pairs = pairs_of(model["merges"]) if kind_of(model) == "BPE" else []
-        return LibraryTokenizer(name, vocab_size, library, spelling_of(document), pairs, typed, partial(without_added, document, library))
+        cut = len(added) <= FEW and may_be_cut(document, normalized=any(token.normalized for token in added.values()))
+        again = partial(without_added, document, library)
+        return LibraryTokenizer(name, vocab_size, library, spelling_of(document), pairs, typed, again, cut)
 
     # What recipes ask
 
