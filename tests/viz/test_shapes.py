@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette, blend
-from txexplain.viz.raster import FINE, cells, samples
+from txexplain.viz.raster import FINE, cells, samples, strokes
 from txexplain.viz.shapes import ASPECT, Field, Picture, Ribbon, rectangle
 from txexplain.viz.svg import BLOCKS
 
@@ -141,3 +141,30 @@ def test_the_theme_of_contrast_lifts_what_is_weak() -> None:
     picture = picture_of([("residual", [rectangle(0, 0, 6, 5, 0.2)])])
     palette = Palette("contrast")
     assert int(samples(picture, palette)[0, 0]) == blend(palette.rgb("background"), palette.rgb("residual"), 0.32)
+
+
+@given(ribbons)
+@examples(30)
+def test_where_colours_are_few_a_ribbon_is_dots_where_it_lies(ribbon: Ribbon) -> None:
+    picture = picture_of([("attention", [ribbon])])
+    chars, roles = strokes(picture)
+    codes = np.array([[ord(char) - 0x2800 if char != " " else 0 for char in row] for row in chars])
+    x = (np.arange(12) + 0.5) / 2
+    top, bottom = ribbon.edges(np.clip(x, ribbon.x0, ribbon.x1))
+    for column, row in product(range(12), range(20)):
+        bit = ((1, 2, 4, 64), (8, 16, 32, 128))[column % 2][row % 4]
+        shown, y = bool(codes[row // 4, column // 2] & bit), (row + 0.5) / 4
+        inside = ribbon.x0 <= x[column] < ribbon.x1 and top[column] <= y < bottom[column]
+        assert shown >= inside
+        if shown and not inside:  # the thinnest has a dot in each column all the same
+            assert top[column] - 1e-9 <= y <= top[column] + 0.25 + 1e-9
+        assert roles[row // 4, column // 2] == ("attention" if codes[row // 4, column // 2] else "")
+
+
+def test_where_colours_are_few_bands_are_lines_as_heavy_as_they_are_strong_and_small_ones_shades() -> None:
+    bands = [rectangle(0, row, 6, 1, strength) for row, strength in enumerate((0.6, 0.35, 0.2, 0.1))]
+    chars, roles = strokes(
+        picture_of([("panel", [rectangle(0, 0, 6, 5)]), ("residual", bands), ("query", [rectangle(1, 4.5, 1, 0.5, 0.8)])])
+    )
+    assert ["".join(row) for row in chars] == ["═" * 6, "━" * 6, "─" * 6, " " * 6, " █    "]
+    assert set(np.unique(roles).tolist()) == {"", "residual", "query"}

@@ -531,9 +531,9 @@ def test_the_selected_step_of_a_block_in_numbers(result: Result, size: str) -> N
             assert shows(text, expected), (tile, row[0])
 
 
-def test_every_steps_norm_without_colours(result: Result) -> None:
+def test_every_steps_norm_without_blocks(result: Result) -> None:
     layer, _, token, _ = chosen(result, 8, 1)[0]
-    canvas = stage_at(result, f"L{layer}@{token}", STAGES["large"], Palette(depth="none"))
+    canvas = stage_at(result, f"L{layer}@{token}", STAGES["large"], Palette(depth="none", ascii=True))
     for tile, name in TENSORS.items():
         row = line_with(canvas, rf"\b{tile} .*norm ({FIGURE})")
         assert shows(row[1], norm(result, f"blocks.{layer}.{name}", token)), tile

@@ -18,7 +18,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from txexplain.viz.palette import ANSI, ON_CURSOR, THEMES, Palette, nearest_256, split
-from txexplain.viz.raster import cells
+from txexplain.viz.raster import cells, strokes
 from txexplain.viz.shapes import Picture
 
 BOLD, DIM, ITALIC, UNDERLINE, STRIKE, REVERSE = 1, 2, 4, 8, 16, 32
@@ -179,8 +179,16 @@ class Canvas:
         self.mend(mine)
 
     def show(self, x: int, y: int, picture: Picture) -> None:
-        """Show a picture's shapes in cells, cut to the canvas."""
+        """Show a picture's shapes in cells, cut to the canvas; where there are few colours, in lines, dots and shades."""
         mine, theirs = overlap(self, x, y, picture.width, picture.height)
+        if not self.palette.pixels:
+            chars, roles = strokes(picture)
+            inks = {role: self.ink(role) for role in np.unique(roles[roles != ""]).tolist()}
+            self.chars[mine] = chars[theirs]
+            self.fg[mine] = np.array([[inks.get(role, 0) for role in row] for row in roles[theirs].tolist()]).reshape(self.fg[mine].shape)
+            self.attrs[mine] = 0
+            self.mend(mine)
+            return
         chars, ink, ground = cells(picture, self.palette)
         self.chars[mine], self.bg[mine] = chars[theirs], ground[theirs]
         self.fg[mine] = np.where(chars[theirs] == " ", self.fg[mine], ink[theirs])

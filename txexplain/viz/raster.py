@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from txexplain.viz.bars import braille
 from txexplain.viz.palette import Palette, blend
-from txexplain.viz.shapes import Doubles, Field, Layer, Picture
+from txexplain.viz.shapes import Doubles, Field, Layer, Picture, Ribbon
 
 Ints = NDArray[np.int64]
 GROUNDS = ("background", "panel")  # roles that lie under the others, and hide what is below
 FINE = (8, 8)  # samples of a cell, across and down: eighths and quarters of a cell have edges between them
 TURNS = 6  # steps in which a layer turns from one role to another: few colours make long runs of equal cells
 EIGHTHS_DOWN, EIGHTHS_ACROSS = "▁▂▃▄▅▆▇", "▏▎▍▌▋▊▉"
+WEIGHTS = ((0.5, "═"), (0.3, "━"), (0.2, "─"))  # lines, by the strength from which on
+SHADED = ((0.7, "█"), (0.45, "▓"), (0.25, "▒"), (0.1, "░"))
+LEAST_LINE = 4  # cells of what is drawn as a line
 QUADRANTS = {"▘": (1, 0, 0, 0), "▝": (0, 1, 0, 0), "▖": (0, 0, 1, 0), "▗": (0, 0, 0, 1)}  # three quarters: one of the other colour
 
 
@@ -133,6 +137,39 @@ def rastered(width: int, height: int, layers: tuple[Layer, ...], palette: Palett
     for plane in (chars, ink, ground):
         plane.setflags(write=False)
     return chars.reshape(height, width), ink.reshape(height, width), ground.reshape(height, width)
+
+
+def strokes(picture: Picture) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The picture where colours are few, as characters with their roles ("" where there is none): what is wide is a line as heavy as it
+    is strong, what is small a shade, and ribbons are dots. Translucent fields can't be shown. Shapes: -> [h, w] each.
+    """
+    chars = np.full((picture.height, picture.width), " ", dtype=object)
+    roles = np.full(chars.shape, "", dtype=object)
+    for layer in (layer for layer in picture.layers if layer.role not in GROUNDS):
+        points = np.zeros((4 * picture.height, 2 * picture.width), dtype=bool)
+        for shape in sorted(layer.shapes, key=lambda shape: shape.strength):
+            if isinstance(shape, Ribbon):
+                dot(points, shape)
+            elif shape.left == shape.right:
+                columns = slice(max(0, round(shape.x0)), max(0, round(shape.x1)))
+                rows = slice(int(sum(shape.left) / 2), max(round(shape.left[1]), int(sum(shape.left) / 2) + 1))
+                wide = shape.x1 - shape.x0 >= LEAST_LINE
+                char = next((char for least, char in (WEIGHTS if wide else SHADED) if shape.strength >= least), " ")
+                if char != " ":
+                    chars[rows, columns], roles[rows, columns] = char, layer.role
+        dots = np.array([list(row) for row in braille(points)], dtype=object).reshape(chars.shape)
+        chars, roles = np.where(dots != " ", dots, chars), np.where(dots != " ", layer.role, roles)
+    return chars, roles
+
+
+def dot(points: NDArray[np.bool_], ribbon: Ribbon) -> None:
+    """Set the points that a ribbon covers, of each column one at least. Shapes: points [4h, 2w]."""
+    height, width = points.shape
+    x = (np.arange(width) + 0.5) / 2  # [2w]
+    part = slice(max(0, 2 * round(ribbon.x0)), min(width, 2 * round(ribbon.x1)))
+    top, bottom = ribbon.edges(x[part])
+    down = (np.arange(height)[:, None] + 0.5) / 4  # [4h, 1]
+    points[:, part] |= (down >= top) & (down < np.maximum(bottom, top + 0.25))
 
 
 def fitted(blocks: Ints, glyphs: str) -> tuple[NDArray[Any], Ints, Ints]:

@@ -42,7 +42,7 @@ def paint_block(scene: Scene) -> Canvas:
     """The block as a picture with the selected step below it; where there is no room for one, every step as a row."""
     canvas = Canvas(scene.width, scene.height, scene.palette)
     token = scene.token
-    drawn = scene.palette.pixels and scene.width >= PICTURE[0] and scene.height >= PICTURE[1] and complete(scene)
+    drawn = not scene.palette.ascii and scene.width >= PICTURE[0] and scene.height >= PICTURE[1] and complete(scene)
     what, heads = f"token {token} {scene.label(token).strip()}", f", attention the mean of {scene.config.n_head} heads"
     tokens = in_view(scene, scene.height - BELOW)
     note = f", {part_of(tokens, scene.n_tokens)}" if len(tokens) < scene.n_tokens else ""

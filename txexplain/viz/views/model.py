@@ -11,9 +11,9 @@ from txexplain.engine.derive import Result
 from txexplain.explorer.location import Location
 from txexplain.facts.residual import changes as changes_of
 from txexplain.text import cell_width, clip
-from txexplain.viz.bars import bar, braille
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, Canvas
-from txexplain.viz.flow import DOUBLE_FROM, HEAVY_FROM, LINE_FROM, Doubles, Ribbons, paint_lines, ribbons_of, trace_back
+from txexplain.viz.flow import LINE_FROM, Doubles, Ribbons, paint_lines, ribbons_of, trace_back
 from txexplain.viz.numbers import fit, number, percent, whole_percent
 from txexplain.viz.palette import contrast
 from txexplain.viz.places import PICTURES, TABLES
@@ -257,7 +257,7 @@ def level(steps: tuple[tuple[float, float], ...], share: float) -> float:
 
 
 def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int, bottom: int) -> list[Move] | None:
-    """The Sankey picture between the columns; where pixels can't be had, lines with the shares as numbers. Returns the ribbons shown."""
+    """The Sankey picture between the columns; in ASCII, lines with the shares as numbers. Returns the ribbons shown."""
     height, x = bottom - 2, c.x[0]
     if scene.ribbons is None:
         lacking = scene.result.flow_lacks(scene.state.flow)
@@ -272,12 +272,9 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     # Column b of the Sankey stands where block b begins; the last, behind the last block, where the final LayerNorm does.
     column_x = [c.at(b + 1) - x for b in range(layers + 1)]
     seen = [b for b in range(layers + 1) if b + 1 in c.shown]
-    if not scene.palette.pixels:
-        if scene.palette.ascii:
-            from_top = {token: y - 2 for token, y in rows.of.items()}
-            paint_lines(canvas, x, 2, (c.x[-1] - x, height), between, from_top, column_x)
-        else:
-            dotted(canvas, scene, rows, c, moves, column_x, height)
+    if scene.palette.ascii:
+        from_top = {token: y - 2 for token, y in rows.of.items()}
+        paint_lines(canvas, x, 2, (c.x[-1] - x, height), between, from_top, column_x)
         for b in seen:
             share_numbers(canvas, scene, columns[b], c, b + 1, rows, lit=b + 1 == chosen)
         return moves
@@ -306,33 +303,6 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     for b in seen:
         share_numbers(canvas, scene, columns[b], c, b + 1, rows, lit=b + 1 == chosen)
     return moves
-
-
-def dotted(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, moves: list[Move], column_x: list[int], height: int) -> None:
-    """The picture where colours are few: lines along the rows, as heavy as what stays there, and ribbons of dots across them."""
-    columns, _ = traced(scene)
-    x, width = c.x[0], c.x[-1] - c.x[0]
-    assert scene.ribbons is not None
-    for token, row in rows.of.items():
-        for b, share in enumerate(scene.ribbons):
-            kept = float(columns[b + 1][token] * share[token, token])
-            if kept >= LINE_FROM and b + 1 in c.shown:
-                heavy = (kept >= HEAVY_FROM) + (kept >= DOUBLE_FROM)
-                canvas.put(x + column_x[b], row, "─━═"[heavy] * (column_x[b + 1] - column_x[b]), "residual")
-    points = np.zeros((4 * height, 2 * width), dtype=bool)
-    middle = {token: row - 1.5 for token, row in rows.of.items()}
-    thick = min(THICKEST[0] * rows.pitch, THICKEST[1])
-    along, down = (np.arange(2 * width) + 0.5) / 2, (np.arange(4 * height)[:, None] + 0.5) / 4
-    for move in moves:
-        if move.block + 1 not in c.shown:
-            continue
-        shape = ribbon(move, middle, {}, column_x, thick, rows)
-        part = slice(2 * round(shape.x0), 2 * round(shape.x1))
-        top, bottom = shape.edges(along[part])
-        points[:, part] |= (down >= top) & (down < np.maximum(bottom, top + 0.25))
-    for row, text in enumerate(braille(points)):
-        for column in (i for i, char in enumerate(text) if char != " "):
-            canvas.put(x + column, 2 + row, text[column], "attention")
 
 
 def numbered(share: float, c: Columns, column: int) -> bool:
