@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from txexplain.engine.derive import Lens
+from txexplain.engine.derive import Result
 from txexplain.engine.trace import Trace
 from txexplain.explorer.choice import distribution_of, finish
 from txexplain.explorer.location import STAGES, Location, place_of
@@ -58,10 +58,10 @@ def screens() -> dict[str, str]:
     trace, model = Trace.load(VIEWS / "tiny.safetensors"), load_model(str(VIEWS.parent / "parity" / "default"))
     found = {}
     for at in AT:
-        state, lens = replace(from_flags(ids=trace.ids, at=at), model="tiny"), Lens(trace, model)
-        finish(lens, state)
-        shared = {"distribution": distribution_of(lens, state), "ribbons": tuple(lens.flow("norms"))}
-        scenes = (scene_of(state, Palette(), size, lens, **shared) for size in SIZES)
+        state, result = replace(from_flags(ids=trace.ids, at=at), model="tiny"), Result(trace, model)
+        finish(result, state)
+        shared = {"distribution": distribution_of(result, state), "ribbons": tuple(result.flow("norms"))}
+        scenes = (scene_of(state, Palette(), size, result, **shared) for size in SIZES)
         found[at] = "\n".join(line for scene in scenes for line in paint_screen(scene).text())
     return found
 
@@ -98,8 +98,8 @@ def test_every_place_has_a_caption_that_fits_a_narrow_screen() -> None:
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 36), (200, 60)])
 @pytest.mark.parametrize("at", ["model", "L1", "L1H2:masked", "output"])
 def test_the_caption_stands_below_the_stage_which_keeps_its_room(at: str, size: tuple[int, int]) -> None:
-    state, lens = from_flags(at=at), Lens(Trace.load(VIEWS / "tiny.safetensors"), None)
-    scene = scene_of(state, Palette(), size, lens)
+    state, result = from_flags(at=at), Result(Trace.load(VIEWS / "tiny.safetensors"), None)
+    scene = scene_of(state, Palette(), size, result)
     panes = layout_of(scene)
     stage, below = panes["stage"], panes["caption"]
     assert (below.x, below.y, below.width) == (stage.x, stage.y + stage.height, stage.width)
