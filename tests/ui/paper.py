@@ -82,7 +82,7 @@ class Paper:
     perform, action_do, action_digit = ExplorerApp.perform, ExplorerApp.action_do, ExplorerApp.action_digit
     pointed = ExplorerApp.on_picture_pointed
     began, ending, is_running = 0.0, False, True
-    motion = SimpleNamespace(begin=lambda *_: None, coming=False)
+    motion = SimpleNamespace(begin=lambda *_: None, coming=False, takes=lambda _: False)
 
     def __init__(
         self,
@@ -110,7 +110,7 @@ class Paper:
     def show(self, *_: object) -> None:
         """Nothing is drawn before somebody looks."""
 
-    draw = call_after_refresh = show
+    paint = call_after_refresh = show
 
     def say(self, sentence: str) -> None:
         self.notes = [sentence]
