@@ -37,6 +37,7 @@ from txexplain.explorer.choice import order as order_of
 from txexplain.explorer.location import STAGES as HEAD_STAGES
 from txexplain.explorer.location import TILES, Location, breadcrumb, parse
 from txexplain.explorer.places import KINDS
+from txexplain.explorer.places.place import Shown
 from txexplain.facts.head import mean_pattern
 from txexplain.front.render import ribbons_of
 from txexplain.viz.canvas import Canvas, Hit, graphemes
@@ -1038,4 +1039,4 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_result: Result,
 
 
 def test_a_place_of_the_model_before_has_no_neurons(tiny_result: Result) -> None:
-    assert order_of(tiny_result, parse("L7.mlp")) is None
+    assert order_of(parse("L7.mlp"), Shown(tiny_result)) is None
