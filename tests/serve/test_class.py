@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
+import tty
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +22,10 @@ import aiohttp
 import pytest
 
 from tests.serve.room import Class, page, served
-from txexplain.serve import web
+from txexplain.serve import house, web
 from txexplain.serve.host import is_served
-from txexplain.serve.limits import SPARE
+from txexplain.serve.limits import SPARE, Limits
+from txexplain.serve.run import Plan, ServeError, may_open, serve
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="guests are forks, on Linux")
 
@@ -418,8 +423,9 @@ def test_malformed_requests_write_nothing_to_the_lecturers_terminal() -> None:
     requests = [b"\x16\x03\x01\x00\xff\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET  HTTP/1.1\r\n\r\n", *[long] * 20]
 
     async def go(room: Class) -> None:
+        port = int(room.origin.rpartition(":")[2])
         for request in requests:
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(room.origin.rpartition(":")[2]))
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(request)
             async with asyncio.timeout(30):
                 assert b" 400 " in await reader.readline()
@@ -461,8 +467,112 @@ def test_giant_frames_and_floods_end_the_one_that_sends_them(room: Class) -> Non
                         break
                     await flood.socket.send_bytes(b"]")
                 await flood.until(flood.closed.is_set)
+            async with page(room) as pings:
+                await pings.until(lambda: "key" in pings.told)
+                with suppress(ConnectionError):
+                    for _ in range(5000):
+                        await pings.socket.ping(b"x")
+                await pings.until(pings.closed.is_set)
             await other.press("]")
             await other.shows("T 1.10")
+
+    asyncio.run(go())
+
+
+def test_a_ping_is_answered(room: Class) -> None:
+    async def go() -> None:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"{room.origin}/ws", origin=room.origin, autoping=False) as socket,
+        ):
+            await socket.send_json({"size": [80, 24], "key": "", "query": "", "theme": "dark"})
+            await socket.ping(b"there?")
+            async with asyncio.timeout(60):
+                while (message := await socket.receive()).type is not aiohttp.WSMsgType.PONG:
+                    pass
+            assert message.data == b"there?"
+
+    asyncio.run(go())
+
+
+def test_more_connections_than_the_system_opens_write_nothing_to_the_lecturers_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    """A page of tracebacks for each second in which a crowd stood at the door."""
+
+    async def go() -> None:
+        with pytest.raises(ServeError, match="can't be served on"):
+            await serve(Plan("203.0.113.7", 0, "storyteller", None, Limits(sessions=1)), print)
+        loop = asyncio.get_running_loop()
+        refused = OSError(errno.EMFILE, "Too many open files")
+        loop.call_exception_handler({"message": "socket.accept() out of system resource", "exception": refused})
+        assert caplog.messages == []
+        loop.call_exception_handler({"message": "a fault of ours", "exception": KeyError("x")})
+        assert len(caplog.messages) == 1
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("soft", "hard", "then"), [(256, 4096, 2000), (256, 1000, 1000), (3000, 4096, 3000)])
+def test_a_class_may_open_what_its_limits_let_in(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, then: int) -> None:
+    told = [soft, hard]
+    monkeypatch.setattr(resource, "getrlimit", lambda what: tuple(told))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, most: told.__setitem__(slice(None), list(most)))
+    may_open(Limits(sessions=370, of_one=1))  # 370 × 3 of guests, 790 at the door, and some
+    assert told == [then, hard]
+
+
+def test_where_memory_is_lacking_nobody_comes_in_and_guests_go_first(room: Class, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guest may take hundreds of megabytes, and whoever has the link may come in as hundreds of guests."""
+
+    async def go() -> None:
+        async with page(room) as one:
+            await one.shows("Next token")
+            marks = [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in room.forks()]
+            assert marks[0] == Path("/proc/self/oom_score_adj").read_text().strip()
+            assert set(marks[1:]) == {"1000"}
+        monkeypatch.setattr(house, "free_memory", lambda: house.ROOM - 1)
+        with pytest.raises(house.HouseError, match="no memory left"):
+            house.House("storyteller", None).admit("127.0.0.1", "", "dark", (80, 24))
+
+    asyncio.run(go())
+
+
+def test_an_app_that_takes_no_keys_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pressed waits, up to a bound; when its page leaves, that is known, so that the seat is free again."""
+
+    monkeypatch.setattr(house, "MOST_KEYS", 100_000)
+
+    async def go() -> None:
+        keeper = house.House("storyteller", None)
+        screen, theirs = os.openpty()
+        tty.setraw(theirs)
+        for handle in (screen, theirs):
+            os.set_blocking(handle, False)
+        ours, other = socket.socketpair()
+        guest = house.Guest(1, "127.0.0.1", screen, ours)
+        messages = [aiohttp.WSMessage(aiohttp.WSMsgType.BINARY, b"x" * 10_000, None)] * 6
+        left = iter([*messages, aiohttp.WSMessage(aiohttp.WSMsgType.CLOSED, None, None)])
+
+        async def receive() -> aiohttp.WSMessage:
+            return next(left)
+
+        room = SimpleNamespace(house=keeper, limits=Limits())
+        async with asyncio.timeout(60):
+            await web.Class.listen(room, SimpleNamespace(receive=receive), guest)  # type: ignore[arg-type]
+        waiting = len(guest.keys)
+        assert 0 < waiting < 60_000
+        assert not any(keeper.press(guest, b"y" * 100_000) for _ in range(2))
+        came = b""
+        async with asyncio.timeout(60):
+            while len(came) < 260_000:  # it takes some at last, in their order
+                with suppress(BlockingIOError):
+                    came += os.read(theirs, 1 << 16)
+                await asyncio.sleep(0)
+        assert came == b"x" * 60_000 + b"y" * 200_000
+        guest.over.set()
+        for handle in (screen, theirs):
+            os.close(handle)
+        ours.close()
+        other.close()
 
     asyncio.run(go())
 

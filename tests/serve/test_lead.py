@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pexpect
@@ -19,8 +19,39 @@ import pytest
 from tests.serve.room import Class, page, served
 from txexplain.serve import lead
 from txexplain.serve.follow import Ballot, is_place
+from txexplain.serve.wire import Lines, Message, Outbox
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="guests are forks, on Linux")
+
+
+def test_of_what_a_full_channel_does_not_take_the_newest_arrives() -> None:
+    """Places came half to a guest that computed, which ended it, or not at all."""
+
+    async def go() -> None:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            outbox, lines, got = Outbox(ours, asyncio.get_running_loop()), Lines(), list[Message]()
+            places = [{"lead": {"at": f"{number}" * 5000}} for number in range(100)]
+            for number, place in enumerate(places):
+                outbox.put(place)
+                if number == 50:
+                    outbox.put({"repaint": True})
+            async with asyncio.timeout(60):
+                while places[-1] not in got or {"repaint": True} not in got:
+                    theirs.setblocking(False)
+                    with suppress(BlockingIOError):
+                        got += lines.feed(theirs.recv(1 << 16))
+                    await asyncio.sleep(0)
+            told = [each for each in got if "lead" in each]
+            assert len(told) < len(places)
+            assert told == sorted(told, key=places.index)
+            theirs.close()
+            outbox.put(places[0])
+            ours.close()
+            outbox.put(places[0])
+
+    asyncio.run(go())
 
 
 @contextmanager

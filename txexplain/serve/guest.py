@@ -91,9 +91,12 @@ def take(screen: int) -> None:
 
 
 def limit() -> None:
-    """What the system itself holds a guest to: no file grows, few are open, no core is left, and memory has an end."""
+    """What the system itself holds a guest to: no file grows, few are open, no core is left, and memory has an end; where the machine's
+    is used up, guests go before anything else."""
     import resource
 
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     for what, most in (
         (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, HANDLES),
         (resource.RLIMIT_DATA, data_now() + MEMORY),

@@ -15,9 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
+from txexplain.engine.memory import free_memory
 from txexplain.errors import ExplainError
 from txexplain.serve.follow import Ballot, is_place, together
-from txexplain.serve.wire import Lines, Message, packed, receive_with, send_with
+from txexplain.serve.wire import Lines, Message, Outbox, receive_with, send_with
 from txexplain.text import clean
 
 try:
@@ -29,6 +30,8 @@ except ModuleNotFoundError:  # Windows, which the command sends away
 CLOSED = "The class has ended on the lecturer's machine."
 PIECE = 1 << 16  # bytes
 PATIENCE = 60.0  # seconds that the model may take to open
+MOST_KEYS = 1_000_000  # bytes that wait for one guest's app
+ROOM = 200_000_000  # bytes of memory without which nobody is let in: what the bundled model's longest prompt takes, and some
 SMALLEST, LARGEST = (20, 6), (400, 120)  # of a page's screen, in cells
 # For a page that was loaded anew: what the app switched on in the terminal that is gone.
 MODES = "\x1b[?1049h\x1b[?25l\x1b[?1000h\x1b[?1003h\x1b[?1015h\x1b[?1006h\x1b[?2004h"
@@ -66,14 +69,18 @@ class Guest:
     hear: Callable[[Message], None] = lambda message: None
     over: asyncio.Event = field(default_factory=asyncio.Event)
     lines: Lines = field(default_factory=Lines)
+    keys: bytearray = field(default_factory=bytearray)  # on their way to its app
+    pressing: asyncio.Task[None] | None = None  # what brings them there, where it takes none now
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.channel, asyncio.get_running_loop())
 
     def resize(self, columns: int, rows: int) -> None:
         columns, rows = clamped(columns, rows)
         fcntl.ioctl(self.screen, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def tell(self, message: Message) -> None:
-        with suppress(OSError):
-            self.channel.sendall(packed(message))
+        self.outbox.put(message)
 
 
 def clamped(columns: int, rows: int) -> tuple[int, int]:
@@ -136,6 +143,8 @@ class House:
         """A new guest. Raises HouseError where the parent is gone, OSError where the system has no more terminals."""
         if self.failed.is_set():
             raise HouseError(CLOSED)
+        if (free := free_memory()) is not None and free < ROOM:
+            raise HouseError("The lecturer's machine has no memory left for another guest. Try again when somebody has left.")
         screen, theirs = os.openpty()
         channel, other = socket.socketpair()
         try:
@@ -227,16 +236,28 @@ class House:
             else:
                 self.loop.add_reader(handle, take, guest)
 
-    async def press(self, guest: Guest, data: bytes) -> None:
-        """Keys for the guest's app, which takes them as fast as it can."""
-        view = memoryview(data)
-        while view and not guest.over.is_set():
-            try:
-                view = view[os.write(guest.screen, view) :]
-            except BlockingIOError:
-                await asyncio.sleep(0.02)
-            except OSError:
-                return
+    def press(self, guest: Guest, data: bytes) -> bool:
+        """Keys for the guest's app, which takes them as fast as it can; False where it takes none for so long that they become too many."""
+        guest.keys += data
+        if guest.pressing is None and not self.pressed(guest):
+            guest.pressing = asyncio.create_task(self.keep_pressing(guest))
+        return len(guest.keys) <= MOST_KEYS
+
+    async def keep_pressing(self, guest: Guest) -> None:
+        while not self.pressed(guest):
+            await asyncio.sleep(0.02)
+        guest.pressing = None
+
+    def pressed(self, guest: Guest) -> bool:
+        """Whether all of the guest's keys are at its app, which may take some of them now."""
+        try:
+            while guest.keys and not guest.over.is_set():
+                del guest.keys[: os.write(guest.screen, guest.keys)]
+        except BlockingIOError:
+            return False
+        except OSError:
+            guest.keys.clear()
+        return True
 
     def dismiss(self, guest: Guest) -> None:
         """End a guest's process: its channel and terminal close, and it follows."""
@@ -247,6 +268,7 @@ class House:
             return
         self.loop.remove_reader(guest.screen)
         self.loop.remove_reader(guest.channel)
+        guest.outbox.close()
         rest = b""
         with suppress(OSError):
             rest = os.read(guest.screen, PIECE)

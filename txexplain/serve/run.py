@@ -10,8 +10,8 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -21,10 +21,11 @@ from txexplain.serve.host import is_loopback, is_served, public_host
 from txexplain.serve.house import House
 from txexplain.serve.limits import Limits
 from txexplain.serve.web import Class
-from txexplain.serve.wire import Lines, Message, packed
+from txexplain.serve.wire import Lines, Outbox
 from txexplain.text import clean
 
 CODE = 6  # random bytes of the link's code
+OTHERS = 100  # handles that are no guest's
 KEPT = 10.0  # seconds that a connection may stand idle
 
 
@@ -77,6 +78,8 @@ async def serve(plan: Plan, tell: Callable[[str], None]) -> None:
     if plan.follow is not None:
         relay.address_of(plan.follow)
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(let_pass)
+    may_open(plan.limits)
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
@@ -131,6 +134,23 @@ def warn(sentence: str) -> None:
     sys.stderr.write(f"txexplain: {clean(sentence)}\n")
 
 
+def let_pass(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """The system's refusals, as where more connections stand at the door than it opens, write nothing to the lecturer's terminal."""
+    if not isinstance(context.get("exception"), OSError):
+        loop.default_exception_handler(context)
+
+
+def may_open(limits: Limits) -> None:
+    """Let this process have as many connections and terminals open as its limits let stand and sit here, if it may."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.crowd + 3 * limits.sessions + OTHERS
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def listen(house: House, leader: int, ended: asyncio.Event) -> None:
     """Take the lecturer's places from a channel, and give it the answers; its end is the class's."""
     channel, lines = socket.socket(fileno=leader), Lines()
@@ -149,11 +169,7 @@ def listen(house: House, leader: int, ended: asyncio.Event) -> None:
             house.loop.remove_reader(channel)
             ended.set()
 
-    def report(message: Message) -> None:
-        with suppress(OSError):
-            channel.sendall(packed(message))
-
-    house.report = report
+    house.report = Outbox(channel, house.loop).put
     house.loop.add_reader(channel, heard)
 
 

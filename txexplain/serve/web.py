@@ -91,7 +91,7 @@ class Class:
             return web.Response(status=403, text="Only this class's own page may connect.\n")
         if not self.is_let_in(request):
             return web.Response(status=403, text="The class's code is lacking.\n")
-        socket = web.WebSocketResponse(max_msg_size=self.limits.message, heartbeat=30.0, compress=False)
+        socket = web.WebSocketResponse(max_msg_size=self.limits.message, heartbeat=30.0, autoping=False, compress=False)
         await socket.prepare(request)
         try:
             hello = load_json((await socket.receive_str(timeout=HELLO)).encode("utf-8", "replace"), MOST_VALUES)
@@ -235,15 +235,19 @@ class Class:
         keys, flow = Bucket(self.limits.keys, 2 * self.limits.keys), Bucket(self.limits.bytes, 2 * self.limits.bytes)
         while not guest.over.is_set():
             message = await socket.receive()
-            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT, WSMsgType.PING, WSMsgType.PONG):
                 return
-            if not (keys.takes() and flow.takes(len(message.data))):
+            fits = keys.takes() and flow.takes(len(message.data))
+            if fits and message.type is WSMsgType.BINARY:
+                guest.seen = monotonic()
+                fits = self.house.press(guest, message.data)
+            if not fits:
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too much at once")
                 return
-            if message.type is WSMsgType.BINARY:
-                guest.seen = monotonic()
-                await self.house.press(guest, message.data)
-            elif (size := size_of(message.data)) is not None:
+            if message.type is WSMsgType.PING:
+                with suppress(ConnectionError):
+                    await socket.pong(message.data)
+            elif message.type is WSMsgType.TEXT and (size := size_of(message.data)) is not None:
                 guest.resize(*size)
 
 

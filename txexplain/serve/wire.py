@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+from asyncio import AbstractEventLoop
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,6 +34,44 @@ class Lines:
             if not isinstance(message := json.loads(line), dict):
                 raise ValueError("not a message")
             yield message
+
+
+class Outbox:
+    """Messages for a channel whose other end takes them when it can: none waits here, none is sent in part. A message that wasn't begun
+    gives way to a newer one of its kind, so that the last one arrives."""
+
+    def __init__(self, channel: socket.socket, loop: AbstractEventLoop) -> None:
+        self.channel, self.loop = channel, loop
+        self.waiting: dict[str, bytes] = {}  # by their kind, their first key
+        self.begun = b""
+        self.full = False  # the channel, for now
+
+    def put(self, message: Message) -> None:
+        kind = next(iter(message))
+        self.waiting.pop(kind, None)
+        self.waiting[kind] = packed(message)
+        self.send()
+
+    def send(self) -> None:
+        """What the channel takes now; the rest when it takes more."""
+        try:
+            while self.begun or self.waiting:
+                self.begun = self.begun or self.waiting.pop(next(iter(self.waiting)))
+                self.begun = self.begun[self.channel.send(self.begun) :]
+        except BlockingIOError:
+            self.full = True
+            self.loop.add_writer(self.channel, self.send)
+            return
+        except OSError:  # nobody is there any more
+            self.begun = b""
+            self.waiting.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Wait for the channel no more."""
+        if self.full:
+            self.full = False
+            self.loop.remove_writer(self.channel)
 
 
 def send_with(channel: socket.socket, message: Message, handles: Sequence[int]) -> None:
