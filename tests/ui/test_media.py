@@ -68,7 +68,7 @@ def drawn(random: Random, palette: Palette, size: tuple[int, int] = (24, 11)) ->
         picture.add("residual", *(rectangle(0, row, 18, 1, random.choice([0.2, 0.5])) for row in range(0, 8, 2)))
         ends = [(random.uniform(1, 7), random.uniform(1, 7)) for _ in range(random.randint(1, 3))]
         picture.add("attention", *(Ribbon(2, 15, y0, y1, 0.8, 0.9) for y0, y1 in ends))
-        canvas.paint(3, 1, picture)
+        canvas.show(3, 1, picture)
     for _ in range(random.randint(0, 4)):
         canvas.put(random.randrange(20), random.randrange(10), random.choice(["word", "x", "1 2"]), "text", random.choice([None, "panel"]))
     return canvas
@@ -105,7 +105,7 @@ def test_only_bands_that_changed_are_sent_and_what_is_gone_is_deleted() -> None:
         picture = Picture(20, 14)
         picture.add("attention", Ribbon(1, 15, 1.5, 2.5, 1.0, 0.9), Ribbon(1, 15, y, y + 0.5, 1.0, 0.9))
         canvas = Canvas(24, 16, palette)
-        canvas.paint(0, 0, picture)
+        canvas.show(0, 0, picture)
         sent = wire.shrink(said(medium.tiles.place(canvas)))
         screen.feed(sent)
         return sent

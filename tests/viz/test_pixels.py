@@ -90,7 +90,7 @@ def test_a_layer_turns_from_one_role_to_another_between_cells(theme: str) -> Non
 def test_a_canvas_has_tiles_where_a_picture_has_edges_and_nothing_above_it() -> None:
     picture = picture_of([("attention", [Ribbon(0, 6, 0.5, 4.5, 1.0, 0.9)])])
     canvas, tiles = Canvas(8, 7, PALETTE), Tiles((8, 16))
-    canvas.paint(1, 1, picture)
+    canvas.show(1, 1, picture)
     canvas.put(3, 3, "ab")
     placed = tiles.place(canvas)
     where, blocks = edged(picture, PALETTE, (8, 16))
@@ -116,7 +116,7 @@ def test_where_no_more_tiles_are_left_they_begin_anew() -> None:
     tiles.most = 40
     for step in range(20):
         canvas = Canvas(6, 5, PALETTE)
-        canvas.paint(0, 0, picture_of([("attention", [Ribbon(0, 6, 0.5, 1 + step / 8, 1.0, 0.9)])]))
+        canvas.show(0, 0, picture_of([("attention", [Ribbon(0, 6, 0.5, 1 + step / 8, 1.0, 0.9)])]))
         placed = tiles.place(canvas)
         used = {char for char in placed.chars.ravel() if is_tile(char)}
         assert used
