@@ -221,6 +221,40 @@ def test_what_was_changed_is_kept_and_read_back(name: str, base: GPT2, tmp_path:
     np.testing.assert_array_equal(again["logits"], trace["logits"])
 
 
+SAID = {
+    "a number": "L0H1 at zero",
+    "a vector and places": "L1.mid@1+3 at given numbers, L0.mlp[2+5] at 0.1",
+    "a row for each": "L0.mlp at given numbers",
+    "edges": "2 edges of L1H0+2 cut",
+    "edges without their share": "L0[2,1] cut, its share lost",
+    "a query with nothing left": "L1[2,0-2] cut",
+    "the first token's only edge": "L0H1[0,0] cut",
+    "several in their order": "L0[4,0] cut, blocks.0.attn.pattern[1], heads 0@4 set, L0[4,1] cut",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_was_changed_is_said_of_a_trace(name: str, base: GPT2, tmp_path: Path) -> None:
+    base.forward(IDS, interventions=CHANGES[name]).save(tmp_path / "t.safetensors")
+    done = CliRunner().invoke(cli, ["describe", "--trace", str(tmp_path / "t.safetensors")])
+    assert f"Changed: {SAID[name]}." in done.stdout
+    done = CliRunner().invoke(cli, ["describe", "--trace", str(tmp_path / "t.safetensors"), "--json"])
+    assert ", ".join(json.loads(done.stdout)["changes"]) == SAID[name]
+
+
+TYPED = ["--ablate", "L3H5", "--ablate", "L2-4.mlp", "--cut", "[*,0]", "--patch", "L4.resid@2", "--from", "Once more"]
+
+
+def test_what_was_typed_is_said_of_its_trace_as_in_the_run_itself(tmp_path: Path) -> None:
+    path = str(tmp_path / "t.safetensors")
+    assert CliRunner().invoke(cli, ["trace", "Once upon a time", *TYPED, "-o", path]).exit_code == 0
+    live, back = (
+        CliRunner().invoke(cli, ["describe", *args, "--at", "output"]).stdout for args in (["Once upon a time", *TYPED], ["--trace", path])
+    )
+    assert "Changed: L3H5 at mean, L2-4.mlp at mean, [*,0] cut, L4.resid@2 patched;" in live
+    assert "Changed: L3H5 at mean, L2-4.mlp at mean, L0-5[1-255,0] cut, L4.resid@2 patched." in back
+
+
 def test_a_view_of_it_says_what_was_changed(base: GPT2, tmp_path: Path) -> None:
     base.forward(IDS, interventions=[Cut(1, edges=[(3, 0)], head=0)]).save(tmp_path / "t.safetensors")
     done = CliRunner().invoke(cli, ["describe", "--trace", str(tmp_path / "t.safetensors"), "--at", "L1H0:softmax[3,0]"])

@@ -228,7 +228,7 @@ def sets(change: Change, model: GPT2, donor: Trace | None, should_stop: Stop) ->
         if isinstance(change.value, float):
             found.append(put(change.value, rows=change.rows))
         elif not change.from_other:
-            found.append(put(of_part(change, mean(model, name, should_stop)), rows=change.rows))
+            found.append(put(of_part(change, mean(model, name, should_stop)), rows=change.rows, origin="mean"))
         elif donor is None:
             raise InterventionError(f'{change} takes its value from another run; give its prompt, as --from "another prompt".')
         else:
@@ -247,11 +247,11 @@ def patches(change: Change, other: Array, put: Callable[..., Set]) -> list[Set]:
     """An activation as another run has it, row by row. Raises InterventionError for a row that it lacks."""
     value = of_part(change, other.transpose(1, 0, 2) if change.part == "pattern" else other)  # [T, …]
     if change.source is None:
-        return [put(value, rows=change.rows, each=True)]
+        return [put(value, rows=change.rows, each=True, origin="from")]
     for row in change.source:
         if row >= len(value):
             raise InterventionError(f"{change}: the other prompt has tokens 0 to {len(value) - 1}.")
-    return [put(value[there], rows=here) for here, there in zip(change.rows or (), change.source, strict=True)]
+    return [put(value[there], rows=here, origin="from") for here, there in zip(change.rows or (), change.source, strict=True)]
 
 
 def of_part(change: Change, value: Array) -> Array:

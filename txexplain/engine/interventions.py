@@ -42,6 +42,7 @@ class Set:
     rows: positions, by default all, those of tokens that are appended later too; of attn_scores and pattern the queries.
     head: one or several, of q, k, v, z, attn_scores and pattern.
     index: elements of the last axis, as neurons of mlp.post; keys of pattern, of which each query has those up to itself.
+    origin: what the value is, for those who read of it: "mean" over the reference text, "from" another run, or "".
     Raises InterventionError for a value that isn't finite, or for names and parts that no activation has.
     """
 
@@ -51,6 +52,7 @@ class Set:
     head: Any = field(default=None, kw_only=True)
     index: Any = field(default=None, kw_only=True)
     each: bool = field(default=False, kw_only=True)
+    origin: str = field(default="", kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         value = np.array(self.value, dtype=np.float32)

@@ -108,7 +108,8 @@ def fields_of(edit: Intervention) -> dict[str, Any]:
         return {"cut": edit.block, "head": edit.head, "edges": edit.edges, "raw": edit.raw}
     data = base64.b64encode(edit.value.astype("<f4").tobytes()).decode("ascii")
     value = {"shape": edit.value.shape, "float32": data} if edit.value.ndim else float(edit.value)
-    return {"set": edit.name, "value": value, "rows": edit.rows, "head": edit.head, "index": edit.index, "each": edit.each}
+    fields = {"set": edit.name, "value": value, "rows": edit.rows, "head": edit.head, "index": edit.index, "each": edit.each}
+    return fields | ({"origin": edit.origin} if edit.origin else {})
 
 
 # Reading
@@ -258,7 +259,8 @@ def edit_of(fields: Any) -> Intervention:
         numbers = np.frombuffer(base64.b64decode(value["float32"], validate=True), dtype="<f4")
         value = numbers.reshape([whole(size) for size in value["shape"]])
     parts = {name: fields[name] for name in ("rows", "head", "index")}
-    return Set(str(fields["set"]), value, each=bool(fields["each"]), **parts)
+    origin = fields.get("origin", "")
+    return Set(str(fields["set"]), value, each=bool(fields["each"]), origin=origin if origin in ("mean", "from") else "", **parts)
 
 
 def whole(number: Any) -> int:

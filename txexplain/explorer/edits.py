@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from txexplain.engine.changes import Change, parse
+from txexplain.engine.changes import TENSORS, Change, parse, written
+from txexplain.engine.interventions import Cut, Intervention, Set
 
 Edits = tuple[Change, ...]
 FLAGS = ("--ablate", "--cut", "--patch")
+WORDY = 40  # characters of an edge's ends
 
 
 def switched(edits: Edits, what: str, *, means: bool = True) -> Edits:
@@ -71,3 +73,39 @@ def told(change: Change) -> str:
         case "from":
             return f"{what} patched" + ("" if change.source is None else f" from @{str(change).rpartition('@')[2]}")
     return f"{what} at {change.shown_value}"
+
+
+def told_of_run(interventions: Iterable[Intervention]) -> list[str]:
+    """What was changed in a recorded run, in a few words each; what was done to several blocks alike, once."""
+    found: dict[Change | str, set[int]] = {}
+    for each in interventions:
+        change = cut_of(each) if isinstance(each, Cut) else set_of(each) if isinstance(each, Set) else "changed by hand"
+        blocks = () if isinstance(change, str) else change.blocks or ()
+        found.setdefault(change if isinstance(change, str) else replace(change, blocks=None), set()).update(blocks)
+    return [each if isinstance(each, str) else told(replace(each, blocks=tuple(sorted(blocks)) or None)) for each, blocks in found.items()]
+
+
+def cut_of(cut: Cut) -> Change | str:
+    """Edges as the grammar has them; where it would name others, too, how many they are."""
+    queries, keys = (tuple(sorted(set(ends))) for ends in zip(*cut.edges, strict=True))
+    told = len(written(queries) + written(keys)) <= WORDY
+    if not told or {(query, key) for query in queries for key in keys if key <= query} != set(cut.edges):
+        return f"{len(cut.edges)} edges of L{cut.block}{'' if cut.head is None else f'H{written(cut.head)}'} cut"
+    value = "raw" if cut.raw else "cut"
+    return Change("edges", blocks=(cut.block,), heads=cut.head, queries=queries, keys=keys, value=value)
+
+
+def set_of(given: Set) -> Change | str:
+    """What was set as the grammar has it, or where it has no word for it, by the activation's name."""
+    name = given.name
+    value = given.origin or (float(str(given.value)) if not given.value.ndim else "given numbers")
+    _, _, inside = name.removeprefix("blocks.").partition(".")
+    parts = {tensor: part for part, tensor in TENSORS.items()} | {f"attn.{part}": part for part in ("z", "q", "k", "v", "pattern")}
+    part = parts.get(inside if name.startswith("blocks.") else name)
+    if part is None or (given.index is not None) != (part == "neurons"):
+        of = "" if given.head is None else f", heads {written(given.head)}"
+        elements = "" if given.index is None else f"[{written(given.index)}]"
+        rows = "" if given.rows is None else f"@{written(given.rows)}"
+        return f"{name}{elements}{of}{rows} set"
+    blocks = (int(name.split(".")[1]),) if name.startswith("blocks.") else None
+    return Change(part, blocks=blocks, heads=given.head, neurons=given.index, rows=given.rows, value=value)

@@ -12,6 +12,7 @@ from txexplain.engine.derive import Result
 from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError, NotRecorded
 from txexplain.explorer.choice import dims_of, distribution_of, finish
+from txexplain.explorer.edits import told_of_run
 from txexplain.explorer.lesson import Lesson
 from txexplain.explorer.location import check
 from txexplain.explorer.reading import page_of
@@ -136,7 +137,7 @@ def describe_document(
         "model": scene.model_name,
         "prompt": trace.prompt,
         "tokens": [token_fields(names, id) for id in trace.ids],
-        "changes": [str(each) for each in state.edits],
+        "changes": [str(each) for each in state.edits] or told_of_run(trace.interventions),
         **({} if lesson is None else {"page": page_text(scene)}),
         **document(scene, lambda id: names.decode([id])),
         "next": [] if distribution is None else [candidate_fields(names, distribution, id) for id in likeliest],

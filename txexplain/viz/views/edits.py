@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from txexplain.explorer.edits import told
+from txexplain.explorer.edits import told, told_of_run
 from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
@@ -27,7 +27,8 @@ def paint_edits(scene: Scene) -> Canvas:
 
 def changes_text(scene: Scene, room: float = math.inf) -> str:
     """The changes in a few words each; where there is no room for all, how many more there are."""
-    each = [told(change) for change in scene.state.edits] or ["changed by hand"]
+    recorded = () if scene.shown is None else scene.shown.trace.interventions
+    each = [told(change) for change in scene.state.edits] or told_of_run(recorded)
     for shown in range(len(each), 0, -1):
         more = f" and {len(each) - shown} more" if shown < len(each) else ""
         text = ", ".join(each[:shown]) + more
