@@ -97,6 +97,8 @@ class World:
         known = surprisal(job.result.trace, self.model.unembedding) if key == "surprisal" else None
         if key in ("norms", "rollout"):
             job.result.flow(key)
+        for _ in () if job.work is None else job.work.steps(lambda: False):
+            pass
         return self.happen(e.Computed(key, known))
 
     def ring(self, timer: str) -> Session:
