@@ -16,9 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import close_session, constants
 
 from tests.engine.hub_server import Hub
+from txexplain.errors import ModelNotFound
 from txexplain.models.cache import checksum_of, is_damaged
+from txexplain.models.endpoint import WISHES
+from txexplain.models.hub import fetch
 
 ROOT = Path(__file__).parents[2]
 SAVED = ROOT / "tests" / "golden" / "saved"
@@ -152,6 +156,24 @@ def test_each_failure_is_one_sentence_with_what_to_do(first: First, key: str, wo
     assert [word for word in words if word not in said] == [], said
     assert "\n" not in said
     assert said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("SSL_CERT_FILE", "/nowhere/ca.pem", "No such file"), ("SSL_CERT_FILE", __file__, "cert"), ("HTTPS_PROXY", "foo://x", "proxy")],
+)
+def test_certificates_and_proxies_that_cannot_be_used_are_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+    """It was said that the cache can't be written."""
+    for each in WISHES:
+        monkeypatch.delenv(each, raising=False)
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    close_session()
+    try:
+        with pytest.raises(ModelNotFound, match=f"can't be fetched: no connection can be made by the environment's {name} .*{words}"):
+            fetch("owner/name", None)
+    finally:
+        close_session()
 
 
 def test_what_failed_leaves_no_weights_behind(first: First) -> None:

@@ -129,6 +129,13 @@ def test_few_marks_stand_on_one_cell_however_they_come(storyteller: GPT2) -> Non
         for text in ("c" + marks, marks * 3, marks * 9, marks, marks + "d"):
             app.editor.insert(text)
         assert app.editor.text.endswith("\nbc" + (marks * 6)[:16] + "d")
+        app.editor.insert("\ne" + marks * 4 + "f" + marks * 5)
+        for start, end, base in (((2, 13), (2, 14), "\ne"), ((1, 19), (2, 1), "d"), ((1, 18), (1, 19), "\nbc")):
+            app.editor.delete(start, end)  # what stood between two stacks
+            stack = app.editor.text.rpartition(base)[2]
+            assert (len(stack), set(stack)) == (16, set(marks))
+        app.editor.undo()
+        app.editor.redo()
         await settled(app, pilot)
         assert app.state.prompt == app.editor.text
 

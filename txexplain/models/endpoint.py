@@ -24,6 +24,8 @@ from txexplain.text import shown
 
 OR_A_FOLDER = "or name a folder that holds a GPT-2"
 HUB = "https://huggingface.co"
+# What the environment may say of connections.
+WISHES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 MOVED = (301, 302, 303, 307, 308)
 REDIRECTS = 5
 CHUNK = 1 << 16  # bytes of a download: as many are lost where it breaks, and may pass until it stops
@@ -61,7 +63,12 @@ class Endpoint:
             name = next((name for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE") if os.environ.get(name)), "HF_HUB_OFFLINE")
             raise unreachable(repo, f"{name} is set", f"take {name} out of the environment")
         self.timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-        self.session = get_session()
+        try:
+            self.session = get_session()
+        except (OSError, ValueError) as error:  # certificates, a proxy
+            wishes = ", ".join(name for name in WISHES if os.environ.get(name)) or "settings"
+            why = f"no connection can be made by the environment's {wishes} ({reason(error)})"
+            raise ModelNotFound(f"{repo} can't be fetched: {why}; mend that, {OR_A_FOLDER}.") from None
         self.near: bool | None = None  # whether the hub lies in a private network; None: it wasn't reached yet
         self.token = None
         with suppress(OSError):  # of a home that is no folder; where files go, that is said

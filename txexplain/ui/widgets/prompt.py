@@ -101,12 +101,17 @@ class PromptEditor(TextArea):
             self.post_message(self.Edited(self.whole))
 
     def edit(self, edit: Edit) -> EditResult:
-        """However text comes here, by hand or paste: few marks stand on one cell."""
-        row, column = min(edit.from_location, edit.to_location)
-        text = with_few_marks(self.document.get_line(row)[:column], edit.text) if edit.text else ""
-        if text != edit.text:
+        """However text comes here or goes, by hand or paste: few marks stand on one cell, those behind the edit among them."""
+        start, end = sorted((edit.from_location, edit.to_location))
+        before = self.document.get_line(start[0])[: start[1]]
+        after = self.document.get_line(end[0])[end[1] :][:MARKS]
+        text = with_few_marks(before, edit.text)
+        much = len(after) - len(with_few_marks(before + text, after))
+        if text != edit.text or much:
             self.notify(f"Of the marks on one letter {MARKS} are kept.", markup=False)
-        return super().edit(replace(edit, text=text))
+        return super().edit(
+            replace(edit, text=text, from_location=start, to_location=(end[0], end[1] + much)) if much else replace(edit, text=text)
+        )
 
     def scroll_cursor_visible(self, center: bool = False, animate: bool = False) -> Offset:
         """Taking edits back, Textual scrolls before it moves the cursor, which may lie beyond what is left of the text."""
