@@ -72,6 +72,7 @@ class Page:
         self.stream = pyte.ByteStream(self.screen)
         self.told: dict[str, Any] = {}
         self.count = 0  # bytes
+        self.images = 0  # as iTerm2 is sent them
         self.closed = asyncio.Event()
         self.changed = asyncio.Event()
 
@@ -79,6 +80,7 @@ class Page:
         async for message in self.socket:
             if message.type is aiohttp.WSMsgType.BINARY:
                 self.count += len(message.data)
+                self.images += message.data.count(b"\x1b]1337;File=")
                 self.stream.feed(message.data)
             elif message.type is aiohttp.WSMsgType.TEXT:
                 self.told |= json.loads(message.data)

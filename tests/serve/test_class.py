@@ -655,3 +655,16 @@ async def gone(pid: int) -> None:
     async with asyncio.timeout(20):
         while Path(f"/proc/{pid}").exists():
             await asyncio.sleep(0.02)
+
+
+def test_a_page_that_can_is_sent_pixels_once_its_guest_asks(room: Class) -> None:
+    async def go() -> None:
+        for cell, sent in (([9, 18], True), ([1e9, -5], True), (None, False)):
+            hello = {"size": (100, 30), "key": "", "query": "", "theme": "dark", "cell": cell}
+            async with page(room, hello=hello) as one:
+                await one.shows("Next token")
+                assert one.images == 0
+                await one.press("I")
+                await one.until(lambda one=one, sent=sent: one.images if sent else "stay characters" in one.text)
+
+    asyncio.run(go())

@@ -73,3 +73,22 @@ def test_a_small_phone_shows_the_app_and_its_bar_of_keys_acts(tmp_path: Path) ->
 
     with served() as room:
         asyncio.run(go(room.link))
+
+
+def test_pixels_on_a_key(tmp_path: Path) -> None:
+    """Smooth edges have far more shades of violet than cells."""
+
+    async def go(link: str) -> None:
+        async with browser(tmp_path / "profile") as found:
+            await found.open(link)
+            await found.until("sessionStorage.getItem('txexplain.session')")
+            async with asyncio.timeout(60):
+                while await found.pixels("b > r + 40 && r > g + 20") < 5000:
+                    await asyncio.sleep(0.2)
+            assert await found.value("document.querySelector('.xterm-image-layer') === null")
+            await found.press("I")
+            await found.until("document.querySelector('.xterm-image-layer') !== null")
+            assert not [error for error in found.errors if "WebAssembly" in error or "exceptionDetails" in error], found.errors
+
+    with served() as room:
+        asyncio.run(go(room.link))

@@ -22,6 +22,7 @@ from txexplain.explorer.reading import Reads
 from txexplain.explorer.session.events import Led, Load
 from txexplain.explorer.session.value import Session
 from txexplain.explorer.state import ExplorerState
+from txexplain.front.medium import GLYPHS
 from txexplain.front.options import UiOptions
 from txexplain.serve.address import AddressError, query_of, state_of
 from txexplain.serve.follow import FOLLOW, STILL
@@ -139,7 +140,8 @@ def run(served: Served, asked: Message, channel: socket.socket) -> int:
     except AddressError as error:
         state, wrong = state_of("", served.name), str(error)
     theme = asked["theme"] if asked["theme"] in THEMES else "dark"
-    options = UiOptions(theme=theme, color="truecolor")
+    medium = None if asked["cell"] is None else ("iterm", tuple(asked["cell"]))  # pixels are a key away: cells are quicker for a class
+    options = UiOptions(theme=theme, color="truecolor", picture=GLYPHS, medium=medium)
     reads = Reads(served.lesson, model=served.name) if served.lesson is not None else None
     app = GuestApp(state, options, served, channel, reads)
     app.wrong = wrong

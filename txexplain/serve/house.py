@@ -139,7 +139,7 @@ class House:
         if (ended := self.guests.get(message["ended"])) is not None:
             self.forget(ended)
 
-    def admit(self, address: str, query: str, theme: str, size: tuple[int, int]) -> Guest:
+    def admit(self, address: str, query: str, theme: str, size: tuple[int, int], cell: tuple[int, int] | None = None) -> Guest:
         """A new guest. Raises HouseError where the parent is gone, OSError where the system has no more terminals."""
         if self.failed.is_set():
             raise HouseError(CLOSED)
@@ -151,7 +151,7 @@ class House:
             self.number += 1
             guest = Guest(self.number, address, screen, channel)
             guest.resize(*size)
-            send_with(self.channel, {"guest": self.number, "query": query, "theme": theme}, [theirs, other.fileno()])
+            send_with(self.channel, {"guest": self.number, "query": query, "theme": theme, "cell": cell}, [theirs, other.fileno()])
         except OSError:
             os.close(screen)
             channel.close()

@@ -15,6 +15,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from txexplain import __version__
 from txexplain.bounded import load_json
+from txexplain.front.medium import LEAST, MOST
 from txexplain.serve import relay
 from txexplain.serve.address import LONGEST
 from txexplain.serve.house import CLOSED, MODES, Guest, House, HouseError, clamped
@@ -24,11 +25,13 @@ PAGE = Path(__file__).parent / "page"
 ASSETS = {
     "page.js": "text/javascript", "page.css": "text/css", "vendor/xterm.js": "text/javascript", "vendor/xterm.css": "text/css",
     "vendor/addon-fit.js": "text/javascript", "vendor/addon-unicode11.js": "text/javascript", "vendor/addon-webgl.js": "text/javascript",
+    "vendor/addon-image.js": "text/javascript",
 }  # fmt: skip
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"  # xterm.js writes its sizes as styles
+        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; "  # xterm.js decodes pictures with WebAssembly of its own file's
+        "style-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; "  # and writes its sizes as styles
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # the link holds the class's code
@@ -97,6 +100,7 @@ class Class:
             hello = load_json((await socket.receive_str(timeout=HELLO)).encode("utf-8", "replace"), MOST_VALUES)
             columns, rows = hello["size"]
             size = clamped(int(columns), int(rows))
+            cell = cell_of(hello.get("cell"))
             key, query, theme = (str(hello.get(name, ""))[:most] for name, most in (("key", 100), ("query", LONGEST + 1), ("theme", 100)))
         except (TypeError, ValueError, KeyError, TimeoutError, OverflowError, RecursionError):
             await socket.close(code=WSCloseCode.PROTOCOL_ERROR, message=b"not a page of this class")
@@ -106,7 +110,7 @@ class Class:
             address = request.remote or ""
             refusal = self.seats.refusal(address)
             try:
-                guest = None if refusal else self.house.admit(address, query, theme, size)
+                guest = None if refusal else self.house.admit(address, query, theme, size, cell)
             except (HouseError, OSError) as error:
                 refusal = str(error) if isinstance(error, HouseError) else "The lecturer's machine has no room for another guest."
             if guest is None:
@@ -249,6 +253,15 @@ class Class:
                     await socket.pong(message.data)
             elif message.type is WSMsgType.TEXT and (size := size_of(message.data)) is not None:
                 guest.resize(*size)
+
+
+def cell_of(told: Any) -> tuple[int, int] | None:
+    """How many pixels a cell of a page's screen has, if it can show pictures in pixels. Raises TypeError or ValueError."""
+    if told is None:
+        return None
+    sides = zip(told, LEAST, MOST, strict=True)
+    across, down = (min(max(int(side), least), most) for side, least, most in sides)
+    return across, down
 
 
 def size_of(text: str) -> tuple[int, int] | None:

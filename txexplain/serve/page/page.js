@@ -45,6 +45,18 @@
     fit.fit();
   };
 
+  let pixels = true;
+  try {
+    // Pictures that the app sends once a guest asks for them (I).
+    terminal.loadAddon(new ImageAddon.ImageAddon({ sixelSupport: false, enableSizeReports: false, storageLimit: 32 }));
+  } catch {
+    pixels = false;
+  }
+  const cell = () => {
+    const { width, height } = screen.querySelector(".xterm-screen").getBoundingClientRect();
+    return pixels ? [width / terminal.cols, height / terminal.rows].map((side) => Math.round(side * devicePixelRatio)) : null;
+  };
+
   let socket = null;
   let tries = 0;
   let over = false;
@@ -95,7 +107,7 @@
       tries = 0;
       say("");
       const size = [terminal.cols, terminal.rows];
-      send(JSON.stringify({ size, key: sessionStorage.getItem(KEPT) ?? "", query: view(), theme: light ? "light" : "dark" }));
+      send(JSON.stringify({ size, cell: cell(), key: sessionStorage.getItem(KEPT) ?? "", query: view(), theme: light ? "light" : "dark" }));
     };
     socket.onmessage = ({ data }) => (typeof data === "string" ? told(JSON.parse(data)) : terminal.write(new Uint8Array(data)));
     socket.onclose = ({ code: why, reason }) => {
