@@ -29,6 +29,7 @@ from txexplain.front.scenes import palette_of, roomy
 from txexplain.ui import jobs
 from txexplain.ui.app import ExplorerApp
 from txexplain.ui.deeds import DEEDS
+from txexplain.ui.motion import Motion
 from txexplain.ui.work import Does, Job, Work
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
@@ -67,8 +68,10 @@ class Pane:
     def canvas(self) -> Canvas:
         return paint_pane(self.id, self.scene, self.rect)
 
-    def focus(self) -> None:
-        """The session knows it."""
+    def focus(self, *_: object) -> None:
+        """The session knows it, and nothing is seen before somebody looks."""
+
+    show = focus
 
 
 class Paper:
@@ -76,13 +79,11 @@ class Paper:
 
     state, result, model, running = ExplorerApp.state, ExplorerApp.result, ExplorerApp.model, ExplorerApp.running
     happen, become, load_model, do = ExplorerApp.happen, ExplorerApp.become, ExplorerApp.load_model, ExplorerApp.do
-    scene, layout_of, columns, key, command_line = (
-        ExplorerApp.scene, ExplorerApp.layout_of, ExplorerApp.columns, ExplorerApp.key, ExplorerApp.command_line,
-    )  # fmt: skip
+    scene, layout_of, stage_rect, columns = ExplorerApp.scene, ExplorerApp.layout_of, ExplorerApp.stage_rect, ExplorerApp.columns
+    key, command_line = ExplorerApp.key, ExplorerApp.command_line
     perform, action_do, action_digit = ExplorerApp.perform, ExplorerApp.action_do, ExplorerApp.action_digit
     pointed = ExplorerApp.on_picture_pointed
-    began, ending, is_running = 0.0, False, True
-    motion = SimpleNamespace(begin=lambda *_: None, coming=False, takes=lambda _: False)
+    began, ending, is_running, animation_level = 0.0, False, True, "none"
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class Paper:
         self.clipboard = ""
         self.editor = SimpleNamespace(text="", display=False, focus=lambda: None, fill=lambda text: setattr(self.editor, "text", text))
         self.work = AtOnce()
+        self.motion = Motion(self, self.show)
         self.size = Size(*size)
         self.resized()
         self.work.start("load", jobs.load(load_of(self.session, state), lambda progress: load()), self.happen)

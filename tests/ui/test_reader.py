@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.ui.harness import COLOURS, SlowForward, become, drive, pane_text, press, said, screen_text, settled, until, write
-from tests.ui.paper import on_paper
+from tests.ui.paper import Paper, on_paper
 from txexplain.engine.derive import Result
 from txexplain.engine.model import GPT2
 from txexplain.engine.sampling import distribution
@@ -474,16 +474,19 @@ def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
     doing = ["the start"]
     played = [action.id for action in ACTIONS if action.script]
 
-    async def watch(app: ExplorerApp, pilot: Pilot[None]) -> None:
+    async def watch(app: Paper, pilot: Paper) -> None:
         for whose, name in ((config, "write_whole"), (deeds, "write_whole"), (save, "write_whole"), (os, "killpg")):
             monkeypatch.setattr(whose, name, lambda *_, **__: done.append(doing[0]))
         for name in ("copy_to_clipboard", "suspend", "exit", "push_screen", "load_model"):
-            monkeypatch.setattr(ExplorerApp, name, lambda *_, **__: done.append(doing[0]))
+            monkeypatch.setattr(Paper, name, lambda *_, **__: done.append(doing[0]), raising=False)
+        for name in ("look", "repaint", "list_models"):
+            monkeypatch.setattr(Paper, name, lambda *_: None, raising=False)
         for pane, actions in (("stage", played), ("side", ["enter", "down", "up"])):
             become(app, lessons.show(app.session, 2))
             become(app, answers.focus(app.session, pane))
             for action in actions:
                 doing[0] = action
+                app.session = replace(app.session, generating=False)  # which might never come to rest
                 await settled(app, pilot)
                 if pane == "side":
                     assert (app.session.pane, app.session.reader.asks) == ("side", True)
@@ -503,7 +506,7 @@ def test_nothing_that_a_script_may_press_writes_copies_opens_or_leaves(
             assert len(done) > before, action.id
 
     reads = Reads(LESSON, page=2, lecture=True, pace=500, record=tmp_path / "answers.json")
-    drive(watch, storyteller, reads=reads)
+    on_paper(watch, storyteller, reads=reads)
 
 
 def test_the_lecturer_takes_over_with_any_key(storyteller: GPT2) -> None:
