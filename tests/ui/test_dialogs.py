@@ -69,7 +69,7 @@ def faults(app: ExplorerApp, depth: str) -> set[tuple[object, ...]]:
     return found
 
 
-@pytest.mark.parametrize(("depth", "theme"), few(LOOKS, lambda *look: look in (("256", "light"), ("16", "dark"), ("none", "dark"))))
+@pytest.mark.parametrize(("depth", "theme"), few(LOOKS, lambda *look: look == ("256", "light")))
 def test_every_dialog_can_be_read(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, depth: str, theme: str) -> None:
     found: dict[str, set[tuple[object, ...]]] = {}
 
@@ -100,7 +100,9 @@ def test_every_dialog_can_be_read(storyteller: GPT2, monkeypatch: pytest.MonkeyP
     assert not {name: pieces for name, pieces in found.items() if pieces}
 
 
-@pytest.mark.parametrize("name", [*(name for name in OPENED if name != "toast"), "fetch"])
+@pytest.mark.parametrize(
+    "name", few([*(name for name in OPENED if name != "toast"), "fetch"], lambda name: name in ("help", "jump", "palette", "fetch"))
+)
 def test_a_key_that_is_no_letter_leaves_the_app_from_every_dialog(storyteller: GPT2, name: str) -> None:
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
         base = app.screen

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from textual import events
 from textual.pilot import Pilot
 
+from tests.covering import few
 from tests.examples import examples
 from tests.ui.harness import ONCE, become, drive, press, screen_text, settled, until
 from tests.ui.recorder import Recorded, record
@@ -71,10 +72,14 @@ def benign(storyteller: GPT2) -> frozenset[str]:
 
 
 @pytest.mark.parametrize(
-    "names", [("ansi", "osc", "dcs", "nul", "c1", "separators"), ("all controls", "bidi"), ("joiners", "combining", "emoji", "markup")]
+    "names",
+    few(
+        ["ansi, osc, dcs, nul, c1, separators", "all controls, bidi", "joiners, combining, emoji, markup"],
+        lambda names: names.startswith("ansi"),
+    ),
 )
-def test_a_prompt_is_only_text(storyteller: GPT2, benign: frozenset[str], names: tuple[str, ...]) -> None:
-    text = " ".join(HOSTILE[name] for name in names)
+def test_a_prompt_is_only_text(storyteller: GPT2, benign: frozenset[str], names: str) -> None:
+    text = " ".join(HOSTILE[name] for name in names.split(", "))
     assert len(storyteller.prompt_ids(text)) < 250
     written = record(everything, storyteller, ExplorerState(prompt=text))
     assert len(written) > 10000
@@ -266,7 +271,7 @@ def test_whatever_a_prompt_is_made_of_it_is_only_text(storyteller: GPT2, benign:
     assert harmful(record(test, storyteller, ExplorerState(prompt=ONCE)), benign) == []
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", few(HOSTILE, lambda name: name in ("osc", "all controls", "bidi")))
 def test_the_window_s_name_is_only_text(storyteller: GPT2, name: str) -> None:
     """Of the prompt and the model's name, whatever they hold: a name that ended early would be followed by commands."""
     names: list[str] = []

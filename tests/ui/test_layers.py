@@ -6,12 +6,14 @@ import json
 import pkgutil
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
 import txexplain
 
 
+@cache
 def loaded_by(*modules: str) -> set[str]:
     """The top-level names of all modules that importing these loads."""
     code = f"import json, sys, importlib\nfor m in {modules!r}: importlib.import_module(m)\nprint(json.dumps(sorted(sys.modules)))"

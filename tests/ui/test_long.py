@@ -16,6 +16,7 @@ from dataclasses import replace
 import pytest
 
 from tests import long
+from tests.covering import few
 from tests.races import SAVED
 from tests.ui.harness import become
 from txexplain.engine import derive
@@ -52,7 +53,7 @@ WALKS = {
 
 
 @pytest.mark.usefixtures("no_garbage")
-@pytest.mark.parametrize("size", WALKS)
+@pytest.mark.parametrize("size", few([(size,) for size in WALKS], lambda size: size == (80, 24)))
 def test_a_result_goes_as_soon_as_the_next_is_there(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     monkeypatch.setattr(derive, "SWIFT", 0)  # the atlas is measured in a thread, as on a long prompt
 
@@ -155,6 +156,7 @@ ctypes.CDLL(None).malloc_stats()
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_stats"), reason="only glibc gives each thread a heap of its own, and says so")
 def test_all_threads_take_memory_from_one_heap() -> None:
     """Each had its own, which kept what its longest run took: 1 GB after 25 times a full context."""

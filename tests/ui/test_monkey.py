@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.covering import few
 from tests.monkey.walk import Fault, Seen, replay, shortened, told, walk
 from tests.monkey.world import KINDS, Start, World
 from txexplain.explorer.session.keys import KEYS
@@ -102,7 +103,7 @@ def test_a_prompt_edited_without_a_tokenizer(world: World) -> None:
     )
 
 
-@pytest.mark.parametrize("keys", [["i"], ["t", "enter", ["size", 120, 40], "t"]])
+@pytest.mark.parametrize("keys", few([["i"], ["t", "enter", ["size", 120, 40], "t"]], lambda keys: keys == ["i"]))
 def test_tab_from_a_pane_that_tab_does_not_visit(world: World, keys: list[object]) -> None:
     """A click on the explanation, or a lesson that was left, and then Tab: it ended the app."""
     clicks = [["click", 100, row] for row in (8, 20, 34)]
@@ -111,14 +112,17 @@ def test_tab_from_a_pane_that_tab_does_not_visit(world: World, keys: list[object
 
 @pytest.mark.parametrize(
     ("opening", "closing"),
-    [
-        (["J", ["text", "L1"]], ["keys", "enter", "enter"]),
-        (["e"], ["double", 40, 18]),
-        (["t"], ["double", 40, 18]),
-        (["m", ["settle"]], ["double", 40, 17]),
-        (["ctrl+p", ["settle"]], ["double", 40, 12]),
-        (["ctrl+p", ["settle"], ["text", "all heads"], ["settle"]], ["keys", "enter", "enter"]),
-    ],
+    few(
+        [
+            (["J", ["text", "L1"]], ["keys", "enter", "enter"]),
+            (["e"], ["double", 40, 18]),
+            (["t"], ["double", 40, 18]),
+            (["m", ["settle"]], ["double", 40, 17]),
+            (["ctrl+p", ["settle"]], ["double", 40, 12]),
+            (["ctrl+p", ["settle"], ["text", "all heads"], ["settle"]], ["keys", "enter", "enter"]),
+        ],
+        lambda opening, _: opening[0] in "Je",
+    ),
 )
 def test_what_lies_over_the_screen_is_closed_once(world: World, opening: list[object], closing: list[object]) -> None:
     """Two quick keys or clicks closed the screen below, too, which ended the app; the command of the palette ran twice."""
@@ -141,7 +145,7 @@ def test_a_page_that_the_model_cannot_show_scrolls(world: World) -> None:
     """A live value that another model lacks is a sentence in the page's place; page down ended the app over it."""
 
 
-@pytest.mark.parametrize("key", ["ctrl+x", "ctrl+c"])
+@pytest.mark.parametrize("key", few(["ctrl+x", "ctrl+c"], lambda key: key == "ctrl+x"))
 def test_half_a_character_is_cut_and_copied(world: World, key: str) -> None:
     """The clipboard takes UTF-8, which half a character isn't: the app ended over it."""
     taken(world, "slash", ["paste", "a\ud800b"], "ctrl+a", "shift+up", "shift+left", key, "ctrl+v")

@@ -8,6 +8,7 @@ import pyte
 import pytest
 from textual.pilot import Pilot
 
+from tests.covering import few
 from tests.ui.harness import press
 from tests.ui.recorder import Recorded, record
 from tests.ui.test_wire import look
@@ -20,7 +21,7 @@ PER_CELL, AT_LEAST = 14, 400  # bytes: a cell with both colours of its own takes
 STRING = re.compile(r"\x1b\](?:22|52);[^\x07]*\x07")  # which pyte shows as text
 
 
-@pytest.mark.parametrize("far", [False, True], ids=["here", "over ssh"])
+@pytest.mark.parametrize("far", few([False, True], lambda far: far))
 def test_opening_and_closing_send_the_cells_that_change(storyteller: GPT2, far: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SSH_CONNECTION", "SSH_TTY"):
         monkeypatch.delenv(name, raising=False)

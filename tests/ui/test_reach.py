@@ -11,6 +11,7 @@ from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.conftest import GOLDEN
+from tests.covering import few
 from tests.examples import examples
 from tests.explorer.test_location import locations
 from tests.ui.harness import COLOURS, ONCE, drive, press, screen_text, settled
@@ -85,7 +86,10 @@ def test_every_size_has_a_screen(storyteller: GPT2, size: tuple[int, int]) -> No
             assert "".join(canvas.text()).isascii()
 
 
-@pytest.mark.parametrize("size", [(20, 5), (59, 16), (60, 15), (400, 5), (20, 120)], ids=str)
+SMALL = [((20, 5),), ((59, 16),), ((60, 15),), ((400, 5),), ((20, 120),)]
+
+
+@pytest.mark.parametrize("size", few(SMALL, lambda size: size in ((59, 16), (400, 5))), ids=str)
 def test_a_small_terminal_is_told_the_size_in_one_sentence(storyteller: GPT2, size: tuple[int, int]) -> None:
     async def test(app: ExplorerApp, pilot: Pilot[None]) -> None:
         await press(app, pilot, "enter", "right_square_bracket", "slash", "a", "escape", "question_mark", "escape")
@@ -95,6 +99,7 @@ def test_a_small_terminal_is_told_the_size_in_one_sentence(storyteller: GPT2, si
     drive(test, storyteller, size=size)
 
 
+@pytest.mark.long
 def test_a_storm_of_sizes_ends_in_the_right_screen(storyteller: GPT2) -> None:
     sizes = [(20, 5), (400, 120), (60, 16), (59, 15), (100, 30), (200, 10), (161, 50)] * 2
 
@@ -130,7 +135,7 @@ def screen(result: Result, place: str, size: tuple[int, int], look: UiOptions = 
     return paint_screen(scene_of(state, tones, size, result, side="explain", **more))
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", few(THEMES, lambda theme: theme == "light"))
 def test_every_text_of_every_screen_can_be_read(storyteller: GPT2, theme: str) -> None:
     """The screens that Textual draws: each cell of text as it stands, after all styles; panes too, as the app shows them."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from tests.covering import few
 from tests.ui.harness import ONCE, drive, expected_text, screen_text, settled, until
 from txexplain.engine.model import GPT2
 from txexplain.explorer.state import ExplorerState
@@ -52,7 +53,7 @@ class Held:
                 self.running -= 1
 
 
-@pytest.mark.parametrize("at_once", [False, True], ids=["pauses", "all at once"])
+@pytest.mark.parametrize("at_once", few([False, True], lambda at_once: at_once))
 def test_typing_never_waits_and_the_last_text_wins(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
     held = Held()
 
