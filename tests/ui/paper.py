@@ -130,6 +130,10 @@ class Paper:
         scene = self.scene(*self.size)
         return Pane(selector.removeprefix("#"), scene, layout_of(scene))
 
+    def pane_text(self, name: str) -> list[str]:
+        pane = self.query_one(f"#{name}")
+        return pane.canvas.text() if pane.display else []
+
     def text(self) -> list[str]:
         return paint_screen(self.scene(*self.size)).text()
 

@@ -1075,14 +1075,18 @@ def test_a_sentence_whose_time_is_over_when_it_would_pop_up(storyteller: GPT2) -
 def test_news_that_come_when_the_screens_are_gone(storyteller: GPT2) -> None:
     """A download's step told after the end, between the screens' and the app's, ended it with an error."""
     apps: list[ExplorerApp] = []
+    pictures: list[Picture] = []
 
     async def test(app: ExplorerApp, hand: Pilot[None]) -> None:
         app.session = replace(app.session, arrival=Arrival("another"))
         apps.append(app)
+        pictures.append(app.query_one("#stage", Picture))
 
     drive(test, storyteller)
     (app,) = apps
     assert not app.screen_stack
+    with app._context():
+        assert pictures[0].tiles() is None  # nor has a zoom's last frame a screen then
     app.session = replace(app.session, arrival=Arrival("another"))
     asyncio.run(app._on_message(Heard(Job("arrive", app.work, app.happen), Progress("arrive", 1, 2))))
 

@@ -62,8 +62,12 @@ class Picture(Widget):
             self.refresh(*(Region(x, y, canvas.width - x, 1) for x, y, _ in spans))
 
     def tiles(self) -> tuple[Tiles, int] | None:
-        """The tiles of the terminal, and their age; None where it isn't shown pixels, as under a dialog, which dims what is below it."""
-        medium = getattr(self.app, "medium", None) if self.app.screen is self.screen else None
+        """The tiles of the terminal, and their age; None where it isn't shown pixels, as under a dialog, which dims what is below it.
+
+        A zoom's last frame may come when the app ends, and no screen is there any more.
+        """
+        screens = self.app.screen_stack
+        medium = getattr(self.app, "medium", None) if screens and screens[-1] is self.screen else None
         return medium and (medium.tiles, medium.tiles.age)
 
     def place(self, canvas: Canvas) -> Canvas:
