@@ -10,6 +10,7 @@ import pytest
 
 from tests.covering import few
 from tests.e2e.terminal import ASKED, Terminal
+from tests.ui.screen import PixelScreen
 from txexplain.viz.palette import Palette
 
 TRUE, WHITE, KIND = b"\x1bP1$r48:2::1:2:3m\x1b\\", b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\", b"\x1b[?64;1;2c"
@@ -68,3 +69,36 @@ def test_ctrl_c_while_it_waits_ends_it_with_the_terminal_as_it_was(new_terminal:
     assert terminal.status == 130
     assert termios.tcgetattr(terminal.fd)[:4] == terminal.before[:4]
     assert b"ended by the system" not in terminal.output
+
+
+def test_a_terminal_that_shows_pixels_is_sent_them_and_none_stays(new_terminal: Callable[..., Terminal]) -> None:
+    """Kitty's protocol, without a flag: also at another size of the letters, of which the terminal is asked when its own is another."""
+    answers = (b"\x1b_Gi=31;OK\x1b\\\x1b[6;18;9t" + WHITE + KIND,)
+    terminal = new_terminal("Once upon a time", env=LOCAL, answers=answers)
+    terminal.until(lambda: b"\x1b_Ga=T" in terminal.output)
+    terminal.shown()
+    size = terminal.screen.columns, terminal.screen.lines
+    images = PixelScreen(size, (9, 18))
+    images.feed(terminal.output.decode())
+    assert images.above
+    terminal.output = b""
+    terminal.send("?")
+    terminal.until(lambda: b"a=d,d=I" in terminal.output)
+    terminal.send("\x1b")
+    terminal.until(lambda: b"\x1b_Ga=T" in terminal.output)
+    terminal.output = b""
+    terminal.resize(size[0] - 10, size[1])
+    terminal.until(lambda: b"\x1b[16t" in terminal.output)
+    terminal.shown()
+    terminal.output = b""
+    terminal.send(b"\x1b[6;36;18t")
+    terminal.until(lambda: b"\x1b_Ga=T" in terminal.output)
+    images = PixelScreen(size, (18, 36))
+    terminal.shown()
+    images.feed(terminal.output.decode())  # each image has as many pixels as its cells
+    assert images.above
+    terminal.send("q")
+    terminal.until(terminal.ended)
+    terminal.until(terminal.is_restored)
+    images.feed(terminal.output.decode().split("\x1b[2J")[0])
+    assert not images.above

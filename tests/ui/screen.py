@@ -98,6 +98,8 @@ class PixelScreen:
         self.begun = (fields, data) if fields.get("m") == "1" else None
         if self.begun:
             return
+        if fields["a"] == "q":
+            return
         assert fields["q"] == "2"  # it mustn't answer
         if fields["a"] == "d":
             assert fields["d"] == "I"

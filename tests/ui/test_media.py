@@ -83,6 +83,8 @@ def test_a_terminal_shows_what_the_canvas_has_whatever_it_showed(name: str) -> N
         wire, screen = wired(medium, (24, 11)), PixelScreen((24, 11), CELL)
         for _ in range(6):
             canvas = medium.tiles.place(drawn(random, palette))
+            if random.random() < 0.1:
+                screen.feed(wire.shrink(f"\x1b[1;1H{chr(FIRST)}\x1b[0K"))  # not understood: as it is, but for tiles
             if random.random() < 0.2:
                 wire.forget()  # ctrl+z and back: the terminal was cleared
                 screen.feed("\x1b[2J")

@@ -36,6 +36,8 @@ TMUX = {"TMUX": "/tmp/tmux-0/default,1,0"}
         ("auto", SIXEL, {}, False, ("sixel", CELL)),
         ("auto", NEITHER, {"LC_TERMINAL": "iTerm2"}, False, ("iterm", CELL)),
         ("auto", NEITHER, {}, False, None),
+        ("auto", SIXEL, {"TERM": "mlterm"}, False, None),
+        ("sixel", SIXEL, {"TERM": "mlterm"}, False, ("sixel", CELL)),
         ("auto", KITTY, {}, True, None),  # over SSH only by the reader's word
         ("auto", Answers(True, True, None), {}, False, None),  # nobody knows how large a cell is
         ("auto", Answers(True, True, (0, 18)), {}, False, None),

@@ -32,6 +32,8 @@ def medium_of(picture: str, answers: Answers, environ: Mapping[str, str], *, far
     cell = cell if cell and all(low <= side <= high for low, side, high in zip(LEAST, cell, MOST, strict=True)) else None
     through = bool(environ.get("TMUX"))
     able = {"kitty": answers.kitty and not through, "sixel": answers.sixel, "iterm": iterm(environ) and not through}
+    if picture == AUTO and environ.get("TERM") == "mlterm":  # whose cells have few colours at a time, other than its images
+        return None
     if picture == AUTO:
         found = next((name for name in PIXELS if able[name]), None)
         return (found, cell) if found and cell and not far and not through else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from txexplain.viz.pixels import STEPS, CellSize, edged
 
 FIRST = 0xF0000  # a plane for private use: no text from outside keeps such a character (canvas.graphemes, terminal.visible)
 MOST, ROOM = 1 << 14, 1 << 24  # tiles that are kept at most, and the bytes of their pixels
+TILE = re.compile(f"[{chr(FIRST)}-\U0010ffff]")
 Block = NDArray[np.int32]  # a cell's pixels as 0xRRGGBB [h, w]
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
 from txexplain.text import RAW, sign
-from txexplain.viz.tiles import FIRST
-
-TILE = re.compile(f"[{chr(FIRST)}-\U0010ffff]")
+from txexplain.viz.tiles import TILE
 
 
 class OnlyText(LineFilter):

@@ -21,7 +21,7 @@ from txexplain.ui.terminal.asking import ASK_CELL, cell_in
 from txexplain.ui.terminal.keyboard import Answer
 from txexplain.ui.terminal.line import ANSWER, LOST, QUESTION, Line
 from txexplain.ui.terminal.media import BAND, Medium
-from txexplain.viz.tiles import is_tile
+from txexplain.viz.tiles import TILE, is_tile
 
 TEXT = r"[^\x00-\x1f\x7f-\x9f]+"
 # A segment as Textual writes it, from its style to the reset, is one match: there are thousands in a frame.
@@ -282,11 +282,11 @@ class Wire:
         return [END]
 
     def give_up(self, data: str, out: list[str]) -> str:
-        """Send what isn't understood as it is, behind what waits."""
+        """Send what isn't understood as it is, behind what waits; tiles, which no terminal knows, as blanks."""
         if CLEARS.search(data):
             self.wanted.clear()
         out += [*self.paint({}), *self.settle()]
-        out.append(data)
+        out.append(TILE.sub(" ", data))
         self.forget()
         self.look = self.said
         for parameters in SGR.findall(data):
