@@ -97,7 +97,7 @@ def levels_of(kind: str, n_levels: int, values: np.ndarray, low: float, high: fl
 def strip_of(ramp: Ramp, shown: np.ndarray, vector: np.ndarray) -> list[int]:
     """The colours of a vector's strip, whose cells show some of its numbers: half as strong but for the largest twentieth."""
     levels = levels_of("diverging", ramp.levels, shown, vector.min(), vector.max())
-    least = sorted(map(abs, vector.tolist()))[-max(1, round(len(vector) / 20))]
+    least = sorted(map(abs, np.asarray(shown).tolist()))[-max(1, round(len(shown) / 20))]
     ground = ramp.palette.rgb("background")
     return [
         ramp.colour(level) if abs(value) >= least else blend(ramp.colour(level), ground, 0.5)

@@ -64,7 +64,7 @@ def test_where_there_is_height_strips_are_columns_as_high_as_their_numbers(resul
     heights = np.array([sum(int(c) in inks for c in image[:, 8 * (1 + i * each) + 4]) for i in range(cells)])
     scale = heights.max() / np.abs(pooled).max()
     assert np.abs(heights - np.maximum(np.abs(pooled) * scale, 1)).max() <= 1.01
-    least = np.sort(np.abs(vector))[-max(1, round(len(vector) / 20))]
+    least = np.sort(np.abs(pooled))[-max(1, round(cells / 20))]
     full = [blend(palette.rgb("background"), palette.rgb(role), 0.92) for role in SIGNS]
     strong = [bool(np.isin(image[:, 8 * (1 + i * each) + 4], full).any()) for i in range(cells)]
     cursor = {cell_of(int(at.split("[")[1][:-1]), len(vector), cells)} if "[" in at else set()

@@ -202,7 +202,7 @@ def row_frame(scene: Scene, numbers: RowOfKeys, t: int) -> Canvas:
         ends = (float(whole.min()), float(whole.max()))
         each = max(1, (scene.width - 2) // len(shown))
         if tall > 1:
-            columns(canvas, shown, largest(sum_, shown), ends, (1, y + 1), (each, tall))
+            columns(canvas, shown, largest(shown), ends, (1, y + 1), (each, tall))
         else:
             ramp = Ramp("diverging", "value", palette)
             ramp.cells(canvas, (1, y + 1), (each, 1), ramp.quantise(shown, *ends)[None])

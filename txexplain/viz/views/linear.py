@@ -22,7 +22,7 @@ from txexplain.viz.scene import Scene
 from txexplain.viz.tables import Row, Table, first_of, mark, nth
 from txexplain.viz.views.chrome import fitting, title
 from txexplain.viz.views.head import window
-from txexplain.viz.views.strips import MARGIN, NAME, STRONG, WIDEST, Vector, cell_of, one_strip, paint_strips, peaks, strip_cells
+from txexplain.viz.views.strips import MARGIN, NAME, WIDEST, Vector, cell_of, largest, one_strip, paint_strips, peaks, strip_cells
 
 PARTS = (("q", "query"), ("k", "key"), ("v", "value"))
 TERMS = 4  # largest terms that are written out
@@ -212,7 +212,7 @@ def heads(canvas: Canvas, scene: Scene, product: LinearFacts, y: int) -> None:
         end = x + canvas.put(x, y, name, role, attrs=BOLD)
         canvas.put(end + 2, y, f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}", "faint", width=max(0, x + room - end - 3))
         shown, pooled = pool(values, cells)  # [H, cells]
-        strong = np.abs(shown) >= np.sort(np.abs(values), axis=None)[-max(1, round(STRONG * values.size))]
+        strong = largest(shown.ravel()).reshape(shown.shape)
         ramp = Ramp("diverging", role, scene.palette)
         levels = ramp.quantise(shown, low, high)
         ramp.cells(canvas, (x, y + 1), (each, tall), levels, strong)

@@ -73,7 +73,7 @@ def vector_row(canvas: Canvas, scene: Scene, name: str, role: str, each: VectorF
     pooled, _ = pool(each.values, room(scene))
     cells = max(1, min(4, room(scene) // len(pooled)))
     levels = ramp.quantise(pooled, each.least, each.greatest)
-    ramp.cells(canvas, (1 + LABEL, y), (cells, 1), levels[None], largest(each.values, pooled)[None])
+    ramp.cells(canvas, (1 + LABEL, y), (cells, 1), levels[None], largest(pooled)[None])
     canvas.put(scene.width - 19, y, f"{number(each.least)} to {number(each.greatest)}", "muted", width=18, align="right")
     return y + 1
 

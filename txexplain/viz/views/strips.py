@@ -22,7 +22,7 @@ from txexplain.viz.shapes import Picture, rectangle
 NAME, FIGURES = 12, 20  # cells of a row's name at the left, and of its numbers at the right
 MARGIN = 1
 WIDEST, TALLEST = 4, 6  # cells of one element; rows of the columns that strips are where there is room
-STRONG = 0.05  # the part of a vector's elements, the largest, that is shown at full strength
+STRONG = 0.05  # the part of a strip's cells, those of the largest numbers, that is at full strength
 Leads = Callable[[int], Location]  # where a click on an element goes
 
 
@@ -141,7 +141,7 @@ def one_strip(
     low, high = vector.facts.least, vector.facts.greatest
     shown = peaks(vector.values, cells)
     x = MARGIN + (NAME if named else 0)
-    strong = largest(vector.values, pooled)
+    strong = largest(pooled)
     if place.element is not None and place.element < length:
         strong[cell_of(place.element, length, cells)] = True
     if rows > 1:
@@ -160,10 +160,9 @@ def one_strip(
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "muted", width=FIGURES, align="right")
 
 
-def largest(values: NDArray[Any], pooled: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which cells show one of a vector's largest elements, a twentieth of them. Shapes: values [n], pooled [c] -> [c]."""
-    count = max(1, round(STRONG * len(values)))
-    return np.asarray(np.abs(pooled) >= np.sort(np.abs(np.asarray(values, dtype=np.float64)))[-count])
+def largest(pooled: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which cells of a strip show its largest numbers, a twentieth of them. Shapes: [c] -> [c]."""
+    return np.asarray(np.abs(pooled) >= np.sort(np.abs(pooled))[-max(1, round(STRONG * len(pooled)))])
 
 
 def columns(
@@ -200,4 +199,4 @@ def plain_strip(canvas: Canvas, scene: Scene, vector: VectorFacts, role: str, x:
     pooled, _ = pool(vector.values, width)
     each = max(1, min(width // len(pooled), WIDEST))
     levels = ramp.quantise(pooled, vector.least, vector.greatest)
-    ramp.cells(canvas, (x, y), (each, 1), levels[None], largest(vector.values, pooled)[None])
+    ramp.cells(canvas, (x, y), (each, 1), levels[None], largest(pooled)[None])
