@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.engine import test_interventions as properties
-from txexplain import Cut, Set
+from txexplain import Cut
 from txexplain.engine import attribution, gpt2, interventions, run
 from txexplain.engine.model import GPT2
 
@@ -58,7 +58,9 @@ LAST_SCALE = """unembed(
     + model.weights["ln_f.bias"], model.unembedding)"""
 # What is wrong, the module, the function, its text, what stands there instead, and who sees it
 MUTANTS: dict[str, tuple[ModuleType, str, str, str, tuple[Callable[[GPT2], None], ...]]] = {
-    "a cut shares nothing out": (interventions, "Cut.edits", "if self.raw:", "if True:", (torch("an edge"), torch("edges in all heads"), cut)),
+    "a cut shares nothing out": (
+        interventions, "Cut.edits", "if self.raw:", "if True:", (torch("an edge"), torch("edges in all heads"), cut),
+    ),
     "a row with nothing left is uniform": (
         interventions, "nothing_left", "np.float32(0)", "np.float32(1 / pattern.shape[-1])", (torch("a row with nothing left"),),
     ),
@@ -71,7 +73,8 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, str, tuple[Callable[[GPT2], None]
         gpt2, "block", 'a["resid_mid"] + a["mlp_out"]', 'a["resid_pre"] + a["attn_out"] + a["mlp_out"]', (middle,),
     ),
     "the last given acts first": (
-        run, "by_name", "for edit in edits:", "for edit in reversed(list(edits)):", (properties.test_they_act_in_the_order_given_at_one_place,),
+        run, "by_name", "for edit in edits:", "for edit in reversed(list(edits)):",
+        (properties.test_they_act_in_the_order_given_at_one_place,),
     ),
     "the head beside it": (
         interventions, "Set.fill", "else self.head)", "else [(h + 1) % len(whole) for h in self.head])",
