@@ -1030,7 +1030,7 @@ def test_an_error_of_the_program_is_no_gap_in_the_recording(tiny_result: Result,
         "describe": lambda: describe(scene),
         "live": lambda: fill("{neuron L1}", scene),
         "ribbons": lambda: ribbons_of(result, "rollout"),
-        "order": lambda: order_of(result, scene.location),
+        "order": lambda: order_of(scene.location, Shown(result)),
     }
     for name, ask in asks.items():
         with pytest.raises(type(error)) as raised:
