@@ -192,7 +192,7 @@ def expected(app: App, world: World, fresh: Result) -> Scene:
     if scene.location.kind == "heads":
         assert scene.measured, "the heads aren't measured"
     return replace(
-        scene, result=fresh, distribution=distribution_of(fresh, state) if past is None else past.distribution, display=names_of(fresh),
+        scene, shown=fresh, distribution=distribution_of(fresh, state) if past is None else past.distribution, display=names_of(fresh),
         ribbons=ribbons_of(fresh, state.flow), surprisal=surprisal, held=None if scene.held is None else again(scene.held), reading=reading,
         contrast=contrast(state, fresh), found=found_again(fresh, app),
     )  # fmt: skip
