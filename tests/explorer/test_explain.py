@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from textwrap import dedent
 from types import CodeType, FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ from txexplain.explorer.choice import finish, found
 from txexplain.explorer.contrast import contrast
 from txexplain.explorer.location import FACES, MEASURES, STAGES, TILES, parse
 from txexplain.explorer.places import KINDS
-from txexplain.explorer.source import source_of
+from txexplain.explorer.source import Source, source_of
 from txexplain.explorer.state import ExplorerState
 from txexplain.words.explain import explain, topic_of
 from txexplain.words.panes import getter
@@ -63,6 +64,11 @@ def alone(result: Result) -> Result:
 
 def at(result: Result, place: str, candidate: int = 0, **sampled: Any) -> Explanation:
     return explain(look(result, place, candidate, **sampled))
+
+
+def marked(source: Source) -> str:
+    """The marked lines, as they stand in the file but for their indentation."""
+    return dedent("\n".join(text for number, text in source.lines if number in source.marked))
 
 
 def look(result: Result, place: str, candidate: int = 0, **sampled: Any) -> Look:
@@ -388,7 +394,7 @@ def test_lines_are_those_of_the_file(result: Result) -> None:
         for number, text in source.lines:
             assert file[number - 1].strip() == text.strip()
         assert set(source.marked) <= {number for number, _ in source.lines}
-        assert target.strip("+()") in source.marked_text
+        assert target.strip("+()") in marked(source)
     with pytest.raises(LookupError):
         source_of(ops.softmax, "z")
 
@@ -416,13 +422,13 @@ def test_the_line_shown_first_makes_what_the_place_shows(result: Result, place: 
     ("residual", "embed"), ("residual[pos]", "pos_embed"),
 ])  # fmt: skip
 def test_each_kind_has_its_line(result: Result, place: str, target: str) -> None:
-    assert re.search(rf'(\["{target}"\]|^{target})[^=]*=', at(result, place).sources[0].marked_text)
+    assert re.search(rf'(\["{target}"\]|^{target})[^=]*=', marked(at(result, place).sources[0]))
 
 
 def test_what_is_returned_is_what_is_shown(result: Result) -> None:
-    assert "return normalized @ unembedding.T" in at(result, "output").sources[0].marked_text
-    assert source_of(getter("_kept_ranked"), "return").marked_text.startswith("return ")
-    assert "causal_mask" in source_of(ops.attention_scores, "causal_mask()").marked_text
+    assert "return normalized @ unembedding.T" in marked(at(result, "output").sources[0])
+    assert marked(source_of(getter("_kept_ranked"), "return")).startswith("return ")
+    assert "causal_mask" in marked(source_of(ops.attention_scores, "causal_mask()"))
     assert '"""' not in "".join(text for _, text in source_of(ops.softmax).lines)
     assert not source_of(ops.softmax).marked
 

@@ -30,11 +30,6 @@ class Source:
     lines: tuple[tuple[int, str], ...]
     marked: range
 
-    @property
-    def marked_text(self) -> str:
-        """The marked lines, as they stand in the file but for their indentation."""
-        return textwrap.dedent("\n".join(text for number, text in self.lines if number in self.marked))
-
 
 @lru_cache(maxsize=128)
 def source_of(function: Callable[..., Any], target: str = "") -> Source:

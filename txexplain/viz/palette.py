@@ -90,8 +90,6 @@ ON_CURSOR = 15  # all ink on the cursor's ground in 16 colours
 
 LIFT = {"contrast": 1.6}  # of the strengths of shapes, in a theme that wants more
 
-LETTERS = {"query": "Q", "key": "K", "value": "V", "attention": "A", "mlp": "M", "residual": "R", "drawn": "*"}
-
 
 @dataclass(frozen=True)
 class Glyphs:
