@@ -23,6 +23,7 @@ from txexplain.engine.sampling import distribution, uniform
 from txexplain.engine.trace import Trace
 from txexplain.errors import LessonError
 from txexplain.explorer.lesson import MEASURES, Lesson, Page, load, parse_lesson, shipped, state_of
+from txexplain.explorer.location import parse
 from txexplain.explorer.runs import required_run
 from txexplain.explorer.state import ExplorerState
 from txexplain.facts.head import grid
@@ -595,3 +596,16 @@ def test_what_a_page_changes_is_changed_and_told(storyteller: GPT2) -> None:
     for word, (layer, row) in zip((last, first), ((3, 4), (4, 1)), strict=True):
         assert word == f"“{storyteller.tokenizer.decode([int(streams[2 * layer + 2, row].argmax())]).strip()}”"
     assert m(with_it) - m(plain) < -1
+
+
+def test_what_takes_a_run_of_its_own_is_not_run_again_where_one_looks_elsewhere(
+    storyteller: GPT2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lesson = parse_lesson(CAUSE)
+    page = lesson.pages[0]
+    state = state_of(page, ExplorerState())
+    scene = page_on_screen(lesson, page, lambda page: (state, required_run(state, storyteller)), SIZES[0])
+    filled(page, scene, "here")
+    monkeypatch.setattr(GPT2, "forward", lambda *_, **__: pytest.fail("it ran again"))
+    for at in ("L3H5[2,1]", "L3H5[3,1]", "output@2"):
+        filled(page, replace(scene, state=replace(scene.state, location=parse(at))), "here")

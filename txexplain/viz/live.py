@@ -10,7 +10,7 @@ from txexplain.engine.effects import LEAST_DIFFERENCE
 from txexplain.engine.sampling import Distribution, distribution, uniform
 from txexplain.engine.trace import Trace
 from txexplain.errors import InterventionError, LessonError, LocationError, NotRecorded
-from txexplain.explorer.lesson import COMPARED, Live, Page, fault, pieces, unquoted
+from txexplain.explorer.lesson import COMPARED, TRIED, Live, Page, fault, pieces, unquoted
 from txexplain.explorer.location import STAGES, Dims, Location, check, parse
 from txexplain.facts import mlp
 from txexplain.facts.direct import direct
@@ -36,7 +36,8 @@ def fill(text: str, scene: Scene, where: str = "lesson", key: str = "text") -> s
 
 def value(live: Live, scene: Scene, where: str = "lesson", key: str = "text") -> str:
     """One live value, as it is written for people. What was computed for this run and setting isn't again. Raises LessonError."""
-    known = scene.result.last("live values", setting(scene), dict[Live, str])
+    what, question = ("tried live values", tries(scene)) if live.name in TRIED else ("live values", setting(scene))
+    known = scene.result.last(what, question, dict[Live, str])
     try:
         if live not in known:
             known[live] = computed(live, scene)
@@ -52,6 +53,11 @@ def setting(scene: Scene) -> tuple[object, ...]:
     state, palette = scene.state, scene.palette
     sampling = (scene.distribution, *state.sampling.values(), state.seed)
     return (*sampling, state.location, scene.contrast, state.other, scene.model_name, palette.ascii, palette.console)
+
+
+def tries(scene: Scene) -> tuple[object, ...]:
+    """What those depend on that take a run of their own: not on where one is, which changes with each key."""
+    return scene.contrast, scene.state.other, scene.palette.ascii
 
 
 def place(page: Page, scene: Scene, dims: Dims, where: str) -> Location:
