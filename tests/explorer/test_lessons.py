@@ -598,9 +598,7 @@ def test_what_a_page_changes_is_changed_and_told(storyteller: GPT2) -> None:
     assert m(with_it) - m(plain) < -1
 
 
-def test_what_takes_a_run_of_its_own_is_not_run_again_where_one_looks_elsewhere(
-    storyteller: GPT2, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_takes_a_run_of_its_own_is_not_run_again_where_one_looks_elsewhere(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     lesson = parse_lesson(CAUSE)
     page = lesson.pages[0]
     state = state_of(page, ExplorerState())

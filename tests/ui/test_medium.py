@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 
 import pytest
 from textual.pilot import Pilot
@@ -20,6 +21,7 @@ from txexplain.front.options import UiOptions
 from txexplain.ui.deeds import NO_PIXELS
 from txexplain.ui.terminal.media import Kitty
 from txexplain.ui.terminal.visible import OnlyText
+from txexplain.ui.terminal.wire import thrifty
 from txexplain.ui.widgets.picture import Picture
 from txexplain.viz.tiles import FIRST
 
@@ -73,6 +75,22 @@ def test_what_a_terminal_answered(line: tuple[int, int], monkeypatch: pytest.Mon
     for name in ("SSH_CONNECTION", "SSH_TTY", "TMUX", "TERM_PROGRAM", "LC_TERMINAL"):
         monkeypatch.delenv(name, raising=False)
     assert answered(line, answers)[0].medium == medium
+
+
+@pytest.mark.parametrize(("answer", "shown"), [("\x1b[6;24;12t", [(12, 24)]), ("\x1b[6;0;0t", []), ("\x1b[6;999;999t", [])])
+def test_letters_of_another_size_are_believed_if_there_are_such(answer: str, shown: list[tuple[int, int]]) -> None:
+    """Whoever types in a class is asked, too: of cells without pixels came a division by zero."""
+    asked: list[tuple[int, int]] = []
+
+    class Quiet:
+        def __init__(self) -> None:
+            self._app = SimpleNamespace(medium=Kitty(CELL), show_by=lambda medium: asked.append(medium.kind[1]))
+
+        def answered(self, text: str) -> None:
+            pass
+
+    thrifty(Quiet)().answered(answer)  # type: ignore[arg-type, call-arg, attr-defined]
+    assert asked == shown
 
 
 def test_dialogs_keys_and_zooms_leave_nothing_behind_and_text_from_outside_is_no_tile(storyteller: GPT2) -> None:

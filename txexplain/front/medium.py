@@ -26,10 +26,14 @@ def iterm(environ: Mapping[str, str]) -> bool:
     return environ.get("TERM_PROGRAM") == "iTerm.app" or environ.get("LC_TERMINAL") == "iTerm2"
 
 
+def believed(cell: tuple[int, int] | None) -> tuple[int, int] | None:
+    """A cell's size as it was told, if there are such cells."""
+    return cell if cell and all(low <= side <= high for low, side, high in zip(LEAST, cell, MOST, strict=True)) else None
+
+
 def medium_of(picture: str, answers: Answers, environ: Mapping[str, str], *, far: bool) -> tuple[str, tuple[int, int]] | None:
     """The protocol and the size of a cell; None for cells. far: whether pixels come over SSH, where only the reader can want them."""
-    cell = answers.cell
-    cell = cell if cell and all(low <= side <= high for low, side, high in zip(LEAST, cell, MOST, strict=True)) else None
+    cell = believed(answers.cell)
     through = bool(environ.get("TMUX"))
     able = {"kitty": answers.kitty and not through, "sixel": answers.sixel, "iterm": iterm(environ) and not through}
     if picture == AUTO and environ.get("TERM") == "mlterm":  # whose cells have few colours at a time, other than its images

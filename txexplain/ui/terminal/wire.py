@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from textual.driver import Driver
 from textual.message import Message
 
+from txexplain.front.medium import believed
 from txexplain.ui.terminal.asking import ASK_CELL, cell_in
 from txexplain.ui.terminal.keyboard import Answer
 from txexplain.ui.terminal.line import ANSWER, LOST, QUESTION, Line
@@ -484,7 +485,7 @@ def thrifty(driver: type[Driver]) -> type[Driver]:
 
         def answered(self, text: str) -> None:
             super().answered(text)
-            cell, medium = cell_in(text.encode()), self.wire.medium
+            cell, medium = believed(cell_in(text.encode())), self.wire.medium
             if cell is not None and medium is not None and not self.closing:
                 self._app.show_by(type(medium)(cell))
 
