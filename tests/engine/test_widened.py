@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save_file
 
+from tests.test_files import of_a_stranger
 from txexplain.cli import cli
 from txexplain.engine import checkpoint as engine_checkpoint
 from txexplain.engine import memory, safetensors
@@ -399,6 +400,21 @@ def test_the_cache_is_listed_and_cleared(model: Path, cache: Path) -> None:
     assert said("--clear").endswith(" removed\n")
     assert files(cache) == []
     same(mapped, model)  # who has it open keeps it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links that belong to somebody")
+def test_a_link_of_another_user_has_no_file_removed(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "mine.safetensors").write_bytes(b"precious")
+    cache.parent.mkdir(parents=True)
+    cache.symlink_to(mine)
+    of_a_stranger(cache, monkeypatch)
+    for arguments in (["--clear"], []):
+        done = CliRunner().invoke(cli, ["models", "cache", *arguments])
+        assert done.exit_code == 2
+        assert "can't be looked at" in done.output
+    assert (mine / "mine.safetensors").exists()
 
 
 def test_verify_compares_the_copy_with_the_weights(model: Path, cache: Path) -> None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from txexplain.engine.checkpoint import Checkpoint, Layout, open_checkpoint, widened_here
 from txexplain.engine.safetensors import Mapped, Source, Stored, header_of, map_safetensors
 from txexplain.errors import CheckpointError, reason
-from txexplain.files import PART, make_folder, megabytes, open_kept, own_folder, write_whole
+from txexplain.files import PART, followed, make_folder, megabytes, open_kept, own_folder, write_whole
 from txexplain.text import shown
 
 Floats = NDArray[np.float32]
@@ -256,11 +256,15 @@ def require_equal(layout: Layout) -> int | None:
 
 
 def listed() -> tuple[Path, list[Copy]]:
-    """The cache's folder and what is in it. Raises CheckpointError where the user has no home."""
+    """The cache's folder and what is in it. Raises CheckpointError where the user has no home, and where a link of another leads there."""
     try:
         folder = cache_folder()
+        with suppress(FileNotFoundError):  # no folder, no copies
+            folder = followed(folder)
     except Unshared as why:
         raise CheckpointError(f"There are no shared copies of weights: {why}.") from None
+    except OSError as error:
+        raise CheckpointError(f"The shared copies of weights can't be looked at in {folder}: {reason(error)}.") from None
     return folder, copies(folder)
 
 
