@@ -54,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (*SLOW, "", *FAST).index(folder_of(item) if folder_of(item) in (*SLOW, *FAST) else ""))
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`-m fast` needs nothing of the other folders, nor what they import."""
+    other = collection_path.is_dir() and collection_path.parent == Path(__file__).parent and collection_path.name not in FAST
+    return True if other and config.option.markexpr == "fast" else None
+
+
 def folder_of(item: pytest.Item) -> str:
     return item.path.parent.name
 
