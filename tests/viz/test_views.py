@@ -162,8 +162,7 @@ ZOOM = [
 ]
 
 
-@pytest.mark.parametrize("look", [LOOKS[0], LOOKS[2], LOOKS[4]], ids=lambda look: look[0] + "-ascii" * look[1])
-@pytest.mark.parametrize("size", STAGES)
+@pytest.mark.parametrize(("size", "look"), in_turn(STAGES, [LOOKS[0], LOOKS[2], LOOKS[4]]))
 def test_no_word_is_cut_where_there_is_room_for_it(
     wordy: Result, size: str, look: tuple[str, bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
