@@ -6,6 +6,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def rows() -> dict[str, list[str]]:
     return found
 
 
+@cache
 def document(command: str) -> Any:
     words = [*command.split(), *ARGUMENTS[command]]
     if command == "effects --prompts FILE":

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
+from tests.covering import few
 from tests.serve.room import Class, page, served
 from txexplain.serve import house, web
 from txexplain.serve.host import is_served
@@ -184,6 +185,7 @@ def test_when_all_seats_are_taken_a_sentence_says_so() -> None:
         asyncio.run(go(small))
 
 
+@pytest.mark.long
 def test_a_page_that_nobody_uses_ends_and_one_that_left_is_forgotten() -> None:
     async def go(room: Class) -> None:
         async with page(room) as one:
@@ -206,6 +208,7 @@ def test_the_parents_end_is_told_to_all() -> None:
         asyncio.run(go(room))
 
 
+@pytest.mark.long
 def test_a_lesson_opens_on_every_page() -> None:
     async def go(room: Class) -> None:
         async with page(room, size=(120, 36)) as one:
@@ -220,7 +223,14 @@ def test_a_lesson_opens_on_every_page() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "words"),
-    [(("--lesson", "nowhere.md"), "nowhere.md"), (("--model", "no-such-model"), "no-such-model"), (("--host", "203.0.113.7"), "--host")],
+    few(
+        [
+            (("--lesson", "nowhere.md"), "nowhere.md"),
+            (("--model", "no-such-model"), "no-such-model"),
+            (("--host", "203.0.113.7"), "--host"),
+        ],
+        lambda flags, _: "--lesson" in flags,
+    ),
 )
 def test_what_cannot_be_served_is_one_sentence(flags: tuple[str, ...], words: str) -> None:
     done = subprocess.run(
