@@ -297,17 +297,19 @@ def paint_grid(
         levels = np.array([within_row(ramp, values[i, : i + 1], row) for i, row in zip(rows, shown, strict=True)])
     else:
         levels = ramp.quantise(shown, *bounds(stage, values))
-    ramp.cells(canvas, corner, size, levels, ~future)  # before the mask, what it will hide is quiet
+    query, key = choice.cursor(scene.result, scene.location)
+    # Before the mask, what it will hide is quiet; of scores, whose colours go both ways, so is all but the cursor's row.
+    strong = ~future & (np.array([i == query for i in rows])[:, None] | (stage not in SIGNED))
+    ramp.cells(canvas, corner, size, levels, strong)
 
     def ink(row: int, column: int) -> int:
-        return canvas.ink("text") if future[row, column] else ramp.ink(int(levels[row, column]))
+        return ramp.ink(int(levels[row, column])) if strong[row, column] else canvas.ink("text")
 
     if cell >= 5:
         for row, column in np.argwhere(levels >= 0).tolist():
             figure = fit(float(shown[row, column]), cell - 2)
             x, y = corner[0] + column * cell + 1, corner[1] + row * tall + (tall - 1) // 2
             canvas.put(x, y, figure, ink(row, column), width=cell - 2, align="right")
-    query, key = choice.cursor(scene.result, scene.location)
     if query in rows and key in columns:
         row, column = query - rows.start, key - columns.start
         cursor_mark(canvas, (corner[0] + column * cell, corner[1] + row * tall), size, ink(row, column))
