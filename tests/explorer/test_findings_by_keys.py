@@ -111,3 +111,19 @@ def test_memory_and_agreement_are_apart(hand: Hand) -> None:
     hand.prompt(HOUSES)
     assert hand.plural() > 0.9
     assert hand.keys < MOST
+
+
+@pytest.mark.parametrize(("turns", "moves", "done"), [
+    (5, ("up", "right"), "L1.mlp@{last}=from"), (6, ("down", "right"), "L1H1=from"), (7, ("right",), "L0H1.q=from"),
+    (8, ("f3", "f3"), "L2H0.k=from"), (9, ("down", "down", "down", "right", "left", "left"), "L3H0.v=from"), (10, (), "L0H0.pattern=from"),
+])  # fmt: skip
+def test_each_map_patches_for_good_what_is_selected(hand: Hand, turns: int, moves: tuple[str, ...], done: str) -> None:
+    hand.prompt(HOUSES)
+    hand.press("b")
+    hand.prompt(HOUSES.replace("houses", "house"))
+    hand.press("E", *["v"] * turns, *moves, "enter")
+    assert [str(each) for each in hand.world.session.state.edits] == [done.format(last=3)]
+    hand.press("P")
+    assert hand.world.session.state.edits == ()
+    hand.press("X")
+    assert len(hand.world.session.state.edits) == 1

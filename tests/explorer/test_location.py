@@ -70,7 +70,7 @@ locations = st.one_of(
     anything(kind=st.just("residual"), select=parts, token=tokens),
     anything(kind=st.just("lens"), select=blocks, token=tokens, face=st.sampled_from([None, "rank", "difference", "bits"])),
     anything(kind=st.just("direct"), select=attributed, token=tokens, face=st.sampled_from([None, "order"])),
-    anything(kind=st.just("effects"), select=switchable, token=tokens, face=st.sampled_from([None, "sorted", "edges", "rows", "patch"])),
+    anything(kind=st.just("effects"), select=switchable, token=tokens, face=st.sampled_from([None, *PLACES["effects"].faces[1:]])),
     anything(kind=st.just("block"), block=numbers, select=tiles, token=tokens),
     anything(kind=kinds("ln1", "ln2"), block=numbers, element=maybe, token=tokens),
     anything(kind=kinds(*PRODUCTS), block=numbers, element=maybe, token=tokens, face=st.sampled_from([None, "matrix"])),

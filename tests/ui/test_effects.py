@@ -204,6 +204,27 @@ def test_the_map_of_patches_shows_the_engines_numbers(giving: Result, other: str
             assert float(text) == pytest.approx(wanted[n, t], abs=0.0501), place
 
 
+@pytest.mark.parametrize("face", ["mlps", "z", "q", "k", "v", "pattern"])
+def test_other_maps_of_patches_show_the_engines_numbers(giving: Result, face: str) -> None:
+    model, other = giving.weights(), GIVING.replace(", Tom", ", Anna")
+    wanted = effects(model, giving.trace, face, donor=model.forward(model.prompt_ids(other))).change  # [L, T] or [L, H]
+    canvas = stage_at(giving, f"effects:{face}", (130, 40), other=other)
+    squares = {str(hit.target): hit for hit in canvas.hits}
+    rows = [(n, t, f"effects:{face}[L{n}H0]@{t}") for n in range(6) for t in range(9, 14)]
+    heads = [(n, h, f"effects:{face}[L{n}H{h}]") for n in range(6) for h in range(8)]
+    cells = rows if face == "mlps" else heads
+    assert set(squares) == {place for *_, place in cells}
+    for n, column, place in cells:
+        hit = squares[place]
+        text = "".join(canvas.chars[hit.y : hit.y + hit.height, hit.x : hit.x + hit.width - 1].reshape(-1)).strip(" ▸").replace("−", "-")
+        assert float(text) == pytest.approx(wanted[n, column], abs=0.0501), place
+
+
+def test_shares_are_patched_between_runs_of_one_length_alone(giving: Result) -> None:
+    text = "\n".join(stage_at(giving, "effects:pattern", (110, 40), other="Once").text())
+    assert "there is no other run of as many tokens" in text
+
+
 def test_enter_patches_from_the_run_that_is_held(storyteller: GPT2) -> None:
     async def test(app: App, hand: Hand) -> None:
         assert "no other run is there" in "\n".join(pane_text(app, "stage"))

@@ -19,12 +19,17 @@ def switched(edits: Edits, what: str, *, means: bool = True) -> Edits:
     An edge is cut in its head, in all heads of the block, everywhere, and whole again. means: whether the model can read a text to take
     means over.
     """
-    return stepped(edits, [step for step in steps_of(parse(what)) if means or step.value != "mean"])
+    return stepped(edits, [step for step in steps_of(named(what)) if means or step.value != "mean"])
 
 
 def patched(edits: Edits, what: str) -> Edits:
     """A part as the other run has it, or again as it was."""
-    return stepped(edits, [replace(parse(what), value="from")])
+    return stepped(edits, [replace(named(what), value="from")])
+
+
+def named(what: str) -> Change:
+    """A part by its name, without a value; shares of attention have none that goes without saying."""
+    return parse(f"{what}=zero" if what.endswith(".pattern") else what)
 
 
 def stepped(edits: Edits, steps: Sequence[Change]) -> Edits:
@@ -39,6 +44,8 @@ def stepped(edits: Edits, steps: Sequence[Change]) -> Edits:
 
 def steps_of(change: Change) -> list[Change]:
     """What X makes of a part, key by key."""
+    if change.part == "pattern":
+        return [change]
     if change.part != "edges":
         return [replace(change, value=value) for value in ("mean", 0.0)]
     wider = [change, replace(change, heads=None), replace(change, heads=None, blocks=None)]

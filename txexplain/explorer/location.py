@@ -74,6 +74,7 @@ def nearest(text: str) -> Location | None:
     fixed = re.sub(r"\.?h(?=[0-9])", "H", fixed)
     fixed = re.sub(r"^([0-9]+)\.([0-9]+)", r"L\1H\2", fixed)  # the atlas's way to write a head
     fixed = re.sub(r"(?<=[LH])0+(?=[0-9])", "", fixed)
+    fixed = fixed.replace("attention", "attn")  # by its letters alone it is nearer to "pattern"
     fixed = re.sub(r"[a-z_]+[0-9]?", lambda word: next(iter(get_close_matches(word[0], WORDS, 1)), word[0]), fixed)
     if taken_apart(fixed) is None:
         return None

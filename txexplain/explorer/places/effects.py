@@ -16,11 +16,14 @@ from txexplain.facts.effects import EffectsFacts, Question, answer, known
 
 SWEPT = {None: ("mlps", "heads"), "sorted": ("mlps", "heads"), "rows": ("rows",)}  # what is tried for a face
 BY_TOKEN = ("edges", "rows")  # faces whose cursor is the selected token
+BY_ROW = {"patch": "resid", "mlps": "mlps"}  # faces that patch a token's row of one block, with the sweep that tells it
+BY_HEAD = ("z", "q", "k", "v", "pattern")  # and faces that patch one head
+PATCHED = {**BY_ROW, **{face: face for face in BY_HEAD}}
 
 
 class Effects(LookedUp):
     """Heads and MLPs as a table, or sorted; the last token's edges; the tokens. What is selected, Enter switches off.
-    And the map of patches: the stream before each block, row by row, from another run.
+    And the maps of patches from another run: the stream before each block and what its MLP adds, row by row; heads' z, q, k, v, pattern.
 
     `select` is a head or an MLP; faces without such leave it as it is.
     """
@@ -34,7 +37,7 @@ class Effects(LookedUp):
     )
     stem = word = "effects"
     brackets = "effects[L4H3]"
-    faces = ("parts", "sorted", *BY_TOKEN, "patch")
+    faces = ("parts", "sorted", *BY_TOKEN, *PATCHED)
     key = Key(
         "E",
         "effects",
@@ -51,15 +54,16 @@ class Effects(LookedUp):
         return Location("effects", select=name if name is not None and may_select(name) else None, token=at.chosen)
 
     def does(self, at: Location) -> str:
-        return "patch" if at.face == "patch" else "switch"
+        return "patch" if at.face in PATCHED else "switch"
 
     def question(self, at: Location, run: Shown) -> Question | None:
         """What is asked; None where nobody could answer."""
         result = run.result
         if result.model is None or result.trace.origin is not result.model or run.pair is None:
             return None
-        if at.face == "patch":
-            return None if run.other is None else Question(("resid",), *run.pair, run.other)
+        if at.face in PATCHED:
+            unlike = run.other is not None and at.face == "pattern" and len(run.other) != result.trace.n_tokens
+            return None if run.other is None or unlike else Question((PATCHED[at.face],), *run.pair, run.other)
         return Question(SWEPT.get(at.face, (f"edges [{result.trace.n_tokens - 1}]",)), *run.pair)
 
     def work(self, at: Location, run: Shown) -> Work | None:
@@ -91,8 +95,10 @@ class Effects(LookedUp):
         if at.face in BY_TOKEN:
             token = at.token_index(dims.n_tokens)
             return f"[{dims.n_tokens - 1 if at.face == 'edges' else '*'},{token}]"
-        if at.face == "patch":
-            return f"L{selected(at)['block']}.resid@{at.token_index(dims.n_tokens)}"
+        if at.face in BY_ROW:
+            return row_name(at.face, int(selected(at)["block"]), at.token_index(dims.n_tokens))
+        if at.face in BY_HEAD:
+            return head_name(at.face, int(selected(at)["block"]), int(selected(at)["head"] or 0))
         if at.select is None and at.face == "sorted" and dims.order:
             return part_names(dims.n_layer, dims.n_head)[dims.order[0]]
         return selected(at)[0]
@@ -101,8 +107,11 @@ class Effects(LookedUp):
         """Along the table or the list; from token to token where these are listed."""
         if at.face in BY_TOKEN:
             return token_by(at, dy, dims) if dy else at
-        if at.face == "patch":
+        if at.face in BY_ROW:
             return token_by(at, dy, dims) if dy else self.step_block(at, dx, dims)
+        if at.face in BY_HEAD:
+            block, head = (int(selected(at)[which] or 0) + step for which, step in (("block", dy), ("head", dx)))
+            return replace(at, select=head_name("z", max(0, min(block, dims.n_layer - 1)), max(0, min(head, dims.n_head - 1))))
         names = part_names(dims.n_layer, dims.n_head)
         here = names.index(self.change(at, dims))
         if at.face == "sorted":
@@ -117,9 +126,19 @@ class Effects(LookedUp):
     def step_block(self, at: Location, step: int, dims: Dims) -> Location:
         if at.face in BY_TOKEN:
             return at
-        name = at.select or "L0H0" if at.face == "patch" else self.change(at, dims)
+        name = at.select or "L0H0" if at.face in PATCHED else self.change(at, dims)
         block = int(name[1:].partition("H")[0].partition(".")[0])
         return replace(at, select=name.replace(f"L{block}", f"L{max(0, min(block + step, dims.n_layer - 1))}"))
+
+
+def row_name(face: str, block: int, token: int) -> str:
+    """A row of the stream before a block, or of what its MLP adds."""
+    return f"L{block}.{'resid' if face == 'patch' else 'mlp'}@{token}"
+
+
+def head_name(face: str, block: int, head: int) -> str:
+    """A head's z, or another part of it."""
+    return f"L{block}H{head}" + ("" if face == "z" else f".{face}")
 
 
 def selected(at: Location) -> re.Match[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from txexplain.errors import NotRecorded
 from txexplain.explorer.location import Dims, place_of
-from txexplain.explorer.places.effects import BY_TOKEN, part_names, sorted_parts
+from txexplain.explorer.places.effects import BY_HEAD, BY_ROW, BY_TOKEN, PATCHED, head_name, part_names, row_name, sorted_parts
 from txexplain.facts.effects import EffectsFacts
 from txexplain.text import clip, wrapped
 from txexplain.viz.canvas import BOLD, Canvas
@@ -25,7 +25,9 @@ NARROWEST, WIDEST, TALLEST = 6, 10, 4  # cells of a square, its margin included
 NAME, TOKEN, FIGURE = 8, 16, 9
 WHAT = {
     None: "each head and MLP", "sorted": "the largest first", "edges": "the last token's edges", "rows": "tokens, hidden from later ones",
-    "patch": "the stream before each block, patched",
+    "patch": "the stream before each block, patched", "mlps": "what each MLP adds, patched", "z": "each head's result, patched",
+    "q": "each head's queries, patched", "k": "each head's keys, patched", "v": "each head's values, patched",
+    "pattern": "where each head looks, patched",
 }  # fmt: skip
 
 
@@ -62,12 +64,12 @@ def paint_effects(scene: Scene) -> Canvas:
     title(
         canvas, scene, f"effects {dot} {contrast_name(scene)}{now}", f"{progress(facts)} {dot} {WHAT[scene.location.face]}", progress(facts)
     )
-    if scene.location.face == "patch" and (why := nothing(scene)):
+    if scene.location.face in PATCHED and (why := nothing(scene)):
         paragraph(canvas, 2, 2, why, scene.width - 4)
         return canvas
     foot = wrapped(legend(scene), scene.width - 2)[: max(0, scene.height - 6)]
     bottom = scene.height - 1 - len(foot)
-    if scene.location.face in (None, "patch"):
+    if scene.location.face is None or scene.location.face in PATCHED:
         squares(canvas, scene, bottom)
     else:
         listing(canvas, scene, bottom)
@@ -80,6 +82,8 @@ def paint_effects(scene: Scene) -> Canvas:
 def nothing(scene: Scene) -> str:
     """Why there is no map of patches; empty where there is one."""
     facts = known(scene)
+    if facts is None and scene.location.face == "pattern":
+        return "Not computed yet, or there is no other run of as many tokens: where a head looks can be patched between such alone."
     if facts is None:
         return "Not computed yet, or no other run is there to patch from: b holds this one, / edits the prompt; --from names one, too."
     return "" if facts.total else "The other run is the same: there is nothing that a patch could change."
@@ -104,10 +108,14 @@ def legend(scene: Scene) -> str:
     """What the numbers are, and what they were found by."""
     face = scene.location.face
     to = "" if (facts := known(scene)) is None else facts.to
-    if face == "patch":
+    if face in PATCHED:
+        what = {"patch": "one token's stream before one block", "mlps": "what one MLP adds to one token"}.get(
+            face, f"one head's {face}, in all rows,"
+        )
+        same = "; rows before these are the same in both" if face in BY_ROW else ""
         return (
-            f"by how much {contrast_name(scene)} at the last token changes where one token's stream before one block is taken from the "
-            f"other run, and all that follows is computed again; rows before these are the same in both. Enter does it for good"
+            f"by how much {contrast_name(scene)} at the last token changes where {what} is taken from the other run, and all that "
+            f"follows is computed again{same}. Enter does it for good, v shows others"
         )
     how = "cut in all heads and blocks" if face in BY_TOKEN else f"set to its {to}, a reference text" if "mean" in to else f"set to {to}"
     return (
@@ -136,13 +144,17 @@ def lacking(facts: EffectsFacts | None) -> str:
 def squares(canvas: Canvas, scene: Scene, bottom: int) -> None:
     """A square a thing, in the effect's colour, and the number under it: heads and MLPs by block, or tokens by the stream before blocks."""
     config, place, facts = scene.config, scene.location, known(scene)
-    if place.face == "patch":
+    if place.face in BY_ROW:
         assert facts is not None
         rows = [f"{t} {scene.label(t).strip()}" for t in range(facts.start, scene.n_tokens)]
         heads = [f"L{n}" for n in range(config.n_layer)]
-        names = [[f"L{n}.resid@{t}" for n in range(config.n_layer)] for t in range(facts.start, scene.n_tokens)]
+        names = [[row_name(place.face, n, t) for n in range(config.n_layer)] for t in range(facts.start, scene.n_tokens)]
         places = [[replace(place, select=f"L{n}H0", token=t) for n in range(config.n_layer)] for t in range(facts.start, scene.n_tokens)]
         left = TOKEN
+    elif place.face in BY_HEAD:
+        rows, heads, left = [f"L{n}" for n in range(config.n_layer)], [f"H{n}" for n in range(config.n_head)], LEFT
+        names = [[head_name(place.face, n, head) for head in range(config.n_head)] for n in range(config.n_layer)]
+        places = [[replace(place, select=head_name("z", n, head)) for head in range(config.n_head)] for n in range(config.n_layer)]
     else:
         rows, heads, left = [f"L{n}" for n in range(config.n_layer)], [*(f"H{n}" for n in range(config.n_head)), "MLP"], LEFT
         every, columns = part_names(config.n_layer, config.n_head), config.n_head + 1
