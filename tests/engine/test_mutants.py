@@ -33,7 +33,7 @@ def cut(tiny: GPT2) -> None:
     of(properties.test_a_cut_leaves_the_rest_its_share_or_loses_it)(tiny, IDS, Cut(1, head=1, edges=[(5, 2), (6, 0)]))
 
 
-def lens(tiny: GPT2) -> None:
+def result(tiny: GPT2) -> None:
     of(properties.test_the_lens_ends_with_the_logits)(tiny, IDS)
 
 
@@ -65,7 +65,7 @@ MUTANTS: dict[str, tuple[ModuleType, str, str, str, tuple[Callable[[GPT2], None]
         interventions, "nothing_left", "np.float32(0)", "np.float32(1 / pattern.shape[-1])", (torch("a row with nothing left"),),
     ),
     "the lens takes the last stream's scale": (
-        attribution, "lens", "read_stream(model, trace[name])", LAST_SCALE, (lens,),
+        attribution, "lens", "read_stream(model, trace[name])", LAST_SCALE, (result,),
     ),
     "no gain": (attribution, "direction_of", "(gain * u - (gain * u).mean())", "(u - u.mean())", (attributed, parts_of_a_head)),
     "no centring": (attribution, "direction_of", "(gain * u - (gain * u).mean())", "gain * u", (attributed, parts_of_a_head)),
