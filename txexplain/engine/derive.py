@@ -27,7 +27,7 @@ MOST_MOVED = 5  # tokens that a reading names on either side
 FITS = 1e-3  # of the largest number: how far recorded numbers may lie from what explains them
 AT_ONCE = 1 << 23  # numbers in float64 that a block's shares are computed from in one go
 FLOWS = ("attn.z", "attn_out", "resid_mid")  # the steps on whose formulas norm_shares rest
-SWIFT = 200_000  # shares that are measured within a few milliseconds
+SWIFT = 200_000  # the largest L × H × T² whose measures take a few milliseconds, for which a key may wait
 
 
 def raw_scores(trace: Trace, layer: int, head: int) -> Doubles:

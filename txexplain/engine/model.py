@@ -23,7 +23,7 @@ from txexplain.engine.trace import GROWING, Parts, Run, Trace, followed
 from txexplain.errors import NonFinite, PromptError
 from txexplain.text import shown
 
-COUNTED = 8  # contexts: a prompt longer than that is not counted to its end
+COUNTED = 8  # contexts: of a longer prompt only so much is encoded, enough to say that it is too long
 
 
 class GPT2:

@@ -14,7 +14,7 @@ from txexplain.engine.ops import Array
 from txexplain.engine.trace import GROWING, LARGEST_NUMBER, canonical
 from txexplain.errors import NonFinite
 
-# What is not finite in a block shows in one of these, or in q, k and v; softmax, a scale of infinity or the activation hide it from others.
+# A NaN or infinity anywhere in a block reaches q, k, v or one of these; others may hide it, as softmax, a division by infinity or GELU do.
 TELLING = ("resid_post", "ln1.scale", "ln2.scale", "mlp.pre")
 
 

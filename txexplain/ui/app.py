@@ -63,7 +63,7 @@ from txexplain.viz.screen import Rect, inputs, layout, layout_of, paint_pane
 PANES = ("header", "edits", "prompt", "stage", "caption", "side", "panel", "footer", "small")
 REST = 2.0  # seconds without news after which freed memory is given back
 SAID = 1000  # characters of a sentence that pops up
-LITTER = (20_000, 20, 100)  # new objects until Python looks for garbage; by its own measure it does so often, and a key waits for 50 ms
+LITTER = (20_000, 20, 100)  # gc's thresholds: with its defaults it collects so often that a key may wait for 50 ms
 
 
 class ExplorerApp(TerminalApp):
@@ -204,7 +204,7 @@ class ExplorerApp(TerminalApp):
             self.work.start("load", jobs.load(first, self.load), self.happen)
 
     async def handle(self, message: Message) -> None:
-        """News that come when the panes are gone already are no news."""
+        """Drop what a job says once the panes are taken away: there is nothing left to show it on."""
         if not isinstance(message, Heard) or self.stands:
             try:
                 await super().handle(message)

@@ -228,7 +228,7 @@ class FindScreen(ChooseScreen):
         self.order = distribution.order.tolist()
 
     def on_unmount(self) -> None:
-        """A screen that was left is part of a cycle, and stays until Python looks for garbage: without the vocabulary."""
+        """A screen that was left is part of a cycle of references, which stays until the garbage collector runs: keep no vocabulary."""
         self.work.stop("spell")
         self.texts, self.order, self.entries = None, [], []
 

@@ -46,7 +46,7 @@ class ExplainScreen(OverScreen[None]):
         pane.focus()
 
     def on_unmount(self) -> None:
-        """A screen that was left is part of a cycle, and stays until Python looks for garbage: without the run."""
+        """A screen that was left is part of a cycle of references, which stays until the garbage collector runs: keep no run."""
         self.scene = replace(self.scene, shown=None)
 
     def on_resize(self, event: events.Resize) -> None:

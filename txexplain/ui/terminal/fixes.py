@@ -44,7 +44,7 @@ class MendedApp(App[None]):
         """The pointer stays as it is: many terminals take Textual's request for an error."""
 
     def set_timer(self, *args: Any, **options: Any) -> Timer:
-        """Textual leaves out a ring that is late, and what should ring once would never ring."""
+        """Let no tick be skipped: Textual skips one that is overdue, and so a timer that ticks once might never tick."""
         timer = super().set_timer(*args, **options)
         timer._skip = False
         return timer
@@ -102,7 +102,7 @@ class SteadyPalette(CommandPalette):
 
 
 class BriefToast(_toast.Toast):
-    """A sentence that pops up. One whose time runs out while it is put together goes at once: with none left, Textual waits for ever."""
+    """A sentence that pops up. It has a moment at the least: one whose time is over when it is mounted, Textual would never take away."""
 
     def __init__(self, notification: Notification) -> None:
         super().__init__(notification)

@@ -1,4 +1,4 @@
-"""The last door before the terminal: no control character passes in what a widget shows, whoever made the widget."""
+"""The last filter before the terminal: it replaces control characters in whatever a widget shows, be it Textual's own or ours."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def clusters(text: str) -> tuple[tuple[str, int], ...]:
     return tuple(found)
 
 
-the_cell = lru_cache(maxsize=32768)(Cell)  # equal cells are mostly one object, and so soon compared
+the_cell = lru_cache(maxsize=32768)(Cell)  # interned: two equal cells are mostly one object, which `is` tells at once
 
 
 class Laid(NamedTuple):
