@@ -125,6 +125,40 @@ def tokenizer(rng: Random, folder: Path) -> Words:
     return [rng.choice(("predict", "tokens", "describe")), letter * around(rng, 3000), "--model", str(made)]
 
 
+def reading(rng: Random, folder: Path) -> Words:
+    """A tokenizer.json that is taken as it is: parts that multiply, patterns with many ways to fail, trees of pieces and of added tokens."""
+    told, letter = document(), rng.choice("abc")
+    kind = rng.choice(("shown", "read", "before", "words", "pieces", "added"))
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+    n = around(rng, 17_000)
+    if kind in ("shown", "read"):
+        what = "decoder" if kind == "shown" else "normalizer"
+        parts = [{"type": "Replace", "pattern": {"String": letter}, "content": letter * around(rng, 500)}] * rng.randint(1, 9)
+        told[what] = {"type": "Sequence", f"{what}s": parts}
+    elif kind == "before":
+        parts = [{"type": "Prepend", "prepend": letter * around(rng, 500)}] * rng.randint(1, 16)
+        told["normalizer"] = {"type": "Sequence", "normalizers": parts}
+        told["added_tokens"] = [{"content": "-", "id": 5} | flags]
+    elif kind == "words":
+        choice = f"(?:{'|'.join([letter] * around(rng, 200))})"
+        told["pre_tokenizer"] = {
+            "type": "Split",
+            "pattern": {"Regex": f"{choice * rng.randint(1, 4)}[!?]"},
+            "behavior": "Isolated",
+            "invert": False,
+        }
+    else:
+        texts = ["".join(chr(0x10000 + rng.randrange(0x20000)) for _ in range(rng.choice((9, 60)))) for _ in range(n)]
+        if kind == "pieces":
+            told["model"] = {"type": "Unigram", "unk_id": 0, "vocab": [[text, -1.0] for text in texts]}
+        else:
+            told["added_tokens"] = [{"content": text, "id": id} | flags for id, text in enumerate(texts)]
+    made = sparse_checkpoint(folder / "model", vocab_size=30_000)
+    (made / "tokenizer.json").write_text(json.dumps(told), encoding="utf-8")
+    (made / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}', encoding="utf-8")
+    return [rng.choice(("predict", "tokens", "describe")), f"{letter}-" * around(rng, 3000), "--model", str(made)]
+
+
 def header(rng: Random, folder: Path) -> Words:
     """What stands before the tensors."""
     made = sparse_checkpoint(folder / "model")
@@ -217,7 +251,7 @@ def config(rng: Random, folder: Path) -> Words:
 
 
 KINDS: dict[str, Callable[[Random, Path], Words]] = {
-    each.__name__: each for each in (checkpoint, trace, tokenizer, header, lesson, planted, config)
+    each.__name__: each for each in (checkpoint, trace, tokenizer, reading, header, lesson, planted, config)
 }
 
 

@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 
 from txexplain.engine.config import LARGEST
+from txexplain.engine.memory import free_memory
 from txexplain.engine.tokenizer import LONGEST_TOKEN
+from txexplain.files import megabytes
 from txexplain.text import shown
 
 LONGEST_PIECE = 64  # characters of a Unigram's, which are all tried at each place; sentencepiece makes them of 16
 MOST_BYTES = 8_000_000  # of all tokens together; GPT-2's have 0.3 million
-MOST_PIECES = 4_000_000  # bytes of a Unigram's, of whose beginnings the library makes a tree, some 350 bytes for each; large ones have 2
+MOST_PIECES = 4_000_000  # bytes of a Unigram's; XLM-R's have some 3
+TREE = 350  # bytes that the library makes of each of them, in a tree of all beginnings
 MOST_ADDED = 20_000  # added tokens
 MOST_TO_FIND = 1_000_000  # bytes of added tokens, as they are looked for: the library makes some 90 of each
 MOST_PARTS = 16  # normalizers, pre-tokenizers, decoders … of one file
@@ -116,8 +119,10 @@ def require_scores(vocab: Any, unknown: Any) -> None:
     if not isinstance(vocab, list) or not vocab or not all(is_scored(each) for each in vocab):
         raise Unfit("its vocab isn't a list of tokens with their scores")
     require_tokens([token for token, _ in vocab], LONGEST_PIECE)
-    if sum(bytes_in(token) for token, _ in vocab) > MOST_PIECES:
+    if (size := sum(bytes_in(token) for token, _ in vocab)) > MOST_PIECES:
         raise Unfit(f"its tokens have more than {MOST_PIECES:,} bytes together")
+    if (free := free_memory()) is not None and size * TREE > free:
+        raise Unfit(f"its tokens take {megabytes(size * TREE)} of memory, and {megabytes(free)} are free")
     if unknown is not None and not (type(unknown) is int and 0 <= unknown < len(vocab)):
         raise Unfit(f"its unk_id is {clipped(unknown)}")
 
