@@ -47,7 +47,7 @@ TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")  # V 61,
 ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = (
-    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "loss", "attention", "head-stats", "direct",
+    "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "loss", "lens", "attention", "head-stats", "direct",
     "effects", "scan", "models",
     "completion",
     "lessons", "poster", "keys", "serve", "convert",
@@ -472,6 +472,16 @@ def test_text_that_the_locale_lacks_is_replaced_and_no_error() -> None:
     assert subprocess.run(command, capture_output=True, check=True, env=env).stdout == b"?"
 
 
+def test_a_prompt_is_utf8_in_any_locale(storyteller: GPT2) -> None:
+    env = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "POSIX"}
+    for text, whole in (("é日".encode(), True), (b"\xe9", False)):
+        done = subprocess.run([sys.executable, "-m", "txexplain", "tokens", text, "--json"], capture_output=True, env=env, check=False)
+        if whole:
+            assert [token["id"] for token in json.loads(done.stdout)["tokens"]] == storyteller.tokenizer.encode("é日")
+        else:
+            assert b"isn't valid UTF-8" in done.stderr
+
+
 def test_after_a_prompt_from_a_pipe_the_keys_come_from_the_terminal() -> None:
     program = (
         "import os; from txexplain.cli.asked import read_prompt; from txexplain.cli.start import check_terminal, take_keyboard\n"
@@ -541,7 +551,7 @@ def test_attention_gives_the_heads_own_numbers(storyteller: GPT2, stage: str) ->
     assert [(i, j) for i in range(7) for j in range(7) if got["values"][i][j] is not None] == seen
     assert [got["values"][i][j] for i, j in seen] == pytest.approx([float(want[i, j]) for i, j in seen], rel=1e-4, abs=1e-4)
     lines = list(csv.DictReader(ok("attention", ONCE, "--at", at, "--csv").splitlines()))
-    assert list(lines[0]) == ["query", "key", "query_token", "key_token", stage]
+    assert list(lines[0]) == ["query", "key", "query_id", "key_id", "query_token", "key_token", stage]
     assert [(int(line["query"]), int(line["key"])) for line in lines] == seen
     assert [float(line[stage]) for line in lines] == [got["values"][i][j] for i, j in seen]
     assert (lines[1]["query_token"], lines[1]["key_token"]) == ((" upon", "Once") if len(seen) == 28 else ("Once", " upon"))

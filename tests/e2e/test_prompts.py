@@ -105,7 +105,27 @@ def test_ids_come_from_a_file_or_a_pipe(tmp_path: Path) -> None:
     want = run("predict", "--ids", "7454,2402,257,640", "--json").stdout
     assert run("predict", "--ids", f"@{path}", "--json").stdout == want
     assert run("predict", "--ids", "-", "--json", stdin=b"7454 2402 257,640").stdout == want
-    for text, words in ((b"", "1,2,3"), (b"one two", "1,2,3"), (b"\xff", "1,2,3")):
+    printed = run("tokens", "Once upon a time", "--json").stdout.encode()
+    listed = run("loss", "Once upon a time", "--csv").stdout.encode()
+    column = b'\xef\xbb\xbftoken;x,id\r\na,7454\r\n"b\n,", 2402\r\n\r\nc,257\r\nd,640\r\n'
+    for text in (b"7454\n2402\n257\n640\n", b"[7454, 2402, 257, 640]", printed, listed, column):
+        assert run("predict", "--ids", "-", "--json", stdin=text).stdout == want, text
+    nothing = (
+        b"",
+        b"one two",
+        b"\xff",
+        b"token\n5\n",
+        b"id\n",
+        b"id\n1.5\n",
+        b"[",
+        b"[[1]]",
+        b'[{"x": 1}]',
+        b"[true]",
+        b"[-1]",
+        b"{}",
+        b"token,id\n5\n",
+    )
+    for text, words in ((text, "1,2,3, a CSV with a column id") for text in nothing):
         refused = run("predict", "--ids", "-", stdin=text)
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1)
         assert words in refused.stderr
@@ -119,6 +139,7 @@ COMMANDS = [
     ["attention", "--at", "L0H0"],
     ["head-stats"],
     ["loss"],
+    ["lens"],
     ["direct"],
     ["effects", "mlps"],
     ["describe"],

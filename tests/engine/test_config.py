@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from txexplain.engine.config import ACTIVATION_NAMES, LARGEST, GPT2Config
+from txexplain.engine.config import ACTIVATION_NAMES, LARGEST, GPT2Config, as_generated
 from txexplain.engine.ops import ACTIVATIONS
 from txexplain.errors import CheckpointError
 
@@ -218,3 +218,30 @@ def test_a_folder_or_a_pipe_is_not_read(tmp_path: Path) -> None:
 def test_a_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_layer": 3, "unknown": NaN}')
     assert GPT2Config.from_file(tmp_path / "config.json") == GPT2Config(n_layer=3)
+
+
+GENERATION: dict[str, tuple[str, tuple[int, ...], str]] = {
+    "ends": ('{"eos_token_id": [3, 5]}', (3, 5), ""),
+    "an end beyond the vocabulary": ('{"eos_token_id": 99}', (), ""),
+    "nothing of it": ('{"bos_token_id": 1}', (2,), ""),
+    "draws": (
+        '{"do_sample": true, "temperature": 0.7, "top_k": 40, "top_p": 1.0, "eos_token_id": null}',
+        (2,),
+        "draws with temperature 0.7, top_k 40; here nothing of that is taken unasked: say --temperature",
+    ),
+    "greedy": ('{"do_sample": false, "temperature": 0.7}', (2,), ""),
+    "no JSON": ("{", (2,), "isn't valid JSON; fetch it again, so the ends of a text are config.json's"),
+    "no object": ("[]", (2,), "isn't a JSON object, so"),
+    "no id": ('{"eos_token_id": "x"}', (2,), "eos_token_id must be a token id"),
+}
+
+
+@pytest.mark.parametrize(("text", "ends", "said"), GENERATION.values(), ids=GENERATION.keys())
+def test_generation_config_names_the_ends_and_is_heeded_no_further(tmp_path: Path, text: str, ends: tuple[int, ...], said: str) -> None:
+    base = GPT2Config(vocab_size=11, eos_token_ids=(2,))
+    assert as_generated(base, tmp_path) == (base, ())
+    (tmp_path / "generation_config.json").write_text(text, encoding="utf-8")
+    config, notes = as_generated(base, tmp_path)
+    assert config.eos_token_ids == ends
+    assert len(notes) == bool(said)
+    assert said in "".join(notes)

@@ -69,7 +69,7 @@ def test_transformers_pickle_takes_its_config_and_its_tokenizer_along(tmp_path: 
     (source / "pytorch_model.bin").write_bytes(b"PK\x03\x04")
     done = convert(source, tmp_path / "new", python=python(tmp_path, (GOLDEN / "pytorch_model.stream").read_bytes()))
     assert {path.name for path in (tmp_path / "new").iterdir()} == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
+        "config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"
     }  # fmt: skip
     assert done.notes == ()
     (tmp_path / "new" / "tokenizer.json").unlink()  # it has more tokens than this model

@@ -114,9 +114,10 @@ def test_a_model_arrives_whole(first: First, name: str) -> None:
 @pytest.mark.parametrize("name", ["one", "sharded"])
 def test_only_what_a_gpt2_needs_is_fetched_and_never_a_pickle(first: First, name: str) -> None:
     weights = [path.name for path in (SAVED / name).glob("model*")]
-    assert first.files(name) == sorted(["config.json", "tokenizer.json", "tokenizer_config.json", *weights])
+    others = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"]
+    assert first.files(name) == sorted([*others, *weights])
     fetched = {path.rsplit("/", 1)[1] for _, path, _ in first.asked if f"/{name}/" in path and ("resolve" in path or "/cdn/" in path)}
-    assert fetched == {"config.json", "tokenizer.json", "tokenizer_config.json", *weights}
+    assert fetched == {*others, *weights}
     everything = {path.rsplit("/", 1)[1] for _, path, _ in first.asked if "resolve" in path or "/cdn/" in path}
     assert not {file for file in everything if not file.endswith((".json", ".safetensors"))}
 

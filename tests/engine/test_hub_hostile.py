@@ -81,7 +81,13 @@ def test_what_cannot_be_believed_is_refused_in_a_sentence_and_nothing_of_it_is_u
     assert [path.name for path in tmp_path.iterdir()] in (["outside"], ["cache", "outside"], ["outside", "cache"])
     kept = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".lock", ".incomplete")]
     names = {path.name for path in kept}
-    assert names <= {"config.json", "tokenizer.json", "tokenizer_config.json", *(path.name for path in kept if path.parent.name == "blobs")}
+    assert names <= {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        *(path.name for path in kept if path.parent.name == "blobs"),
+    }
     assert all(re.fullmatch("[0-9a-f]{40}", path.name) for path in kept if path.parent.name == "blobs")
     with pytest.raises(ModelNotFound):
         resolve("owner/bad", may_fetch=False)
@@ -154,7 +160,8 @@ def test_which_addresses_are_private(host: str, near: bool) -> None:
 def test_other_files_of_a_list_are_passed_over(hub: Hub, name: str, tmp_path: Path) -> None:
     hub.add("owner/one", SAVED / "one", f"names={name}")
     folder = resolve("owner/one")
-    assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"}
+    others = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"}
+    assert {path.name for path in folder.iterdir()} == {*others, "model.safetensors"}
 
 
 def test_the_token_goes_to_the_hub_alone_and_no_further_page_is_asked(hub: Hub) -> None:

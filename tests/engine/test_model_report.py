@@ -159,7 +159,7 @@ def test_the_commands_say_the_same_in_words_and_json(tmp_path: Path) -> None:
     for part, count in document["parameters_by_part"].items():
         assert any(line.split() == [*part.split(), f"{count:,}"] for line in text.splitlines()), part
     assert f"{document['parameters']:,}" in text
-    keys = "schema name folder commit architecture parameters parameters_by_part dtype files licence notes"
+    keys = "schema name folder commit architecture parameters parameters_by_part dtype tokenizer files licence notes"
     assert list(document) == keys.split()
     code, text, _ = run("models", "verify", folder)
     document = json.loads(run("models", "verify", folder, "--json")[1])

@@ -53,6 +53,15 @@ def test_a_folder_gives_the_ids_that_transformers_gives(name: str) -> None:
     assert found.note == ""
 
 
+def test_where_a_tokenizer_came_from_is_told(tmp_path: Path) -> None:
+    assert opened("two-files-added").made_of == "transformers' GPT2Tokenizer, of vocab.json and merges.txt, 5 added tokens"
+    assert opened("spiece-t5").made_of.startswith("transformers' T5Tokenizer, of spiece.model, ")
+    assert opened("unigram").made_of.startswith("as tokenizer.json says, of tokenizer.json, ")
+    assert open_folder(tmp_path, 50257).made_of == "GPT-2's own, assumed: the folder brings none"
+    assert open_folder(tmp_path, 7, "mine").made_of == "none: mine brings no tokenizer for its 7 ids"
+    assert Tokenizer.gpt2().made_of == "GPT-2's own, which comes with txexplain"
+
+
 @pytest.mark.parametrize("folder", [JSON_FOLDER, MERGES_FOLDER], ids=["tokenizer.json", "merges.txt"])
 def test_byte_level_with_ids_in_any_order(folder: Path) -> None:
     found = open_folder(folder, 1000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -80,7 +81,7 @@ class Source:
         given = [text for text in (*self.prompt, self.prompt_text, self.file) if text is not None]
         if len(given) > 1:
             raise click.UsageError("Give the prompt once: as PROMPT, as --prompt TEXT or as --file PATH.")
-        text = read_prompt(self.file) if self.file is not None else given[0] if given else None
+        text = read_prompt(self.file) if self.file is not None else as_utf8(given[0]) if given else None
         if text is not None and SURROGATE.search(text):
             raise PromptError("The prompt isn't valid UTF-8; save or type it as UTF-8.")
         return text
@@ -143,7 +144,7 @@ class Changes:
             raise click.UsageError(f"{'--patch' if patches else '--from'} {more}.")
         if given and was_given("trace"):
             raise click.UsageError("A recorded run can't be changed: give the model and the prompt without --trace.")
-        return cls(given, other, other_ids)
+        return cls(given, None if other is None else as_utf8(other), other_ids)
 
     @classmethod
     def without_patches(cls, **edits: tuple[str, ...]) -> Changes:
@@ -253,6 +254,16 @@ class Sampling:
 
     def distribution(self, trace: Trace) -> Distribution:
         return distribution(trace.last_logits, self.temperature, top_k=self.top_k, top_p=self.top_p)
+
+
+def as_utf8(text: str) -> str:
+    """A text of the command line, which a locale without UTF-8 leaves undecoded; what is no UTF-8 stays as it is."""
+    if not SURROGATE.search(text):
+        return text
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def read_lines(path: str) -> Iterator[str]:

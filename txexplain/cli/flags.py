@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from txexplain.bounded import load_json
 from txexplain.errors import reason
 from txexplain.models.bundled import NAME
 from txexplain.models.known import KNOWN
@@ -27,6 +30,7 @@ STAGE_NAMES = ("qk", "scaled", "masked", "softmax", "values")  # explorer.locati
 PAGE_NAMES = ("ln1", "qkv", "attn", "proj", "ln2", "mlp")
 LARGEST_SIDE = 1000  # cells
 LARGEST_IDS = 64_000_000  # bytes of a file of token ids
+MOST_VALUES = 10_000_000  # of such a file in JSON
 LARGEST_SEED = (1 << 64) - 1
 
 
@@ -49,7 +53,8 @@ class OutFile(click.Path):
 
 
 class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3 only
-    """Token ids, separated by commas; or @FILE, or - for a pipe, where white space may separate them, too."""
+    """Token ids, separated by commas; or @FILE, or - for a pipe: there white space may separate them, too, or they are the column `id`
+    of a CSV, a JSON list, or the tokens of a document that a command printed."""
 
     name = "1,2,3"
 
@@ -58,20 +63,39 @@ class Ids(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.3
             return value
         parts = [part.strip() for part in value.split(",")]
         if value == "-" or value.startswith("@"):
-            parts = self.read(value, param, ctx).replace(",", " ").split()
+            parts = ids_in(self.read(value, param, ctx))
         if not parts or not all(part.isascii() and part.isdigit() and len(part) < 19 for part in parts):
-            self.fail(f"{value!r} is not a list of token ids like 1,2,3.", param, ctx)
+            forms = "" if value != "-" and not value.startswith("@") else ", a CSV with a column id, a JSON list or a document with tokens"
+            self.fail(f"{value!r} is not a list of token ids like 1,2,3{forms}.", param, ctx)
         return tuple(int(part) for part in parts)
 
     def read(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """What a file or a pipe holds, of which the beginning is enough to be refused. Raises BadParameter."""
         try:
             if value == "-":
-                return sys.stdin.buffer.read(LARGEST_IDS).decode("ascii", "replace")
+                return sys.stdin.buffer.read(LARGEST_IDS).decode("utf-8", "replace")
             with Path(value[1:]).open("rb") as file:
-                return file.read(LARGEST_IDS).decode("ascii", "replace")
+                return file.read(LARGEST_IDS).decode("utf-8", "replace")
         except OSError as error:
             self.fail(f"token ids can't be read from {value.removeprefix('@')}: {reason(error).lower()}.", param, ctx)
+
+
+def ids_in(text: str) -> list[str]:
+    """The ids that a text holds, as they stand there: a column of a CSV, JSON, or numbers one behind the other."""
+    text = text.removeprefix("\ufeff").strip()
+    if text[:1] in ("[", "{"):
+        with suppress(ValueError, RecursionError, AttributeError, TypeError, KeyError):
+            told = load_json(text.encode(), MOST_VALUES)
+            listed = told["tokens"] if isinstance(told, dict) else told
+            return [str(each["id"] if isinstance(each, dict) else each) for each in listed]
+        return []
+    if text[:1].isdigit():
+        return text.replace(",", " ").split()
+    rows = csv.reader(text.splitlines())
+    with suppress(ValueError, IndexError, csv.Error):
+        column = next(rows, []).index("id")
+        return [row[column].strip() for row in rows if row]
+    return []
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]

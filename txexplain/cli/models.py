@@ -43,6 +43,7 @@ def info(name: str, revision: str | None, as_json: bool) -> None:
         f"parameters  {found['parameters']:,}",
         *(f"  {part:<20}{count:>15,}" for part, count in found["parameters_by_part"].items()),
         f"dtype       {found['dtype']}",
+        f"tokenizer   {found['tokenizer']}",
         f"licence     {found['licence']}",
         *([f"commit      {found['commit']}"] if found["commit"] else []),
         f"folder      {found['folder']}",

@@ -224,12 +224,13 @@ def grids_document(given: Given, grids: Grids) -> dict[str, Any]:
 def write_grids(given: Given, grids: Grids) -> None:
     """A line for each query and key, of each head where there are many."""
     lines = csv.writer(sys.stdout, lineterminator="\n")
-    lines.writerow((*(("block", "head") if grids.many else ()), "query", "key", "query_token", "key_token", grids.stage))
-    names = [given.names.display(i) for i in given.ids]
+    columns = ("query", "key", "query_id", "key_id", "query_token", "key_token", grids.stage)
+    lines.writerow((*(("block", "head") if grids.many else ()), *columns))
+    ids, names = given.ids, [given.names.display(i) for i in given.ids]
     for block, head in grids.heads(given):
         first = (block, head) if grids.many else ()
         for i, row in enumerate(grids.cells(given, block, head)):
-            lines.writerows((*first, i, j, names[i], names[j], cell) for j, cell in enumerate(row) if cell is not None)
+            lines.writerows((*first, i, j, ids[i], ids[j], names[i], names[j], cell) for j, cell in enumerate(row) if cell is not None)
 
 
 def head_stats(source: Source, changes: Changes, as_json: bool) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from txexplain.engine import instead
-from txexplain.engine.config import GPT2Config, read_json
+from txexplain.engine.config import GPT2Config, as_generated, read_json
 from txexplain.engine.memory import free_memory
 from txexplain.engine.safetensors import FLOAT_DTYPES, Source, Stored, map_safetensors
 from txexplain.engine.steps import sizes, weight_letters
@@ -134,7 +134,8 @@ def read_layout(path: Path) -> Layout:
     config = GPT2Config.from_file(folder / "config.json")
     layout = fitted(config, gather(files), source, weight_map)
     beside = ("The adapter that lies beside the model isn't part of what is shown.",) if is_there(folder / instead.ADAPTER) else ()
-    return replace(layout, folder=folder, files=files, notes=layout.notes + beside)
+    config, asked = as_generated(layout.config, folder)
+    return replace(layout, config=config, folder=folder, files=files, notes=layout.notes + beside + asked)
 
 
 def fitted(config: GPT2Config, found: Found, source: Source, weight_map: Mapping[str, Path] | None = None) -> Layout:

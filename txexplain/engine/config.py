@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from txexplain.bounded import TooMuch, load_json
 from txexplain.errors import CheckpointError, reason
-from txexplain.files import read_whole
+from txexplain.files import is_there, read_whole
 from txexplain.text import shown
 
 ACTIVATION_NAMES = (
@@ -24,6 +24,8 @@ OTHER_HEADS = ("GPT2ForSequenceClassification", "GPT2ForTokenClassification", "G
 ALIASES = {
     "hidden_size": "n_embd", "num_hidden_layers": "n_layer", "num_attention_heads": "n_head", "max_position_embeddings": "n_positions",
 }  # fmt: skip
+GENERATION = "generation_config.json"
+DRAWN = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
 LARGEST = 1 << 24  # no size in a GPT-2's config comes near it; a lie about one must not ask for all memory
 MOST_TOKENS = 1 << 20  # of a vocabulary: the largest of any model has a quarter of them, and each key sorts them all
 MOST_BLOCKS = 1_000  # the deepest GPT-2 has 48
@@ -167,6 +169,28 @@ class Fields:
         if value not in known:
             raise self.wrong(name, f"one of {', '.join(known)}")
         return str(value)
+
+
+def as_generated(config: GPT2Config, folder: Path) -> tuple[GPT2Config, tuple[str, ...]]:
+    """A config with the ends of a text that the folder's generation_config.json names, as transformers generates; and what else it asks
+    for, which is taken only where a reader says so."""
+    path = folder / GENERATION
+    if not is_there(path):
+        return config, ()
+    try:
+        fields = read_json(path, "it says how transformers draws")
+        if not isinstance(fields, dict):
+            raise CheckpointError(f"{path} isn't a JSON object.")
+        if fields.get("eos_token_id") is not None:
+            config = replace(config, eos_token_ids=Fields(fields, str(path)).ends(config.vocab_size))
+    except CheckpointError as error:
+        return config, (f"{str(error).removesuffix('.')}, so the ends of a text are config.json's.",)
+    asked = [f"{name} {as_json(fields[name])}" for name in DRAWN if fields.get(name) not in (None, DRAWN[name])]
+    if not asked or fields.get("do_sample") is not True:
+        return config, ()
+    return config, (
+        f"Its {GENERATION} draws with {', '.join(asked)}; here nothing of that is taken unasked: say --temperature, --top-k, --top-p.",
+    )
 
 
 def require_gpt2(fields: Mapping[str, Any], source: str) -> None:

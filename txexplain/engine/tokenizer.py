@@ -52,9 +52,10 @@ class Tokenizer:
 
     `name` says whose it is; `n_vocab` is the number of ids of the model, of which some may be no token (a padded vocabulary).
     `typed` are the tokens, beside those of ordinary text, that a text which holds them becomes; `note` is what a reader should know
-    of it, or empty.
+    of it, or empty; `made_of` is what it is and which files it was made of.
     """
 
+    made_of = "GPT-2's own, which comes with txexplain"
     typed: Mapping[str, int] = MappingProxyType({})
 
     def __init__(self, name: str, n_vocab: int, texts: Mapping[int, bytes], why: str = "", note: str = "") -> None:
@@ -79,7 +80,9 @@ class Tokenizer:
     def ids_only(name: str, n_vocab: int, why: str = "", texts: Mapping[int, bytes] = MappingProxyType({})) -> Tokenizer:
         """No way from text to ids: encoding one says to give ids, or what else `why` says. An id without a text is shown as `#123`."""
         why = why or f"{name} brings no tokenizer for its {n_vocab} ids"
-        return Tokenizer(name, n_vocab, texts, f"{why}; {OR_IDS}")
+        found = Tokenizer(name, n_vocab, texts, f"{why}; {OR_IDS}")
+        found.made_of = f"none: {why}"
+        return found
 
     @property
     def has_no_text(self) -> bool:

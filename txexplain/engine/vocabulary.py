@@ -24,7 +24,7 @@ from txexplain.engine.harmless import Unfit, clipped, grown, kind_of, parts_of, 
 from txexplain.engine.library import BYTE_TO_CHARACTER, LibraryTokenizer, Spelling
 from txexplain.engine.recipes import BERT, GPT2, LLAMA, QWEN2, RECIPES, REFORMER, ROBERTA, T5, WHOLE, extra_ids
 from txexplain.engine.sentencepiece import Pieces, pieces_of
-from txexplain.engine.tokenizer import GPT2_VOCABULARY, LONGEST_FILE, LONGEST_TOKEN, Tokenizer, gpt2_with
+from txexplain.engine.tokenizer import GPT2_VOCABULARY, LONGEST_FILE, LONGEST_TOKEN, Gpt2, Tokenizer, gpt2_with
 from txexplain.errors import reason
 from txexplain.files import is_there, read_whole
 
@@ -70,13 +70,18 @@ def open_folder(folder: Path, vocab_size: int, name: str = "") -> Tokenizer:
     files = Files(folder)
     try:
         if any(map(files.has, TOKENIZER_FILES)):
-            return Plan(files).tokenizer(name, vocab_size)
+            plan = Plan(files)
+            found = plan.tokenizer(name, vocab_size)
+            found.made_of = plan.told(found)
+            return found
         declared = files.declared()
     except Unfit as why:
         return Tokenizer.ids_only(name, vocab_size, f"{files.said} can't be used: {why}", texts_of(folder))
     if vocab_size != GPT2_VOCABULARY or declared not in (None, GPT2):
         return Tokenizer.ids_only(name, vocab_size)
-    return gpt2_with(name, vocab_size, note=f"{name} brings no tokenizer, so GPT-2's tokens are assumed; --tokenizer names another")
+    assumed = gpt2_with(name, vocab_size, note=f"{name} brings no tokenizer, so GPT-2's tokens are assumed; --tokenizer names another")
+    assumed.made_of = "GPT-2's own, assumed: the folder brings none"
+    return assumed
 
 
 @dataclass
@@ -199,6 +204,13 @@ class Plan:
                 f"its tokenizer is a {kind}, which transformers has in Python or in the sentencepiece library, and nothing else reads"
             )
         return kind if kind in RECIPES else WHOLE
+
+    def told(self, found: Tokenizer) -> str:
+        """What a tokenizer of this plan is, and of which files."""
+        files = [name for name in ("tokenizer.json",) if self.whole] or [name for name in TOKENIZER_FILES if self.files.has(name)]
+        what = "GPT-2's own" if isinstance(found, Gpt2) else f"as {files[0]} says" if self.kind == WHOLE else f"transformers' {self.kind}"
+        added = f", {len(found.typed):,} added token{'' if len(found.typed) == 1 else 's'}" if found.typed else ""
+        return f"{what}, of {' and '.join(files)}{added}"
 
     def remedy(self) -> str:
         folder = str(self.files.folder)

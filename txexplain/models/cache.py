@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from txexplain.bounded import load_json
-from txexplain.engine.config import LONGEST_FILE, MOST_VALUES, TOKENIZER_FILES
+from txexplain.engine.config import GENERATION, LONGEST_FILE, MOST_VALUES, TOKENIZER_FILES
 from txexplain.errors import ModelNotFound, reason
 from txexplain.files import is_there, make_folder, only_regular, open_kept, ours, put_file, put_link, read_whole, write_whole
 from txexplain.models.known import KNOWN
@@ -28,7 +28,7 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,200}")  # of a repository's top
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 VOCABULARY = TOKENIZER_FILES  # any of them makes a tokenizer
 SETTINGS = "tokenizer_config.json"
-TOKENIZER = (*VOCABULARY, SETTINGS, "special_tokens_map.json", "added_tokens.json")
+TOKENIZER = (*VOCABULARY, SETTINGS, "special_tokens_map.json", "added_tokens.json", GENERATION)
 SHORT_NAMES = {known.repo: name for name, known in KNOWN.items()}  # as from_pretrained("gpt2") names what it caches
 CHUNK = 1 << 20
 LONGEST_REF = 1000  # bytes

@@ -128,6 +128,7 @@ def info(name: str, revision: str | None = None) -> dict[str, Any]:
         "parameters": sum(parts.values()),
         "parameters_by_part": parts,
         "dtype": layout.dtype,
+        "tokenizer": open_tokenizer(name, layout.folder, layout.config.vocab_size).made_of,
         "files": [{"name": file.name, "bytes": file.stat().st_size} for file in layout.files],
         "licence": licence_of(name, layout.folder),
         "notes": list(layout.notes),
