@@ -23,7 +23,7 @@ def test_a_film_is_shown_step_by_step_and_leaves_nothing_behind(storyteller: GPT
         assert app.motion.timer is None
         (film, first) = app.motion.film, pane_text(app, "stage")
         assert film is not None
-        assert first[-1].startswith(f" 1 of {film.frames}   . a step   M goes on   esc ends")
+        assert first[-1].startswith(f" 1 of {film.frames}   . a step   M plays   esc ends")
         await press(app, pilot, "full_stop", "full_stop")
         assert str(app.state.location) == at
         assert pane_text(app, "stage") == film.frame(2).text()

@@ -112,7 +112,7 @@ def play(app: ExplorerApp) -> None:
         return
     scene = replace(app.scene(*app.size), width=rect.width, height=rect.height)
     try:
-        film = film_of(scene, f"{step} a step   {pause} {'goes on' if app.motion.still else 'pauses'}   {out} ends")
+        film = film_of(scene, f"{step} a step   {pause} {'plays' if app.motion.still else 'pauses, plays'}   {out} ends")
     except NotRecorded as lacking:
         app.say(f"How this comes about can't be shown: {lacking}")
         return
