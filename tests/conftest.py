@@ -54,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (*SLOW, "", *FAST).index(folder_of(item) if folder_of(item) in (*SLOW, *FAST) else ""))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two a core, as apps and programs wait now and then; the fast ones only compute. Each costs seconds until it knows all tests."""
+    cores = os.cpu_count() or 1
+    return min(8, cores if config.option.markexpr == "fast" else 2 * cores)
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """`-m fast` needs nothing of the other folders, nor what they import."""
     other = collection_path.is_dir() and collection_path.parent == Path(__file__).parent and collection_path.name not in FAST

@@ -8,6 +8,7 @@ from itertools import combinations, pairwise, product
 import numpy as np
 import pytest
 
+from tests.viz.test_palette import LANGUAGE
 from txexplain.engine.derive import Result
 from txexplain.explorer.choice import distribution_of
 from txexplain.explorer.location import parse
@@ -18,7 +19,6 @@ from txexplain.viz.palette import (
     ANSI,
     INDEXED,
     LADDERS,
-    LETTERS,
     THEMES,
     Palette,
     colour_256,
@@ -65,7 +65,7 @@ def test_a_role_has_its_own_hue_in_256_colours_and_can_be_read(theme: str) -> No
     low = {(role, ground) for role in READ for ground in ("background", "panel") if contrast(tones.rgb(role), tones.rgb(ground)) < 4.5}
     low |= {(role, "cursor") for role in READ if contrast(tones.rgb(role), tones.rgb("cursor")) < (4.5 if role == "text" else 4.0)}
     assert not low
-    assert len({tones.rgb(role) for role in LETTERS}) == len(LETTERS)
+    assert len({tones.rgb(role) for role in LANGUAGE}) == len(LANGUAGE)
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -169,7 +169,7 @@ def test_roles_keep_apart_in_16_colours_what_their_letters_do_not(theme: str) ->
 def test_a_mixed_colour_is_a_role_of_its_own_two_in_16_colours(theme: str) -> None:
     """A bar of attention is of attention's colour, not of the MLP's, which may be nearer; a faint one is grey."""
     tones = Palette(theme, "16")
-    for role, t in product(LETTERS, (0.6, 0.75, 0.95)):
+    for role, t in product(LANGUAGE, (0.6, 0.75, 0.95)):
         assert nearest_role(tones.mix("background", role, t), theme, False) == ANSI[theme][role]
     assert tones.mix("background", "attention", 0.45) == tones.mix("background", "faint", 0.5) == tones.rgb("rule")
     assert {tones.mix("faint", "positive", t) for t in np.linspace(0, 1, 20)} == {tones.rgb("faint"), tones.rgb("positive")}

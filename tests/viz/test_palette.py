@@ -5,7 +5,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pytest
 
-from txexplain.viz.palette import ANSI, ASCII, INDEXED, LETTERS, THEMES, UNICODE, Palette, contrast, luminance, nearest_256, split
+from txexplain.viz.palette import ANSI, ASCII, INDEXED, THEMES, UNICODE, Palette, contrast, luminance, nearest_256, split
 from txexplain.viz.ramps import Ramp
 
 GROUNDS = ("background", "panel")
@@ -94,8 +94,6 @@ def test_what_stands_under_the_cursor_can_be_read(theme: str, role: str) -> None
 
 def test_themes_have_the_same_roles() -> None:
     assert all(set(roles) == set(ANSI[theme]) == set(INDEXED[theme]) for theme, roles in THEMES.items())
-    assert set(LETTERS) == set(LANGUAGE)
-    assert len(set(LETTERS.values())) == len(LETTERS)
 
 
 @pytest.mark.parametrize("theme", THEMES)
