@@ -130,7 +130,7 @@ def reading(rng: Random, folder: Path) -> Words:
     told, letter = document(), rng.choice("abc")
     kind = rng.choice(("shown", "read", "before", "words", "pieces", "added"))
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
-    n = around(rng, 17_000)
+    n = around(rng, 60_000)
     if kind in ("shown", "read"):
         what = "decoder" if kind == "shown" else "normalizer"
         parts = [{"type": "Replace", "pattern": {"String": letter}, "content": letter * around(rng, 500)}] * rng.randint(1, 9)
@@ -148,7 +148,7 @@ def reading(rng: Random, folder: Path) -> Words:
             "invert": False,
         }
     else:
-        texts = ["".join(chr(0x10000 + rng.randrange(0x20000)) for _ in range(rng.choice((9, 60)))) for _ in range(n)]
+        texts = [f"{number}" + "\U0001f600" * rng.choice((2, 55)) for number in range(n)]
         if kind == "pieces":
             told["model"] = {"type": "Unigram", "unk_id": 0, "vocab": [[text, -1.0] for text in texts]}
         else:

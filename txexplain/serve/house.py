@@ -30,7 +30,7 @@ except ModuleNotFoundError:  # Windows, which the command sends away
 CLOSED = "The class has ended on the lecturer's machine."
 PIECE = 1 << 16  # bytes
 PATIENCE = 60.0  # seconds that the model may take to open
-MOST_KEYS = 1_000_000  # bytes that wait for one guest's app
+MOST_KEYS = 500_000  # bytes that wait for one guest's app
 ROOM = 200_000_000  # bytes of memory without which nobody is let in: what the bundled model's longest prompt takes, and some
 SMALLEST, LARGEST = (20, 6), (400, 120)  # of a page's screen, in cells
 # For a page that was loaded anew: what the app switched on in the terminal that is gone.
