@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from txexplain.cli import app, cli
-from txexplain.explorer.lesson import KEYS, VALUES, Live, load, pieces, shipped
+from txexplain.explorer.lesson import KEYS, VALUES, Live, load, pieces, shipped, shipped_lectures
 
 PAGE = '+++\ntitle = "One"\nprompt = "a b"\n'
+
+SHIPPED = (*shipped(), *shipped_lectures())
 
 
 def run(*args: str, code: int = 0) -> Result:
@@ -28,8 +30,8 @@ def refused(*args: str) -> str:
 
 def test_the_shipped_lessons_are_listed_and_hold() -> None:
     listed = json.loads(run("lessons", "--json").output)["lessons"]
-    assert [set(each) for each in listed] == [{"name", "title", "pages"}] * len(shipped())
-    for each, path in zip(listed, shipped(), strict=True):
+    assert [set(each) for each in listed] == [{"name", "title", "pages"}] * len(SHIPPED)
+    for each, path in zip(listed, SHIPPED, strict=True):
         assert each["pages"] == len(load(each["name"]).pages)
         assert each["title"] in run("lessons").output
         assert "no faults" in run("lessons", "check", str(path)).output
@@ -145,3 +147,10 @@ def test_the_readmes_lesson_holds_and_its_values_are_all_there_are(tmp_path: Pat
     table = re.search(r"\| key \| what \|\n\|---\|---\|\n((?:\|.*\n)+)", readme)
     assert table is not None
     assert {key for row in table[1].splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1])} == set(KEYS)
+
+
+def test_notes_are_printed_for_the_lecturer() -> None:
+    told = run("lessons", "notes", "lecture-attention").output
+    assert told.count("Next:") == 15
+    assert "Take hands" in told or "hands with Q" in told
+    assert "4 min" in told.split("\n")[0]

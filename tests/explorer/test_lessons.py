@@ -111,7 +111,7 @@ def test_a_page_stands_on_any_screen(run: Read, size: tuple[int, int], look: Pal
             assert [cell_len(row) for row in text] == [size[0]] * size[1]
             assert not look.ascii or "".join(text).isascii()
             assert f"T {page.temperature:.2f}" in "\n".join(text)
-            if size[0] < 100:
+            if size[0] < 100 and not (lecture and page.at == "output"):  # where the bars stand in the stage's place
                 assert text[-2].rstrip(" -─◂<").endswith("%")
 
 

@@ -80,10 +80,11 @@ class Paper:
     state, result, model, running = ExplorerApp.state, ExplorerApp.result, ExplorerApp.model, ExplorerApp.running
     happen, become, load_model, do = ExplorerApp.happen, ExplorerApp.become, ExplorerApp.load_model, ExplorerApp.do
     scene, layout_of, stage_rect, columns = ExplorerApp.scene, ExplorerApp.layout_of, ExplorerApp.stage_rect, ExplorerApp.columns
+    widest_rect = ExplorerApp.widest_rect
     key, command_line = ExplorerApp.key, ExplorerApp.command_line
     perform, action_do, action_digit = ExplorerApp.perform, ExplorerApp.action_do, ExplorerApp.action_digit
     pointed = ExplorerApp.on_picture_pointed
-    began, ending, is_running, animation_level = 0.0, False, True, "none"
+    clock_began, ending, is_running, animation_level = 0.0, False, True, "none"
 
     def __init__(
         self,

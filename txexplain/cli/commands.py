@@ -73,7 +73,7 @@ Flags:
   --seed N, --flow HOW                     draws [0]; norms or rollout [norms]
   --theme NAME, --ascii, --color WHEN      auto, truecolor, 256, 16 or none
   --glyphs SET, --picture HOW              edge, half, ascii; pixels [auto]
-  --lesson NAME, --page N, --record FILE   a lesson; --lecture, --pace, --clock
+  --lesson NAME, --page N, --record FILE   --lecture, --pace, --clock, --target
   --cursor, --version, -h, --help          the cursor seen where it is [no]
 """
 
@@ -145,6 +145,7 @@ app = AppCommand(
             flag("--lecture", is_flag=True, help="Large and calm; the script's keys are played, the mouse is off."),
             flag("--pace", type=click.FloatRange(min=0.01, max=600), metavar="SECONDS", help="Between two keys of a script [1.0]."),
             flag("--clock", is_flag=True, help="A stopwatch beside the page's number."),
+            flag("--target", type=click.FloatRange(min=1, max=1000), metavar="MINUTES", help="What the clock aims at."),
             flag("--record", type=OutFile(), metavar="FILE.json", help="Keep the answers in a file."),
             screen_flags,
         ),
@@ -398,6 +399,13 @@ lessons = group(
             flag("--model", metavar="NAME", envvar="TXEXPLAIN_MODEL", default="storyteller", help="Where a page names none [storyteller]."),
             flag("--fetch", is_flag=True, help="Fetch the models that its pages name."),
             help="Whether a lesson holds: every page is run, every value computed, every place looked for.",
+        ),
+        command(
+            "notes",
+            "lessons:told",
+            click.Argument(["lesson"], metavar="NAME|FILE"),
+            flag("--follow", is_flag=True, help="Those of the page that a lecture shows now, with its clock, until Ctrl-C."),
+            help="A lecturer's notes, page by page. Example: txexplain lessons notes lecture-attention --follow",
         ),
         command(
             "report",

@@ -36,9 +36,9 @@ NONE = Wishes()
 
 def app(
     source: Source, changes: Changes, sampling: Sampling, view: View, opened: Opened,
-    lecture: bool, pace: float | None, clock: bool, record: Path | None, wishes: Wishes,
+    lecture: bool, pace: float | None, clock: bool, target: float | None, record: Path | None, wishes: Wishes,
 ) -> None:  # fmt: skip
-    for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--record", record)):
+    for flag, given in (("--lecture", lecture), ("--pace", pace), ("--clock", clock), ("--target", target), ("--record", record)):
         if given and opened.name is None:
             raise click.UsageError(f"{flag} is a lesson's: give --lesson NAME with it.")
     if pace is not None and math.isnan(pace):  # which is in every range
@@ -47,9 +47,10 @@ def app(
     state, lesson = first_view(source, sampling, view, opened, changes), opened.lesson
     pace = Reads.pace if pace is None else pace
     kept = Progress() if lecture else read_progress()
+    kept_in = None if record is None else writable(record)
     reads = Reads(
-        lesson, opened.page, lecture, pace, clock, None if record is None else writable(record), source.model, opened.fetch,
-        keeps=not lecture, bookmarks=kept.bookmarks, last=kept.last, welcome=bare() and not kept.bookmarks,
+        lesson, opened.page, lecture, pace, clock or target is not None, kept_in, source.model, opened.fetch, keeps=not lecture,
+        bookmarks=kept.bookmarks, last=kept.last, target=target or 0.0, welcome=bare() and not kept.bookmarks,
     )  # fmt: skip
     start(source, state, view, reads, wishes)
 

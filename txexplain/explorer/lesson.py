@@ -13,9 +13,10 @@ The front matter between two lines of +++ is TOML: title, model, prompt or ids, 
 keys, and for a question: question, answers, answer (the number of the right one, from 1), why. `do` lists what is changed in the run, in
 the grammar of changes, `from` is the prompt of the run that patches are taken of, `pair` the two tokens A and B of A − B. `holds` lists
 comparisons without which the page would be false; checking the lesson tries them. A page has the model and the prompt of the page
-before unless it says otherwise (model = "any" pins none); all else begins anew. Braces hold live values, filled in from the run
-(VALUES says which); {{ and }} are braces themselves. An HTML comment isn't shown; a line of it that begins with "claim:" is one of
-the page's claims.
+before unless it says otherwise (model = "any" pins none); all else begins anew. For a lecture `cover` lists panes that are hidden at
+first, `fill` names one that fills the screen, `minutes` says how long the page is to take. Braces hold live values, filled in from the
+run (VALUES says which); {{ and }} are braces themselves. An HTML comment isn't shown; a line of it that begins with "claim:" is one of
+the page's claims, one that begins with "note:" is for the lecturer.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from txexplain.files import only_regular
 from txexplain.text import shown
 
 SHIPPED = Path(__file__).parents[1] / "lessons"
+LECTURES = SHIPPED / "lectures"
 LARGEST = 1_000_000  # bytes
 LONGEST_FRONT = 20_000  # characters of a page's front matter: a key of many dots takes Python's reader the square of its length
 LONGEST_TITLE = 200  # characters of a lesson's title
@@ -91,6 +93,7 @@ IN_PLACES = {"head": "L0H0", "neuron": "0"}  # the live values that a Location m
 LIVE = re.compile(r"\{\{|\}\}|\{([^{}\n]*)\}|[{}]")
 WORD = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s"]+')
 FIXED_HEAD = re.compile(r"\bL\d+H\d+\b")
+SHOWN = {"panel": "panel", "text": "side", "stage": "stage"}  # what may be covered or fill the screen, and the pane that it is
 HIGHLIGHTS = ("prompt", "stage", "panel", "temperature")
 HIGHLIGHT = re.compile(rf"(?:{'|'.join(HIGHLIGHTS)}|(?:token|candidate|query|key) {NUMBER})")
 
@@ -131,6 +134,10 @@ class Page:
     answer: int = 0  # the number of the right answer, from 1; 0 without a question
     why: tuple[str, ...] = ()  # one reason, or one for each answer
     claims: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # for the lecturer's eyes
+    cover: tuple[str, ...] = ()  # of "panel", "text" and "stage", those that are hidden at first
+    fill: str = ""  # the one of these that fills the screen at first
+    minutes: float = 0.0  # that the page is to take in a lecture; 0: not said
     holds: tuple[str, ...] = ()  # what must be so for the page to be true, as "{full 1} > 50%"
 
     def reason_for(self, chosen: int) -> str:
@@ -161,6 +168,11 @@ def shipped() -> tuple[Path, ...]:
     return tuple(sorted(SHIPPED.glob("*.md")))
 
 
+def shipped_lectures() -> tuple[Path, ...]:
+    """The scripts for a lecturer that come with it: no part of the chain."""
+    return tuple(sorted(LECTURES.glob("*.md")))
+
+
 @cache
 def shipped_lessons() -> tuple[Lesson, ...]:
     """Those lessons, read."""
@@ -181,7 +193,7 @@ def name_of(path: Path) -> str:
 
 def find(name: str) -> Path:
     """The file of a lesson by its name, or a path. Raises LessonError."""
-    for path in shipped():
+    for path in (*shipped(), *shipped_lectures()):
         if name in (name_of(path), path.stem):
             return path
     path = Path(name)
@@ -190,7 +202,7 @@ def find(name: str) -> Path:
             return path
     except (OSError, ValueError) as error:  # too long a name, or the system won't say
         raise LessonError(f"The lesson {shown(name)} can't be read: {reason(error)}.") from None
-    names = ", ".join(name_of(path) for path in shipped())
+    names = ", ".join(name_of(path) for path in (*shipped(), *shipped_lectures()))
     raise LessonError(f"There is no lesson {shown(name)}; the shipped ones are {names}, or give the path of a Markdown file.")
 
 
@@ -247,8 +259,8 @@ def parse_lesson(text: str, file: str = "lesson", name: str | None = None) -> Le
     return Lesson(name or file, title, tuple(pages), file)
 
 
-def uncommented(text: str, where: str) -> tuple[str, tuple[str, ...]]:
-    """A text without its HTML comments, and the claims that they list."""
+def uncommented(text: str, where: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """A text without its HTML comments, and the claims and the notes that they list."""
     comments: list[str] = []
     kept: list[str] = []
     at = 0
@@ -259,8 +271,9 @@ def uncommented(text: str, where: str) -> tuple[str, tuple[str, ...]]:
         comments.append(text[start + 4 : end])
         at = end + 3
     plain = "".join((*kept, text[at:]))
-    lines = (line.strip() for comment in comments for line in comment.split("\n"))
-    return plain.strip(), tuple(line.removeprefix("claim:").strip() for line in lines if line.startswith("claim:"))
+    lines = [line.strip() for comment in comments for line in comment.split("\n")]
+    claims, notes = (tuple(line.removeprefix(mark).strip() for line in lines if line.startswith(mark)) for mark in ("claim:", "note:"))
+    return plain.strip(), claims, notes
 
 
 def parse_page(file: str, number: int, front: str, body: str, before: Page | None) -> Page:
@@ -272,8 +285,8 @@ def parse_page(file: str, number: int, front: str, body: str, before: Page | Non
     except (ValueError, RecursionError) as error:
         said = "it is nested too deeply" if isinstance(error, RecursionError) else reason(error)
         raise LessonError(f"{where}: the front matter isn't TOML: {said}.") from None
-    text, claims = uncommented(body, where)
-    page = Page(number, **checked(where, given), text=text, claims=claims)
+    text, claims, notes = uncommented(body, where)
+    page = Page(number, **checked(where, given), text=text, claims=claims, notes=notes)
     if before is not None:
         if page.model is None and "model" not in given:
             page = replace(page, model=before.model)
@@ -313,6 +326,9 @@ KEYS: dict[str, tuple[str, Any]] = {
     "from": ("a text in quotes", lambda v: isinstance(v, str)),
     "pair": ('a list of one or two tokens like [" Anna", " Tom"]', lambda v: is_texts(v) and 1 <= len(v) <= 2),
     "highlight": ("a text in quotes", lambda v: isinstance(v, str)),
+    "cover": (f"a list of {', '.join(SHOWN)}", lambda v: is_texts(v) and set(v) <= set(SHOWN)),
+    "fill": (f"one of {', '.join(SHOWN)}", lambda v: isinstance(v, str) and v in SHOWN),
+    "minutes": ("a number above 0", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v <= 1000),
     "keys": ('a list of keys like ["]", "enter"]', is_texts),
     "holds": ('a list of comparisons like ["{full 1} > 50%"]', is_texts),
     "question": ("a text in quotes", lambda v: isinstance(v, str) and v.strip()),

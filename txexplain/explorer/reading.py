@@ -41,6 +41,7 @@ class Reads:
     keeps: bool = False  # whether it is kept how far one reads
     bookmarks: Mapping[Lesson, Bookmark] = field(default_factory=lambda: MappingProxyType({}))  # what was kept before
     last: Lesson | None = None  # the lesson that was read last
+    target: float = 0.0  # minutes that a lecture is to take; 0: what its pages say
     welcome: bool = False  # whether the first screen says what this is, and where one begins
 
 
@@ -63,6 +64,7 @@ class Reading:
     summary: str = ""  # how the reader did, on the last page
     answers: Mapping[int, int] = field(default_factory=dict)  # all that were given in the lesson: page -> answer
     ending: str = ""  # that this is the last page, and what follows
+    hands: tuple[int, ...] = ()  # in a lecture, how many raised a hand for each answer
     clock: str = ""  # a stopwatch, where the lecturer wants one
     pressed: str = ""  # the keys pressed last, in a lecture
 

@@ -220,6 +220,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("lesson_on", ("n",), "next page", "The lesson's next page; after the last, the next lesson", "Lesson", "page"),
     Action("lesson_back", ("p",), "page before", "The lesson's page before", "Lesson", "page", script=False),
     Action("lesson_view", ("z",), "page's view", "Back to what the lesson's page shows", "Lesson", "its view"),
+    Action("pages", ("N",), "pages", "All pages of the lesson: go to one", "Lesson", script=False),
+    Action("fill", ("Z",), "fill the screen", "The pane that the keys go to fills the screen; again: all panes", "Lecture"),
+    Action("cover", ("H",), "cover", "Hide the pane that the keys go to; or show what is hidden", "Lecture"),
+    Action("blank", ("B",), "blank", "Nothing on the screen, until any key", "Lecture"),
+    Action("hands", ("Q",), "hands", "Type how many raised a hand for each answer; nothing typed takes all back", "Lecture", script=False),
     Action("copy", ("y",), "command line", "Show and copy the command line that reproduces this view", "App", script=False),
     Action(
         "copy_words", ("Y",), "command line in words", "Show and copy the command line that tells this view in words", "App", script=False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from time import monotonic
+from time import time
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult, SystemCommand
@@ -33,6 +33,7 @@ from txexplain.explorer.session.keys import ARROWS
 from txexplain.explorer.session.value import Outcome, Session, begun
 from txexplain.explorer.state import ExplorerState
 from txexplain.front.actions import ACTIONS, Action, rebound
+from txexplain.front.lecture import clock_text
 from txexplain.front.medium import GLYPHS, PIXELS
 from txexplain.front.options import UiOptions
 from txexplain.front.scenes import columns_of, name_of, palette_of, roomy
@@ -60,7 +61,7 @@ from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import Rect, inputs, layout, layout_of, paint_pane
 
-PANES = ("header", "edits", "prompt", "stage", "caption", "side", "panel", "footer", "small")
+PANES = ("header", "edits", "prompt", "stage", "caption", "side", "panel", "footer", "small", "blank")
 REST = 2.0  # seconds without news after which freed memory is given back
 SAID = 1000  # characters of a sentence that pops up
 LITTER = (20_000, 20, 100)  # gc's thresholds: with its defaults it collects so often that a key may wait for 50 ms
@@ -105,7 +106,7 @@ class ExplorerApp(TerminalApp):
         self.marks: tuple[tuple[Mark, ...], Mark | None] = ((), None)  # those in the pane of the keys, and the cursor's
         self.timers: dict[str, Timer] = {}
         self.tidying: Timer | None = None
-        self.began = monotonic()
+        self.clock_began = 0.0  # a lecture's, with the first key; seconds of the epoch
         self.motion = Motion(self, self.paint_stage)
         self.work: Work = Work(self.post_message)
         self.inbox = Inbox(self)
@@ -276,6 +277,11 @@ class ExplorerApp(TerminalApp):
     def stage_rect(self) -> Rect | None:
         return self.layout_of(*self.size).get("stage")
 
+    def widest_rect(self) -> Rect | None:
+        """Where a field finds room, whatever fills the screen."""
+        rects = self.layout_of(*self.size)
+        return rects.get("stage") or rects.get(self.session.filling)
+
     def paint(self, width: int = 0, height: int = 0) -> None:
         """Paint every pane from the session; each repaints only the cells that differ."""
         width, height = width or self.size.width, height or self.size.height
@@ -321,8 +327,9 @@ class ExplorerApp(TerminalApp):
 
     def scene(self, width: int, height: int) -> Scene:
         """What the screen is painted from."""
-        seconds = int(monotonic() - self.began)
-        clock = f"{seconds // 60}:{seconds % 60:02}" if self.session.reader.asked.clock else ""
+        reader = self.session.reader
+        seconds = int(time() - self.clock_began) if self.clock_began else 0
+        clock = clock_text(seconds, reader.lesson, reader.number, reader.asked.target) if reader.asked.clock and reader.lesson else ""
         return scene_for(self.session, self.tones, (width, height), self.actions, clock)
 
     def entitle(self) -> None:
@@ -376,12 +383,14 @@ class ExplorerApp(TerminalApp):
 
     def perform(self, name: str, shown: str = "") -> None:
         """Do an action, whoever asked for it; shown: the reader's key."""
+        self.clock_began = self.clock_began or time()
         self.happen(e.Key(name, self.columns() if name in ARROWS else 1, shown))
 
     def columns(self) -> int:
         """How many heads stand side by side on the stage."""
-        result = self.session.result
-        return 1 if result is None else columns_of(result, self.query_one("#stage").size, self.tones, self.session.state.location)
+        result, rect = self.result, self.stage_rect()
+        size = None if rect is None else (rect.width, rect.height)
+        return 1 if result is None or size is None else columns_of(result, size, self.tones, self.session.state.location)
 
     def on_prompt_editor_left(self, message: PromptEditor.Left) -> None:
         self.happen(e.Left(message.step))

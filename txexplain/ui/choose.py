@@ -210,6 +210,21 @@ class LessonsScreen(ChooseScreen):
             self.dismiss(self.entries[-1 if self.closes else self.at].value)
 
 
+class PagesScreen(ChooseScreen):
+    """The pages of a lesson; the answer is the page's number."""
+
+    hint = "↑ ↓ move   ⏎ go there   esc back"
+
+    def __init__(self, tones: Palette, lesson: Lesson, at: int) -> None:
+        super().__init__(tones)
+        self.heading = lesson.title
+        self.entries = [
+            Entry(f"{page.number:>2}  {page.title}", f"{page.minutes:g} min" if page.minutes else "", "", page.number)
+            for page in lesson.pages
+        ]
+        self.at = at - 1
+
+
 def read_so_far(page: int, pages: int) -> str:
     """How far a lesson is read."""
     return f"page {page} of {pages}" if page else f"{pages} pages"

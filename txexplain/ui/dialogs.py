@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from txexplain.explorer.examples import examples_for
 from txexplain.explorer.jump import asked
-from txexplain.explorer.session.events import Agreed, Began, Found, Jumped, LessonPicked, ModelPicked
+from txexplain.explorer.session.events import Agreed, Began, Found, Jumped, LessonPicked, ModelPicked, PagePicked, Raised
 from txexplain.explorer.session.keys import fault
-from txexplain.explorer.session.lessons import lessons_of
+from txexplain.explorer.session.lessons import hands_fault, lessons_of
 from txexplain.models.hub import NotHere
-from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen
+from txexplain.ui.ask import AskScreen
+from txexplain.ui.choose import ExamplesScreen, FindScreen, LessonsScreen, PagesScreen
 from txexplain.ui.explain import ExplainScreen
 from txexplain.ui.jump import JumpScreen
 from txexplain.ui.models import FetchScreen, ModelsScreen
+
+HANDS = "a number for each answer, as in 12 25 3; nothing takes all answers back   ⏎ done   esc back"
 
 if TYPE_CHECKING:
     from txexplain.ui.app import ExplorerApp
@@ -61,6 +65,21 @@ def lessons(app: ExplorerApp, _: object) -> None:
     app.push_screen(LessonsScreen(app.tones, found, pages, at, closes=reader.open, key=app.key("lessons")), told(app, LessonPicked))
 
 
+def pages(app: ExplorerApp, _: object) -> None:
+    """A page of the open lesson."""
+    reader = app.session.reader
+    assert reader.lesson is not None
+    app.push_screen(PagesScreen(app.tones, reader.lesson, reader.number), told(app, PagePicked))
+
+
+def hands(app: ExplorerApp, _: object) -> None:
+    """How many raised a hand for each answer."""
+    reading = app.session.reader.reading
+    assert reading is not None
+    screen = AskScreen(app.tones, "hands", HANDS, partial(hands_fault, app.session), app.widest_rect, " ".join(map(str, reading.hands)))
+    app.push_screen(screen, told(app, lambda text: Raised(tuple(map(int, text.replace(",", " ").split())))))
+
+
 def models(app: ExplorerApp, _: object) -> None:
     """A model; the one on its way is stopped by it."""
     state = app.session.state
@@ -92,6 +111,6 @@ def none(app: ExplorerApp, _: object) -> None:
 
 
 DIALOGS: dict[str, Callable[[ExplorerApp, Any], None]] = {
-    "jump": jump, "find": find, "examples": examples, "lessons": lessons, "models": models, "fetch": fetch, "explain": explain,
-    "none": none,
+    "jump": jump, "find": find, "examples": examples, "lessons": lessons, "pages": pages, "hands": hands, "models": models, "fetch": fetch,
+    "explain": explain, "none": none,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from txexplain.errors import ExplainError
 from txexplain.explorer.session import events as e
-from txexplain.front.lecture import NotPlayed, steps
+from txexplain.front.lecture import NotPlayed, Now, steps, tell
 from txexplain.front.lessons import read
 from txexplain.front.progress import write_progress
 from txexplain.ui import jobs
@@ -99,6 +99,12 @@ def keep_place(_: ExplorerApp, effect: e.KeepPlace) -> None:
         write_progress(effect.bookmarks, effect.last)
 
 
+def tell_page(app: ExplorerApp, effect: e.Tell) -> None:
+    """The notes beside show this page; where that can't be told, the lecture goes on."""
+    with suppress(OSError):
+        tell(Now(effect.lesson.name, effect.page, app.clock_began, app.session.reader.asked.target))
+
+
 EFFECTS: dict[type, Callable[[ExplorerApp, Any], object]] = {
     e.Forward: lambda app, effect: app.work.start("forward", jobs.forward(effect), app.happen),
     e.Compute: lambda app, effect: app.work.start(effect.what, jobs.compute(effect), app.happen),
@@ -116,4 +122,5 @@ EFFECTS: dict[type, Callable[[ExplorerApp, Any], object]] = {
     e.Type: write,
     e.Keep: keep_answers,
     e.KeepPlace: keep_place,
+    e.Tell: tell_page,
 }

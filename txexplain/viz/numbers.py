@@ -60,9 +60,12 @@ def fit(x: float, cells: int) -> str:
     return ""
 
 
-def exact(x: float) -> str:
-    """Every figure that a float32 has: what reads back as the same float32."""
+def exact(x: float, *, short: bool = False) -> str:
+    """Every figure that a float32 has: what reads back as the same float32; short: three, for who sits far away."""
     import numpy as np
+
+    if short:
+        return number(x)
 
     return Figure.of(str(np.float32(x)).replace("-", MINUS).replace("inf", INFINITY), float(x))
 

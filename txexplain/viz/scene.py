@@ -59,6 +59,9 @@ class Scene:
     measured: bool = True  # whether all that the place shows may be asked for; False while it is being computed
     hover: Location | None = None  # the cell of a head's grid under the pointer
     side: str = ""  # what stands in the side pane: "", "explain", "lesson" or "welcome"
+    filling: str = ""  # the pane that fills the screen
+    covered: frozenset[str] = frozenset()  # panes whose picture is hidden
+    blank: bool = False  # whether nothing is shown
     begins: tuple[str, str] = ("t", "?")  # the keys of lessons and help, as that last one names them
     scroll: int = 0  # the explanation's first row
     about: str = "stage"  # the pane that it explains: stage, panel, prompt or lesson

@@ -10,6 +10,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
 from txexplain.viz.views.caption import caption_rows
+from txexplain.viz.views.chrome import paint_covered
 from txexplain.viz.views.lesson import mark
 from txexplain.viz.views.panel import ABOVE, LOWEST
 from txexplain.viz.views.surprisal import rows_needed
@@ -42,9 +43,10 @@ def layout(
 
     side: "explain" stands below the panel where there is room for it, and the stage keeps its size. "lesson" and "welcome" stand above the
     panel; in a narrow screen under the stage, and of the panel one row is left.
-    lecture: no header, and more room for the bars. changed: a line under the header says what is changed in the run.
-    prompt: the rows that it needs, of which it gets some; where that isn't known, all that it may have. output: the stage lists what
-    the panel would, and has its width; of the panel three rows are left.
+    lecture: no header, and more room for the bars; in a narrow screen they stand in place of an output's table. changed: a line
+    under the header says what is changed in the run. prompt: the rows that it needs, of which it gets some; where that isn't
+    known, all that it may have. output: the stage lists what the panel would, and has its width; of the panel three rows are
+    left.
     """
     if width < SMALLEST[0] or height < SMALLEST[1]:
         return {"small": Rect(0, 0, width, height)}
@@ -62,6 +64,8 @@ def layout(
         if side in ABOVE:
             lesson = max(5, min(9 + (height - 24) // 2, 16))
             stage = rest - lesson - 1
+            if lecture and output:  # the bars, larger, in place of the table
+                return panes | {"panel": Rect(0, top, width, stage + 1), "side": Rect(0, top + stage + 1, width, lesson)}
             return panes | {
                 "stage": Rect(0, top, width, stage),
                 "side": Rect(0, top + stage, width, lesson),
@@ -94,7 +98,21 @@ def layout_of(scene: Scene) -> dict[str, Rect]:
     needed = None if scene.pane == "prompt" else rows_needed(scene)  # where one types, nothing moves
     output = place_of(scene.location).has_candidates
     panes = layout(scene.width, scene.height, scene.side, lecture=scene.lecture, changed=scene.changed, prompt=needed, output=output)
+    if "small" in panes:
+        return panes
+    if scene.blank:
+        return {"blank": Rect(0, 0, scene.width, scene.height)}
+    if scene.filling in panes or scene.filling == "stage":
+        return filled(panes, scene)
     return panes if scene.side in ABOVE or "stage" not in panes else panes | captioned(panes["stage"], scene)
+
+
+def filled(panes: dict[str, Rect], scene: Scene) -> dict[str, Rect]:
+    """One pane as large as the screen but for the footer and, where it isn't a lesson's text, the prompt."""
+    prompt = replace(panes["prompt"], y=0)
+    top = 0 if scene.filling == "side" else prompt.height
+    whole = Rect(0, top, scene.width, scene.height - 1 - top)
+    return {scene.filling: whole, "footer": panes["footer"]} | ({"prompt": prompt} if top else {})
 
 
 def captioned(stage: Rect, scene: Scene) -> dict[str, Rect]:
@@ -109,10 +127,17 @@ def captioned(stage: Rect, scene: Scene) -> dict[str, Rect]:
 
 def paint_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
     """One pane's picture, as large as its place, with what the lesson's page points at marked."""
+    if hidden(name, scene):
+        return paint_covered(replace(scene, width=rect.width, height=rect.height))
     canvas = PANES[name](replace(scene, width=rect.width, height=rect.height))
     if scene.reading is not None:
         mark(canvas, name, scene)
     return canvas
+
+
+def hidden(name: str, scene: Scene) -> bool:
+    """Whether a pane is covered: with the panel also a stage that lists what it does."""
+    return name in scene.covered or (name == "stage" and "panel" in scene.covered and place_of(scene.location).has_candidates)
 
 
 def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
@@ -120,7 +145,7 @@ def inputs(name: str, scene: Scene, rect: Rect) -> tuple[Any, ...]:
     state, place = scene.state, scene.location
     shared = (
         rect, scene.palette, scene.shown, scene.stale, scene.faded, scene.lecture, scene.contrast, scene.found, scene.measured,
-        scene.reading and scene.reading.highlighted(name),
+        scene.reading and scene.reading.highlighted(name), scene.covered,
     )  # fmt: skip
     sampling = (scene.distribution, state.temperature, state.mode, state.k, state.p, scene.candidate, scene.held, scene.back)
     page = place_of(place)

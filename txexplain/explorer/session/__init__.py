@@ -29,6 +29,8 @@ EVENTS: dict[type, Callable[[Session, Any], Outcome]] = {
     events.Began: keys.began,
     events.LessonPicked: lessons.lesson_picked,
     events.Led: lessons.led,
+    events.PagePicked: lambda session, event: lessons.show(session, event.number),
+    events.Raised: lessons.raised,
     events.ModelPicked: models.picked,
     events.Agreed: models.agreed,
     # news
@@ -54,4 +56,4 @@ TIMERS: dict[str, Callable[[Session], Outcome]] = {
 def step(session: Session, event: object) -> Outcome:
     """What comes of an event: the session after it, and what is to be done, in this order."""
     after, effects = EVENTS[type(event)](session, event)
-    return answers.lacking(session, after, (*effects, *lessons.kept(session, after)))
+    return answers.lacking(session, after, (*effects, *lessons.kept(session, after), *lessons.told(session, after)))

@@ -114,6 +114,20 @@ class LessonPicked:
 
 
 @dataclass(frozen=True)
+class PagePicked:
+    """A page of the open lesson, by its number from 1."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Raised:
+    """How many raised a hand for each answer of the open page; none: all answers are taken back, for the next group."""
+
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ModelPicked:
     """A model of the list."""
 
@@ -353,4 +367,12 @@ class KeepPlace:
     last: Lesson
 
 
-Effect = Forward | Compute | Load | Stop | Later | Say | Do | Show | Focus | Zoom | Scroll | Read | Press | Type | Keep | KeepPlace
+@dataclass(frozen=True)
+class Tell:
+    """Let the lecturer's notes know which page is open."""
+
+    lesson: Lesson
+    page: int
+
+
+Effect = Forward | Compute | Load | Stop | Later | Say | Do | Show | Focus | Zoom | Scroll | Read | Press | Type | Keep | KeepPlace | Tell

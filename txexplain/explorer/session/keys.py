@@ -58,6 +58,8 @@ ARROWS = {"up": (0, -1), "down": (0, 1), "left": (-1, 0), "right": (1, 0)}
 
 def key(session: Session, event: Key) -> Outcome:
     """An action was asked for by a key of the reader's, or by a script. What the session doesn't know is the screen's."""
+    if session.blank and event.action != "quit":
+        return replace(session, blank=False), ()
     if event.shown:
         session = lessons.pressed(session, event.shown)
     if event.action in ARROWS:
@@ -305,6 +307,16 @@ def resized(session: Session, event: Resized) -> Outcome:
     return replace(session, room=(event.strip, event.side)), ()
 
 
+def fill(session: Session) -> Outcome:
+    """The pane of the keys fills the screen, or no longer does."""
+    return replace(session, fills=not session.fills), ()
+
+
+def cover(session: Session) -> Outcome:
+    """What is covered is uncovered; where nothing is, the pane of the keys is covered."""
+    return replace(session, covered=frozenset() if session.covered else frozenset((session.pane,))), ()
+
+
 # The mouse
 
 
@@ -423,5 +435,10 @@ KEYS: dict[str, Callable[[Session], Outcome]] = {
     "lesson_on": in_lesson(lambda session: lessons.turn(session, 1)),
     "lesson_back": in_lesson(lambda session: lessons.turn(session, -1)),
     "lesson_view": in_lesson(lessons.back),
+    "pages": in_lesson(lessons.pages),
+    "hands": in_lesson(lessons.hands),
+    "fill": fill,
+    "cover": cover,
+    "blank": lambda session: (replace(session, blank=True), ()),
 }
 KEYS |= {kind: partial(look_up, kind=kind, tries=place.tries) for kind, place in PLACES.items() if isinstance(place, LookedUp)}

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from txexplain.errors import LocationError
-from txexplain.explorer.lesson import Lesson, Page, beside, shipped_lessons, state_of
+from txexplain.explorer.lesson import SHOWN, Lesson, Page, beside, shipped_lessons, state_of
 from txexplain.explorer.location import Location, parse
 from txexplain.explorer.reading import Bookmark, Reading, page_of, record, score
 from txexplain.explorer.session.answers import adopt, arrived, caught_up, change, focus, go_on, run, use_model
@@ -22,10 +22,13 @@ from txexplain.explorer.session.events import (
     LessonPicked,
     PageRead,
     Press,
+    Raised,
     Ran,
     Read,
     Say,
     Scroll,
+    Show,
+    Tell,
     Type,
 )
 from txexplain.explorer.session.value import Outcome, Own, Session
@@ -71,11 +74,22 @@ def show(session: Session, number: int) -> Outcome:
         return session, ()
     if session.reader.own is None:
         session = put_aside(session)
+    before = session.reader.reading.page if session.reader.side and session.reader.reading is not None else None
     session, page = open_at(session, lesson, number)
     session, reader = model_of(session, page)
     state = state_of(page, session.state.read_by(reader))
     session = with_reader(session, arriving=True, wanted=state)
-    return turn_to(session, state)
+    session, effects = turn_to(session, state)
+    session, more = staged(session, page, before)
+    return session, (*effects, *more)
+
+
+def staged(session: Session, page: Page, before: Page | None) -> Outcome:
+    """What of a page is covered at first, and what fills the screen; what the reader let fill it goes on doing so."""
+    session = replace(session, covered=frozenset(SHOWN[name] for name in page.cover), blank=False)
+    if not page.fill and (before is None or not before.fill):
+        return session, ()
+    return focus(replace(session, fills=bool(page.fill)), SHOWN.get(page.fill, "stage"))
 
 
 def open_at(session: Session, lesson: Lesson, number: int) -> tuple[Session, Page]:
@@ -84,7 +98,8 @@ def open_at(session: Session, lesson: Lesson, number: int) -> tuple[Session, Pag
     session = with_bookmark(session, lesson, page=page.number)
     given = session.reader.given
     answered = given.get(page.number, 0)
-    reading = Reading(lesson, page, cursor=answered or 1, given=answered, summary=summary(session, page.number), answers=given)
+    hands = session.reader.hands.get((lesson.name, page.number), ())
+    reading = Reading(lesson, page, cursor=answered or 1, given=answered, summary=summary(session, page.number), answers=given, hands=hands)
     return with_reader(session, number=page.number, open=True, awaited=None, waiting=(), reading=reading), page
 
 
@@ -345,6 +360,49 @@ def summary(session: Session, number: int) -> str:
 
 
 # A lecture
+
+
+def told(before: Session, after: Session) -> tuple[Effect, ...]:
+    """In a lecture, which page is open now."""
+    old, new = before.reader, after.reader
+    if not new.asked.lecture or new.lesson is None or new.reading is None:
+        return ()
+    same = (old.lesson, old.number) == (new.lesson, new.number) and old.reading is not None
+    return () if same else (Tell(new.lesson, new.number),)
+
+
+def hands(session: Session) -> Outcome:
+    """Ask how many raised a hand for each answer."""
+    if not session.reader.asked.lecture:
+        return session, (Say("Hands are counted in a lecture: start with --lecture."),)
+    return (session, (Show("hands"),)) if session.reader.has_question else (session, (Say("This page asks nothing."),))
+
+
+def hands_fault(session: Session, text: str) -> str:
+    """What is wrong with counts that were typed; "" where nothing is."""
+    reading, words = session.reader.reading, text.replace(",", " ").split()
+    if reading is None or not all(re.fullmatch("[0-9]{1,5}", word) for word in words):
+        return "Type a number for each answer, with spaces between: 12 25 3."
+    wanted = len(reading.page.answers)
+    return "" if len(words) in (0, wanted) else f"This question has {wanted} answers, and {len(words)} numbers were typed."
+
+
+def raised(session: Session, event: Raised) -> Outcome:
+    """The hands that were counted; without any, the question is as if nobody had been asked."""
+    reader, reading = session.reader, session.reader.reading
+    if not reader.has_question or reading is None or reader.lesson is None:
+        return session, ()
+    session = with_reader(session, hands=MappingProxyType({**reader.hands, (reader.lesson.name, reader.number): event.counts}))
+    if event.counts:
+        return with_reading(session, hands=event.counts), (Scroll(END),)
+    given = MappingProxyType({page: answer for page, answer in reader.given.items() if page != reader.number})
+    session = with_bookmark(session, reader.lesson, given=given)
+    return with_reading(session, hands=(), given=0, cursor=1, answers=given, summary=summary(session, reader.number)), ()
+
+
+def pages(session: Session) -> Outcome:
+    """All pages of the open lesson, to go to one."""
+    return session, (Show("pages"),)
 
 
 def pause(session: Session) -> tuple[Effect, ...]:

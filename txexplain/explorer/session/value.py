@@ -67,6 +67,7 @@ class Reader:
     wanted: ExplorerState | None = None  # the state that it was asked for
     home: ModelAsked | None = None  # the reader's own model, while a page's is there
     pinned: str = ""  # the model that a page brought
+    hands: Mapping[tuple[str, int], tuple[int, ...]] = field(default_factory=lambda: MappingProxyType({}))  # by lesson and page
     waiting: tuple[tuple[str, str, str], ...] = ()  # a script's keys: what, with what, as it is shown
     pressed: tuple[str, ...] = ()  # the keys pressed last, in a lecture
 
@@ -134,6 +135,9 @@ class Session:
     hover: Location | None = None
     side: str = ""  # what stands in the side pane, unless a lesson does
     scroll: int = 0  # and its first row
+    fills: bool = False  # whether the pane of the keys fills the screen
+    covered: frozenset[str] = frozenset()  # panes whose picture is hidden
+    blank: bool = False  # whether nothing is shown, until a key is pressed
     welcome: bool = False  # whether it says there what this is, and where one begins
     strip: bool | None = None  # the surprisal strip as the reader wants it; None: open where there is room
     room: tuple[bool, bool] = (False, False)  # what the screen has room for: the strip, an explanation beside the stage
@@ -145,6 +149,11 @@ class Session:
     def beside(self) -> str:
         """What stands in the side pane."""
         return self.reader.side or ("welcome" if self.welcome else self.side)
+
+    @property
+    def filling(self) -> str:
+        """The pane that fills the screen, if one does."""
+        return "" if not self.fills else self.pane if self.pane in ("panel", "side") else "stage"
 
     @property
     def current(self) -> bool:

@@ -10,7 +10,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.places import PICTURES
 from txexplain.viz.scene import Scene
 from txexplain.viz.views.caption import paint_caption
-from txexplain.viz.views.chrome import OLD, paint_footer, paint_header, paint_small, paragraph, title
+from txexplain.viz.views.chrome import OLD, paint_blank, paint_footer, paint_header, paint_small, paragraph, title
 from txexplain.viz.views.edits import paint_edits
 from txexplain.viz.views.explain import paint_explain
 from txexplain.viz.views.lesson import paint_lesson
@@ -62,4 +62,5 @@ PANES: dict[str, Callable[[Scene], Canvas]] = {
     "panel": paint_panel,
     "footer": paint_footer,
     "small": paint_small,
+    "blank": paint_blank,
 }

@@ -205,6 +205,23 @@ def fitting_entries(entries: Iterable[tuple[str, str, str]], width: int) -> list
     return said
 
 
+def paint_covered(scene: Scene) -> Canvas:
+    """A pane whose picture is hidden."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    canvas.hline(0, 0, canvas.width)
+    said = " covered "
+    canvas.put(max(0, (scene.width - cell_width(said)) // 2), scene.height // 2, said, "muted")
+    return canvas
+
+
+def paint_blank(scene: Scene) -> Canvas:
+    """Nothing, as dark as the terminal can."""
+    canvas = Canvas(scene.width, scene.height, scene.palette)
+    if scene.palette.pixels:
+        canvas.fill(0, 0, scene.width, scene.height, bg=0)
+    return canvas
+
+
 def paint_small(scene: Scene) -> Canvas:
     """All that a screen under 60×16 can say."""
     canvas = Canvas(scene.width, scene.height, scene.palette)

@@ -17,7 +17,7 @@ def paint_edits(scene: Scene) -> Canvas:
     canvas = Canvas(scene.width, 1, scene.palette)
     canvas.fill(0, 0, scene.width, 1, bg="panel")
     dot = f" {scene.palette.glyphs.dot} "
-    did = effect_text(scene)
+    did = "" if "panel" in scene.covered else effect_text(scene)
     room = scene.width - 2 - (cell_width(dot + did) if did else 0)
     x = 1 + canvas.put(1, 0, changes_text(scene, room), "accent", attrs=BOLD)
     if did:

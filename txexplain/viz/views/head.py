@@ -375,7 +375,7 @@ def readout(canvas: Canvas, scene: Scene, place: Location, y: int) -> None:
         x += canvas.put(x, y, "masked: the key comes after the query", "warning")
     else:
         x += canvas.put(x, y, f"{NAMES[stage]} = ", "muted")
-        x += canvas.put(x, y, exact(float(values[query, key])), "text", attrs=BOLD)
+        x += canvas.put(x, y, exact(float(values[query, key]), short=scene.lecture), "text", attrs=BOLD)
     text = f"row {query}: sum {number(numbers.total)}, strongest key {numbers.strongest} {scene.label(numbers.strongest).strip()}"
     if stage in SIGNED and (scale := scene.result.scale(layer)) is not None:
         text += f", scale {number(scale)}"

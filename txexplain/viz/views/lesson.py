@@ -11,6 +11,7 @@ from txexplain.explorer.location import Location, parse, place_of
 from txexplain.explorer.places.heads import Head, Heads
 from txexplain.explorer.reading import Reading
 from txexplain.text import cell_width
+from txexplain.viz.bars import bar
 from txexplain.viz.canvas import BOLD, ITALIC, UNDERLINE, Canvas, Hit
 from txexplain.viz.live import fill, value
 from txexplain.viz.markdown import CODE, LIVE, PLAIN, QUIET, SLANTED, STRONG, Row, Run, inline, laid_out, marked, shown, wrap
@@ -97,7 +98,18 @@ def answer_lines(reading: Reading, number: int, lines: list[Line], scene: Scene)
     for row, line in enumerate(lines):
         runs = bold(line.runs) if here or verdict == "right" else line.runs
         found.append(Line(((head if row == 0 else Run("   ")), *runs), number))
+    if reading.hands:
+        found.append(Line((Run("   "), *hands(reading.hands, number, scene)), number))
     return found
+
+
+def hands(counts: tuple[int, ...], number: int, scene: Scene) -> Row:
+    """How many raised a hand for an answer, as a bar and in figures."""
+    total, own = sum(counts), counts[number - 1]
+    share = own / total if total else 0.0
+    told = f" {own} of {total}"
+    cells = max(4, inside(scene)[1] - 3 - len(told))
+    return Run(bar(share, cells, scene.palette), LIVE), Run(told, STRONG)
 
 
 def fitted(lines: list[Line], rows: int) -> list[Line]:

@@ -119,7 +119,7 @@ def paint_product(canvas: Canvas, scene: Scene, product: LinearFacts, element: i
     y += int(not low)
     canvas.put(1, y, largest_terms(sum_, times, scene.width - 2, ascii), "muted")
     x = 1 + canvas.put(1, y + 1, f"= {number(sum_.total, ascii=ascii)} + bias {signed(sum_.bias, ascii)} = ", "text")
-    canvas.put(x, y + 1, exact(sum_.result), role, attrs=BOLD)
+    canvas.put(x, y + 1, exact(sum_.result, short=scene.lecture), role, attrs=BOLD)
     y += 2 + int(not low)
     if headed and scene.height > y + scene.config.n_head:
         heads(canvas, scene, product, y)
@@ -263,7 +263,7 @@ def paint_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
     part = f"rows {rows[0]}-{rows[-1]}, columns {columns[0]}-{columns[-1]}"
     fitting(canvas, y, f"{a}{times}{b} weights, {scale}; {part}", f"{part} of {a}{times}{b} weights", part)
     x = 1 + canvas.put(1, y + 1, f"W[{source},{element}] = ", "muted")
-    x += canvas.put(x, y + 1, exact(sum_.weights[source]), "text", attrs=BOLD)
+    x += canvas.put(x, y + 1, exact(sum_.weights[source], short=scene.lecture), "text", attrs=BOLD)
     canvas.put(
         x,
         y + 1,
@@ -271,7 +271,8 @@ def paint_matrix(canvas: Canvas, scene: Scene, product: LinearFacts, element: in
         "muted",
         width=scene.width - x - 1,
     )
-    canvas.put(1, y + 2, f"{meaning(scene, element)}: {exact(sum_.result)}", role_of(scene, element), width=scene.width - 2)
+    result = exact(sum_.result, short=scene.lecture)
+    canvas.put(1, y + 2, f"{meaning(scene, element)}: {result}", role_of(scene, element), width=scene.width - 2)
 
 
 @TABLES.of("qkv", "proj")

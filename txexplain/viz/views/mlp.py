@@ -146,7 +146,7 @@ def paint_neuron(scene: Scene) -> Canvas:
         y += 1
     if result.model is not None and "mlp.pre" not in by_hand:
         fit = dot(result, place.block, FC, scene.token, neuron)
-        worked = f"{number(fit.total, ascii=ascii)} + {signed(fit.bias, ascii)} = {exact(pre)}"
+        worked = f"{number(fit.total, ascii=ascii)} + {signed(fit.bias, ascii)} = {exact(pre, short=scene.lecture)}"
         canvas.put(1, y, f"x {scene.palette.glyphs.dot} w + b = {worked}", "text", width=width)
         y += 1
         if scene.height >= ROOMY:
@@ -155,7 +155,7 @@ def paint_neuron(scene: Scene) -> Canvas:
             y += 1
     made = "post" if "mlp.post" in by_hand else f"{result.activation or 'activation'}({number(pre, ascii=ascii)})"
     x_at = 1 + canvas.put(1, y, f"{made} = ", "muted")
-    canvas.put(x_at, y, exact(post), "mlp", attrs=BOLD)
+    canvas.put(x_at, y, exact(post, short=scene.lecture), "mlp", attrs=BOLD)
     y += 1
     if result.model is not None and "mlp_out" not in by_hand:
         adds = number(mlp.adds(result, place.block, scene.token)[neuron], ascii=ascii)

@@ -228,7 +228,7 @@ def traced(scene: Scene) -> tuple[list[Doubles], list[Ribbons]]:
 
 def next_word(scene: Scene) -> str:
     """The likeliest next token: the first of the logits, whose order no temperature changes."""
-    if scene.ranking is None:
+    if scene.ranking is None or "panel" in scene.covered:
         return ""
     token = int(scene.ranking.order[0])
     return scene.id_label(token).strip() or scene.id_label(token)

@@ -87,7 +87,7 @@ def score_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
         canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} scale: not recorded", "text")
     else:
         x += canvas.put(x, y, f"sum {number(found.raw)} {glyphs.times} {number(found.scale)} = ", "text")
-        x += canvas.put(x, y, exact(found.scaled), "text", attrs=BOLD)
+        x += canvas.put(x, y, exact(found.scaled, short=scene.lecture), "text", attrs=BOLD)
         by_hand = next((text for text in ("; the scores were changed by hand", "; changed by hand") if x + len(text) < scene.width), "")
         canvas.put(x, y, "" if found.holds else by_hand or "; set", "warning")
     shares = row(scene.result, place.block, place.head, query)
@@ -128,7 +128,7 @@ def moved_lines(canvas: Canvas, scene: Scene, query: int, key: int, y: int) -> i
     stream = vector(scene.result, f"blocks.{place.block}.resid_pre", query).length
     x = 1 + canvas.put(1, y, "moves", "value", attrs=BOLD, width=LABEL)
     x += canvas.put(x, y, "‖share × v W_O‖ = " if not scene.palette.ascii else "|share x v W_O| = ", "text")
-    x += canvas.put(x, y, exact(length), "text", attrs=BOLD)
+    x += canvas.put(x, y, exact(length, short=scene.lecture), "text", attrs=BOLD)
     size, room = number(stream, ascii=scene.palette.ascii), scene.width - x - 1
     into = next((text for text in (f" into a stream of norm {size}", f" into norm {size}") if len(text) <= room), "")
     canvas.put(x, y, into, "muted")

@@ -104,7 +104,7 @@ def heading(canvas: Canvas, scene: Scene, vector: Vector, y: int, element: int |
     here = element is not None and element < len(vector.values)
     text = f"{number(facts.least, ascii=ascii)} to {number(facts.greatest, ascii=ascii)}, norm {number(facts.length, ascii=ascii)}"
     if element is not None and here:
-        text = exact(facts[element])
+        text = exact(facts[element], short=scene.lecture)
     right = scene.width - MARGIN - len(text)
     x = MARGIN + canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD)
     if len(vector.values) > 1:
@@ -133,7 +133,7 @@ def one_strip(
     if named:
         canvas.put(MARGIN, y, vector.name, vector.role, attrs=BOLD, width=NAME - 1)
     if len(vector.values) == 1:
-        canvas.put(MARGIN + (NAME if named else 0), y, exact(vector.facts[0]), "text", attrs=BOLD)
+        canvas.put(MARGIN + (NAME if named else 0), y, exact(vector.facts[0], short=scene.lecture), "text", attrs=BOLD)
         return
     if len(vector.values) != length:
         raise ValueError(f"{vector.name} has {len(vector.values)} elements beside {length}")
@@ -153,7 +153,7 @@ def one_strip(
     leads = to or (lambda element: replace(place, element=element))
     canvas.board(x, y, each * len(pooled), rows, (x, y), (each, rows), lambda _, cell: leads(shown[cell]))
     if named and place.element is not None and place.element < length:
-        text = exact(vector.facts[place.element])
+        text = exact(vector.facts[place.element], short=scene.lecture)
         canvas.put(scene.width - MARGIN - FIGURES, y, text, "accent", attrs=BOLD, width=FIGURES, align="right")
     elif named:
         text = f"{number(low, ascii=ascii)} to {number(high, ascii=ascii)}"
