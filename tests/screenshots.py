@@ -2,6 +2,7 @@
 
     python -m tests.screenshots              # all of it
     python -m tests.screenshots --no-film    # pictures only; the film needs Pillow and the font DejaVu Sans Mono
+    python -m tests.screenshots --windows    # real terminals that show pixels; needs kitty, xterm, Xvfb and ImageMagick
     python -m tests.screenshots --record     # records anew first what the model computes: for other weights, or other pictures
 
 The app runs as the tests run it, keys are pressed, and every cell of its screen is taken as it stands. `cells.json.gz` keeps those
@@ -18,6 +19,7 @@ import gzip
 import hashlib
 import json
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from unittest import mock
 from rich.style import Style
 from textual.pilot import Pilot
 
+from tests.windows import WINDOWS, Window, app, between, there
 from txexplain.engine.derive import Result
 from txexplain.engine.measures import sorted_heads
 from txexplain.engine.model import GPT2
@@ -332,12 +335,31 @@ def gif(reel: Film, path: Path) -> None:
     few[0].save(path, save_all=True, append_images=few[1:], duration=durations, loop=0, optimize=False, disposal=1)
 
 
+def in_windows() -> Iterator[str]:
+    """Make pictures of real terminals that show pixels; their names."""
+    for medium, theme, at in (("kitty", "dark", "L3"), ("sixel", "light", "model")):
+        (program, words, _), colours = WINDOWS[medium], between(at, theme)
+        with tempfile.TemporaryDirectory() as home:
+            window = Window(Path(home), [program, *words, *app(PROMPT, "--theme", theme, "--at", at)])
+            try:
+                window.until(lambda seen, colours=colours: there(seen, colours, 4) >= 0.5 * len(colours))  # type: ignore[misc]
+                window.picture(FOLDER / f"{program}.png")
+            finally:
+                window.close()
+        yield f"{program}.png"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--no-film", action="store_true", help="leave demo.gif as it is")
+    parser.add_argument("--windows", action="store_true", help="only pictures of real terminals that show pixels")
     parser.add_argument("--record", action="store_true", help="record the runs anew")
     args = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
+    if args.windows:
+        for name in in_windows():
+            print(name)
+        return
     model, kept = load_model("storyteller"), {}
     if args.record:
         record(model)
