@@ -57,6 +57,26 @@ def test_what_training_put_before_names_is_taken_off(name: str, tmp_path: Path) 
     close(logits(tmp_path), REFERENCE[""])
 
 
+def test_a_classifier_that_is_not_tied_shows_its_body(tmp_path: Path) -> None:
+    """As it was trained: in its place stood no output that could be tied. The embedding stands for one, and that is said."""
+    made = with_tensors(lambda tensors: tensors | {"score.weight": np.ones((2, 24), np.float32)}, tie_word_embeddings=False)
+    made(tmp_path)
+    close(logits(tmp_path), REFERENCE["classifies texts"])
+    assert load_model(tmp_path).notes == (
+        "Its other head (score.weight) isn't shown: what is shown is the body, with the token embedding as its output.",
+    )
+
+
+def test_a_body_that_says_its_output_is_its_own_says_how_to_see_it(tmp_path: Path) -> None:
+    with_config(tie_word_embeddings=False, architectures=["GPT2Model"])(tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r'lacks the tensor lm_head\.weight.*"tie_word_embeddings": true in its config.json shows its body'
+    ):
+        load_model(tmp_path)
+    with_config(tie_word_embeddings=True, architectures=["GPT2Model"])(tmp_path)
+    close(logits(tmp_path), REFERENCE[""])
+
+
 def test_an_index_of_another_precision_opens_by_its_name(tmp_path: Path) -> None:
     index = "model.safetensors.index.fp16.json"
     in_shards(dict, ("model.fp16-00001-of-00002.safetensors", "model.fp16-00002-of-00002.safetensors"), index)(tmp_path)

@@ -27,6 +27,7 @@ Floats = NDArray[np.float32]
 
 COMPILED, PARALLEL = re.compile(r"(?<![^.])_orig_mod\."), re.compile(r"^(?:module\.)+")
 BODY = ("h.", "wte.", "wpe.", "ln_f.", "lm_head.")  # how the names of a language model's tensors begin
+OTHER_HEADS = ("score.", "classifier.", "qa_outputs.")  # those in whose place a language model has its output
 MOST_NAMED = 3
 NORM_BIAS = re.compile(r"(?:^|\.)ln_\w\.bias$")
 
@@ -141,6 +142,8 @@ def read_layout(path: Path) -> Layout:
 def fitted(config: GPT2Config, found: Found, source: Source, weight_map: Mapping[str, Path] | None = None) -> Layout:
     """Tensors as the GPT-2 of a config; `source` is to blame for what is lacking. Raises CheckpointError."""
     stored = found.stored
+    if "lm_head.weight" not in stored and any(name.startswith(OTHER_HEADS) for name in stored):
+        config = replace(config, tie_word_embeddings=True)  # as the notes say: it has no output of a language model
     shapes = weight_shapes(config, with_head="lm_head.weight" in stored or not config.tie_word_embeddings)
     zeros = {name: shapes.pop(name) for name in without_biases(shapes, stored)}
     for name, shape in shapes.items():
@@ -290,6 +293,9 @@ def lacking(name: str, stored: Mapping[str, Stored], source: Source, weight_map:
     if file is not None:
         said = f"lacks the tensor {name}, which the index says it holds; fetch it again"
         return Source(file, "checkpoint", CheckpointError).refusal(said)
+    if name == "lm_head.weight":
+        remedy = '"tie_word_embeddings": true in its config.json shows its body with the token embedding as its output'
+        return source.refusal(f"lacks the tensor {name}, the output that its config says is its own; where it never had one, {remedy}")
     return source.refusal(f"lacks the tensor {name}, which its config asks for; it isn't a whole GPT-2")
 
 
