@@ -18,6 +18,7 @@ from txexplain.engine.model import GPT2
 
 HERS = "Anna gave the red ball to Tom. Then Tom gave it back to"
 HIS = "Tom gave the red ball to Anna. Then Anna gave it back to"
+TINY = str(Path(__file__).parents[1] / "golden" / "parity" / "default")
 PAIR = ("--answer", " Anna", "--against", " Tom")
 
 
@@ -185,6 +186,49 @@ def test_effects_over_examples(tmp_path: Path, storyteller: GPT2) -> None:
     assert "line 1" in sentence("effects", "heads", "--prompts", str(path))
 
 
+@pytest.mark.parametrize(
+    ("here", "beside", "flags"),
+    [
+        ((HERS, ()), (HIS, ()), ("--from", HIS)),
+        ((HERS, ("L5H0=zero",)), (HIS, ("L5H0=zero",)), ("--from", HIS, "--ablate", "L5H0=zero")),
+        ((HERS, ("[13,0]",)), (HERS, ()), ("--cut", "[13,0]")),
+    ],
+)
+def test_two_runs_are_put_beside_each_other(here: Any, beside: Any, flags: tuple[str, ...], storyteller: GPT2) -> None:
+    one, two = (storyteller.forward(storyteller.prompt_ids(text), interventions=changes) for text, changes in (here, beside))
+    p, q = (np.exp(run["logits"].astype(np.float64) - run["logits"].max()) for run in (one, two))
+    p, q = p / p.sum(), q / q.sum()
+    a, b = ids(storyteller)
+    got = document("compare", HERS, *PAIR, *flags, "--top", "3")
+    assert got["difference"] == pytest.approx(
+        {key: float(run["logits"][a] - run["logits"][b]) for key, run in (("here", one), ("other", two))}
+    )
+    assert got["total_variation"] == pytest.approx(np.abs(p - q).sum() / 2, abs=1e-6)
+    assert [each["id"] for each in got["next"]] == np.argsort(-np.abs(p - q), kind="stable")[:3].tolist()
+    assert [each["change"] for each in got["next"]] == pytest.approx(
+        [float(p[each["id"]] - q[each["id"]]) for each in got["next"]], abs=1e-6
+    )
+    assert got["same_rows"] == (0 if beside[0] == HIS else 14)
+    x, y = (run["blocks.3.resid_pre"][5].astype(np.float64) for run in (one, two))
+    assert got["streams"][3][5] == pytest.approx(np.linalg.norm(x - y) / max(np.linalg.norm(x), np.linalg.norm(y)), abs=1e-5)
+    grids = [run["blocks.4.attn.pattern"][2].astype(np.float64) for run in (one, two)]
+    assert got["patterns"][4][2] == pytest.approx(np.abs(grids[0] - grids[1]).sum() / 2 / 14, abs=1e-5)
+    lines = list(csv.reader(ok("compare", HERS, *PAIR, *flags, "--csv").splitlines()))
+    assert lines[0] == ["id", "text", "here", "other", "change"]
+    assert int(lines[1][0]) == got["next"][0]["id"]
+    assert ok("compare", HERS, *PAIR, *flags, "--top", "3").count("\n") == 5
+
+
+def test_another_model_reads_the_same_tokens() -> None:
+    got = document("compare", "--model", TINY, "--with", TINY, "--ids", "3,9,27")
+    assert got["total_variation"] == 0
+    assert got["next"] == []
+    assert np.abs(got["streams"]).max() == np.abs(got["patterns"]).max() == 0
+    unlike = document("compare", "Once", "--from", "Once upon a")
+    assert unlike["patterns"] is None
+    assert np.abs(unlike["streams"]).max() == 0, "the first row is the same"
+
+
 @pytest.mark.long
 def test_scan_ranks_all_kinds(storyteller: GPT2) -> None:
     got = document("scan", HERS, *PAIR)
@@ -213,6 +257,10 @@ def test_scan_ranks_all_kinds(storyteller: GPT2) -> None:
         (("effects", "heads", "x", "--to", "often"), "often"),
         (("effects", "heads"), "prompt"),
         (("scan", "x", "--top", "0"), "--top"),
+        (("compare", "x"), "nothing to compare with"),
+        (("compare", "x", "--from", "y", "--with", "gpt2"), "one of them"),
+        (("compare", "x", "--from", "y", "--json", "--csv"), "one of them"),
+        (("compare", "--ids", "3", "--with", TINY), "another vocabulary"),
         (("direct", "x", "--answer", "#50257"), "#50256"),
     ],
 )

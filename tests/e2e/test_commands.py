@@ -48,7 +48,7 @@ ONCE = "Once upon a time there was a"
 BUFFERED = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
 COMMANDS = (
     "predict", "generate", "tokens", "trace", "render", "describe", "explain", "open", "loss", "lens", "attention", "head-stats", "direct",
-    "effects", "scan", "models",
+    "effects", "scan", "compare", "models",
     "completion",
     "lessons", "poster", "keys", "serve", "convert",
 )  # fmt: skip

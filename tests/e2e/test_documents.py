@@ -33,6 +33,7 @@ ARGUMENTS = {
     "effects": ["heads", "Once upon"],
     "effects --prompts FILE": [],
     "scan": ["Once upon", "--top", "2"],
+    "compare": ["Once upon", "--from", "Once a", "--top", "2"],
     "lessons": [],
     "lessons report": [],
     "describe": ["Once upon"],

@@ -57,7 +57,7 @@ Example: txexplain "Once upon a time there was a" --at L3H5 --temperature 0.8
 
 Commands (txexplain COMMAND --help says more):
   numbers:   predict, generate, tokens, loss, attention, head-stats
-  causes:    lens, direct, effects, scan; runs: trace, open
+  causes:    lens, direct, effects, scan, compare; runs: trace, open
   pictures:  render, poster; words: describe, explain
   more:      lessons, models, convert, serve, keys, completion
 
@@ -319,6 +319,30 @@ scan = command(
     Example: txexplain scan "Once upon a time there was a"
     """,
 )
+compare = command(
+    "compare",
+    "compare:compare",
+    source_flags,
+    plain_change_flags,
+    pair_flags,
+    flag("--from", "other", metavar="TEXT", help="Another prompt, with the same changes."),
+    flag(
+        "--with",
+        "model_beside",
+        metavar="NAME",
+        shell_complete=complete_model,
+        help="Another model of this vocabulary, on the same tokens.",
+    ),
+    top_flag,
+    json_flag,
+    csv_flag,
+    help="""Two runs beside each other: what they say next, and how far apart.
+
+    Of another prompt, another model, or without what is changed.
+
+    Example: txexplain compare "The keys near the house" --ablate L4H3
+    """,
+)
 render = command(
     "render",
     "pictures:render",
@@ -518,7 +542,7 @@ completion = command(
 COMMANDS: dict[str, click.Command] = {
     str(each.name): each
     for each in (
-        predict, generate, tokens, trace, attention, head_stats, loss, lens, direct, effects, scan,
+        predict, generate, tokens, trace, attention, head_stats, loss, lens, direct, effects, scan, compare,
         render, poster, describe, explain, opened, keys,
         lessons, models, convert, serve, completion,
     )
