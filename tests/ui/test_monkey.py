@@ -151,6 +151,11 @@ def test_half_a_character_is_cut_and_copied(world: World, key: str) -> None:
     taken(world, "slash", ["paste", "a\ud800b"], "ctrl+a", "shift+up", "shift+left", key, "ctrl+v")
 
 
+def test_the_last_line_is_cut(world: World) -> None:
+    """Textual cuts a line with the break behind it, which the last line has not: the app ended over it."""
+    taken(world, "slash", "ctrl+x", ["settle"])
+
+
 def test_a_neuron_pointed_at_in_the_usual_list(world: World) -> None:
     """The list's name went without saying by keys but not by the pointer: one place was two Locations."""
     taken(world, ["jump", "L1.mlp:post[78]@1"], ["middle", 51, 12], kind="trace")

@@ -104,7 +104,8 @@ class PromptEditor(TextArea):
         """However text comes here or goes, by hand or paste: few marks stand on one cell, those behind the edit among them."""
         start, end = sorted((edit.from_location, edit.to_location))
         before = self.document.get_line(start[0])[: start[1]]
-        after = self.document.get_line(end[0])[end[1] :][:MARKS]
+        line = self.document.get_line(end[0]) if end[0] < self.document.line_count else ""  # ctrl+x names the one after the last
+        after = line[end[1] :][:MARKS]
         text = with_few_marks(before, edit.text)
         much = len(after) - len(with_few_marks(before + text, after))
         if text != edit.text or much:
