@@ -58,7 +58,7 @@ def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
         assert list(map(str, app.state.edits)) == ["L2H3=zero"]
         await go(app, hand, "model")
         assert app.scene(*app.size).ribbons is None  # what a changed z moved isn't told by shares and values
-        assert "ribbons: not recorded: blocks.2.attn.z was changed by hand" in "\n".join(screen_text(app))
+        assert "ribbons: not told: blocks.2.attn.z was changed by hand" in "\n".join(screen_text(app))
         assert app.result is not None
         ids = app.result.trace.ids
         assert app.result.trace.interventions == (EDIT,)

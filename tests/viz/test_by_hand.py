@@ -86,7 +86,7 @@ def test_ribbons_are_not_traced_through_a_changed_head(tiny: GPT2) -> None:
         result.flow("norms")
     assert not result.flow_lacks("rollout")
     stage, _, described = rooms(result, "model")
-    assert "ribbons: not recorded: blocks.1.attn.z was changed by hand" in stage
+    assert "ribbons: not told: blocks.1.attn.z was changed by hand" in stage
     assert "w shows attention rollout instead" in stage
     assert "blocks.1.attn.z was changed by hand" in described
     assert not changed(tiny, "blocks.1.attn.q").flow_lacks("norms")  # pattern and z follow from changed queries as from others

@@ -109,7 +109,8 @@ def flow_text(scene: Scene) -> str:
     """The ribbons in words: for each block what moved most in it, and which tokens held before it what reaches the selected one."""
     if scene.ribbons is None:
         lacking = scene.result.flow_lacks(scene.state.flow)
-        return f"Where it came from: not recorded: {lacking}." if lacking else "Where it came from: being traced."
+        why = "not told" if lacking.endswith("by hand") else "not recorded"
+        return f"Where it came from: {why}: {lacking}." if lacking else "Where it came from: being traced."
     rows: list[Row] = [("block", "what moved most in it", "what reaches the selected token, before the block, was in")]
     for layer, (moves, before, others) in enumerate(flow_of(scene)):
         told = [f"{named(scene, source)} → {named(scene, target)} {percent(share)}" for source, target, share in moves]

@@ -132,7 +132,7 @@ def readout(scene: Scene) -> str:
         return f"{name}: {lacking(facts)}"
     before, after = (number(each, ascii=ascii, sign=True) for each in (facts.without, facts.without + change))
     done = facts.to if facts.to in ("cut", "patched") else f"at {facts.to}"
-    way = "" if facts.restored(name) is None else f", {number(facts.restored(name) or 0.0, ascii=ascii)} of the way to the other run's"
+    way = "" if facts.restored(name) is None else f", {number(facts.restored(name) or 0.0, ascii=ascii)} of the way there"
     return f"{name} {done}: {before} {scene.palette.glyphs.arrow} {after}, that is {number(change, ascii=ascii, sign=True)}{way}"
 
 

@@ -261,7 +261,8 @@ def picture_of(canvas: Canvas, scene: Scene, rows: Rows, c: Columns, chosen: int
     height, x = bottom - 2, c.x[0]
     if scene.ribbons is None:
         lacking = scene.result.flow_lacks(scene.state.flow)
-        note = f"ribbons: not recorded: {lacking}" if lacking else "tracing the flow " + scene.palette.glyphs.ellipsis
+        why = "not told" if lacking.endswith("by hand") else "not recorded"
+        note = f"ribbons: {why}: {lacking}" if lacking else "tracing the flow " + scene.palette.glyphs.ellipsis
         canvas.put(x, 2 + height // 2, note, "muted", width=canvas.width - x - 1)
         if lacking and scene.state.flow == "norms" and not scene.result.flow_lacks("rollout"):
             canvas.put(x, 3 + height // 2, "w shows attention rollout instead", "muted", width=canvas.width - x - 1)
