@@ -194,6 +194,21 @@ def test_gpt2s_tokens_are_shown_where_the_prompt_encodes_to_the_ids(tmp_path: Pa
         assert Trace.load(tmp_path / str(n)).tokens == tokens, (n, prompt)
 
 
+def test_logits_of_the_last_position_may_have_a_batch_of_one(base: GPT2, tmp_path: Path) -> None:
+    base.forward(IDS).save(tmp_path / "t.safetensors")
+    told = load_file(tmp_path / "t.safetensors")
+    save_file(told | {"logits": told["logits"][None]}, tmp_path / "t.safetensors")
+    np.testing.assert_array_equal(Trace.load(tmp_path / "t.safetensors")["logits"], told["logits"])
+
+
+def test_arrays_in_an_archive_are_no_trace_and_the_sentence_says_how_to_make_one(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", ids=np.arange(3))
+    (tmp_path / "t.pkl").write_bytes(pickle.dumps({"ids": [1, 2, 3], "x": "x" * 20}))
+    for name in ("t.npz", "t.pkl"):
+        with pytest.raises(TraceError, match=r"a pickle, or an archive of arrays .*safetensors\.numpy\.save_file"):
+            Trace.load(tmp_path / name)
+
+
 # What was changed by hand
 
 CHANGES: dict[str, list[Intervention]] = {

@@ -42,6 +42,10 @@ DTYPES: dict[str, str] = {
 FLOAT_DTYPES = ("F64", "F32", "F16", "BF16")
 AT_ONCE = 1 << 22  # numbers that are brought to float32 or compared in one go
 ALIGNED = 64  # bytes: where the numbers of a file that is written here begin
+NO_ARCHIVES = (
+    "is a pickle, or an archive of arrays (.pt, .npz), and neither is opened; in the Python that reads it, "
+    'safetensors.numpy.save_file({"ids": ids, "blocks.0.attn.pattern": pattern, …}, "trace.safetensors") writes what is'
+)
 NO_PICKLES = "which can run code when it is opened; save it as safetensors (transformers: save_pretrained) and open that"
 
 
@@ -168,7 +172,7 @@ def header_length(start: bytes, size: int, source: Source) -> int:
     length = int.from_bytes(start, "little")
     if length > LONGEST_HEADER:
         if re.match(rb"PK\x03\x04|\x80[\x02-\x05]", start):
-            raise source.refusal(f"is a PyTorch pickle, {NO_PICKLES}")
+            raise source.refusal(NO_ARCHIVES if source.what == "trace" else f"is a PyTorch pickle, {NO_PICKLES}")
         if start == b"version ":
             raise source.refusal("is only Git LFS's pointer to a file; fetch the file itself with `git lfs pull`")
         if length <= min(LONGEST_OF_FORMAT, size - 8):

@@ -130,6 +130,9 @@ def load(path: Path) -> Trace:
     edits = read_interventions(where, metadata, config)
     require_memory_for([Stored(entry, mapped.data, source) for entry in named.values()], source)
     tensors = {name: without_batch(where, name, as_array(mapped.data, entry)) for name, entry in named.items()}
+    logits = tensors.get("logits")
+    if logits is not None and logits.ndim == 2 and len(logits) == 1 < len(ids):
+        tensors["logits"] = logits[0]  # the last position's, of a batch of one
     good = by_one_name(where, checked(where, tensors, config, ids, edits))
     prompt = metadata.get("prompt", "")
     return Trace(
