@@ -23,7 +23,7 @@ from txexplain.viz.canvas import Canvas
 from txexplain.viz.palette import Palette
 from txexplain.viz.scene import Scene
 from txexplain.viz.screen import LEAST_PANEL, LEAST_SIDE, layout, paint_pane, paint_screen
-from txexplain.viz.views.explain import code_rows, explain_text, explanation, paint_explain, rows_of, scrolled, value_text
+from txexplain.viz.views.explain import code_rows, explain_text, explanation, paint_explain, rows_of, scrolled, value_text, with_words
 
 PLACES = (
     "model[L1]", "model[output]", "embed[5]@1", "embed:nearest@3",
@@ -53,7 +53,9 @@ def test_no_code_is_lost(result: Result) -> None:
     """The line that counts is there whole and lit, once for each source; the words of the sentences are all there."""
     for place in PLACES:
         scene = scene_at(result, place, (80, 24))
-        counts = squeezed("".join(source.marked_text for source in explanation(scene).sources))
+        counts = squeezed(
+            "".join(text for source in explanation(scene).sources for number, text in source.lines if number in source.marked)
+        )
         for width in (37, 49, 76):
             rows = rows_of(scene, width, 1)
             lit = squeezed("".join(re.sub(r"^▸\d* ", "", row.text) for row in rows if row.lit))
@@ -213,7 +215,9 @@ def test_paging_shows_every_row_once_it_is_gone_through(result: Result, place: s
         if not more:
             break
         scroll = after
-    wanted = [row.text.rstrip() for row in rows_of(scene, scene.width - 3, 3 if scene.height >= 30 else 1)]
+    wanted = [
+        row.text.rstrip() for row in with_words(scene, rows_of(scene, scene.width - 3, 3 if scene.height >= 30 else 1), scene.width - 3)
+    ]
     assert [line for line in seen if line] == [line for line in wanted if line]
     assert scrolled(replace(scene, scroll=scroll), -100) == 0
     assert paint_explain(replace(scene, scroll=10_000)).text() == paint_explain(replace(scene, scroll=scroll)).text()
