@@ -28,7 +28,7 @@ from tests.bench import naive
 from tests.bench.products import counting
 from tests.bench.rivals import rivals
 from tests.bench.sweeps import sweeps
-from tests.bench.terminal import crowd, keys, memory
+from tests.bench.terminal import crowd, keys, memory, pictures
 from txexplain.engine.checkpoint import weight_shapes
 from txexplain.engine.config import GPT2Config
 from txexplain.engine.cores import CORES
@@ -220,6 +220,7 @@ def start(rows: list[dict[str, Any]]) -> None:
 def latencies(rows: list[dict[str, Any]]) -> None:
     for size in ((80, 24), (120, 40), (200, 60)):
         rows += keys(size, ["Once upon a time there was a"])
+        rows += pictures(size, "The little fox lost her red ball. She looked everywhere for her red")
 
 
 def crowds(rows: list[dict[str, Any]]) -> None:

@@ -13,25 +13,28 @@ import sys
 import termios
 import time
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+PIXELS = b"\x1b_Gi=31;OK\x1b\\\x1b[6;18;9t\x1b[?62;4c"  # a terminal that takes kitty's protocol and sixels, with cells of 9×18
 QUIET = 0.15  # seconds without a byte after which a key's painting is over
 
 
 class Session:
     """One app on its own terminal."""
 
-    def __init__(self, arguments: list[str], size: tuple[int, int]) -> None:
+    def __init__(self, arguments: list[str], size: tuple[int, int], answers: bytes = b"", **more: str) -> None:
+        """answers: what the terminal says of itself. more: of the environment."""
         self.started = time.perf_counter()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "TEXTUAL_ANIMATIONS": "none"}
+            env = os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor", "TEXTUAL_ANIMATIONS": "none"} | more
             env.pop("NO_COLOR", None)
             os.execvpe(sys.executable, [sys.executable, "-m", "txexplain", *arguments], env)
         columns, rows = size
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        self.output = b""
+        self.output, self.answers = b"", answers
         self.first = 0.0  # when the first byte of the last read came
 
     def read(self, until: bytes | None = None, patience: float = 60.0, quiet: float = QUIET) -> tuple[float, int]:
@@ -49,6 +52,9 @@ class Session:
             self.first = self.first if count else last
             count += len(data)
             self.output += data
+            if self.answers and b"\x1b[c" in self.output:
+                os.write(self.fd, self.answers)
+                self.answers = b""
             if until is not None and until in self.output:
                 until = None
         return last, count
@@ -113,6 +119,25 @@ def keys(size: tuple[int, int], arguments: list[str]) -> list[dict[str, Any]]:
         measure("typing", list(" little girl"), 1)
     finally:
         session.close()
+    return rows
+
+
+def pictures(size: tuple[int, int], prompt: str) -> list[dict[str, Any]]:
+    """Of a cursor's move in a picture, on terminals of a size that show it in each of the ways: as in `keys`."""
+    rows: list[dict[str, Any]] = []
+    for medium, place in product(("glyphs", "kitty", "sixel", "iterm"), ("model", "L3")):
+        session = Session([prompt, "--at", place, "--picture", medium], size, PIXELS, TERM_PROGRAM="iTerm.app")
+        try:
+            session.read(until=b"bits")
+            session.read(quiet=2.0)
+            there_and_back = ["\x1b[A"] * 4 + ["\x1b[B"] * 4
+            for key in there_and_back:  # once unmeasured
+                session.key(key)
+            ms, count = zip(*(session.key(key) for key in there_and_back * 3), strict=True)
+            row = {"what": f"cursor in the picture, {place}, {medium}, {size[0]}x{size[1]}", "bytes": max(count), "keys": len(ms)}
+            rows.append(row | quantiles("", ms))
+        finally:
+            session.close()
     return rows
 
 
