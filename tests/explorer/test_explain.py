@@ -44,7 +44,8 @@ PLACES = (
     "L1.mlp", "L0.mlp:pre@2", "L1.mlp:added", "L1.mlp:post[40]", "L1.mlp:pre[3]", "L1.mlp[41]", "L0.mlp[0]@0",
     "output", "output@2", "direct", "direct:order[L1H2]@4", "direct[always]", "lens", "lens:rank[L1]@2",
     "lens:difference[L0]", "lens:bits",
-    "effects", "effects:sorted", "effects:edges@4", "effects:rows[L0.mlp]@2", "effects:patch[L1H0]@4",
+    "effects", "effects:sorted", "effects:edges@4", "effects:rows[L0.mlp]@2",
+    *(f"effects:{face}" for face in ("mlps", "z", "q", "k", "v", "pattern")), "effects:patch[L1H0]@4",
     "residual", "residual[pos]@3", "residual[L0.attn]", "residual[L1.mlp]@4", "residual[L1.attn]",
 )  # fmt: skip
 
