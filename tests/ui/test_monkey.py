@@ -29,7 +29,7 @@ def taken(world: World, *steps: object, **start: object) -> Seen:
 def test_a_short_walk(world: World, kind: str) -> None:
     seen = walk(world, kind, 100, 11)
     assert sum(seen.steps.values()) >= 100
-    assert seen.looks["compared"] > 10
+    assert seen.looks["compared"] + seen.looks["small"] > 10  # it may be a screen too small for anything, from its start to its end
     assert len(seen.views) > 3
 
 
