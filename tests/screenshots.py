@@ -340,7 +340,8 @@ def in_windows() -> Iterator[str]:
     for medium, theme, at in (("kitty", "dark", "L3"), ("sixel", "light", "model")):
         (program, words, _), colours = WINDOWS[medium], between(at, theme)
         with tempfile.TemporaryDirectory() as home:
-            window = Window(Path(home), [program, *words, *app(PROMPT, "--theme", theme, "--at", at)])
+            fonts = ["-fa", "DejaVu Sans Mono", "-fs", "11"] if program == "xterm" else []  # its own has no smooth edges
+            window = Window(Path(home), [program, *fonts, *words, *app(PROMPT, "--theme", theme, "--at", at)])
             try:
                 window.until(lambda seen, colours=colours: there(seen, colours, 4) >= 0.5 * len(colours))  # type: ignore[misc]
                 window.picture(FOLDER / f"{program}.png")

@@ -26,7 +26,7 @@ SIZE = (1500, 1000)
 WINDOWS = {
     "kitty": ("kitty", ["-o", "remember_window_size=no", "-o", "initial_window_width=120c", "-o", "initial_window_height=40c", "-o",
                         "update_check_interval=0"], 0),
-    "sixel": ("xterm", ["-ti", "vt340", "-fa", "DejaVu Sans Mono", "-fs", "11", "-geometry", "120x40+0+0", "-e"], 2),
+    "sixel": ("xterm", ["-ti", "vt340", "-geometry", "120x40+0+0", "-e"], 2),
 }  # fmt: skip
 PATIENCE = 120.0
 
