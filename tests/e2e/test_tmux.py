@@ -28,7 +28,7 @@ class Terminal:
 
     def __init__(self, folder: Path, width: int, height: int) -> None:
         self.socket = str(folder / "tmux")
-        self("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "env PS1='ready$ ' sh")
+        self("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), f"env PS1='ready$ ' XDG_STATE_HOME='{folder}' sh")
 
     def __call__(self, *words: str) -> str:
         command = ["tmux", "-S", self.socket, *words]
