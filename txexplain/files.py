@@ -280,6 +280,11 @@ def put_file(file: Path, path: Path) -> None:
         whole.replace(place)
 
 
+def tell_system(path: Path, value: str) -> None:
+    """Set what the system keeps of this process, in /proc, which is on no disk. Raises OSError."""
+    path.write_text(value, encoding="ascii")
+
+
 def megabytes(size: int) -> str:
     """A file's or a memory's size, as it is said to people."""
     return f"{size / 1e6:,.1f} MB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"

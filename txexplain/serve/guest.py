@@ -22,6 +22,7 @@ from txexplain.explorer.reading import Reads
 from txexplain.explorer.session.events import Led, Load
 from txexplain.explorer.session.value import Session
 from txexplain.explorer.state import ExplorerState
+from txexplain.files import tell_system
 from txexplain.front.medium import GLYPHS
 from txexplain.front.options import UiOptions
 from txexplain.serve.address import AddressError, query_of, state_of
@@ -97,7 +98,7 @@ def limit() -> None:
     import resource
 
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+        tell_system(Path("/proc/self/oom_score_adj"), "1000")
     for what, most in (
         (resource.RLIMIT_FSIZE, 0), (resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, HANDLES),
         (resource.RLIMIT_DATA, data_now() + MEMORY),
