@@ -45,7 +45,7 @@ class Effects(LookedUp):
         "Cause",
     )
     tries = "switching parts off"
-    takes = "off"
+    takes = "do it"
 
     def seen_from(self, at: Location, dims: Dims) -> Location:
         """With the head or MLP selected that the place belongs to."""
