@@ -265,9 +265,8 @@ def test_leaving_a_lesson_gives_back_what_the_reader_had(storyteller: GPT2, size
         assert app.session.held is None
         assert not {moment.ids for moment in app.session.history} & {ids for ids, *_ in history}
         await press(app, pilot, "t")
-        rows = " ".join(screen_text(app))
-        assert "t close the lesson" in rows
-        assert "Close the lesson" in rows
+        await until(pilot, lambda: "Close the lesson" in " ".join(screen_text(app)), "the list")
+        assert "t close the lesson" in " ".join(screen_text(app))
         await press(app, pilot, "t")
         assert app.state == own
         assert app.state.appended == own.appended
