@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from textual import _wait
 
 from tests.examples import FEW
 from txexplain.engine.cores import CORES, blas
@@ -35,8 +34,6 @@ CORES.keep()
 if (library := blas()) is not None:
     library.set_num_threads(1)
 
-# A key of Textual's pilot waits twice until the process slept 20 ms and hardly worked meanwhile; a tenth of that tells as much.
-_wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.002, 0.0001
 
 # A busy machine is no defect of the code, hence no deadlines. `--hypothesis-profile=thorough` looks at many more examples, always the same
 # ones, so that what passes here passes elsewhere; `new` looks at as many that nobody has seen.

@@ -884,6 +884,7 @@ def test_an_output_that_the_shell_closed_is_one_sentence(words: str) -> None:
     assert done.stderr == b"txexplain: The output can't be used: bad file descriptor.\n"
 
 
+@pytest.mark.long
 def test_other_streams_that_the_shell_closed(tmp_path: Path) -> None:
     """A picture is written without an output, a prompt can't be read without an input, and numbers come without a place for errors."""
 

@@ -83,6 +83,7 @@ def test_the_flow_is_told_with_its_shares() -> None:
         assert all(each["from"] < each["to"] for each in block["moves"])
 
 
+@pytest.mark.long
 def test_what_is_changed_and_what_is_lacking_is_said(tmp_path: Any) -> None:
     got = described("L3.attn", "--ablate", "L3H5", "--cut", "[2,1]")
     assert len(got["changes"]) == 2

@@ -85,6 +85,7 @@ rescue.last_resort = late
 """
 
 
+@pytest.mark.long
 def test_a_line_that_is_cut_ends_it_in_order(terminals: Callable[..., Terminal]) -> None:
     """Nobody is there to read what is still written, and nobody waits for that: nothing has to end it by force."""
     terminal = terminals("Once upon a time", code=ORDERLY)
@@ -178,6 +179,7 @@ def test_after_sudden_death_the_guardian_restores_the_terminal(terminals: Callab
     assert terminal.is_restored()
 
 
+@pytest.mark.long
 def test_a_checkpoint_cut_short_under_the_app_leaves_one_sentence(terminals: Callable[..., Terminal], tmp_path: Path) -> None:
     """SIGBUS, which no Python handler can answer."""
     folder = tmp_path / "model"
@@ -334,6 +336,7 @@ def test_ctrl_z_and_fg_in_a_shell(new_terminal: Callable[..., Terminal], within:
     terminal.until(lambda: b"\rcode 0\r" in terminal.output)
 
 
+@pytest.mark.long
 def test_ctrl_z_without_a_shell_says_so(terminals: Callable[..., Terminal]) -> None:
     """As under ssh -t host txexplain: nobody could bring it back."""
     terminal = terminals("Once upon a time")

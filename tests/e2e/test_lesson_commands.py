@@ -28,6 +28,7 @@ def refused(*args: str) -> str:
     return str(run(*args, code=1).exception or "") + run(*args, code=1).output
 
 
+@pytest.mark.long
 def test_the_shipped_lessons_are_listed_and_hold() -> None:
     listed = json.loads(run("lessons", "--json").output)["lessons"]
     assert [set(each) for each in listed] == [{"name", "title", "pages"}] * len(SHIPPED)

@@ -127,6 +127,7 @@ def test_what_is_written_or_called_would_be_seen(tmp_path: Path, cache: Path) ->
     assert [what.split()[0] for what in told] == ["socket.__new__", "socket.connect"]
 
 
+@pytest.mark.long
 def test_the_app_writes_nothing_and_calls_nobody(tmp_path: Path, cache: Path) -> None:
     assert did(tmp_path, cache, program=APP) == ["at heads"]
     assert list(tmp_path.iterdir()) == []

@@ -238,6 +238,7 @@ main()
 """
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_a_download_at_once_and_the_next_try_goes_on_with_it(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

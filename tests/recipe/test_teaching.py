@@ -31,6 +31,7 @@ def test_a_seed_decides_everything(texts: list[Text]) -> None:
     assert probes(5) == probes(5)
 
 
+@pytest.mark.long
 def test_who_gives_to_whom_in_training_is_never_asked(put: list[Probe]) -> None:
     """Read back from the finished sentences: no pair of giver and receiver is on both sides."""
     gave = re.compile(r"(?:When|After|While) (\w+) and (\w+) [^.]*, (\w+) (?:gave|handed|passed|showed|brought) an? \w+ to (\w+)\.")

@@ -309,6 +309,7 @@ def test_beyond_this_machine_addresses_and_names_that_were_given_are_the_class(
     assert is_served(asked, host, names) == is_it
 
 
+@pytest.mark.long
 def test_sockets_that_say_nothing_take_no_room() -> None:
     """Neither those that ask for nothing, nor pages that never say how large they are; whoever means to come in does."""
 
@@ -422,6 +423,7 @@ print([receive_with(ours, 0)[0] for _ in range(3)])
 """
 
 
+@pytest.mark.long
 def test_a_machine_without_room_for_another_process_keeps_those_that_are_here() -> None:
     done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.strip() == "[{'ready': True}, {'ended': 1, 'code': 1}, {'ended': 2, 'code': 1}]", done.stderr
@@ -669,7 +671,7 @@ async def gone(pid: int) -> None:
 
 def test_a_page_that_can_is_sent_pixels_once_its_guest_asks(room: Class) -> None:
     async def go() -> None:
-        for cell, sent in (([9, 18], True), ([1e9, -5], True), (None, False)):
+        for cell, sent in (([1e9, -5], True), (None, False)):
             hello = {"size": (100, 30), "key": "", "query": "", "theme": "dark", "cell": cell}
             async with page(room, hello=hello) as one:
                 await one.shows("Next token")

@@ -188,6 +188,7 @@ def test_what_the_server_says_of_crashes_holds_no_class_up(tmp_path: Path, monke
     server_beside.close()
 
 
+@pytest.mark.long
 def test_a_lecturer_may_stand_in_anybodys_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What lies there is no part of the program, whatever it is called; but a lesson of that folder is found by its name."""
     for name in ("aiohttp", "click", "json", "txexplain", "numpy"):

@@ -37,6 +37,7 @@ def goes(channel: socket.socket, at: str, lesson: str = "", number: int = 0) -> 
     channel.sendall(json.dumps({"at": at, "lesson": lesson, "page": number}).encode() + b"\n")
 
 
+@pytest.mark.long
 def test_guests_of_another_machine_follow_and_answer() -> None:
     async def go(one: Class, other: Class, lecturer: socket.socket) -> None:
         assert one.code == other.code == relay.code_of(KEY)  # one link fits both
@@ -79,6 +80,7 @@ def test_who_has_not_the_key_is_told_nothing_and_is_not_counted() -> None:
             ours.recv(1)
 
 
+@pytest.mark.long
 def test_without_a_key_no_machine_is_told_anything() -> None:
     async def go(room: Class) -> None:
         async with aiohttp.ClientSession() as session:
@@ -89,6 +91,7 @@ def test_without_a_key_no_machine_is_told_anything() -> None:
         asyncio.run(go(room))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("link", "words"),
     few(

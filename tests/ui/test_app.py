@@ -954,6 +954,7 @@ def test_ascii_is_ascii_everywhere(storyteller: GPT2, size: tuple[int, int]) -> 
         await hand.press("escape", "slash", "é", "世")
         await settled(app, hand)
         await hand.press("escape")
+        await settled(app, hand)
         check("a prompt with wide characters")
 
     drive(test, storyteller, ExplorerState(prompt="Les élèves 世界 \u200b\x1b[31m"), size=size, options=options)

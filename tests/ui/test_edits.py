@@ -45,6 +45,7 @@ async def go(app: ExplorerApp, hand: Pilot[None], place: str) -> None:
     await settled(app, hand)
 
 
+@pytest.mark.long
 def test_all_that_is_shown_is_of_the_changed_run(storyteller: GPT2) -> None:
     """A head is switched off by key while the plain run is on screen, with its ribbons and its surprisal."""
 

@@ -207,6 +207,7 @@ def on_a_line(model: GPT2, speed: float, test: Callable[[Session, Pilot[None]], 
     record(go, model, ExplorerState(prompt=PROMPT), size=SIZE)
 
 
+@pytest.mark.long
 def test_ten_draws_send_little_more_than_the_last(storyteller: GPT2) -> None:
     async def test(session: Session, pilot: Pilot[None]) -> None:
         app, far = session.app, session.far

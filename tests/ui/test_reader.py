@@ -285,6 +285,7 @@ def test_leaving_a_lesson_gives_back_what_the_reader_had(storyteller: GPT2, size
     drive(visit, storyteller, OWN, size=size)
 
 
+@pytest.mark.long
 def test_the_own_place_may_lie_where_the_pages_run_has_nothing(storyteller: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is gone to once the own run is there; a key that leads elsewhere meanwhile counts."""
     long = "One two three four five six seven eight nine ten eleven twelve"
@@ -368,6 +369,7 @@ def test_a_page_brings_its_model_and_the_next_one_gives_it_back(storyteller: GPT
     drive(turn, storyteller, OWN, reads=Reads(lesson))
 
 
+@pytest.mark.long
 def test_a_model_that_the_reader_picks_in_a_lesson_stays(storyteller: GPT2) -> None:
     """With the words of the own prompt, which that model cuts in its own way."""
     other = Path(__file__).parents[1] / "golden" / "saved" / "one"
@@ -443,6 +445,7 @@ def script(*keys: str) -> Lesson:
     return parse_lesson(pages, "script")
 
 
+@pytest.mark.long
 def test_a_script_plays_its_keys_the_same_way_each_time(storyteller: GPT2) -> None:
     ends = []
 
