@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from textual import _wait, constants
 
 from tests.examples import FEW
 from txexplain.engine.cores import CORES, blas
@@ -34,6 +35,10 @@ CORES.keep()
 if (library := blas()) is not None:
     library.set_num_threads(1)
 
+# A key of Textual's pilot waits twice until the process did hardly anything for longer than a frame takes, 20 ms. With more frames a
+# second, a quarter of that tells as much.
+constants.MAX_FPS = 500  # type: ignore[misc]  # read as Textual's screens are imported
+_wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.005, 0.00025
 
 # A busy machine is no defect of the code, hence no deadlines. `--hypothesis-profile=thorough` looks at many more examples, always the same
 # ones, so that what passes here passes elsewhere; `new` looks at as many that nobody has seen.
