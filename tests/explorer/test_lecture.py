@@ -106,6 +106,19 @@ def test_one_pane_fills_the_screen_and_goes_back(talk: World, size: tuple[int, i
     assert panes(talk, size) == before
 
 
+def test_what_fills_the_screen_says_that_it_is_old(talk: World) -> None:
+    """The header, which says so else, isn't there."""
+    talk.press("fill")
+    for _ in ("stage", "panel", "side"):
+        assert "computing" not in screen(talk)
+        fresh = talk.session
+        talk.happen(e.Typed("Two old kings"))
+        assert talk.session.running
+        assert "computing" in screen(talk)
+        talk.session = fresh
+        talk.press("next_pane")
+
+
 def test_a_page_says_what_fills_the_screen_and_the_next_one_has_all(talk: World) -> None:
     talk.press("lesson_on")
     talk.settle()

@@ -105,8 +105,9 @@ def anyhow(app: App, world: World) -> Seen:
         ids = wanted(app, world)
         foreign = app.result.model is not None and not same_weights(app.result.model, world.models.get(state.model))
         if ids != tuple(app.result.trace.ids) or foreign:
-            says = [f"computing{app.tones.glyphs.ellipsis}" in seen.row(0), any("old: " in row for _, row in seen.pane("panel"))]
-            assert any(says) or seen.covered, f"an old result is shown as current: {ids}, not {app.result.trace.ids}"
+            top = seen.row(0) + (seen.pane(app.session.filling)[0][1] if app.session.filling in rects else "")
+            says = [f"computing{app.tones.glyphs.ellipsis}" in top, any("old: " in row for _, row in seen.pane("panel"))]
+            assert any(says) or seen.covered or "blank" in rects, f"an old result is shown as current: {ids}, not {app.result.trace.ids}"
     return seen
 
 

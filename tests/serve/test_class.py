@@ -22,7 +22,7 @@ import aiohttp
 import pytest
 
 from tests.covering import few
-from tests.serve.room import Class, page, served
+from tests.serve.room import Class, Page, page, served
 from txexplain.serve import house, web
 from txexplain.serve.host import is_served
 from txexplain.serve.limits import SPARE, Limits
@@ -63,13 +63,18 @@ def test_guests_do_not_share_a_view(room: Class) -> None:
     asyncio.run(go())
 
 
+async def in_the_atlas(one: Page, room: Class) -> int:
+    """A guest goes away from where all begin; how many processes there are then."""
+    await one.shows("Next token")
+    await one.press("a")
+    await one.until(lambda: one.told.get("at", "").startswith("at=heads"))
+    return len(room.forks())
+
+
 def test_a_page_that_is_loaded_anew_finds_its_session(room: Class) -> None:
     async def go() -> None:
         async with page(room) as first:
-            await first.shows("Next token")
-            await first.press("a")
-            await first.until(lambda: first.told.get("at", "").startswith("at=heads"))
-            before = len(room.forks())
+            before = await in_the_atlas(first, room)
         async with page(room, "", key=first.told["key"], size=(120, 36)) as again:
             await again.shows("L5")
             await again.until(lambda: "heads" in again.screen.display[0])
@@ -85,10 +90,7 @@ def test_a_page_that_is_loaded_anew_finds_its_session(room: Class) -> None:
 def test_a_page_whose_line_broke_finds_its_session_before_that_is_known(room: Class) -> None:
     async def go() -> None:
         async with page(room) as first:
-            await first.shows("Next token")
-            await first.press("a")
-            await first.until(lambda: first.told.get("at", "").startswith("at=heads"))
-            before = len(room.forks())
+            before = await in_the_atlas(first, room)
             async with page(room, "", key=first.told["key"]) as again:
                 await again.until(lambda: "heads" in again.screen.display[0])
                 await first.until(lambda: "another page" in first.told.get("over", ""))

@@ -23,6 +23,7 @@ from aiohttp import WSMsgType, web
 from txexplain.bounded import load_json
 from txexplain.errors import ExplainError
 from txexplain.serve.house import House
+from txexplain.serve.wire import Message
 
 PATH = "/lead"
 LEAST_KEY = 8  # characters: whoever knows the link may try keys on a machine of their own
@@ -67,7 +68,7 @@ def address_of(link: str) -> str:
 
 async def lead(socket: web.WebSocketResponse, house: House) -> None:
     """Tell another house where the lecturer is, whenever that changes, and take what its guests answered, until it leaves."""
-    moved, name = asyncio.Event(), secrets.token_hex(8)
+    moved = asyncio.Event()
     moved.set()
 
     async def tell() -> None:
@@ -81,27 +82,23 @@ async def lead(socket: web.WebSocketResponse, house: House) -> None:
     telling = asyncio.create_task(tell())
     try:
         async for message in socket:
-            if message.type is not WSMsgType.TEXT:
+            if message.type is not WSMsgType.TEXT or (told := counts_of(message.data)) is None:
                 return
-            counts = counts_of(message.data)
-            if counts is None:
-                return
-            name = counts.pop("house", name)
-            house.told_by(name, counts["all"])
+            house.told_by(*told)
     finally:
         house.followers.discard(moved)
         telling.cancel()
 
 
-def counts_of(text: str) -> dict[str, Any] | None:
-    """What a house says of its guests' answers; None where it isn't that."""
+def counts_of(text: str) -> tuple[str, list[Message]] | None:
+    """A house's name for itself and what its guests answered, as it says them; None where it says neither."""
     with suppress(TypeError, ValueError, KeyError, AttributeError, RecursionError):
         told: Any = load_json(text.encode("utf-8", "replace"), MOST_VALUES)
         counts = [
             {"lesson": str(each["lesson"]), "page": int(each["page"]), "answers": {str(int(n)): int(m) for n, m in each["answers"].items()}}
             for each in told["all"]
         ]
-        return {"house": str(told["house"])[:64], "all": counts}
+        return str(told["house"])[:64], counts
     return None
 
 

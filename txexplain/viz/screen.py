@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from txexplain.explorer.location import place_of
+from txexplain.text import cell_width
 from txexplain.viz.canvas import Canvas
 from txexplain.viz.scene import Scene
 from txexplain.viz.views import PANES
 from txexplain.viz.views.caption import caption_rows
-from txexplain.viz.views.chrome import paint_covered
+from txexplain.viz.views.chrome import computing, paint_covered
 from txexplain.viz.views.lesson import mark
 from txexplain.viz.views.panel import ABOVE, LOWEST
 from txexplain.viz.views.surprisal import rows_needed
@@ -127,11 +128,13 @@ def captioned(stage: Rect, scene: Scene) -> dict[str, Rect]:
 
 def paint_pane(name: str, scene: Scene, rect: Rect) -> Canvas:
     """One pane's picture, as large as its place, with what the lesson's page points at marked."""
-    if hidden(name, scene):
-        return paint_covered(replace(scene, width=rect.width, height=rect.height))
-    canvas = PANES[name](replace(scene, width=rect.width, height=rect.height))
-    if scene.reading is not None:
+    own, covered = replace(scene, width=rect.width, height=rect.height), hidden(name, scene)
+    canvas = paint_covered(own) if covered else PANES[name](own)
+    if scene.reading is not None and not covered:
         mark(canvas, name, scene)
+    if scene.stale and name == scene.filling:  # no header is there to say so
+        text = f" {computing(scene)} "
+        canvas.put(rect.width - cell_width(text), 0, text, "warning")
     return canvas
 
 

@@ -61,6 +61,11 @@ def known_sizes(scene: Scene) -> str:
     return f" {scene.palette.glyphs.dot} ".join(parts)
 
 
+def computing(scene: Scene) -> str:
+    """What is said of what comes with the run that is on its way."""
+    return "computing" + scene.palette.glyphs.ellipsis
+
+
 def paint_header(scene: Scene) -> Canvas:
     """Name, model, breadcrumb (each step answers to the pointer), and the run's size and cost; where it is tight, its end and the cost."""
     canvas = Canvas(scene.width, 1, scene.palette)
@@ -68,7 +73,7 @@ def paint_header(scene: Scene) -> Canvas:
     glyphs = scene.palette.glyphs
     steps = breadcrumb(scene.location)
     trail = f" {glyphs.crumb} ".join(label for label, _ in steps)
-    state = "computing" + glyphs.ellipsis if scene.stale else scene.cost
+    state = computing(scene) if scene.stale else scene.cost
     size = f"{count(scene.n_tokens)} tok" if scene.shown is not None else ""
     right = f" {glyphs.dot} ".join(part for part in (size, state) if part)
     x = 1 + canvas.put(1, 0, "txexplain", "text", attrs=BOLD) + 2

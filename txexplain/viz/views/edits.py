@@ -9,7 +9,7 @@ from txexplain.text import cell_width
 from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import number
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import contrast_name
+from txexplain.viz.views.chrome import computing, contrast_name
 
 
 def paint_edits(scene: Scene) -> Canvas:
@@ -40,7 +40,7 @@ def changes_text(scene: Scene, room: float = math.inf) -> str:
 def effect_text(scene: Scene) -> str:
     """A − B of the run without the changes and with them, as logits; nothing where it isn't known."""
     if scene.stale:
-        return "computing" + scene.palette.glyphs.ellipsis
+        return computing(scene)
     if scene.shown is None or scene.shown.plain is None or scene.contrast is None or "logits" not in scene.trace:
         return ""
     a, b = scene.contrast

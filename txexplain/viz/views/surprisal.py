@@ -11,7 +11,7 @@ from txexplain.viz.canvas import BOLD, Canvas
 from txexplain.viz.numbers import count, number, percent
 from txexplain.viz.ramps import CALM
 from txexplain.viz.scene import Scene
-from txexplain.viz.views.chrome import OLD, paint_prompt, prompt_mark, prompt_rows
+from txexplain.viz.views.chrome import OLD, computing, paint_prompt, prompt_mark, prompt_rows
 
 MOST_BITS = 16.0  # a full height: one in 65,536, about the vocabulary
 
@@ -69,7 +69,7 @@ def readout(canvas: Canvas, scene: Scene, y: int) -> None:
     if token == 0:
         text = f" {dot} the first token: nothing came before it"
     elif surprise is None:
-        text = f" {dot} surprisal: computing{scene.palette.glyphs.ellipsis}"
+        text = f" {dot} surprisal: {computing(scene)}"
     else:
         bits = f"{number(surprise.bits, ascii=ascii)} bits"
         text = f" {dot} {bits} {dot} {percent(surprise.probability, ascii=ascii)} {dot} rank {count(surprise.rank + 1)}"
