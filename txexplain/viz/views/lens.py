@@ -95,7 +95,7 @@ def legend(scene: Scene, facts: LensFacts, chosen: int) -> str:
     said = ", ".join(f"{scene.id_label(token).strip()} {percent(share, ascii=ascii)}" for token, share in likeliest)
     stream, more = facts.streams.get(chosen), ""
     if stream is not None:
-        more = f"; {spoken(scene, None)} is {count(int(stream.rank[scene.token]) + 1)}. of all, {contrast_name(scene)} "
+        more = f"; {spoken(scene, None)} is number {count(int(stream.rank[scene.token]) + 1)} of all, {contrast_name(scene)} "
         more += number(float(stream.difference[scene.token]), ascii=ascii, sign=True)
     return f"{names_of(scene)[chosen]} at {scene.token}: {said}{more}. Each stream by its own mean and spread: a reading, not a cause"
 
